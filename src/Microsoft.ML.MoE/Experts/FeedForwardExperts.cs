@@ -1,0 +1,62 @@
+// The experts of a sparse feed-forward layer: E two-layer GELU networks whose weights lie in one tensor each. WideNet, arXiv 2107.11817, section 3.2.
+//
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows.
+
+using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Experts;
+
+/// <summary>
+/// E feed-forward experts, FFNₑ(x) = W2ₑ·gelu(W1ₑ·x + b1ₑ) + b2ₑ. The rows of each expert lie next to each other, so that all experts are one grouped matrix product a layer.
+/// </summary>
+public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
+{
+    private readonly Parameter weight1;
+    private readonly Parameter bias1;
+    private readonly Parameter weight2;
+    private readonly Parameter bias2;
+
+    /// <summary>Makes experts with Xavier-uniform weights and zero biases.</summary>
+    /// <param name="width">Model width D.</param>
+    /// <param name="hiddenWidth">Hidden width F of each expert.</param>
+    /// <param name="experts">Number of experts E.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    public FeedForwardExperts(int width, int hiddenWidth, int experts, Device? device = null) : base(nameof(FeedForwardExperts))
+    {
+        Experts = experts;
+        var bound = Math.Sqrt(6.0 / (width + hiddenWidth));   // Xavier, by the fans of one expert rather than of the whole tensor
+        weight1 = new Parameter(nn.init.uniform_(empty([experts, width, hiddenWidth], float32, device), -bound, bound));
+        bias1 = new Parameter(zeros([experts, hiddenWidth], float32, device));
+        weight2 = new Parameter(nn.init.uniform_(empty([experts, hiddenWidth, width], float32, device), -bound, bound));
+        bias2 = new Parameter(zeros([experts, width], float32, device));
+        RegisterComponents();
+    }
+
+    /// <summary>Number of experts E.</summary>
+    public int Experts { get; }
+
+    /// <summary>Sends every row to its expert and adds up each token's outputs, weighted by its gates: yₜ = Σₖ gₜₖ · FFN(xₜ; expert of (t, k)).</summary>
+    /// <param name="x_TD">Tokens, (T, D); their type is the type of the matrix products.</param>
+    /// <param name="gates_TK">Gates, float32 (T, K). Those of dropped pairs count as 0.</param>
+    /// <param name="plan">Which pairs are computed, sorted by expert.</param>
+    /// <returns>Combined outputs, float32 (T, D); 0 for a token of which every pair was dropped.</returns>
+    public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        using var scope = NewDisposeScope();
+        var type = x_TD.dtype;
+        var choices = gates_TK.shape[1];
+
+        var tokenOfRow_R = plan.PairOfRow_R.floor_divide(choices).to_type(int64);
+        var x_RD = x_TD.index_select(0, tokenOfRow_R);
+        var hidden_RF = GroupedMatMul.Apply(x_RD, weight1.to_type(type), plan.RowEnds_E) + bias1.to_type(type).index_select(0, plan.ExpertOfRow_R);
+        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), weight2.to_type(type), plan.RowEnds_E) + bias2.to_type(type).index_select(0, plan.ExpertOfRow_R);
+
+        var gates_R = (gates_TK * plan.Kept_TK).flatten().index_select(0, plan.PairOfRow_R);
+        var y_TD = zeros(x_TD.shape, float32, x_TD.device).index_add(0, tokenOfRow_R, y_RD.to_type(float32) * gates_R.unsqueeze(1), 1);
+        return y_TD.MoveToOuterDisposeScope();
+    }
+}

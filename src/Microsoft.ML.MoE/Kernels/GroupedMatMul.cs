@@ -1,0 +1,45 @@
+// One matrix product per group of rows, all groups in one call.
+//
+// Axes: R = rows sorted by group, I = inputs, O = outputs, E = groups.
+
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Kernels;
+
+/// <summary>Multiplies contiguous groups of rows with one matrix each: row r of group e becomes x_r · wₑ.</summary>
+public static class GroupedMatMul
+{
+    private const int AlignmentBytes = 16;   // _grouped_mm wants every row to start on such a boundary
+
+    /// <summary>Computes the product on the fastest path that the shapes, type and device allow. Differentiable in both operands.</summary>
+    /// <param name="x_RI">Rows sorted by group, (R, I), float32 or bfloat16.</param>
+    /// <param name="w_EIO">One matrix a group, (E, I, O), of the same type.</param>
+    /// <param name="rowEnds_E">One past the last row of each group, int32 (E), ascending; the last is R.</param>
+    /// <returns>(R, O), in the operands' type.</returns>
+    public static Tensor Apply(Tensor x_RI, Tensor w_EIO, Tensor rowEnds_E)
+    {
+        if (x_RI.device.type == DeviceType.META)
+            return empty([x_RI.shape[0], w_EIO.shape[2]], x_RI.dtype, x_RI.device);   // _grouped_mm has no meta kernel
+        if (x_RI.shape[0] > 0 && IsAligned(x_RI.shape[1], x_RI.dtype) && IsAligned(w_EIO.shape[2], x_RI.dtype))
+            return TorchScripts.GroupedMatMul(x_RI, w_EIO, rowEnds_E);
+        return ByGroup(x_RI, w_EIO, rowEnds_E);
+    }
+
+    /// <summary>The plain definition, one product per group: for shapes that the grouped kernel refuses, and what tests compare with. Copies the row counts to the host.</summary>
+    /// <param name="x_RI">Rows sorted by group, (R, I).</param>
+    /// <param name="w_EIO">One matrix a group, (E, I, O).</param>
+    /// <param name="rowEnds_E">One past the last row of each group, int32 (E).</param>
+    /// <returns>(R, O).</returns>
+    public static Tensor ByGroup(Tensor x_RI, Tensor w_EIO, Tensor rowEnds_E)
+    {
+        using var scope = NewDisposeScope();
+        var ends = rowEnds_E.cpu().data<int>().ToArray();
+        var sizes = ends.Select((end, e) => (long)(end - (e == 0 ? 0 : ends[e - 1]))).ToArray();
+        var groups = x_RI.split(sizes);
+        var matrices = w_EIO.unbind(0);   // its backward stacks once, where w[e] would build a full-size zero gradient per group
+        return cat(groups.Zip(matrices, (rows, matrix) => rows.matmul(matrix)).ToArray(), 0).MoveToOuterDisposeScope();
+    }
+
+    private static bool IsAligned(long columns, ScalarType type) => columns * (type == float32 ? 4 : 2) % AlignmentBytes == 0;
+}

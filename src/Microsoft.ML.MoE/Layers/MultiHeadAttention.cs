@@ -1,0 +1,45 @@
+// Multi-head self-attention without a mask. Vaswani et al., arXiv 1706.03762, section 3.2.
+//
+// Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, width of a head.
+
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>Self-attention in which every token sees every token of its sequence. Query, key, value and output projections have biases.</summary>
+public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
+{
+    private readonly int heads;
+    private readonly Dense queryKeyValue;
+    private readonly Dense output;
+
+    /// <summary>Makes an attention layer.</summary>
+    /// <param name="width">Model width D.</param>
+    /// <param name="heads">Number of heads H, a divisor of D.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    /// <exception cref="ArgumentException">The width is not a multiple of the heads.</exception>
+    public MultiHeadAttention(int width, int heads, Device? device = null) : base(nameof(MultiHeadAttention))
+    {
+        if (heads < 1 || width % heads != 0)
+            throw new ArgumentException($"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
+        this.heads = heads;
+        queryKeyValue = new Dense(width, 3L * width, device);
+        output = new Dense(width, width, device);
+        RegisterComponents();
+    }
+
+    /// <summary>Attends.</summary>
+    /// <param name="x_NLD">Tokens, (N, L, D).</param>
+    /// <returns>(N, L, D), in the input's type.</returns>
+    public override Tensor forward(Tensor x_NLD)
+    {
+        using var scope = NewDisposeScope();
+        var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
+        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
+        var parts = qkv_3NHLA.unbind(0);
+        var mixed_NHLA = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2]);
+        var mixed_NLD = mixed_NHLA.transpose(1, 2).reshape(sequences, length, width);   // (N, H, L, A) -> (N, L, D)
+        return output.forward(mixed_NLD).MoveToOuterDisposeScope();
+    }
+}

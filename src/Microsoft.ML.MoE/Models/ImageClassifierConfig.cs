@@ -1,0 +1,94 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>Everything that determines an image classifier's shape. Immutable; written to model files as JSON.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "architecture", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
+[JsonDerivedType(typeof(WideNetConfig), "WideNet")]
+[JsonDerivedType(typeof(VisionTransformerConfig), "VisionTransformer")]
+public abstract record ImageClassifierConfig
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Converters = { new JsonStringEnumConverter() },
+    };
+
+    /// <summary>Height of an image in pixels, a multiple of <see cref="PatchSize"/>. Default 224.</summary>
+    public int ImageHeight { get; init; } = 224;
+
+    /// <summary>Width of an image in pixels, a multiple of <see cref="PatchSize"/>. Default 224.</summary>
+    public int ImageWidth { get; init; } = 224;
+
+    /// <summary>Channels of an image: 1 for grey, 3 for colour. Default 3.</summary>
+    public int Channels { get; init; } = 3;
+
+    /// <summary>Side of a square patch in pixels. Default 16.</summary>
+    public int PatchSize { get; init; } = 16;
+
+    /// <summary>Number of classes. Default 1000.</summary>
+    public int ClassCount { get; init; } = 1000;
+
+    /// <summary>Patches of an image.</summary>
+    [JsonIgnore]
+    public int Patches => ImageHeight / PatchSize * (ImageWidth / PatchSize);
+
+    /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
+    [JsonIgnore]
+    public abstract ModelCost Cost { get; }
+
+    /// <summary>Makes the model with fresh random weights.</summary>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16. Weights are float32 either way.</param>
+    /// <exception cref="ArgumentException">The configuration is not valid.</exception>
+    public abstract ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32);
+
+    /// <summary>Checks the configuration.</summary>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    public virtual void Validate()
+    {
+        RequireAtLeast(1, ImageHeight, nameof(ImageHeight));
+        RequireAtLeast(1, ImageWidth, nameof(ImageWidth));
+        RequireAtLeast(1, Channels, nameof(Channels));
+        RequireAtLeast(1, PatchSize, nameof(PatchSize));
+        RequireAtLeast(2, ClassCount, nameof(ClassCount));
+        if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
+            throw new ArgumentException($"The image is {ImageWidth}×{ImageHeight} pixels and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
+    }
+
+    /// <summary>The configuration as JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, Json);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote, and checks it.</summary>
+    /// <param name="json">The JSON text.</param>
+    /// <exception cref="InvalidDataException">The text is not such a configuration.</exception>
+    public static ImageClassifierConfig FromJson(string json)
+    {
+        try
+        {
+            var config = JsonSerializer.Deserialize<ImageClassifierConfig>(json, Json) ?? throw new InvalidDataException("The model configuration is empty.");
+            config.Validate();
+            return config;
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException or NotSupportedException)
+        {
+            throw new InvalidDataException($"The model configuration is not valid: {exception.Message}", exception);
+        }
+    }
+
+    private protected static void RequireAtLeast(int minimum, int value, string name)
+    {
+        if (value < minimum)
+            throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
+    private protected static void RequireBetween(double low, double high, double value, string name)
+    {
+        if (!(value >= low && value <= high))
+            throw new ArgumentException($"{name} is {value}; it must be between {low} and {high}.");
+    }
+}

@@ -1,0 +1,83 @@
+// What every Transformer on image patches has around its blocks: patches + positions -> blocks -> LayerNorm -> pooling -> classes. ViT, arXiv 2010.11929, section 3.1.
+//
+// Axes: N = images, C = channels or classes, H = height, W = width, L = tokens of an image, D = model width.
+
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>Base of <see cref="VisionTransformer"/> and <see cref="WideNet"/>, which differ in their blocks.</summary>
+public abstract class TransformerClassifier : ImageClassifier
+{
+    private protected const double NormEpsilon = 1e-6;
+
+    private readonly PatchEmbedding patches;
+    private readonly Parameter positions;
+    private readonly Parameter? classToken;
+    private readonly LayerNorm finalNorm;
+    private readonly Dense? representation;
+    private readonly Dense classes;
+    private readonly TransformerClassifierConfig config;
+
+    private protected TransformerClassifier(string name, TransformerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
+    {
+        this.config = config;
+        patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
+        positions = new Parameter(nn.init.normal_(empty([1, config.Tokens, config.Width], float32, device), 0, 0.02));
+        if (config.ClassToken == ClassToken.Learned)
+            classToken = new Parameter(zeros([1, 1, config.Width], float32, device));
+        finalNorm = nn.LayerNorm(config.Width, eps: NormEpsilon, device: device);
+        if (config.Representation)
+            representation = new Dense(config.Width, config.Width, device);
+        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
+        Dropout = nn.Dropout(config.Dropout);
+        ComputeType = computeType;
+    }
+
+    private protected Dropout Dropout { get; }
+
+    private protected ScalarType ComputeType { get; }
+
+    /// <summary>Classifies a batch.</summary>
+    /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>
+    /// <exception cref="ArgumentException">The images have another shape.</exception>
+    public override ImageClassifierOutput forward(Tensor images_NCHW)
+    {
+        CheckImages(images_NCHW);
+        using var scope = NewDisposeScope();
+        var routing = new List<RoutingRecord>();
+        var x_NLD = finalNorm.forward(Encode(Embed(images_NCHW), routing));
+
+        var features_ND = config.Pooling == Pooling.Mean ? x_NLD.mean([1]) : x_NLD.select(1, 0);
+        if (representation is not null)
+            features_ND = representation.forward(features_ND.to_type(ComputeType)).to_type(float32).tanh();
+        var logits_NC = classes.forward(features_ND);
+
+        var auxiliary = routing.Count == 0
+            ? zeros([], float32, logits_NC.device)
+            : config.BalanceLossWeight * stack(routing.Select(record => record.BalanceLoss)).sum();
+        return new ImageClassifierOutput(logits_NC, auxiliary, features_ND, routing).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Runs the blocks.</summary>
+    /// <param name="x_NLD">Embedded tokens, float32 (N, L, D).</param>
+    /// <param name="routing">Receives the record of every routing operation, in order.</param>
+    /// <returns>(N, L, D), the caller's dispose scope owns it.</returns>
+    private protected abstract Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing);
+
+    private Tensor Embed(Tensor images_NCHW)
+    {
+        using var scope = NewDisposeScope();
+        var x_NLD = patches.forward(images_NCHW);
+        if (config.ClassToken != ClassToken.None)
+        {
+            long[] shape = [images_NCHW.shape[0], 1, config.Width];
+            x_NLD = cat([classToken?.expand(shape) ?? zeros(shape, float32, x_NLD.device), x_NLD], 1);
+        }
+        return Dropout.forward(x_NLD + positions).MoveToOuterDisposeScope();
+    }
+}

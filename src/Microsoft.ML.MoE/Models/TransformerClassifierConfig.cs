@@ -1,0 +1,108 @@
+using System.Text.Json.Serialization;
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>What <see cref="VisionTransformerConfig"/> and <see cref="WideNetConfig"/> have in common: patches, blocks, heads, mixture, classification head.</summary>
+public abstract record TransformerClassifierConfig : ImageClassifierConfig
+{
+    /// <summary>Model width D, a multiple of <see cref="Heads"/>. Default 768.</summary>
+    public int Width { get; init; } = 768;
+
+    /// <summary>Attention heads. Default 12.</summary>
+    public int Heads { get; init; } = 12;
+
+    /// <summary>Transformer blocks. Default 12.</summary>
+    public int Blocks { get; init; } = 12;
+
+    /// <summary>Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default 0.1.</summary>
+    public double Dropout { get; init; } = 0.1;
+
+    /// <summary>What stands before the patches.</summary>
+    public ClassToken ClassToken { get; init; }
+
+    /// <summary>How the tokens become one vector.</summary>
+    public Pooling Pooling { get; init; }
+
+    /// <summary>Whether a linear layer with tanh stands between pooling and classes. Default false; the papers' sizes have it.</summary>
+    public bool Representation { get; init; }
+
+    /// <summary>Experts E of a mixture; 0 makes every feed-forward layer dense. Default 4.</summary>
+    public int Experts { get; init; } = 4;
+
+    /// <summary>Experts K that each token is sent to. Default 2.</summary>
+    public int ExpertsPerToken { get; init; } = 2;
+
+    /// <summary>Hidden width of an expert. Default 4096.</summary>
+    public int ExpertWidth { get; init; } = 4096;
+
+    /// <summary>Noise of the router while training, standard deviation as a multiple of 1/E. Default 1.</summary>
+    public double RouterNoise { get; init; } = 1;
+
+    /// <summary>Limit of tokens per expert while training; null for none. Default: C = 1.2.</summary>
+    public ExpertCapacity? TrainingCapacity { get; init; } = new();
+
+    /// <summary>Limit of tokens per expert in evaluation; null (default) for none.</summary>
+    public ExpertCapacity? EvaluationCapacity { get; init; }
+
+    /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>
+    public double BalanceLossWeight { get; init; } = 0.01;
+
+    /// <summary>Tokens of an image: its patches, and the class token where there is one.</summary>
+    [JsonIgnore]
+    public int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        base.Validate();
+        RequireAtLeast(1, Width, nameof(Width));
+        RequireAtLeast(1, Heads, nameof(Heads));
+        RequireAtLeast(1, Blocks, nameof(Blocks));
+        RequireAtLeast(0, Experts, nameof(Experts));
+        if (Width % Heads != 0)
+            throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
+        if (!(Dropout >= 0 && Dropout < 1))
+            throw new ArgumentException($"{nameof(Dropout)} is {Dropout}; it must be at least 0 and below 1.");
+        if (Pooling == Pooling.ClassToken && ClassToken != ClassToken.Learned)
+            throw new ArgumentException($"{nameof(Pooling)} is {nameof(Pooling.ClassToken)}, but {nameof(ClassToken)} is {ClassToken}; it must be {nameof(ClassToken.Learned)}.");
+        if (!(BalanceLossWeight >= 0) || double.IsInfinity(BalanceLossWeight))
+            throw new ArgumentException($"{nameof(BalanceLossWeight)} is {BalanceLossWeight}; it must be a finite number of at least 0.");
+        if (Experts > 0)
+            MixtureOptions.Validate();
+    }
+
+    [JsonIgnore]
+    internal MixtureOfExpertsOptions MixtureOptions => new()
+    {
+        Router = new TopKRouterOptions { Experts = Experts, ExpertsPerToken = ExpertsPerToken, NoiseScale = RouterNoise },
+        ExpertWidth = ExpertWidth,
+        TrainingCapacity = TrainingCapacity,
+        EvaluationCapacity = EvaluationCapacity,
+    };
+
+    // Sizes of parts, for costs. Lin(a, b) = a·b + b.
+    private protected static long Linear(long inputs, long outputs) => (inputs * outputs) + outputs;
+
+    private protected long FeedForwardParameters(long hidden) => Linear(Width, hidden) + Linear(hidden, Width);
+
+    private protected long AttentionParameters => 4 * Linear(Width, Width);
+
+    private protected long RouterParameters => (long)Width * Experts;
+
+    private protected long LayerNormParameters => 2L * Width;
+
+    private protected long StemAndHeadParameters =>
+        Linear((long)PatchSize * PatchSize * Channels, Width) + ((long)Tokens * Width) + (ClassToken == ClassToken.Learned ? Width : 0)
+        + LayerNormParameters + (Representation ? Linear(Width, Width) : 0) + Linear(Width, ClassCount);
+
+    private protected long StemAndHeadMacs =>
+        ((long)Patches * PatchSize * PatchSize * Channels * Width) + (Representation ? (long)Width * Width : 0) + ((long)Width * ClassCount);
+
+    private protected long AttentionMacs => (4L * Tokens * Width * Width) + (2L * Tokens * Tokens * Width);
+
+    private protected long FeedForwardMacs(long hidden) => 2L * Tokens * Width * hidden;
+
+    private protected long MixtureMacs => (ExpertsPerToken * FeedForwardMacs(ExpertWidth)) + ((long)Tokens * RouterParameters);
+}

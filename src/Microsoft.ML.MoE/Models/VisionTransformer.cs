@@ -1,0 +1,62 @@
+// Vision Transformer (arXiv 2010.11929), and ViT-MoE, in whose last blocks a mixture of experts stands for the dense layer (as in arXiv 2107.11817, section 4.1).
+//
+//     x = x + MHAᵢ(LNᵢ(x));   x = x + FFNᵢ(LN'ᵢ(x))        every block i has modules of its own
+//
+// Axes: N = images, L = tokens of an image, D = model width.
+
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>A pre-LayerNorm Transformer on image patches whose blocks share nothing.</summary>
+public sealed class VisionTransformer : TransformerClassifier
+{
+    private readonly ModuleList<LayerNorm> attentionNorms = nn.ModuleList<LayerNorm>();
+    private readonly ModuleList<MultiHeadAttention> attentions = nn.ModuleList<MultiHeadAttention>();
+    private readonly ModuleList<LayerNorm> feedForwardNorms = nn.ModuleList<LayerNorm>();
+    private readonly ModuleList<FeedForward> feedForwards = nn.ModuleList<FeedForward>();
+    private readonly ModuleList<MixtureOfExperts> mixtures = nn.ModuleList<MixtureOfExperts>();
+
+    /// <summary>Makes the network with fresh random weights.</summary>
+    /// <param name="config">Its shape.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
+    /// <exception cref="ArgumentException">The configuration is not valid.</exception>
+    public VisionTransformer(VisionTransformerConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(VisionTransformer), config, device, computeType)
+    {
+        for (var i = 0; i < config.Blocks; i++)
+        {
+            attentionNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            attentions.Add(new MultiHeadAttention(config.Width, config.Heads, device));
+            feedForwardNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            if (i < config.Blocks - config.MixtureBlocks)
+                feedForwards.Add(new FeedForward(config.Width, config.FeedForwardWidth, device));
+            else
+                mixtures.Add(new MixtureOfExperts(config.Width, config.MixtureOptions, computeType, device));
+        }
+        RegisterComponents();
+    }
+
+    private protected override Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing)
+    {
+        for (var i = 0; i < attentions.Count; i++)
+        {
+            x_NLD = x_NLD + Dropout.forward(attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType)));
+            var normed_NLD = feedForwardNorms[i].forward(x_NLD);
+            x_NLD = x_NLD + Dropout.forward(i < feedForwards.Count ? feedForwards[i].forward(normed_NLD.to_type(ComputeType)) : Mix(mixtures[i - feedForwards.Count], normed_NLD, routing));
+        }
+        return x_NLD;
+    }
+
+    private static Tensor Mix(MixtureOfExperts mixture, Tensor x_NLD, List<RoutingRecord> routing)
+    {
+        var (output_TD, record) = mixture.forward(x_NLD.flatten(0, 1));   // (N, L, D) -> (T, D)
+        routing.Add(record);
+        return output_TD.view(x_NLD.shape);
+    }
+}

@@ -1,0 +1,79 @@
+// WideNet (Go Wider Instead of Deeper, arXiv 2107.11817, figure 1 and section 3): one attention module and one mixture of experts serve all blocks,
+// and only the LayerNorms are each block's own, so that the same token meets other experts at other depths.
+//
+//     x = x + MHA(LNᵢ(x));   x = x + MoE(LN'ᵢ(x))        for i = 1 … blocks
+//
+// Axes: N = images, L = tokens of an image, T = N·L, D = model width.
+
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>
+/// A pre-LayerNorm Transformer on image patches that applies one attention module and one mixture of experts in every block. The mixture routes anew in every block,
+/// or once a group of blocks (<see cref="WideNetConfig.RoutingGroups"/>).
+/// </summary>
+public sealed class WideNet : TransformerClassifier
+{
+    private readonly WideNetConfig config;
+
+    // One entry, or one a block, as the configuration shares them: a shared module is one object that the loop below uses again and again.
+    private readonly ModuleList<LayerNorm> attentionNorms = nn.ModuleList<LayerNorm>();
+    private readonly ModuleList<LayerNorm> mixtureNorms = nn.ModuleList<LayerNorm>();
+    private readonly ModuleList<MultiHeadAttention> attentions = nn.ModuleList<MultiHeadAttention>();
+    private readonly ModuleList<MixtureOfExperts> mixtures = nn.ModuleList<MixtureOfExperts>();
+    private readonly ModuleList<FeedForward> feedForwards = nn.ModuleList<FeedForward>();
+
+    /// <summary>Makes the network with fresh random weights.</summary>
+    /// <param name="config">Its shape.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
+    /// <exception cref="ArgumentException">The configuration is not valid.</exception>
+    public WideNet(WideNetConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(WideNet), config, device, computeType)
+    {
+        this.config = config;
+        for (var i = 0; i < (config.ShareLayerNorms ? 1 : config.Blocks); i++)
+        {
+            attentionNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            mixtureNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+        }
+        for (var i = 0; i < (config.ShareParameters ? 1 : config.Blocks); i++)
+        {
+            attentions.Add(new MultiHeadAttention(config.Width, config.Heads, device));
+            if (config.Experts > 0)
+                mixtures.Add(new MixtureOfExperts(config.Width, config.MixtureOptions, computeType, device));
+            else
+                feedForwards.Add(new FeedForward(config.Width, config.FeedForwardWidth, device));
+        }
+        RegisterComponents();
+    }
+
+    private protected override Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing)
+    {
+        for (var block = 0; block < config.Blocks; block++)
+        {
+            x_NLD = x_NLD + Dropout.forward(Of(attentions, block).forward(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType)));
+            var normed_NLD = Of(mixtureNorms, block).forward(x_NLD);
+            x_NLD = x_NLD + Dropout.forward(config.Experts > 0 ? Mix(block, normed_NLD, routing) : Of(feedForwards, block).forward(normed_NLD.to_type(ComputeType)));
+        }
+        return x_NLD;
+    }
+
+    private Tensor Mix(int block, Tensor x_NLD, List<RoutingRecord> routing)
+    {
+        var x_TD = x_NLD.flatten(0, 1);   // (N, L, D) -> (T, D)
+        var mixture = Of(mixtures, block);
+        if (block % config.BlocksPerGroup != 0)
+            return mixture.ForwardWith(x_TD, routing[^1], config.RoutingReuse).view(x_NLD.shape);
+
+        var (output_TD, record) = mixture.forward(x_TD);
+        routing.Add(record);
+        return output_TD.view(x_NLD.shape);
+    }
+
+    private static T Of<T>(ModuleList<T> modules, int block) where T : nn.Module => modules[modules.Count == 1 ? 0 : block];
+}

@@ -1,0 +1,105 @@
+using System.Text.Json.Serialization;
+using Microsoft.ML.MoE.Layers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>
+/// Configuration of a <see cref="WideNet"/>. The papers' sizes are <see cref="Base"/>, <see cref="Large"/> and <see cref="Huge"/> (arXiv 2107.11817, table 6, and the authors' code);
+/// the ablations of its section 4 are the properties below.
+/// </summary>
+public sealed record WideNetConfig : TransformerClassifierConfig
+{
+    /// <summary>Whether one attention module and one feed-forward layer or mixture serve all blocks. Default true; false gives every block its own.</summary>
+    public bool ShareParameters { get; init; } = true;
+
+    /// <summary>Whether one pair of LayerNorms serves all blocks. Default false: individual LayerNorms are what tells the blocks apart.</summary>
+    public bool ShareLayerNorms { get; init; }
+
+    /// <summary>Hidden width of the dense feed-forward layer where <see cref="TransformerClassifierConfig.Experts"/> is 0. Default 3072.</summary>
+    public int FeedForwardWidth { get; init; } = 3072;
+
+    /// <summary>
+    /// Number of routing groups G: consecutive blocks of a group use the same token-to-expert assignment. Null (default) for one group a block; otherwise a divisor of the blocks.
+    /// </summary>
+    public int? RoutingGroups { get; init; }
+
+    /// <summary>What the later blocks of a group take over from its first.</summary>
+    public RoutingReuse RoutingReuse { get; init; }
+
+    /// <summary>WideNet-B: 12 blocks of width 768, 4 experts of 4096; 29M parameters.</summary>
+    public static WideNetConfig Base { get; } = new() { ClassToken = ClassToken.Zero, Representation = true };
+
+    /// <summary>WideNet-L: 24 blocks of width 1024, 4 experts of 4096; 40M parameters.</summary>
+    public static WideNetConfig Large { get; } = Base with { Width = 1024, Heads = 16, Blocks = 24 };
+
+    /// <summary>WideNet-H: 32 blocks of width 1280, 4 experts of 5120; 63M parameters. Patches are 16×16 as in the authors' code, whose configuration is named H/14.</summary>
+    public static WideNetConfig Huge { get; } = Base with { Width = 1280, Heads = 16, Blocks = 32, ExpertWidth = 5120 };
+
+    /// <summary>A size that trains on a CPU in minutes: 28×28 grey images, 4 blocks of width 96, 4 experts of 192.</summary>
+    public static WideNetConfig Small { get; } = new()
+    {
+        ImageHeight = 28,
+        ImageWidth = 28,
+        Channels = 1,
+        PatchSize = 4,
+        ClassCount = 10,
+        Width = 96,
+        Heads = 4,
+        Blocks = 4,
+        ExpertWidth = 192,
+        Dropout = 0,
+    };
+
+    /// <summary>A size for tests: 8×8 colour images, 3 blocks of width 16, 4 experts of 32.</summary>
+    public static WideNetConfig Tiny { get; } = new()
+    {
+        ImageHeight = 8,
+        ImageWidth = 8,
+        Channels = 3,
+        PatchSize = 4,
+        ClassCount = 4,
+        Width = 16,
+        Heads = 2,
+        Blocks = 3,
+        ExpertWidth = 32,
+        Dropout = 0,
+    };
+
+    /// <summary>Blocks that route together.</summary>
+    [JsonIgnore]
+    public int BlocksPerGroup => Blocks / (RoutingGroups ?? Blocks);
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override ModelCost Cost
+    {
+        get
+        {
+            long copies = ShareParameters ? 1 : Blocks;
+            var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
+            var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
+            var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
+            var parameters = StemAndHeadParameters + layerNorms + (copies * block);
+            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
+            return new ModelCost(parameters, parameters - (copies * idle), macs);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new WideNet(this, device, computeType);
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        base.Validate();
+        RequireAtLeast(1, FeedForwardWidth, nameof(FeedForwardWidth));
+        if (RoutingGroups is not { } groups)
+            return;
+        if (Experts == 0)
+            throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}, but {nameof(Experts)} is 0; a model without experts does not route.");
+        if (groups < 1 || Blocks % groups != 0)
+            throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}; it must divide {nameof(Blocks)} ({Blocks}).");
+    }
+}

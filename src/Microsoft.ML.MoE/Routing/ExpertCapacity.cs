@@ -1,0 +1,26 @@
+namespace Microsoft.ML.MoE.Routing;
+
+/// <summary>How many tokens each expert accepts, and which ones when more ask (WideNet, arXiv 2107.11817, section 3.2).</summary>
+/// <param name="Factor">Capacity factor C, at least 1. The paper uses values in [1, 2], mostly 1.2.</param>
+/// <param name="Rule">The formula; <see cref="CapacityRule.EvenShare"/> by default.</param>
+/// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
+public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
+{
+    /// <summary>The number of (token, choice) pairs that one expert accepts.</summary>
+    /// <param name="tokens">Tokens T of the whole batch.</param>
+    /// <param name="experts">Experts E.</param>
+    /// <param name="expertsPerToken">Choices K per token.</param>
+    public long Slots(long tokens, int experts, int expertsPerToken)
+    {
+        var pairs = Factor * expertsPerToken * tokens;
+        return (long)Math.Floor(Rule == CapacityRule.Literal ? pairs : pairs / experts);
+    }
+
+    /// <summary>Checks the values.</summary>
+    /// <exception cref="ArgumentException">The factor is below 1 or not finite.</exception>
+    public void Validate()
+    {
+        if (!(Factor >= 1) || double.IsInfinity(Factor))
+            throw new ArgumentException($"The capacity factor is {Factor}; it must be a finite number of at least 1.");
+    }
+}
