@@ -48,15 +48,11 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     {
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;
-        var choices = gates_TK.shape[1];
+        var x_RD = Rows.Gather(x_TD, plan.TokenOfRow_R);
+        var hidden_RF = GroupedMatMul.Apply(x_RD, weight1.to_type(type), plan.RowEnds_E) + Rows.Gather(bias1.to_type(type), plan.ExpertOfRow_R);
+        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), weight2.to_type(type), plan.RowEnds_E) + Rows.Gather(bias2.to_type(type), plan.ExpertOfRow_R);
 
-        var tokenOfRow_R = plan.PairOfRow_R.floor_divide(choices).to_type(int64);
-        var x_RD = x_TD.index_select(0, tokenOfRow_R);
-        var hidden_RF = GroupedMatMul.Apply(x_RD, weight1.to_type(type), plan.RowEnds_E) + bias1.to_type(type).index_select(0, plan.ExpertOfRow_R);
-        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), weight2.to_type(type), plan.RowEnds_E) + bias2.to_type(type).index_select(0, plan.ExpertOfRow_R);
-
-        var gates_R = (gates_TK * plan.Kept_TK).flatten().index_select(0, plan.PairOfRow_R);
-        var y_TD = zeros(x_TD.shape, float32, x_TD.device).index_add(0, tokenOfRow_R, y_RD.to_type(float32) * gates_R.unsqueeze(1), 1);
-        return y_TD.MoveToOuterDisposeScope();
+        var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
+        return Rows.ScatterAdd(y_RD.to_type(float32) * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TD.shape[0]).MoveToOuterDisposeScope();
     }
 }

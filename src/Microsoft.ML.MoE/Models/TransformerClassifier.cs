@@ -6,6 +6,7 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using TorchSharp.Modules;
+using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
@@ -13,8 +14,6 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>Base of <see cref="VisionTransformer"/> and <see cref="WideNet"/>, which differ in their blocks.</summary>
 public abstract class TransformerClassifier : ImageClassifier
 {
-    private protected const double NormEpsilon = 1e-6;
-
     private readonly PatchEmbedding patches;
     private readonly Parameter positions;
     private readonly Parameter? classToken;
@@ -30,7 +29,7 @@ public abstract class TransformerClassifier : ImageClassifier
         positions = new Parameter(nn.init.normal_(empty([1, config.Tokens, config.Width], float32, device), 0, 0.02));
         if (config.ClassToken == ClassToken.Learned)
             classToken = new Parameter(zeros([1, 1, config.Width], float32, device));
-        finalNorm = nn.LayerNorm(config.Width, eps: NormEpsilon, device: device);
+        finalNorm = new LayerNorm(config.Width, device: device);
         if (config.Representation)
             representation = new Dense(config.Width, config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);

@@ -8,6 +8,7 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using TorchSharp.Modules;
+using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
@@ -31,9 +32,9 @@ public sealed class VisionTransformer : TransformerClassifier
     {
         for (var i = 0; i < config.Blocks; i++)
         {
-            attentionNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            attentionNorms.Add(new LayerNorm(config.Width, device: device));
             attentions.Add(new MultiHeadAttention(config.Width, config.Heads, device));
-            feedForwardNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            feedForwardNorms.Add(new LayerNorm(config.Width, device: device));
             if (i < config.Blocks - config.MixtureBlocks)
                 feedForwards.Add(new FeedForward(config.Width, config.FeedForwardWidth, device));
             else

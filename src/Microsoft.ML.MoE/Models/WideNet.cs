@@ -9,6 +9,7 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using TorchSharp.Modules;
+using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
@@ -38,8 +39,8 @@ public sealed class WideNet : TransformerClassifier
         this.config = config;
         for (var i = 0; i < (config.ShareLayerNorms ? 1 : config.Blocks); i++)
         {
-            attentionNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
-            mixtureNorms.Add(nn.LayerNorm(config.Width, eps: NormEpsilon, device: device));
+            attentionNorms.Add(new LayerNorm(config.Width, device: device));
+            mixtureNorms.Add(new LayerNorm(config.Width, device: device));
         }
         for (var i = 0; i < (config.ShareParameters ? 1 : config.Blocks); i++)
         {

@@ -10,12 +10,13 @@ namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>The pairs of a batch in the order in which experts compute them. Decided before any expert runs; carries no gradient.</summary>
 /// <param name="PairOfRow_R">For every computed row its pair, int64 (R), sorted by expert.</param>
+/// <param name="TokenOfRow_R">For every computed row its token, int64 (R).</param>
 /// <param name="ExpertOfRow_R">For every computed row its expert, int64 (R), ascending.</param>
 /// <param name="RowEnds_E">One past the last row of each expert, int32 (E): the running sum of the rows of each.</param>
 /// <param name="Kept_TK">True where the expert accepted the pair, bool (T, K).</param>
 /// <param name="ExpertCounts_E">How often each expert was chosen, kept and dropped alike, int64 (E).</param>
 /// <param name="DroppedCount">Pairs that found no place, an int64 scalar.</param>
-public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor ExpertOfRow_R, Tensor RowEnds_E, Tensor Kept_TK, Tensor ExpertCounts_E, Tensor DroppedCount)
+public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tensor ExpertOfRow_R, Tensor RowEnds_E, Tensor Kept_TK, Tensor ExpertCounts_E, Tensor DroppedCount)
 {
     /// <summary>Sorts the pairs of a decision by expert.</summary>
     /// <param name="decision">The router's decision.</param>
@@ -40,38 +41,36 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor ExpertOfRow_R, Tens
         if (capacity?.Priority == CapacityPriority.LargestGate)
         {
             var priority_P = PairsByLargestGate(decision.Gates_TK);
-            order_P = priority_P.index_select(0, SortStable(ids_P.index_select(0, priority_P), experts));
+            order_P = priority_P.gather(0, SortStable(ids_P.gather(0, priority_P), experts));
         }
         else
         {
             order_P = SortStable(ids_P, experts);
         }
 
-        var expertOfRow_P = ids_P.index_select(0, order_P);
+        var expertOfRow_P = ids_P.gather(0, order_P);
         var slots = capacity?.Slots(tokens, experts, (int)choices) ?? tokens;
         if (slots >= tokens)   // a token chooses an expert at most once, so nothing can be dropped
-        {
-            return new DispatchPlan(order_P, expertOfRow_P, counts_E.cumsum(0).to_type(int32), ones([tokens, choices], @bool, device), counts_E, zeros([], int64, device))
-                .MoveToOuterDisposeScope();
-        }
+            return Rows(order_P, expertOfRow_P, counts_E, ones([tokens, choices], @bool, device), zeros([], int64, device));
 
         var firstRow_E = counts_E.cumsum(0) - counts_E;
-        var keptRow_P = arange(pairs, int64, device) - firstRow_E.index_select(0, expertOfRow_P) < slots;
+        var keptRow_P = arange(pairs, int64, device) - firstRow_E.gather(0, expertOfRow_P) < slots;
         var kept_TK = zeros([pairs], @bool, device).scatter(0, order_P, keptRow_P).view(tokens, choices);
         var keptCounts_E = counts_E.clamp(max: slots);
         var dropped = pairs - keptCounts_E.sum();
-        if (device.type == DeviceType.CPU)
-        {
-            var keptRows_R = keptRow_P.nonzero().flatten();
-            return new DispatchPlan(
-                order_P.index_select(0, keptRows_R), expertOfRow_P.index_select(0, keptRows_R), keptCounts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped)
+        if (device.type != DeviceType.CPU)
+            return Rows(order_P, expertOfRow_P, counts_E, kept_TK, dropped);
+
+        var keptRows_R = keptRow_P.nonzero().flatten();
+        return Rows(order_P.gather(0, keptRows_R), expertOfRow_P.gather(0, keptRows_R), keptCounts_E, kept_TK, dropped);
+
+        DispatchPlan Rows(Tensor pairOfRow_R, Tensor expertOfRow_R, Tensor rows_E, Tensor kept, Tensor droppedCount) =>
+            new DispatchPlan(pairOfRow_R, pairOfRow_R.div(choices, RoundingMode.floor), expertOfRow_R, rows_E.cumsum(0).to_type(int32), kept, counts_E, droppedCount)
                 .MoveToOuterDisposeScope();
-        }
-        return new DispatchPlan(order_P, expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
     }
 
     internal DispatchPlan MoveToOuterDisposeScope() => new(
-        PairOfRow_R.MoveToOuterDisposeScope(), ExpertOfRow_R.MoveToOuterDisposeScope(), RowEnds_E.MoveToOuterDisposeScope(),
+        PairOfRow_R.MoveToOuterDisposeScope(), TokenOfRow_R.MoveToOuterDisposeScope(), ExpertOfRow_R.MoveToOuterDisposeScope(), RowEnds_E.MoveToOuterDisposeScope(),
         Kept_TK.MoveToOuterDisposeScope(), ExpertCounts_E.MoveToOuterDisposeScope(), DroppedCount.MoveToOuterDisposeScope());
 
     // Sorting expert·P + position makes every key different, so that an unstable sort is stable.

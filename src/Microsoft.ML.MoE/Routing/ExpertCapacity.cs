@@ -6,14 +6,14 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
 public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
 {
-    /// <summary>The number of (token, choice) pairs that one expert accepts.</summary>
+    /// <summary>The number of (token, choice) pairs that one expert accepts, at least 1.</summary>
     /// <param name="tokens">Tokens T of the whole batch.</param>
     /// <param name="experts">Experts E.</param>
     /// <param name="expertsPerToken">Choices K per token.</param>
     public long Slots(long tokens, int experts, int expertsPerToken)
     {
         var pairs = Factor * expertsPerToken * tokens;
-        return (long)Math.Floor(Rule == CapacityRule.Literal ? pairs : pairs / experts);
+        return Math.Max(1, (long)Math.Floor(Rule == CapacityRule.Literal ? pairs : pairs / experts));
     }
 
     /// <summary>Checks the values.</summary>

@@ -1,0 +1,46 @@
+// Layer normalisation. Ba et al., arXiv 1607.06450.
+//
+// Axes: … = any leading axes, D = width.
+
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>y = (x − E[x]) / √(Var[x] + ε) · γ + β over the last axis, in float32.</summary>
+public sealed class LayerNorm : nn.Module<Tensor, Tensor>
+{
+    private readonly long[] shape;
+    private readonly double epsilon;
+    private readonly Parameter weight;
+    private readonly Parameter bias;
+
+    /// <summary>Makes a normalisation with γ = 1 and β = 0.</summary>
+    /// <param name="width">Width D.</param>
+    /// <param name="epsilon">Added to the variance. Default 1e-6.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    public LayerNorm(long width, double epsilon = 1e-6, Device? device = null) : base(nameof(LayerNorm))
+    {
+        shape = [width];
+        this.epsilon = epsilon;
+        weight = new Parameter(ones(shape, float32, device));
+        bias = new Parameter(zeros(shape, float32, device));
+        RegisterComponents();
+    }
+
+    /// <summary>Normalises every vector of the last axis.</summary>
+    /// <param name="x">Input, float32 (…, D).</param>
+    /// <returns>Output, float32 (…, D).</returns>
+    public override Tensor forward(Tensor x) =>
+        x.device.type == DeviceType.META ? Define(x) : nn.functional.layer_norm(x, shape, weight, bias, epsilon);   // libtorch has no meta kernel for it
+
+    /// <summary>The plain definition: for the meta device, and what tests compare with.</summary>
+    /// <param name="x">Input, float32 (…, D).</param>
+    internal Tensor Define(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var centred = x - x.mean([-1], keepdim: true);
+        return (centred / (centred.square().mean([-1], keepdim: true) + epsilon).sqrt() * weight + bias).MoveToOuterDisposeScope();
+    }
+}
