@@ -7,6 +7,13 @@ namespace Microsoft.ML.MoE.Runtime;
 /// <remarks>
 /// Constructing anything of this library is enough. Call <see cref="Initialize"/> only in a program that uses TorchSharp's <c>torch</c> before it uses this
 /// library, or to learn early, and in clear words, that libtorch is missing.
+/// <para>
+/// On Linux, libtorch is also told to use 2 MB pages for large tensors (<c>THP_MEM_ALLOC_ENABLE=1</c>), which makes most models on the CPU several times faster.
+/// A value that the environment already has is kept. To switch this off, set the <see cref="AppContext"/> switch
+/// <c>Microsoft.ML.MoE.TransparentHugePages</c> to false, in the project file by
+/// <c>&lt;RuntimeHostConfigurationOption Include="Microsoft.ML.MoE.TransparentHugePages" Value="false" /&gt;</c>.
+/// Both take effect only before the first use of torch.
+/// </para>
 /// </remarks>
 public static class TorchRuntime
 {
@@ -28,7 +35,11 @@ public static class TorchRuntime
     }
 
     /// <summary>What must happen before the first use of torch; loads nothing yet and never throws.</summary>
-    internal static void Prepare() => NativeTorch.Subscribe();
+    internal static void Prepare()
+    {
+        TransparentHugePages.Enable();
+        NativeTorch.Subscribe();
+    }
 
 #pragma warning disable CA2255 // A library should not have module initializers: this one must run before any module of ours is constructed, because TorchSharp's static constructor fails for good if it runs first.
     [ModuleInitializer]
