@@ -1,12 +1,124 @@
-// Placeholder until the training work lands.
+// ATen operators that TorchSharp does not bind, reached through TorchScript. Every script of the assembly is here, because one that does
+// not compile, a function name that does not exist or an argument of the wrong kind can end the process: check arguments before `invoke`,
+// and cover each function with a test. Signatures: libtorch 2.10, native_functions.yaml.
+//
+// Axes: R = rows sorted by expert, E = experts, D = width in, F = width out.
+
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels;
 
+/// <summary>Operators of libtorch that TorchSharp does not bind.</summary>
 internal static class TorchScripts
 {
-    private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile("def grouped_mm(a: Tensor, b: Tensor, offs: Tensor) -> Tensor:\n    return torch._grouped_mm(a, b, offs)\n"));
+    private const string Source = """
+        def grouped_mm(x, w, offsets):
+            return torch._grouped_mm(x, w, offsets)
 
-    public static Tensor GroupedMatMul(Tensor x, Tensor w, Tensor ends) => (Tensor)Unit.Value.invoke("grouped_mm", x, w, ends)!;
+        def fused_adamw_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor], steps: List[Tensor],
+                         learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
+                         gradient_divisor: Optional[Tensor], skip: Optional[Tensor]):
+            amsgrad_moments: List[Tensor] = []
+            if skip is None:
+                torch._foreach_add_(steps, 1)
+            else:
+                torch._foreach_add_(steps, 1 - skip)
+            torch._fused_adamw_(parameters, gradients, first_moments, second_moments, amsgrad_moments, steps,
+                                lr=learning_rate, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=epsilon,
+                                amsgrad=False, maximize=False, grad_scale=gradient_divisor, found_inf=skip)
+
+        def global_norm(tensors: List[Tensor]):
+            return torch.linalg_vector_norm(torch.stack([norm.float() for norm in torch._foreach_norm(tensors, 2)]))
+
+        """;
+
+    // Compiled once per process, at the first use, on whichever thread comes first. The functions hold no state and never change, so
+    // sharing them shares nothing but code.
+    private static readonly Lazy<jit.CompilationUnit> Compiled = new(() => jit.compile(Source), LazyThreadSafetyMode.ExecutionAndPublication);
+
+    /// <summary>
+    /// One matrix product per expert over contiguous rows: rows [offsets[e-1], offsets[e]) of <paramref name="x_RD"/> times
+    /// <paramref name="w_EDF"/>[e]. Differentiable in both. Experts may have no rows.
+    /// </summary>
+    /// <param name="x_RD">Rows, sorted by expert; float32, bfloat16 or float16.</param>
+    /// <param name="w_EDF">Weights of the experts, of the same type; D and F multiples of 16 bytes.</param>
+    /// <param name="offsets_E_int32">
+    /// Where each expert's rows end: a running sum of the experts' row counts, int32, on the same device. The last must be R: rows beyond
+    /// it come back uninitialised. Its values are not checked, because that would bring them to the host.
+    /// </param>
+    /// <returns>y_RF. On the meta device, for which libtorch has no such kernel, an empty tensor of that shape.</returns>
+    /// <exception cref="ArgumentException">A shape, a type or an alignment does not fit.</exception>
+    /// <remarks>
+    /// The backward pass refuses expanded gradients (stride 0), which is what <c>y.sum().backward()</c> hands it.
+    /// </remarks>
+    public static Tensor GroupedMatMul(Tensor x_RD, Tensor w_EDF, Tensor offsets_E_int32)
+    {
+        if (x_RD.dim() != 2 || w_EDF.dim() != 3 || x_RD.shape[1] != w_EDF.shape[1])
+            throw new ArgumentException($"Rows [{Shape(x_RD)}] and expert weights [{Shape(w_EDF)}] do not match: (R, D) and (E, D, F) are wanted.");
+        if (offsets_E_int32.dim() != 1 || offsets_E_int32.shape[0] != w_EDF.shape[0] || offsets_E_int32.dtype != ScalarType.Int32)
+            throw new ArgumentException($"Offsets are {offsets_E_int32.dtype} [{Shape(offsets_E_int32)}]; one Int32 for each of the {w_EDF.shape[0]} experts is wanted.");
+        if (x_RD.dtype != w_EDF.dtype || x_RD.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
+            throw new ArgumentException($"Rows are {x_RD.dtype} and expert weights are {w_EDF.dtype}; both must be the same one of Float32, BFloat16 and Float16.");
+
+        long alignment = 16 / x_RD.element_size();
+        if (w_EDF.shape[1] % alignment != 0 || w_EDF.shape[2] % alignment != 0)
+            throw new ArgumentException($"Expert weights are [{Shape(w_EDF)}] {w_EDF.dtype}; both widths must be multiples of {alignment} (16 bytes).");
+
+        if (x_RD.device_type == DeviceType.META)
+            return empty(x_RD.shape[0], w_EDF.shape[2], dtype: x_RD.dtype, device: x_RD.device);
+
+        var y_RF = (Tensor)Compiled.Value.invoke("grouped_mm", x_RD, w_EDF, offsets_E_int32);
+        GC.KeepAlive(x_RD);
+        GC.KeepAlive(w_EDF);
+        GC.KeepAlive(offsets_E_int32);
+        return y_RF;
+    }
+
+    /// <summary>
+    /// One AdamW step on many tensors in place: adds 1 to every step count, then updates moments and parameters in one pass over the memory.
+    /// Call it where gradients are not recorded. All lists run in parallel; steps are float32 scalars on the parameters' device.
+    /// </summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given.</param>
+    /// <param name="firstMoments">Running means of the gradients.</param>
+    /// <param name="secondMoments">Running means of the squared gradients.</param>
+    /// <param name="steps">How many updates each parameter has had.</param>
+    /// <param name="learningRate">The step size.</param>
+    /// <param name="beta1">Decay of the first moment.</param>
+    /// <param name="beta2">Decay of the second moment.</param>
+    /// <param name="weightDecay">Decoupled weight decay: each weight shrinks by this times the learning rate.</param>
+    /// <param name="epsilon">Added to the root of the second moment.</param>
+    /// <param name="gradientDivisor">Every gradient is divided by this before use; a float32 scalar on the parameters' device, or null for 1.</param>
+    /// <param name="skip">1 leaves everything as it was, 0 does the step; a float32 scalar on the parameters' device, or null for 0.</param>
+    public static void FusedAdamW(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? gradientDivisor, Tensor? skip)
+    {
+        // Scalars are made here and not by `invoke`, which keeps only their native handles: they could be collected before the call.
+        using Scalar lr = learningRate, b1 = beta1, b2 = beta2, decay = weightDecay, eps = epsilon;
+        Compiled.Value.invoke("fused_adamw_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, gradientDivisor!, skip!);
+        GC.KeepAlive(parameters);
+        GC.KeepAlive(gradients);
+        GC.KeepAlive(firstMoments);
+        GC.KeepAlive(secondMoments);
+        GC.KeepAlive(steps);
+        GC.KeepAlive(gradientDivisor);
+        GC.KeepAlive(skip);
+    }
+
+    /// <summary>The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.</summary>
+    /// <param name="tensors">One or more tensors on one device.</param>
+    /// <exception cref="ArgumentException">There is no tensor.</exception>
+    public static Tensor GlobalNorm(Tensor[] tensors)
+    {
+        if (tensors.Length == 0)
+            throw new ArgumentException("The norm of no tensors was asked for.", nameof(tensors));
+
+        var norm = (Tensor)Compiled.Value.invoke("global_norm", [tensors]);
+        GC.KeepAlive(tensors);
+        return norm;
+    }
+
+    private static string Shape(Tensor tensor) => string.Join(", ", tensor.shape);
 }
