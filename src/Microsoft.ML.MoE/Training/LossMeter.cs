@@ -1,0 +1,158 @@
+// What happened in the steps since the last report. Numbers are collected on the device and fetched several steps at a time, so that an accelerator need not wait after each.
+//
+// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts.
+
+using System.Diagnostics;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Training;
+
+/// <summary>Adds up losses, gradient norms and expert load, and throws where one is not finite.</summary>
+internal sealed class LossMeter : IDisposable
+{
+    private const int StepsPerFetch = 16;   // on an accelerator; on the CPU nothing is won by waiting
+
+    private readonly List<(int Step, double LearningRate, int Samples, bool HasNorm, Tensor Values_Q)> pending = [];
+    private readonly Stopwatch window = new();
+    private readonly Stopwatch epoch = new();
+    private Tensor? load_BE;
+    private Sums windowSums = new();
+    private Sums epochSums = new();
+
+    /// <summary>Runs the clocks, except while validating.</summary>
+    public void StartEpoch()
+    {
+        (windowSums, epochSums) = (new Sums(), new Sums());
+        window.Restart();
+        epoch.Restart();
+    }
+
+    /// <summary>Adds a step.</summary>
+    /// <param name="step">The update, from 1.</param>
+    /// <param name="learningRate">Its learning rate.</param>
+    /// <param name="loss">Its losses; not kept.</param>
+    /// <param name="norm">The norm of its gradients, or null.</param>
+    /// <exception cref="TrainingDivergedException">This or a recent step was not finite.</exception>
+    public void Add(int step, double learningRate, StepLoss loss, Tensor? norm)
+    {
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        var values_Q = stack([loss.Main.to_type(float32), loss.Auxiliary.to_type(float32), norm ?? zeros_like(loss.Main, float32)]);
+        pending.Add((step, learningRate, loss.Samples, norm is not null, values_Q.DetachFromDisposeScope()));
+        if (loss.ExpertLoad_BE is { } counts_BE)
+        {
+            if (load_BE is null)
+                load_BE = counts_BE.to(float64, copy: true).DetachFromDisposeScope();
+            else
+                load_BE.add_(counts_BE);
+        }
+        if (values_Q.device_type == DeviceType.CPU || pending.Count >= StepsPerFetch)
+            Fetch();
+    }
+
+    /// <summary>The means since the last call, or since the epoch started.</summary>
+    public TrainingAverages EndWindow()
+    {
+        Fetch();
+        FetchLoad();
+        epochSums.Add(windowSums);
+        var averages = windowSums.Average(window.Elapsed);
+        windowSums = new Sums();
+        window.Restart();
+        return averages;
+    }
+
+    /// <summary>The means of the epoch.</summary>
+    public TrainingAverages EndEpoch()
+    {
+        EndWindow();
+        return epochSums.Average(epoch.Elapsed);
+    }
+
+    public void Dispose()
+    {
+        foreach (var item in pending)
+            item.Values_Q.Dispose();
+        load_BE?.Dispose();
+    }
+
+    private void Fetch()
+    {
+        if (pending.Count == 0)
+            return;
+
+        using var scope = NewDisposeScope();
+        var values_SQ = stack(pending.Select(item => item.Values_Q)).cpu().data<float>().ToArray();
+        var steps = pending.ToArray();
+        foreach (var item in steps)
+            item.Values_Q.Dispose();
+        pending.Clear();
+
+        for (int i = 0; i < steps.Length; i++)
+        {
+            var (step, learningRate, samples, hasNorm, _) = steps[i];
+            double main = values_SQ[3 * i], auxiliary = values_SQ[(3 * i) + 1], norm = values_SQ[(3 * i) + 2];
+            RequireFinite("The loss", main, step, learningRate);
+            RequireFinite("The auxiliary loss", auxiliary, step, learningRate);
+            RequireFinite("The norm of the gradients", norm, step, learningRate);
+            windowSums.Add(samples, main, auxiliary, hasNorm ? norm : null);
+        }
+    }
+
+    private void FetchLoad()
+    {
+        if (load_BE is null)
+            return;
+
+        using var scope = NewDisposeScope();
+        int experts = (int)load_BE.shape[1];
+        windowSums.Load = load_BE.cpu().data<double>().ToArray().Chunk(experts).ToArray();
+        load_BE.Dispose();
+        load_BE = null;
+    }
+
+    private static void RequireFinite(string quantity, double value, int step, double learningRate)
+    {
+        if (!double.IsFinite(value))
+            throw new TrainingDivergedException(quantity, value, step, learningRate);
+    }
+
+    private sealed class Sums
+    {
+        private int steps;
+        private long samples;
+        private double loss;
+        private double auxiliary;
+        private double norm;
+        private bool hasNorm;
+
+        public double[][]? Load { get; set; }
+
+        public void Add(int count, double main, double aux, double? gradientNorm)
+        {
+            steps++;
+            samples += count;
+            loss += main * count;
+            auxiliary += aux * count;
+            norm += gradientNorm ?? 0;
+            hasNorm |= gradientNorm is not null;
+        }
+
+        public void Add(Sums other)
+        {
+            steps += other.steps;
+            samples += other.samples;
+            loss += other.loss;
+            auxiliary += other.auxiliary;
+            norm += other.norm;
+            hasNorm |= other.hasNorm;
+            if (other.Load is not null)
+                Load = Load is null ? other.Load : Load.Zip(other.Load, (ours, theirs) => ours.Zip(theirs, (a, b) => a + b).ToArray()).ToArray();
+        }
+
+        public TrainingAverages Average(TimeSpan elapsed) => new(
+            steps, samples, loss / samples, auxiliary / samples, hasNorm ? norm / steps : null, samples / elapsed.TotalSeconds,
+            Load?.Select(layer => layer.Sum() is var total && total > 0 ? layer.Select(count => count / total).ToArray() : layer).ToArray());
+    }
+}

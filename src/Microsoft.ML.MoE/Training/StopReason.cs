@@ -1,0 +1,14 @@
+namespace Microsoft.ML.MoE.Training;
+
+/// <summary>Why training ended.</summary>
+public enum StopReason
+{
+    /// <summary>All epochs were done.</summary>
+    EpochsCompleted,
+
+    /// <summary><see cref="TrainingOptions.MaxSteps"/> was reached first.</summary>
+    StepLimit,
+
+    /// <summary>Validation did not improve for as many epochs as <see cref="TrainingOptions.EarlyStopping"/> allows.</summary>
+    EarlyStopping,
+}

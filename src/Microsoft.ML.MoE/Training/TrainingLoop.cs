@@ -1,0 +1,199 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Training;
+
+/// <summary>
+/// Trains any module on any batches: AdamW with warm-up, cosine and clipping; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
+/// is not finite.
+/// </summary>
+/// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
+/// <remarks>
+/// Random numbers (dropout, router noise) come from libtorch's global generators: open a <c>SeedScope</c> around the run to make it repeatable.
+/// </remarks>
+public sealed class TrainingLoop<TBatch>
+{
+    private readonly nn.Module module;
+    private readonly Func<TBatch, StepLoss> computeLoss;
+    private readonly TrainingOptions options;
+
+    /// <summary>Makes a loop.</summary>
+    /// <param name="module">What is trained, with all parameters on one device.</param>
+    /// <param name="computeLoss">The loss of a batch. Called in training mode within a dispose scope of its own, which disposes the result.</param>
+    /// <param name="options">How to train.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or the module has nothing to train.</exception>
+    public TrainingLoop(nn.Module module, Func<TBatch, StepLoss> computeLoss, TrainingOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(computeLoss);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        if (!module.parameters().Any(parameter => parameter.requires_grad))
+            throw new ArgumentException("The module has no parameter that requires a gradient: there is nothing to train.", nameof(module));
+        this.module = module;
+        this.computeLoss = computeLoss;
+        this.options = options;
+    }
+
+    /// <summary>Trains the module.</summary>
+    /// <param name="data">The training batches.</param>
+    /// <param name="validate">
+    /// Measures the module on the validation set, at the end of every epoch; null for no validation. It may switch the module to evaluation mode.
+    /// </param>
+    /// <param name="progress">Called on this thread every <see cref="TrainingOptions.ProgressInterval"/> updates and at the end of every epoch; null for no reports.</param>
+    /// <param name="cancellationToken">Ends training after the current update.</param>
+    /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last, and the mode (training or evaluation) it had before.</returns>
+    /// <exception cref="InvalidOperationException">The training data has no batch, or nothing tells how many updates there will be.</exception>
+    /// <exception cref="ArgumentException">Early stopping without validation.</exception>
+    /// <exception cref="TrainingDivergedException">A loss or gradient became NaN or infinite.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; the module has the weights of the last update.</exception>
+    public TrainingResult Run(
+        IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate = null, Action<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        if (options.EarlyStopping is not null && validate is null)
+            throw new ArgumentException($"{nameof(TrainingOptions.EarlyStopping)} is set, but there is no validation that could tell when to stop.", nameof(validate));
+
+        bool wasTraining = module.training;
+        using var run = new RunState(this, data, validate, progress, cancellationToken);
+        try
+        {
+            return run.Run();
+        }
+        finally
+        {
+            module.train(wasTraining);
+        }
+    }
+
+    /// <summary>The state of one run.</summary>
+    private sealed class RunState : IDisposable
+    {
+        private readonly TrainingLoop<TBatch> loop;
+        private readonly TrainingOptions options;
+        private readonly IBatchSource<TBatch> data;
+        private readonly Func<CancellationToken, ValidationResult>? validate;
+        private readonly Action<TrainingProgress>? progress;
+        private readonly CancellationToken cancellationToken;
+        private readonly int totalSteps;
+        private readonly ILearningRateSchedule schedule;
+        private readonly FusedAdamW optimizer;
+        private readonly LossMeter meter = new();
+        private readonly BestEpochTracker tracker;
+        private readonly WeightSnapshot? bestWeights;
+        private int steps;
+
+        public RunState(
+            TrainingLoop<TBatch> loop, IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate, Action<TrainingProgress>? progress, CancellationToken cancellationToken)
+        {
+            this.loop = loop;
+            options = loop.options;
+            this.data = data;
+            this.validate = validate;
+            this.progress = progress;
+            this.cancellationToken = cancellationToken;
+            totalSteps = CountSteps();
+            schedule = options.CreateSchedule(totalSteps);
+            tracker = new BestEpochTracker(options.Monitor, options.EarlyStopping);
+            optimizer = new FusedAdamW(ParameterGroup.ForModule(loop.module, options.WeightDecay), options.Beta1, options.Beta2, options.Epsilon);
+            bestWeights = validate is not null && options.KeepBestWeights ? new WeightSnapshot(loop.module) : null;
+        }
+
+        private bool StepLimitReached => steps >= options.MaxSteps;
+
+        private double LastLearningRate => schedule.RateAt(steps - 1);
+
+        public TrainingResult Run()
+        {
+            var epochs = new List<EpochSummary>();
+            StopReason? reason = null;
+            while (reason is null)
+            {
+                var summary = RunEpoch(epochs.Count);
+                epochs.Add(summary);
+                if (summary.Validation is { } validation && tracker.Add(summary, validation))
+                    bestWeights?.Take();
+                progress?.Invoke(new TrainingProgress(
+                    summary.Epoch, options.Epochs, steps, totalSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
+
+                reason = tracker.PatienceIsOver ? StopReason.EarlyStopping
+                    : epochs.Count == options.Epochs ? StopReason.EpochsCompleted
+                    : StepLimitReached ? StopReason.StepLimit
+                    : null;
+            }
+
+            bool restore = bestWeights is not null && tracker.Best is not null;
+            if (restore)
+                bestWeights!.Restore();
+            return new TrainingResult(epochs, steps, reason.Value, tracker.Best, restore);
+        }
+
+        public void Dispose()
+        {
+            optimizer.ZeroGrad();
+            optimizer.Dispose();
+            meter.Dispose();
+            bestWeights?.Dispose();
+        }
+
+        private EpochSummary RunEpoch(int epoch)
+        {
+            int before = steps;
+            loop.module.train();
+            meter.StartEpoch();
+            foreach (var batch in data.ReadEpoch(epoch, cancellationToken))
+            {
+                try
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    Step(batch);
+                }
+                finally
+                {
+                    (batch as IDisposable)?.Dispose();
+                }
+
+                if (progress is not null && steps % options.ProgressInterval == 0)
+                    progress(new TrainingProgress(epoch + 1, options.Epochs, steps, totalSteps, meter.EndWindow(), LastLearningRate, EpochCompleted: false, Validation: null));
+                if (StepLimitReached)
+                    break;
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+            if (steps == before)
+                throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
+            var averages = meter.EndEpoch();
+            return new EpochSummary(epoch + 1, averages, LastLearningRate, validate?.Invoke(cancellationToken));
+        }
+
+        private void Step(TBatch batch)
+        {
+            using var scope = NewDisposeScope();
+            optimizer.ZeroGrad();
+            var loss = loop.computeLoss(batch);
+            var total = loss.Main + loss.Auxiliary;
+            total.backward();
+
+            var norm = options.GradientClipNorm is null ? null : GradientClipping.Norm(optimizer.Parameters);
+            var divisor = norm is null ? null : GradientClipping.Divisor(norm, options.GradientClipNorm!.Value);
+
+            // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
+            var skip = (norm is null ? total.detach() : total.detach() + norm).isfinite().logical_not().to_type(float32);
+            double learningRate = schedule.RateAt(steps);
+            optimizer.Step(learningRate, divisor, skip);
+            steps++;
+            meter.Add(steps, learningRate, loss, norm);
+        }
+
+        private int CountSteps()
+        {
+            long? all = data.BatchesPerEpoch is { } perEpoch ? (long)perEpoch * options.Epochs : null;
+            if (all is null && options.MaxSteps is null)
+            {
+                throw new InvalidOperationException(
+                    $"The batch source does not know how many batches an epoch has, so the learning rate cannot be laid out over the training: set {nameof(TrainingOptions.MaxSteps)}.");
+            }
+            return (int)Math.Clamp(Math.Min(all ?? int.MaxValue, options.MaxSteps ?? int.MaxValue), 1, int.MaxValue);
+        }
+    }
+}

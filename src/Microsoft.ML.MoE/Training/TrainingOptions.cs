@@ -1,0 +1,80 @@
+namespace Microsoft.ML.MoE.Training;
+
+/// <summary>How a model is trained: length, AdamW, schedule, clipping, early stopping, reporting.</summary>
+public sealed record TrainingOptions
+{
+    /// <summary>Passes over the training data, at least 1. Default 10.</summary>
+    public int Epochs { get; init; } = 10;
+
+    /// <summary>Updates after which training ends even within an epoch, at least 1; null (default) for no such limit.</summary>
+    public int? MaxSteps { get; init; }
+
+    /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Learning rate at the end, at least 0. Default 1e-5.</summary>
+    public double FinalLearningRate { get; init; } = 1e-5;
+
+    /// <summary>Updates before the highest rate is reached, at least 0; null (default) to use <see cref="WarmupFraction"/>.</summary>
+    public int? WarmupSteps { get; init; }
+
+    /// <summary>The part of all updates that is warm-up, 0 to 1. Default 0.05. Without effect where <see cref="WarmupSteps"/> is set.</summary>
+    public double WarmupFraction { get; init; } = 0.05;
+
+    /// <summary>Decoupled weight decay of matrices, at least 0. Default 0.05. See <see cref="ParameterGroup.ForModule"/> for what does not decay.</summary>
+    public double WeightDecay { get; init; } = 0.05;
+
+    /// <summary>Decay of AdamW's first moment, 0 to below 1. Default 0.9.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of AdamW's second moment, 0 to below 1. Default 0.999.</summary>
+    public double Beta2 { get; init; } = 0.999;
+
+    /// <summary>Added to the root of AdamW's second moment, at least 0. Default 1e-8.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+
+    /// <summary>Limit on the Euclidean norm of all gradients together, above 0; null for none. Default 1.</summary>
+    public double? GradientClipNorm { get; init; } = 1;
+
+    /// <summary>When to stop before the last epoch; null (default) for never. Needs validation.</summary>
+    public EarlyStopping? EarlyStopping { get; init; }
+
+    /// <summary>What decides which epoch is the best. Default: the metric.</summary>
+    public MonitoredQuantity Monitor { get; init; }
+
+    /// <summary>Whether a model that is validated ends with the weights of its best epoch rather than of its last. Default true.</summary>
+    public bool KeepBestWeights { get; init; } = true;
+
+    /// <summary>Updates between two progress reports within an epoch, at least 1. Default 50.</summary>
+    public int ProgressInterval { get; init; } = 50;
+
+    /// <summary>Checks the options.</summary>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    public void Validate()
+    {
+        OptionChecks.AtLeast(1, Epochs, nameof(Epochs));
+        if (MaxSteps is { } maxSteps)
+            OptionChecks.AtLeast(1, maxSteps, nameof(MaxSteps));
+        OptionChecks.AtLeast(0, LearningRate, nameof(LearningRate));
+        OptionChecks.AtLeast(0, FinalLearningRate, nameof(FinalLearningRate));
+        if (WarmupSteps is { } warmupSteps)
+            OptionChecks.AtLeast(0, warmupSteps, nameof(WarmupSteps));
+        OptionChecks.Between(0, 1, WarmupFraction, nameof(WarmupFraction));
+        OptionChecks.AtLeast(0, WeightDecay, nameof(WeightDecay));
+        OptionChecks.AtLeastAndBelow(0, 1, Beta1, nameof(Beta1));
+        OptionChecks.AtLeastAndBelow(0, 1, Beta2, nameof(Beta2));
+        OptionChecks.AtLeast(0, Epsilon, nameof(Epsilon));
+        if (GradientClipNorm is { } clipNorm)
+            OptionChecks.Above(0, clipNorm, nameof(GradientClipNorm));
+        EarlyStopping?.Validate();
+        OptionChecks.AtLeast(1, ProgressInterval, nameof(ProgressInterval));
+    }
+
+    /// <summary>The learning rate by step.</summary>
+    /// <param name="totalSteps">Updates of the whole training.</param>
+    internal ILearningRateSchedule CreateSchedule(int totalSteps)
+    {
+        int warmup = WarmupSteps ?? (int)(WarmupFraction * totalSteps);
+        return new WarmupCosineSchedule(LearningRate, FinalLearningRate, Math.Min(warmup, totalSteps), totalSteps);
+    }
+}
