@@ -33,13 +33,11 @@ public abstract record ImageClassifierConfig
     /// <summary>Number of classes. Default 1000.</summary>
     public int ClassCount { get; init; } = 1000;
 
-    /// <summary>Patches of an image.</summary>
-    [JsonIgnore]
-    public int Patches => ImageHeight / PatchSize * (ImageWidth / PatchSize);
+    // Patches of an image.
+    private protected int Patches => ImageHeight / PatchSize * (ImageWidth / PatchSize);
 
     /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
-    [JsonIgnore]
-    public abstract ModelCost Cost { get; }
+    public abstract ModelCost GetCost();
 
     /// <summary>Makes the model with fresh random weights.</summary>
     /// <param name="device">Where the weights lie; CPU by default.</param>

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 
@@ -49,9 +48,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
-    /// <summary>Tokens of an image: its patches, and the class token where there is one.</summary>
-    [JsonIgnore]
-    public int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
+    // Tokens of an image: its patches, and the class token where there is one.
+    internal int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
 
     /// <inheritdoc/>
     public override void Validate()
@@ -73,7 +71,6 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
             MixtureOptions.Validate();
     }
 
-    [JsonIgnore]
     internal MixtureOfExpertsOptions MixtureOptions => new()
     {
         Router = new TopKRouterOptions { Experts = Experts, ExpertsPerToken = ExpertsPerToken, NoiseScale = RouterNoise },

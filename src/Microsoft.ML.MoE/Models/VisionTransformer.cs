@@ -8,8 +8,8 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using TorchSharp.Modules;
-using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 using static TorchSharp.torch;
+using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Models;
 

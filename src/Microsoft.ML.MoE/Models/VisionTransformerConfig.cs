@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -69,18 +68,14 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     public static VisionTransformerConfig MoeTiny { get; } = Tiny with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, ExpertWidth = 32, MixtureBlocks = 1 };
 
     /// <inheritdoc/>
-    [JsonIgnore]
-    public override ModelCost Cost
+    public override ModelCost GetCost()
     {
-        get
-        {
-            long dense = Blocks - MixtureBlocks;
-            var expert = FeedForwardParameters(ExpertWidth);
-            var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
-                + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
-            var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * MixtureMacs);
-            return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
-        }
+        long dense = Blocks - MixtureBlocks;
+        var expert = FeedForwardParameters(ExpertWidth);
+        var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
+            + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
+        var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * MixtureMacs);
+        return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -67,24 +66,19 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         Dropout = 0,
     };
 
-    /// <summary>Blocks that route together.</summary>
-    [JsonIgnore]
-    public int BlocksPerGroup => Blocks / (RoutingGroups ?? Blocks);
+    // Blocks that route together.
+    internal int BlocksPerGroup => Blocks / (RoutingGroups ?? Blocks);
 
     /// <inheritdoc/>
-    [JsonIgnore]
-    public override ModelCost Cost
+    public override ModelCost GetCost()
     {
-        get
-        {
-            long copies = ShareParameters ? 1 : Blocks;
-            var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
-            var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
-            var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
-            var parameters = StemAndHeadParameters + layerNorms + (copies * block);
-            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
-            return new ModelCost(parameters, parameters - (copies * idle), macs);
-        }
+        long copies = ShareParameters ? 1 : Blocks;
+        var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
+        var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
+        var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
+        var parameters = StemAndHeadParameters + layerNorms + (copies * block);
+        var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
+        return new ModelCost(parameters, parameters - (copies * idle), macs);
     }
 
     /// <inheritdoc/>

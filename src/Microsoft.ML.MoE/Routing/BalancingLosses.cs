@@ -43,7 +43,7 @@ public static class BalancingLosses
     public static Tensor Importance(Tensor probs_TE)
     {
         using var scope = NewDisposeScope();
-        return SquaredCoefficientOfVariation(probs_TE.sum(0)).MoveToOuterDisposeScope();
+        return SquaredCoefficientOfVariation(probs_TE.sum([0])).MoveToOuterDisposeScope();
     }
 
     /// <summary>(std(x) / mean(x))², with the population standard deviation (no Bessel correction).</summary>

@@ -90,14 +90,22 @@ internal sealed class ElfVersionNeeds
                     (ushort)(reader.UInt16(entry + 6) & VersionIndexMask),
                     (int)(entry + 4),
                     (flags & WeakFlag) != 0));
-                entry += reader.UInt32(entry + 12);
+                if (needs.Count > VersionIndexMask)
+                    throw new InvalidDataException($"The file lists more than the {VersionIndexMask} versions that its symbols can name.");
+                entry += Next(reader, entry + 12, entries);
             }
 
-            library += reader.UInt32(library + 12);
+            library += Next(reader, library + 12, left);
         }
 
         return needs;
     }
+
+    private static ulong Next(Reader reader, ulong field, ulong left) => (reader.UInt32(field), left) switch
+    {
+        (0, > 1) => throw new InvalidDataException($"A list of versions ends {left - 1} entries before its count."),
+        (var distance, _) => distance,
+    };
 
     // Bit 15 of a version index marks a hidden symbol.
     private const ushort VersionIndexMask = 0x7fff;

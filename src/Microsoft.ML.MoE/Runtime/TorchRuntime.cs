@@ -17,6 +17,8 @@ namespace Microsoft.ML.MoE.Runtime;
 /// </remarks>
 public static class TorchRuntime
 {
+    private static volatile bool loaded;
+
     /// <summary>
     /// Loads libtorch. On Linux systems whose libstdc++ is older than the one TorchSharp was built with (Debian 12, Ubuntu 22.04, RHEL 9), loads TorchSharp's
     /// native library from a private copy that runs there, kept in <c>$XDG_CACHE_HOME/moe-ml</c> (<c>~/.cache/moe-ml</c>).
@@ -25,42 +27,57 @@ public static class TorchRuntime
     /// <exception cref="InvalidOperationException">libtorch cannot be loaded; the message says what was tried and which package to add.</exception>
     public static void Initialize()
     {
-        Prepare();
-        if (NativeTorch.LoadsOrdinarily())
+        if (loaded)
             return;
 
+        Prepare();
         var trace = new List<string>();
-        if (NativeTorch.TryLoad(trace) == 0)
+        if (!NativeTorch.LoadsOrdinarily() && NativeTorch.TryLoad(trace) == 0)
             throw new InvalidOperationException(DescribeFailure(trace));
+        loaded = true;
     }
 
-    /// <summary>What must happen before the first use of torch; loads nothing yet and never throws.</summary>
+    /// <summary>What must happen before the first use of torch. Loads nothing yet.</summary>
     internal static void Prepare()
     {
         TransparentHugePages.Enable();
         NativeTorch.Subscribe();
     }
 
-#pragma warning disable CA2255 // A library should not have module initializers: this one must run before any module of ours is constructed, because TorchSharp's static constructor fails for good if it runs first.
+#pragma warning disable CA2255 // Not for libraries, as a rule. But TorchSharp's static constructor, once it has failed, fails for good: this must run before anything of ours touches it.
     [ModuleInitializer]
-    internal static void OnAssemblyLoad() => Prepare();
 #pragma warning restore CA2255
+    internal static void OnAssemblyLoad()
+    {
+        try
+        {
+            Prepare();
+        }
+        catch (Exception e) when (e is FileNotFoundException or FileLoadException)
+        {
+            // TorchSharp.dll itself is missing. Whoever needs it will hear so; what does not need it should work.
+        }
+    }
 
     private static string DescribeFailure(List<string> trace)
     {
-        var platform = RuntimeInformation.RuntimeIdentifier;
-        var supported = OperatingSystem.IsLinux() ? (Architecture.X64, "linux-x64")
-            : OperatingSystem.IsMacOS() ? (Architecture.Arm64, "osx-arm64")
-            : RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? (Architecture.Arm64, "win-arm64")
-            : (Architecture.X64, "win-x64");
-        var (architecture, package) = supported;
+        var (architecture, platform, cuda) =
+            OperatingSystem.IsLinux() ? (Architecture.X64, "linux-x64", "TorchSharp-cuda-linux")
+            : OperatingSystem.IsMacOS() ? (Architecture.Arm64, "osx-arm64", null)
+            : RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? (Architecture.Arm64, "win-arm64", null)
+            : (Architecture.X64, "win-x64", "TorchSharp-cuda-windows");
 
-        var advice = RuntimeInformation.ProcessArchitecture == architecture
-            ? $"Add one of these packages to the application's project, in the version that TorchSharp asks for: TorchSharp-cpu, libtorch-cpu-{package} (the same for this platform alone)"
-              + (OperatingSystem.IsMacOS() ? "." : $", TorchSharp-cuda-{(OperatingSystem.IsLinux() ? "linux" : "windows")} (with CUDA).")
-            : $"There is no libtorch package for {platform}; supported are linux-x64, win-x64, win-arm64 and osx-arm64.";
+        var lines = new List<string> { "libtorch, the native library that TorchSharp needs, cannot be loaded." };
+        if (RuntimeInformation.ProcessArchitecture != architecture)
+            lines.Add($"There is none for {RuntimeInformation.RuntimeIdentifier}: supported are linux-x64, win-x64, win-arm64 and osx-arm64.");
+        else
+        {
+            lines.Add($"If the application's project references no package that brings it, add TorchSharp-cpu in TorchSharp's version, libtorch-cpu-{platform} "
+                + $"(what TorchSharp-cpu brings, for this platform alone){(cuda is null ? "" : $" or, for NVIDIA GPUs, {cuda}")}.");
+        }
 
-        return $"libtorch, which TorchSharp needs, cannot be loaded. {advice}"
-            + (trace.Count == 0 ? "" : $"{Environment.NewLine}What was tried:{Environment.NewLine}  {string.Join($"{Environment.NewLine}  ", trace)}");
+        if (trace.Count > 0)
+            lines.Add($"What was tried:{Environment.NewLine}  {string.Join($"{Environment.NewLine}  ", trace)}");
+        return string.Join(Environment.NewLine, lines);
     }
 }

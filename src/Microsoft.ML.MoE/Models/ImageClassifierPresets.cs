@@ -1,0 +1,42 @@
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>Every named image classifier: the published sizes, the ablations of their papers, and small sizes for a CPU and for tests.</summary>
+public static class ImageClassifierPresets
+{
+    private const string Sizes = "WideNet paper, table 1";
+    private const string Ablations = "WideNet paper, ablation";
+
+    /// <summary>All presets, published ones first.</summary>
+    public static IReadOnlyList<ImageClassifierPreset> All { get; } =
+    [
+        new("vit-b16", VisionTransformerConfig.Base, 87, Sizes),
+        new("vit-l16", VisionTransformerConfig.Large, 305, Sizes),
+        new("vit-moe-b16", VisionTransformerConfig.MoeBase, 128, $"{Sizes}; also WideNet-B without parameter sharing"),
+        new("vit-moe-l16", VisionTransformerConfig.MoeLarge, 406, $"{Sizes}; also WideNet-L without parameter sharing"),
+        new("widenet-b16", WideNetConfig.Base, 29, Sizes),
+        new("widenet-l16", WideNetConfig.Large, 40, Sizes),
+        new("widenet-h16", WideNetConfig.Huge, 63, $"{Sizes}; patch 16 as in the authors' code"),
+        new("widenet-h14", WideNetConfig.Huge with { PatchSize = 14 }, 63, "as widenet-h16 with patch 14, which the published count does not tell apart"),
+        new("widenet-l16-12-blocks", WideNetConfig.Large with { Blocks = 12 }, 40, "WideNet paper, comparable compute"),
+        new("widenet-b16-shared-layernorm", WideNetConfig.Base with { ShareLayerNorms = true }, 29, Ablations),
+        new("widenet-l16-shared-layernorm", WideNetConfig.Large with { ShareLayerNorms = true }, 40, Ablations),
+        new("widenet-h16-shared-layernorm", WideNetConfig.Huge with { ShareLayerNorms = true }, 63, Ablations),
+        new("widenet-b16-no-moe", WideNetConfig.Base with { Experts = 0, FeedForwardWidth = 3072 }, 9, $"{Ablations}; FFN 3072"),
+        new("widenet-l16-no-moe", WideNetConfig.Large with { Experts = 0, FeedForwardWidth = 4096 }, 15, $"{Ablations}; also ViT-L with shared blocks"),
+        new("widenet-h16-no-moe", WideNetConfig.Huge with { Experts = 0, FeedForwardWidth = 5120 }, 23, $"{Ablations}; FFN 5120"),
+        new("vit-l16-shared-ffn-8192", WideNetConfig.Large with { Experts = 0, FeedForwardWidth = 8192 }, 24, "WideNet paper, comparable compute; a wider FFN instead of experts"),
+        new("widenet-b16-6-groups", WideNetConfig.Base with { RoutingGroups = 6 }, 29, "WideNet paper, figure 3"),
+        new("widenet-b16-3-groups", WideNetConfig.Base with { RoutingGroups = 3 }, 29, "WideNet paper, figure 3"),
+        new("widenet-b16-2-groups", WideNetConfig.Base with { RoutingGroups = 2 }, 29, "WideNet paper, figure 3"),
+        new("vit-small", VisionTransformerConfig.Small, null, "28×28 grey, trains on a CPU"),
+        new("vit-moe-small", VisionTransformerConfig.MoeSmall, null, "28×28 grey, trains on a CPU"),
+        new("widenet-small", WideNetConfig.Small, null, "28×28 grey, trains on a CPU"),
+        new("vit-tiny", VisionTransformerConfig.Tiny, null, "8×8 colour, for tests"),
+        new("vit-moe-tiny", VisionTransformerConfig.MoeTiny, null, "8×8 colour, for tests"),
+        new("widenet-tiny", WideNetConfig.Tiny, null, "8×8 colour, for tests"),
+        new("widenet-tiny-groups", WideNetConfig.Tiny with { RoutingGroups = 1 }, null, "8×8 colour, for tests"),
+        new("widenet-tiny-shared-layernorm", WideNetConfig.Tiny with { ShareLayerNorms = true }, null, "8×8 colour, for tests"),
+        new("widenet-tiny-no-moe", WideNetConfig.Tiny with { Experts = 0, FeedForwardWidth = 64 }, null, "8×8 colour, for tests"),
+        new("widenet-tiny-unshared", WideNetConfig.Tiny with { ShareParameters = false }, null, "8×8 colour, for tests"),
+    ];
+}

@@ -1,0 +1,66 @@
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+
+namespace Microsoft.ML.MoE.Tests.Models;
+
+[TestClass]
+public sealed class ImageClassifierConfigTests
+{
+    [TestMethod]
+    public void JsonRoundTripKeepsEveryProperty()
+    {
+        ImageClassifierConfig[] configs =
+        [
+            .. ImageClassifierPresets.All.Select(preset => preset.Config),
+            WideNetConfig.Tiny with { TrainingCapacity = null, EvaluationCapacity = new ExpertCapacity(2, CapacityRule.Literal, CapacityPriority.LargestGate), Dropout = 0.25, RouterNoise = 0.5 },
+        ];
+        foreach (var config in configs)
+            Assert.AreEqual(config, ImageClassifierConfig.FromJson(config.ToJson()));
+    }
+
+    [TestMethod]
+    [DataRow("", "not valid")]
+    [DataRow("null", "empty")]
+    [DataRow("{}", "not valid")]
+    [DataRow("""{"architecture":"Unknown"}""", "Unknown")]
+    [DataRow("""{"architecture":"WideNet","Colour":3}""", "Colour")]
+    [DataRow("""{"architecture":"WideNet","Blocks":"many"}""", "Blocks")]
+    [DataRow("""{"architecture":"WideNet","Width":-4}""", "Width is -4")]
+    public void BadJsonIsRefused(string json, string message)
+    {
+        var error = Assert.ThrowsExactly<InvalidDataException>(() => ImageClassifierConfig.FromJson(json));
+        Assert.Contains(message, error.Message);
+    }
+
+    public static IEnumerable<object[]> Invalid =>
+    [
+        [WideNetConfig.Tiny with { PatchSize = 3 }, "8×8 pixels and PatchSize is 3"],
+        [WideNetConfig.Tiny with { ImageWidth = 10 }, "10×8 pixels and PatchSize is 4"],
+        [WideNetConfig.Tiny with { ImageHeight = 0 }, "ImageHeight is 0"],
+        [WideNetConfig.Tiny with { Channels = 0 }, "Channels is 0"],
+        [WideNetConfig.Tiny with { ClassCount = 1 }, "ClassCount is 1; it must be at least 2"],
+        [WideNetConfig.Tiny with { Heads = 3 }, "Width is 16 and Heads is 3"],
+        [WideNetConfig.Tiny with { Blocks = 0 }, "Blocks is 0"],
+        [WideNetConfig.Tiny with { Experts = -1 }, "Experts is -1"],
+        [WideNetConfig.Tiny with { ExpertsPerToken = 5 }, "ExpertsPerToken is 5; it must be between 1 and Experts (4)"],
+        [WideNetConfig.Tiny with { ExpertWidth = 0 }, "ExpertWidth is 0"],
+        [WideNetConfig.Tiny with { Dropout = 1 }, "Dropout is 1"],
+        [WideNetConfig.Tiny with { Dropout = double.NaN }, "Dropout is NaN"],
+        [WideNetConfig.Tiny with { BalanceLossWeight = -0.01 }, "BalanceLossWeight is -0.01"],
+        [WideNetConfig.Tiny with { TrainingCapacity = new ExpertCapacity(0.9) }, "capacity factor is 0.9"],
+        [WideNetConfig.Tiny with { Pooling = Pooling.ClassToken }, "Pooling is ClassToken, but ClassToken is None"],
+        [WideNetConfig.Tiny with { RoutingGroups = 2 }, "RoutingGroups is 2; it must divide Blocks (3)"],
+        [WideNetConfig.Tiny with { Experts = 0, RoutingGroups = 1 }, "does not route"],
+        [VisionTransformerConfig.Tiny with { MixtureBlocks = 4 }, "MixtureBlocks is 4; it must be between 0 and Blocks (3)"],
+        [VisionTransformerConfig.Tiny with { Experts = 4 }, "MixtureBlocks is 0 and Experts is 4"],
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(Invalid))]
+    public void InvalidConfigurationsNameThePropertyAndBothValues(ImageClassifierConfig config, string message)
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => config.Build());
+        Assert.Contains(message, error.Message);
+    }
+}

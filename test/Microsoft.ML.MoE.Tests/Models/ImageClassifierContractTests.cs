@@ -1,0 +1,161 @@
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Weights;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Models;
+
+/// <summary>What every preset keeps to.</summary>
+[TestClass]
+public sealed class ImageClassifierContractTests
+{
+    private const long SmallEnoughToTrain = 1_000_000;
+
+    public static IEnumerable<string> All => ImageClassifierPresets.All.Select(preset => preset.Name);
+
+    public static IEnumerable<string> Small => ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void RunsOnTheMetaDeviceWithoutTouchingTheHost(string name)
+    {
+        using var scope = NewDisposeScope();
+        var config = Config(name);
+        using var model = config.Build(META);
+        foreach (var training in new[] { true, false })
+        {
+            model.train(training);
+            // The meta device has no data: a tensor made elsewhere or a copy to the host throws.
+            var output = model.forward(zeros([2, config.Channels, config.ImageHeight, config.ImageWidth], device: META));
+            CollectionAssert.AreEqual(new long[] { 2, config.ClassCount }, output.Logits_NC.shape);
+            Assert.AreEqual(DeviceType.META, output.Logits_NC.device_type);
+            Assert.AreEqual(DeviceType.META, output.AuxiliaryLoss.device_type);
+            Assert.IsTrue(output.Routing.All(record => record.ExpertCounts_E.device_type == DeviceType.META && record.DroppedCount.device_type == DeviceType.META));
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void EveryParameterGetsAFiniteGradient(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(1, CPU);
+        using var model = Config(name).Build();
+        Randomise(model);
+        var output = model.forward(Images(model.Config, 8));
+        (nn.functional.cross_entropy(output.Logits_NC, arange(8, int64).remainder(model.Config.ClassCount)) + output.AuxiliaryLoss).backward();
+
+        Assert.IsTrue(output.Logits_NC.isfinite().all().ToBoolean());
+        foreach (var (parameterName, parameter) in model.named_parameters())
+        {
+            Assert.IsNotNull(parameter.grad, parameterName);
+            Assert.IsTrue(parameter.grad.isfinite().all().ToBoolean(), parameterName);
+            Assert.IsGreaterThan(0, parameter.grad.abs().max().ToDouble(), parameterName);
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void SavedWeightsGiveTheSameScores(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(2, CPU);
+        var config = Config(name);
+        using var model = config.Build();
+        Randomise(model);
+        using var file = new MemoryStream();
+        ModuleWeights.Save(model, file);
+
+        file.Position = 0;
+        using var loaded = ImageClassifierConfig.FromJson(config.ToJson()).Build();
+        ModuleWeights.Load(loaded, file, file.Length);
+
+        model.eval();
+        loaded.eval();
+        var images_NCHW = Images(config, 3);
+        TensorAssert.AreClose(model.forward(images_NCHW).Logits_NC, loaded.forward(images_NCHW).Logits_NC, 0);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void AnImagesScoresDoNotDependOnItsBatch(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var model = Config(name).Build();
+        Randomise(model);
+        model.eval();
+        var images_NCHW = Images(model.Config, 5);
+        var together_NC = model.forward(images_NCHW).Logits_NC;
+        var alone_NC = cat(Enumerable.Range(0, 5).Select(i => model.forward(images_NCHW.narrow(0, i, 1)).Logits_NC).ToArray(), 0);
+        TensorAssert.AreClose(alone_NC, together_NC, 1e-5);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void BFloat16StaysNearFloat32(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        var config = Config(name);
+        if (config is TransformerClassifierConfig { Experts: > 0 } sparse)
+            config = sparse with { ExpertsPerToken = sparse.Experts };   // else rounding may change which experts are chosen
+        using var model = config.Build();
+        Randomise(model);
+        using var half = config.Build(computeType: ScalarType.BFloat16);
+        half.load_state_dict(model.state_dict());
+        model.eval();
+        half.eval();
+        var images_NCHW = Images(config, 3);
+        var (exact_NC, rounded_NC) = (model.forward(images_NCHW).Logits_NC, half.forward(images_NCHW).Logits_NC);
+        Assert.AreEqual(float32, rounded_NC.dtype);
+        TensorAssert.AreClose(exact_NC, rounded_NC, 0.1);
+        Assert.IsGreaterThan(0, (exact_NC - rounded_NC).abs().max().ToDouble(), "the products really are in bfloat16");
+    }
+
+    [TestMethod]
+    [DataRow("widenet-tiny")]
+    [DataRow("vit-moe-tiny")]
+    public void AThousandStepsLeaveNoTensorBehind(string name)
+    {
+        using var seed = new SeedScope(5, CPU);
+        var config = Config(name);
+        using var model = config.Build();
+        using var images_NCHW = Images(config, 2);
+        Step();
+        var before = Tensor.TotalCount;
+        for (var i = 0; i < 1000; i++)
+            Step();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        void Step()
+        {
+            using var scope = NewDisposeScope();
+            var output = model.forward(images_NCHW);
+            (output.Logits_NC.sum() + output.AuxiliaryLoss).backward();
+        }
+    }
+
+    [TestMethod]
+    public void ImagesOfAnotherShapeAreRefused()
+    {
+        using var model = WideNetConfig.Tiny.Build();
+        var error = Assert.ThrowsExactly<ArgumentException>(() => model.forward(zeros(2, 3, 9, 8)));
+        Assert.Contains("(2, 3, 9, 8)", error.Message);
+        Assert.Contains("(N, 3, 8, 8)", error.Message);
+    }
+
+    private static ImageClassifierConfig Config(string name) => ImageClassifierPresets.All.Single(preset => preset.Name == name).Config;
+
+    private static Tensor Images(ImageClassifierConfig config, int count) => randn(count, config.Channels, config.ImageHeight, config.ImageWidth);
+
+    // Heads start at zero, which would hide everything before them.
+    private static void Randomise(nn.Module model)
+    {
+        using var noGrad = no_grad();
+        foreach (var parameter in model.parameters())
+            parameter.add_(randn_like(parameter) * 0.1);
+    }
+}

@@ -1,0 +1,126 @@
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Routing;
+
+[TestClass]
+public sealed class DispatchPlanTests
+{
+    [TestMethod]
+    public void SortsPairsByExpertAndKeepsTheirOrder()
+    {
+        using var scope = NewDisposeScope();
+        var plan = DispatchPlan.Create(Decision(new long[,] { { 2, 0 }, { 0, 1 }, { 2, 1 } }), 4, capacity: null);
+
+        TensorAssert.AreEqual([1, 2, 3, 5, 0, 4], plan.PairOfRow_R);
+        TensorAssert.AreEqual([0, 1, 1, 2, 0, 2], plan.TokenOfRow_R);
+        TensorAssert.AreEqual([0, 0, 1, 1, 2, 2], plan.ExpertOfRow_R);
+        TensorAssert.AreEqual([2, 4, 6, 6], plan.RowEnds_E);
+        TensorAssert.AreEqual([2, 2, 2, 0], plan.ExpertCounts_E);
+        Assert.AreEqual(0, plan.DroppedCount.ToInt64());
+        Assert.IsTrue(plan.Kept_TK.all().ToBoolean());
+    }
+
+    [TestMethod]
+    public void TokenOrderDropsTheLastToAsk()
+    {
+        using var scope = NewDisposeScope();
+        // T = 4, K = 2, E = 4, C = 1: floor(1·2·4/4) = 2 places. Expert 0 is asked by all four tokens, as first and as second choice.
+        var plan = DispatchPlan.Create(Decision(new long[,] { { 1, 0 }, { 0, 2 }, { 0, 3 }, { 1, 0 } }), 4, new ExpertCapacity(1));
+
+        TensorAssert.AreEqual([1, 1, 1, 1, 0, 1, 1, 0], plan.Kept_TK, "kept");
+        TensorAssert.AreEqual([4, 2, 1, 1], plan.ExpertCounts_E, "asked for");
+        TensorAssert.AreEqual([2, 4, 5, 6], plan.RowEnds_E, "computed");
+        TensorAssert.AreEqual([1, 2, 0, 6, 3, 5], plan.PairOfRow_R, "rows");
+        Assert.AreEqual(2, plan.DroppedCount.ToInt64());
+    }
+
+    [TestMethod]
+    public void LargestGatePriorityKeepsTheSurestTokensAndFirstChoicesBeforeSecond()
+    {
+        using var scope = NewDisposeScope();
+        var decision = new RoutingDecision(
+            tensor(new long[,] { { 1, 0 }, { 0, 1 }, { 0, 1 } }), tensor(new[,] { { .9f, .1f }, { .5f, .4f }, { .7f, .2f } }), zeros([]));
+        // T = 3, K = 2, E = 3, C = 1: floor(1·2·3/3) = 2 places. All three tokens ask for experts 0 and 1.
+        var plan = DispatchPlan.Create(decision, 3, new ExpertCapacity(1, Priority: CapacityPriority.LargestGate));
+
+        // Expert 0: first choices of tokens 2 (.7) and 1 (.5) come before the second choice of token 0, although token 0 has the largest gate.
+        // Expert 1: first choice of token 0, then the second choices by largest gate: token 2 (.7) before token 1 (.5).
+        TensorAssert.AreEqual([1, 0, 1, 0, 1, 1], plan.Kept_TK);
+        Assert.AreEqual(2, plan.DroppedCount.ToInt64());
+    }
+
+    [TestMethod]
+    [DataRow(CapacityPriority.TokenOrder)]
+    [DataRow(CapacityPriority.LargestGate)]
+    public void NoExpertComputesMoreThanItsCapacity(CapacityPriority priority)
+    {
+        using var seed = new SeedScope(3, CPU);
+        for (var trial = 0; trial < 20; trial++)
+        {
+            using var scope = NewDisposeScope();
+            const int tokens = 37, experts = 5, choices = 2;
+            var probs_TE = (randn(tokens, experts) * 3).softmax(1);
+            var (gates_TK, ids_TK) = probs_TE.topk(choices);
+            var capacity = new ExpertCapacity(1.2, Priority: priority);
+            var slots = capacity.Slots(tokens, experts, choices);
+
+            var plan = DispatchPlan.Create(new RoutingDecision(ids_TK, gates_TK, zeros([])), experts, capacity);
+
+            var asked = plan.ExpertCounts_E.data<long>().ToArray();
+            var ends = plan.RowEnds_E.data<int>().ToArray();
+            for (var e = 0; e < experts; e++)
+                Assert.AreEqual(Math.Min(asked[e], slots), ends[e] - (e == 0 ? 0 : ends[e - 1]));
+            Assert.AreEqual(tokens * choices - ends[^1], plan.DroppedCount.ToInt64());
+            Assert.AreEqual(ends[^1], plan.Kept_TK.sum().ToInt64());
+            Assert.AreEqual(tokens * choices, asked.Sum());
+        }
+    }
+
+    [TestMethod]
+    public void CollapseKeepsExactlyTheCapacityAndTheLiteralFormulaDropsNothing()
+    {
+        using var scope = NewDisposeScope();
+        const int tokens = 100, experts = 4;
+        var ids_TK = cat([zeros([tokens, 1], int64), ones([tokens, 1], int64)], 1);
+        var even = new ExpertCapacity(1.2);
+        Assert.AreEqual(60, even.Slots(tokens, experts, 2));
+
+        var plan = DispatchPlan.Create(Decision(ids_TK), experts, even);
+        TensorAssert.AreEqual([60, 120, 120, 120], plan.RowEnds_E);
+
+        foreach (var factor in new[] { 1, 1.2, 2 })
+        {
+            var literal = DispatchPlan.Create(Decision(ids_TK), experts, new ExpertCapacity(factor, CapacityRule.Literal));
+            Assert.AreEqual(0, literal.DroppedCount.ToInt64());
+        }
+    }
+
+    [TestMethod]
+    public void CapacityBelowOneIsRefused()
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => new ExpertCapacity(0.5).Validate());
+        Assert.Contains("0.5", error.Message);
+    }
+
+    [TestMethod]
+    public void LoadStatisticsOfHandMadeCounts()
+    {
+        var load = new ExpertLoad([6, 2, 0, 0], 2);
+        CollectionAssert.AreEqual(new[] { .75, .25, 0, 0 }, load.Fractions.ToArray());
+        Assert.AreEqual(0.25, load.DroppedFraction, 1e-12);
+        Assert.AreEqual(1.5, load.SquaredVariation, 1e-12);   // mean 2: (16 + 0 + 4 + 4) / 4 / 4
+        Assert.AreEqual(-(.75 * Math.Log(.75)) - (.25 * Math.Log(.25)), load.Entropy, 1e-12);
+        Assert.AreEqual(Math.Log(4), new ExpertLoad([3, 3, 3, 3], 0).Entropy, 1e-12);
+        Assert.AreEqual(0, new ExpertLoad([3, 3, 3, 3], 0).SquaredVariation, 1e-12);
+        Assert.AreEqual(0, new ExpertLoad([0, 0], 0).Entropy + new ExpertLoad([0, 0], 0).SquaredVariation);
+        CollectionAssert.AreEqual(new long[] { 7, 4, 1, 0 }, load.Add(new ExpertLoad([1, 2, 1, 0], 1)).Counts.ToArray());
+    }
+
+    private static RoutingDecision Decision(long[,] ids) => Decision(tensor(ids));
+
+    private static RoutingDecision Decision(Tensor ids_TK) => new(ids_TK, full(ids_TK.shape, 0.5f), zeros([]));
+}
