@@ -125,7 +125,7 @@ public sealed class ImageClassificationObjectiveTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         using var model = Build(seed: 3);
-        var objective = new ImageClassificationObjective(model, new ImageAugmentation { CropPadding = 1 }, 0.1, generator);
+        var objective = new ImageClassificationObjective(model, new ImageAugmentation { FlipProbability = 0.5 }, 0.1, generator);
         var loop = new TrainingLoop<ImageBatch>(model, objective.ComputeLoss, new TrainingOptions { Epochs = 6, LearningRate = 1e-2 });
         long before = Tensor.TotalCount;
         TrainingProgress? last = null;
