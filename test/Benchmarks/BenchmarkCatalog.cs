@@ -1,0 +1,16 @@
+using Benchmarks.Optimizer;
+
+namespace Benchmarks;
+
+/// <summary>Every benchmark there is.</summary>
+internal static class BenchmarkCatalog
+{
+    public static IReadOnlyList<BenchmarkDefinition> All { get; } =
+    [
+        new("optimizer/adamw-vs-torchsharp", "torch.optim.AdamW", "float32", Target: 20, () => new AdamWBenchmark()),
+    ];
+
+    /// <summary>The benchmarks whose names contain <paramref name="filter"/>; all when it is null.</summary>
+    public static IReadOnlyList<BenchmarkDefinition> Select(string? filter) =>
+        [.. All.Where(b => filter is null || b.Name.Contains(filter, StringComparison.OrdinalIgnoreCase))];
+}

@@ -1,0 +1,9 @@
+namespace Benchmarks;
+
+/// <summary>What the harness knows of a benchmark before it sets it up.</summary>
+/// <param name="Name">Group and name, as in <c>optimizer/adamw-vs-torchsharp</c>.</param>
+/// <param name="Baseline">What the fast path is compared with.</param>
+/// <param name="Precision">The number type of the work.</param>
+/// <param name="Target">The ratio that the project asks of itself; shown, and never a reason to fail: timings on a shared machine are noisy.</param>
+/// <param name="Create">Sets the benchmark up.</param>
+internal sealed record BenchmarkDefinition(string Name, string Baseline, string Precision, double Target, Func<IBenchmark> Create);

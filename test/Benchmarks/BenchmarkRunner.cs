@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using static TorchSharp.torch;
+
+namespace Benchmarks;
+
+/// <summary>Times a fast path and its baseline in turn, so that whatever else the machine does meets both.</summary>
+internal static class BenchmarkRunner
+{
+    /// <summary>Samples taken of each side; the median of fewer than five says little.</summary>
+    public const int DefaultSamples = 7;
+
+    // A sample repeats its work for at least this long: far above the clock's resolution and a scheduler's time slice.
+    private static readonly TimeSpan SampleTime = TimeSpan.FromMilliseconds(60);
+
+    /// <exception cref="BenchmarkCheckException">The fast path does not compute what the baseline computes.</exception>
+    public static void Check(BenchmarkDefinition definition)
+    {
+        using var benchmark = definition.Create();
+        benchmark.Check();
+    }
+
+    /// <exception cref="BenchmarkCheckException">The fast path does not compute what the baseline computes.</exception>
+    public static BenchmarkResult Run(BenchmarkDefinition definition, int samples = DefaultSamples)
+    {
+        using var benchmark = definition.Create();
+        benchmark.Check();
+
+        // Warm-up: code is compiled, memory mapped and caches filled; it also tells how often a sample must repeat its work.
+        var oursRepeats = WarmUp(benchmark.Ours);
+        var baselineRepeats = WarmUp(benchmark.Baseline);
+
+        var ours = new double[samples];
+        var baseline = new double[samples];
+        for (var i = 0; i < samples; i++)
+        {
+            if (i % 2 == 0)
+                ours[i] = Time(benchmark.Ours, oursRepeats);
+            baseline[i] = Time(benchmark.Baseline, baselineRepeats);
+            if (i % 2 != 0)
+                ours[i] = Time(benchmark.Ours, oursRepeats);
+        }
+
+        var (oursMs, baselineMs) = (Median(ours), Median(baseline));
+        return new(
+            definition.Name,
+            Math.Round(baselineMs / oursMs, 3),
+            Math.Round(oursMs, 4),
+            Math.Round(baselineMs, 4),
+            definition.Baseline,
+            definition.Precision,
+            get_num_threads());
+    }
+
+    /// <summary>The middle value, or the mean of the two middle ones.</summary>
+    public static double Median(double[] values)
+    {
+        var sorted = values.Order().ToArray();
+        var middle = sorted.Length / 2;
+        return sorted.Length % 2 != 0 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+
+    private static int WarmUp(Action work)
+    {
+        work();
+        var once = Time(work, repeats: 1);
+        return Math.Max(1, (int)Math.Ceiling(SampleTime.TotalMilliseconds / Math.Max(once, 1e-3)));
+    }
+
+    private static double Time(Action work, int repeats)
+    {
+        // Collections of one side's garbage must not fall into the other side's time.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+
+        var start = Stopwatch.GetTimestamp();
+        for (var i = 0; i < repeats; i++)
+            work();
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds / repeats;
+    }
+}
