@@ -1,0 +1,205 @@
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.Transforms.Image;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>What all image classifiers can be told: columns, images, training, data. The architecture is each estimator's own.</summary>
+public abstract class ImageClassificationOptions
+{
+    private protected ImageClassificationOptions()
+    {
+    }
+
+    /// <summary>Column with the label, a key (<c>MapValueToKey</c>). Rows without a label are left out. Default "Label".</summary>
+    public string LabelColumnName { get; set; } = "Label";
+
+    /// <summary>
+    /// Column with the images: pictures (<see cref="Microsoft.ML.Data.MLImage"/>) of any size, or a known-size vector of Single or Byte as <c>ExtractPixels</c> gives. Default "Features".
+    /// </summary>
+    public string FeatureColumnName { get; set; } = "Features";
+
+    /// <summary>Column that receives the class probabilities, a vector of Single. Default "Score".</summary>
+    public string ScoreColumnName { get; set; } = "Score";
+
+    /// <summary>Column that receives the most probable class, a key like the label. Default "PredictedLabel".</summary>
+    public string PredictedLabelColumnName { get; set; } = "PredictedLabel";
+
+    /// <summary>
+    /// Height of the model's images in pixels. Null (default): the column's own, and 224 for pictures whose column does not say. Pictures of another size are resized, vectors must have this one.
+    /// </summary>
+    public int? ImageHeight { get; set; }
+
+    /// <summary>Width of the model's images in pixels; see <see cref="ImageHeight"/>.</summary>
+    public int? ImageWidth { get; set; }
+
+    /// <summary>Channels of the model's images: 1 for grey, 3 for colour. Null (default): the vector's own, and 3 for pictures.</summary>
+    public int? Channels { get; set; }
+
+    /// <summary>How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it stretched.</summary>
+    public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.IsoCrop;
+
+    /// <summary>Passes over the training data, at least 1. Default 10.</summary>
+    public int Epochs { get; set; } = 10;
+
+    /// <summary>Images of a training step, at least 1. Default 64.</summary>
+    public int BatchSize { get; set; } = 64;
+
+    /// <summary>Highest learning rate of AdamW, at least 0. Default 1e-3.</summary>
+    public double LearningRate { get; set; } = 1e-3;
+
+    /// <summary>Learning rate of the last step, at least 0; a cosine leads to it. Default 1e-5.</summary>
+    public double FinalLearningRate { get; set; } = 1e-5;
+
+    /// <summary>Part of all steps in which the learning rate climbs, 0 to 1. Default 0.05.</summary>
+    public double WarmupFraction { get; set; } = 0.05;
+
+    /// <summary>Decoupled weight decay of AdamW, at least 0; norms, biases and embeddings do not decay. Default 0.05.</summary>
+    public double WeightDecay { get; set; } = 0.05;
+
+    /// <summary>Limit on the norm of all gradients together, above 0; null for none. Default 1.</summary>
+    public double? GradientClipNorm { get; set; } = 1;
+
+    /// <summary>Part of the target that is spread evenly over all classes, 0 to below 1. Default 0.1.</summary>
+    public double LabelSmoothing { get; set; } = 0.1;
+
+    /// <summary>Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Default 0.</summary>
+    public int RandomCropPadding { get; set; }
+
+    /// <summary>Whether training images are mirrored left to right at random. Default false: it spoils digits and letters, and helps with most photographs.</summary>
+    public bool HorizontalFlip { get; set; }
+
+    /// <summary>Part of the training data set apart to validate on after every epoch, 0 to below 1. Default 0. Without effect where <c>Fit</c> is given validation data.</summary>
+    public double ValidationFraction { get; set; }
+
+    /// <summary>When to stop before the last epoch; null (default) for never. Needs validation. With validation the weights of the best epoch are kept either way.</summary>
+    public EarlyStopping? EarlyStopping { get; set; }
+
+    /// <summary>What decides which epoch is the best on the validation data: the accuracy (default) or the loss.</summary>
+    public MonitoredQuantity Monitor { get; set; }
+
+    /// <summary>Seed of weights, order, dropout and augmentation. Null (default): the <see cref="MLContext"/>'s, and without one a new one each time.</summary>
+    public int? Seed { get; set; }
+
+    /// <summary>Type of the matrix products. Default: bfloat16 where the CPU has it in hardware, else float32.</summary>
+    public Precision Precision { get; set; }
+
+    /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. The setting is restored after training.</summary>
+    public int? Threads { get; set; }
+
+    /// <summary>Batches made in the background while the model works, at least 1. Default 2.</summary>
+    public int LookAhead { get; set; } = 2;
+
+    /// <summary>
+    /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always; false: never, the data are read anew each epoch.
+    /// </summary>
+    public bool? CacheInMemory { get; set; }
+
+    /// <summary>Memory for decoded images in bytes, at least 0. Default 4 GiB. Pictures and bytes take one byte a number, floats four.</summary>
+    public long CacheLimit { get; set; } = 4L << 30;
+
+    /// <summary>
+    /// Images among which the next is drawn where they are not in memory, at least 1. Default 4096. Data that are sorted by class need a pool that spans several classes.
+    /// </summary>
+    public int ShufflePoolSize { get; set; } = 4096;
+
+    /// <summary>Rows that are scored in one forward pass, at least 1. Default 64.</summary>
+    public int PredictionBatchSize { get; set; } = 64;
+
+    /// <summary>Called every few steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
+    public Action<TrainingProgress>? Progress { get; set; }
+
+    /// <summary>Ends training within a step, with an <see cref="OperationCanceledException"/>.</summary>
+    public CancellationToken CancellationToken { get; set; }
+
+    /// <summary>The model's configuration for images and classes as the data have them; the estimator's own options fill in the rest.</summary>
+    private protected abstract ImageClassifierConfig CreateConfigCore(int height, int width, int channels, int classCount);
+
+    /// <summary>The model's configuration for images and classes as the data have them, checked.</summary>
+    internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount)
+    {
+        var config = CreateConfigCore(shape.Height, shape.Width, shape.Channels, classCount);
+        config.Validate();
+        return config;
+    }
+
+    /// <summary>The options of the training loop.</summary>
+    internal TrainingOptions CreateTrainingOptions() => new()
+    {
+        Epochs = Epochs,
+        LearningRate = LearningRate,
+        FinalLearningRate = FinalLearningRate,
+        WarmupFraction = WarmupFraction,
+        WeightDecay = WeightDecay,
+        GradientClipNorm = GradientClipNorm,
+        EarlyStopping = EarlyStopping,
+        Monitor = Monitor,
+    };
+
+    /// <summary>What happens to training images.</summary>
+    internal ImageAugmentation CreateAugmentation() => new() { CropPadding = RandomCropPadding, FlipProbability = HorizontalFlip ? 0.5 : 0 };
+
+    /// <summary>A copy that later changes do not reach.</summary>
+    internal ImageClassificationOptions Copy() => (ImageClassificationOptions)MemberwiseClone();
+
+    /// <summary>Checks all that can be checked before there are data.</summary>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    internal void Validate()
+    {
+        RequireName(LabelColumnName, nameof(LabelColumnName));
+        RequireName(FeatureColumnName, nameof(FeatureColumnName));
+        RequireName(ScoreColumnName, nameof(ScoreColumnName));
+        RequireName(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+        if (ScoreColumnName == PredictedLabelColumnName)
+            throw new ArgumentException($"{nameof(ScoreColumnName)} and {nameof(PredictedLabelColumnName)} are both '{ScoreColumnName}'; they must differ.");
+
+        RequireAtLeast(1, ImageHeight ?? 1, nameof(ImageHeight));
+        RequireAtLeast(1, ImageWidth ?? 1, nameof(ImageWidth));
+        RequireAtLeast(1, Channels ?? 1, nameof(Channels));
+        RequireAtLeast(1, BatchSize, nameof(BatchSize));
+        RequireFraction(LabelSmoothing, nameof(LabelSmoothing));
+        RequireAtLeast(0, RandomCropPadding, nameof(RandomCropPadding));
+        RequireFraction(ValidationFraction, nameof(ValidationFraction));
+        RequireAtLeast(1, Threads ?? 1, nameof(Threads));
+        RequireAtLeast(1, LookAhead, nameof(LookAhead));
+        RequireAtLeast(0, CacheLimit, nameof(CacheLimit));
+        RequireAtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
+        RequireAtLeast(1, PredictionBatchSize, nameof(PredictionBatchSize));
+        RequireDefined(Resizing, nameof(Resizing));
+        RequireDefined(Precision, nameof(Precision));
+        RequireDefined(Monitor, nameof(Monitor));
+        CreateTrainingOptions().Validate();
+
+        // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
+        const int Any = 224;
+        _ = CreateConfig(new ImageShape(Channels ?? 3, ImageHeight ?? ImageWidth ?? SideThatFits(Any), ImageWidth ?? ImageHeight ?? SideThatFits(Any)), classCount: 2);
+    }
+
+    /// <summary>A side of an image, about <paramref name="wanted"/>, that the architecture takes.</summary>
+    private protected virtual int SideThatFits(int wanted) => wanted;
+
+    private protected static void RequireAtLeast(long minimum, long value, string name)
+    {
+        if (value < minimum)
+            throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
+    private static void RequireFraction(double value, string name)
+    {
+        if (!(value >= 0 && value < 1))
+            throw new ArgumentException($"{name} is {value}; it must be at least 0 and below 1.");
+    }
+
+    private static void RequireDefined<T>(T value, string name) where T : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+            throw new ArgumentException($"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}.");
+    }
+
+    private static void RequireName(string name, string option)
+    {
+        if (string.IsNullOrWhiteSpace(name))
+            throw new ArgumentException($"{option} is empty; it must name a column.");
+    }
+}

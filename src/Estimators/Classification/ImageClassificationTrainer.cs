@@ -1,0 +1,189 @@
+using System.Globalization;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms.Image;
+using TorchSharp;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>What all estimators of image classifiers do: check the columns, read the data, train, and hand out a transformer.</summary>
+internal sealed class ImageClassificationTrainer
+{
+    // Independent random sequences out of one seed; epochs take those from 0 up.
+    private const int SplitStream = -1;
+
+    private readonly IHost host;
+    private readonly ImageClassificationOptions options;
+
+    public ImageClassificationTrainer(IHostEnvironment environment, string name, ImageClassificationOptions options)
+    {
+        options.Validate();
+        host = environment.Register(name);
+        this.options = options.Copy();
+    }
+
+    /// <summary>What ML.NET asks of every trainer.</summary>
+    public TrainerInfo Info { get; } = new(normalization: false, calibration: false, caching: false, supportValid: true);
+
+    /// <summary>The columns after the estimator, from the columns before it.</summary>
+    public SchemaShape GetOutputSchema(SchemaShape input)
+    {
+        host.CheckValue(input, nameof(input));
+        if (!input.TryFindColumn(options.FeatureColumnName, out var feature))
+            throw host.ExceptSchemaMismatch(nameof(input), "feature", options.FeatureColumnName);
+        if (!CanHoldImages(feature))
+            throw host.ExceptSchemaMismatch(nameof(input), "feature", options.FeatureColumnName, ImageColumnType.Expected, feature.GetTypeString());
+        if (!input.TryFindColumn(options.LabelColumnName, out var label))
+            throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName);
+        if (!label.IsKey || label.Kind != SchemaShape.Column.VectorKind.Scalar || label.ItemType != NumberDataViewType.UInt32)
+            throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName, LabelColumn.Expected, label.GetTypeString());
+
+        var columns = input.ToDictionary(column => column.Name);
+        foreach (var column in ClassificationColumns.Shapes(options.PredictedLabelColumnName, options.ScoreColumnName, label))
+            columns[column.Name] = column;
+        return new SchemaShape(columns.Values);
+    }
+
+    /// <summary>Trains.</summary>
+    public ImageClassificationTransformer Fit(IDataView trainData, IDataView? validation)
+    {
+        host.CheckValue(trainData, nameof(trainData));
+        using var channel = host.Start("Fit");
+
+        var training = FindColumns(trainData);
+        var validating = validation is null ? null : FindValidationColumns(validation, training);
+        var config = options.CreateConfig(training.Images.Shape, training.Labels.ClassCount);
+        if (options.EarlyStopping is not null && validating is null && options.ValidationFraction == 0)
+        {
+            throw new InvalidOperationException(
+                $"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit, or set {nameof(options.ValidationFraction)} above 0.");
+        }
+
+        var device = host.SelectDevice();
+        var seed = host.SelectSeed(options.Seed);
+        var scan = Scan(channel, training, "training", CacheLimit);
+        if (scan.ClassesSeen.Count == 1)
+        {
+            throw new InvalidOperationException(
+                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.ClassesSeen.Single() + 1} of column '{training.Labels.Name}'); a classifier needs examples of at least 2.");
+        }
+
+        var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit);
+        var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
+        if (examples.Count == 0)
+            throw new InvalidOperationException($"{nameof(options.ValidationFraction)} is {options.ValidationFraction}, which leaves none of {scan.Examples.Count:n0} rows to train on.");
+
+        using var seedScope = new SeedScope(seed, device);
+        using var threadScope = new ThreadScope(options.Threads);
+        var computeType = options.Precision.Resolve(device);
+        var model = config.Build(device, computeType);
+        try
+        {
+            var data = new FitData(examples, held, new ImageBatches(training.Images, scan.Normalization, device, options.BatchSize), seed);
+            Announce(channel, config, data, scan.Cached, device, computeType);
+            var result = Train(channel, model, data);
+            Say(channel, Describe(result));
+
+            var summary = new ImageClassificationSummary(
+                result, examples.Count, held?.Count ?? 0,
+                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed);
+            var columns = new ClassificationColumns(options.PredictedLabelColumnName, options.ScoreColumnName, config.ClassCount, training.Labels.Values);
+            return new ImageClassificationTransformer(
+                host, new ImageScorer(model, scan.Normalization, device), training.Images, columns,
+                training.Labels.Name, options.Precision, options.PredictionBatchSize, summary);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    private long CacheLimit => options.CacheInMemory switch
+    {
+        true => long.MaxValue,
+        false => 0,
+        null => options.CacheLimit,
+    };
+
+    private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
+    {
+        using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
+        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator);
+        var loop = new TrainingLoop<ImageBatch>(
+            model,
+            batch =>
+            {
+                host.CheckAlive();
+                return objective.ComputeLoss(batch);
+            },
+            options.CreateTrainingOptions());
+        var source = new PrefetchingBatchSource<ImageBatch>(new ImageBatchSource(data.Training, data.Batches, data.Seed), options.LookAhead);
+        Func<CancellationToken, ValidationResult>? validate = data.Validation is { } examples
+            ? token => objective.Evaluate(data.Batches.From(examples.InOrder(token), examples.Count), token)
+            : null;
+        return loop.Run(source, validate, progress => Report(channel, progress), options.CancellationToken);
+    }
+
+    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit) =>
+        ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, options.CancellationToken);
+
+    private ImageData FindColumns(IDataView data) => new(
+        data,
+        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing),
+        LabelColumn.Find(host, data.Schema, options.LabelColumnName));
+
+    private ImageData FindValidationColumns(IDataView data, ImageData training)
+    {
+        var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
+        if (labels.ClassCount != training.Labels.ClassCount)
+            throw new ArgumentException($"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {training.Labels.ClassCount} in the training data; use the same key mapping for both.");
+        if (labels.Values is { } values && training.Labels.Values is { } trainingValues && values.ToJson().ToJsonString() != trainingValues.ToJson().ToJsonString())
+            throw new ArgumentException($"Column '{labels.Name}' names its classes differently in the validation data and in the training data; use the same key mapping for both.");
+        return new(data, training.Images.FindIn(host, data.Schema), labels);
+    }
+
+    private static bool CanHoldImages(SchemaShape.Column column) => column.Kind switch
+    {
+        SchemaShape.Column.VectorKind.Scalar => column.ItemType is ImageDataViewType,
+        SchemaShape.Column.VectorKind.Vector => !column.IsKey && (column.ItemType == NumberDataViewType.Single || column.ItemType == NumberDataViewType.Byte),
+        _ => false,
+    };
+
+    private void Announce(IChannel channel, ImageClassifierConfig config, FitData data, bool cached, torch.Device device, torch.ScalarType computeType) => Say(channel, string.Create(
+        CultureInfo.InvariantCulture,
+        $"Training a model of {config.GetCost().Parameters:n0} parameters on {data.Training.Count:n0} images of {new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth)} "
+        + $"in {config.ClassCount} classes, validating on {data.Validation?.Count ?? 0:n0}; {options.Epochs} epochs; "
+        + $"images {(cached ? "in memory" : "read anew each epoch")}; {device}, {computeType}."));
+
+    private void Report(IChannel channel, TrainingProgress progress)
+    {
+        if (progress.EpochCompleted)
+        {
+            Say(channel, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Epoch {progress.Epoch}/{progress.TotalEpochs}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.Validation)}, "
+                + $"{progress.SamplesPerSecond:n0} images/s, learning rate {progress.LearningRate:0.0e0}."));
+        }
+        options.Progress?.Invoke(progress);
+    }
+
+    private static string Describe(ValidationResult? validation) =>
+        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
+
+    private static string Describe(TrainingResult result)
+    {
+        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
+        return result.BestEpoch is { } best
+            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
+            : end;
+    }
+
+    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
+
+    /// <summary>The examples of a training, and how they become batches.</summary>
+    private sealed record FitData(IImageExamples Training, IImageExamples? Validation, ImageBatches Batches, int Seed);
+}

@@ -1,0 +1,126 @@
+using System.Text.Json.Nodes;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities and the predicted label to a data view.</summary>
+/// <remarks>
+/// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing gets scores of NaN and a missing
+/// predicted label. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
+/// </remarks>
+public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, IDisposable
+{
+    private readonly IHost host;
+    private readonly ImageScorer scorer;
+    private readonly ImageColumn column;
+    private readonly ClassificationColumns output;
+    private readonly Precision precision;
+    private readonly int predictionBatchSize;
+
+    internal ImageClassificationTransformer(
+        IHostEnvironment environment, ImageScorer scorer, ImageColumn column, ClassificationColumns output, string labelColumnName,
+        Precision precision, int predictionBatchSize, ImageClassificationSummary? training)
+    {
+        host = environment.Register(nameof(ImageClassificationTransformer));
+        this.scorer = scorer;
+        this.column = column;
+        this.output = output;
+        this.precision = precision;
+        this.predictionBatchSize = predictionBatchSize;
+        LabelColumnName = labelColumnName;
+        Training = training;
+    }
+
+    /// <summary>The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it.</summary>
+    public ImageClassifier Model => scorer.Model;
+
+    /// <summary>How it was trained; null for a model that was loaded.</summary>
+    public ImageClassificationSummary? Training { get; }
+
+    /// <summary>Column that images are read from.</summary>
+    public string FeatureColumnName => column.Name;
+
+    /// <summary>Type of that column when the model was trained. Pictures may have any size.</summary>
+    public DataViewType FeatureColumnType => column.Type.ToDataViewType();
+
+    /// <summary>Column that labels were read from when the model was trained. Not needed to predict.</summary>
+    public string LabelColumnName { get; }
+
+    /// <summary>Column that receives the class probabilities.</summary>
+    public string ScoreColumnName => output.ScoreName;
+
+    /// <summary>Column that receives the predicted label.</summary>
+    public string PredictedLabelColumnName => output.PredictedLabelName;
+
+    bool ITransformer.IsRowToRowMapper => true;
+
+    internal ImageScorer Scorer => scorer;
+
+    /// <summary>Adds the columns to a data view. Nothing is computed until rows are read.</summary>
+    /// <exception cref="ArgumentException">The feature column is missing or has another type than in training.</exception>
+    public IDataView Transform(IDataView input)
+    {
+        host.CheckValue(input, nameof(input));
+        return new ScoringDataView(host, input, scorer, column.FindIn(host, input.Schema), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+    }
+
+    /// <summary>The columns that <see cref="Transform"/> gives.</summary>
+    /// <exception cref="ArgumentException">The feature column is missing or has another type than in training.</exception>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
+    {
+        host.CheckValue(inputSchema, nameof(inputSchema));
+        return RowToRowMapperTransform.GetOutputSchema(inputSchema, CreateMapper(inputSchema));
+    }
+
+    /// <summary>Frees the model. Scoring afterwards throws <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose() => scorer.Dispose();
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema)
+    {
+        host.CheckValue(inputSchema, nameof(inputSchema));
+        return new RowToRowMapperTransform(host, new EmptyDataView(host, inputSchema), CreateMapper(inputSchema), CreateMapper);
+    }
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        host.CheckValue(ctx, nameof(ctx));
+        scorer.Use(model => ClassifierFormat.Save(ctx, Describe(model.Config), model));
+    }
+
+    // ML.NET finds this by its signature when it loads a model zip.
+    private static ImageClassificationTransformer Create(IHostEnvironment environment, ModelLoadContext context)
+    {
+        Contracts.CheckValue(environment, nameof(environment));
+        environment.CheckValue(context, nameof(context));
+        var device = environment.SelectDevice();
+        var (document, column, labelValues, model) = ClassifierFormat.Load(environment, context, device);
+        var columns = new ClassificationColumns(document.PredictedLabelColumn, document.ScoreColumn, model.Config.ClassCount, labelValues);
+        return new ImageClassificationTransformer(
+            environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training: null);
+    }
+
+    private ClassifierDocument Describe(ImageClassifierConfig config) => new()
+    {
+        FeatureColumn = column.Name,
+        LabelColumn = LabelColumnName,
+        ScoreColumn = output.ScoreName,
+        PredictedLabelColumn = output.PredictedLabelName,
+        FeatureKind = column.Type.Kind,
+        FeatureDimensions = [.. column.Type.Dimensions],
+        Resizing = column.Resizing,
+        Normalization = scorer.Normalization,
+        Precision = precision,
+        PredictionBatchSize = predictionBatchSize,
+        Labels = output.LabelValues?.ToJson(),
+        Model = JsonNode.Parse(config.ToJson())!.AsObject(),
+    };
+
+    private ImageScoringMapper CreateMapper(DataViewSchema schema) => new(this, scorer, column.FindIn(host, schema), output, schema);
+}

@@ -1,0 +1,20 @@
+using System.Collections;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>A set of examples that can be read again and again. One reader at a time.</summary>
+internal interface IImageExamples
+{
+    /// <summary>Number of examples.</summary>
+    int Count { get; }
+
+    /// <summary>Reads all examples in their own order.</summary>
+    IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken);
+
+    /// <summary>Reads all examples in an order drawn from <paramref name="random"/>.</summary>
+    IEnumerable<ImageExample> Shuffled(Random random, CancellationToken cancellationToken);
+
+    /// <summary>The examples whose bit is set.</summary>
+    /// <param name="members">One bit an example, in their own order.</param>
+    IImageExamples Where(BitArray members);
+}

@@ -1,0 +1,101 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Transforms.Image;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>What the type of a column says about the images in it.</summary>
+/// <param name="Kind">What its values are.</param>
+/// <param name="Dimensions">The dimensions of a vector as declared; for a picture its height and width, or none where they vary.</param>
+internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> Dimensions)
+{
+    /// <summary>What columns we take, for messages.</summary>
+    public const string Expected = "an image (MLImage), or a known-size vector of Single or Byte";
+
+    // A picture has 1 (grey) to 4 (colour with transparency) channels: how we tell (C, H, W) from (H, W, C).
+    private const int MostChannels = 4;
+
+    /// <summary>Reads the type of a column, or returns null where it cannot hold images.</summary>
+    public static ImageColumnType? From(DataViewType type) => type switch
+    {
+        ImageDataViewType image => new(ImageColumnKind.Image, image.Height > 0 && image.Width > 0 ? [image.Height, image.Width] : []),
+        VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Single => new(ImageColumnKind.Floats, vector.Dimensions),
+        VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Byte => new(ImageColumnKind.Bytes, vector.Dimensions),
+        _ => null,
+    };
+
+    /// <summary>The type of a column with these values.</summary>
+    public DataViewType ToDataViewType() => Kind switch
+    {
+        ImageColumnKind.Image => Dimensions.Count == 2 ? new ImageDataViewType(Dimensions[0], Dimensions[1]) : new ImageDataViewType(),
+        ImageColumnKind.Bytes => new VectorDataViewType(NumberDataViewType.Byte, Dimensions.ToArray()),
+        _ => new VectorDataViewType(NumberDataViewType.Single, Dimensions.ToArray()),
+    };
+
+    /// <summary>
+    /// The shape of the images and whether the channels come last, from the declared dimensions and from what the caller asks for (null: whatever the column says).
+    /// </summary>
+    /// <exception cref="ArgumentException">The column's images cannot have that shape, or the column does not tell and the caller does not either.</exception>
+    public (ImageShape Shape, bool ChannelsLast) Resolve(string column, int? channels, int? height, int? width)
+    {
+        if (Kind == ImageColumnKind.Image)
+            return (new(channels ?? 3, height ?? Declared(0) ?? 224, width ?? Declared(1) ?? 224), true);
+
+        var (shape, channelsLast) = Dimensions.Count switch
+        {
+            3 => ResolveCube(column, channels),
+            2 => (new ImageShape(1, Dimensions[0], Dimensions[1]), false),
+            _ => (ResolveFlat(column, channels, height, width), false),
+        };
+
+        if (shape.Channels != (channels ?? shape.Channels) || shape.Height != (height ?? shape.Height) || shape.Width != (width ?? shape.Width))
+        {
+            throw new ArgumentException(
+                $"Column '{column}' holds images of {shape}, but the options ask for {new ImageShape(channels ?? shape.Channels, height ?? shape.Height, width ?? shape.Width)}. "
+                + "Only a column of pictures (MLImage) is resized: leave the size out of the options, or put ResizeImages before ExtractPixels.");
+        }
+        return (shape, channelsLast);
+
+        int? Declared(int dimension) => Dimensions.Count == 2 ? Dimensions[dimension] : null;
+    }
+
+    // ExtractPixels declares (C, H, W), and (H, W, C) when it interleaves the colours.
+    private (ImageShape Shape, bool ChannelsLast) ResolveCube(string column, int? channels)
+    {
+        var first = MayBeChannels(Dimensions[0]);
+        var last = MayBeChannels(Dimensions[2]);
+        if (first && last)
+        {
+            // Both ends fit. ExtractPixels does not interleave unless it is told to.
+            last = false;
+        }
+        return (first, last) switch
+        {
+            (true, _) => (new(Dimensions[0], Dimensions[1], Dimensions[2]), false),
+            (_, true) => (new(Dimensions[2], Dimensions[0], Dimensions[1]), true),
+            _ => throw new ArgumentException(
+                $"Column '{column}' is a vector with the dimensions ({string.Join(", ", Dimensions)}); wanted (channels, height, width) or (height, width, channels) with "
+                + (channels is { } count ? $"{count} channels." : $"1 to {MostChannels} channels.")),
+        };
+
+        bool MayBeChannels(int dimension) => channels is { } wanted ? dimension == wanted : dimension is >= 1 and <= MostChannels;
+    }
+
+    private ImageShape ResolveFlat(string column, int? channels, int? height, int? width)
+    {
+        var length = Dimensions.Aggregate(1, (product, dimension) => checked(product * dimension));
+        if (height is not { } h || width is not { } w)
+        {
+            throw new ArgumentException(
+                $"Column '{column}' is a vector of {length} numbers without the dimensions of an image: set ImageHeight and ImageWidth in the options "
+                + "(numbers in the order channels, height, width).");
+        }
+        var count = channels ?? length / ((long)h * w);
+        if (count * h * w != length || count < 1)
+        {
+            throw new ArgumentException(
+                $"Column '{column}' is a vector of {length} numbers; an image of {w}×{h} with {(channels is { } wanted ? $"{wanted}" : "whole")} channels has "
+                + (channels is null ? $"a multiple of {(long)h * w}." : $"{count * h * w}."));
+        }
+        return new((int)count, h, w);
+    }
+}

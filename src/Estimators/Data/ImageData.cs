@@ -1,0 +1,8 @@
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>A data view with its image column and its label column.</summary>
+internal sealed record ImageData(IDataView View, ImageColumn Images, LabelColumn Labels)
+{
+    /// <summary>Opens a reader over the rows that have both an image and a label.</summary>
+    public ImageRows Open() => new(this);
+}

@@ -1,0 +1,6 @@
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>One image with its class.</summary>
+/// <param name="Pixels">The image as <see cref="ImageReader"/> writes it; valid until the next example is asked for.</param>
+/// <param name="Label">The class, from 0.</param>
+internal readonly record struct ImageExample(ReadOnlyMemory<byte> Pixels, int Label);

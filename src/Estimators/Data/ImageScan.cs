@@ -1,0 +1,88 @@
+using System.Collections;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>
+/// The first pass over a data view: finds the usable rows, measures the pixels, and keeps the decoded images if they fit in memory. Everything that is wrong with the data
+/// is found here, before the first training step.
+/// </summary>
+/// <param name="Examples">The usable rows.</param>
+/// <param name="Normalization">Measured over them.</param>
+/// <param name="ClassesSeen">Classes that occur among them.</param>
+/// <param name="MissingLabels">Rows left out because they have no label.</param>
+/// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
+/// <param name="Cached">Whether the images are in memory.</param>
+internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlySet<int> ClassesSeen, long MissingLabels, long UnreadableImages, bool Cached)
+{
+    /// <summary>Runs the pass.</summary>
+    /// <param name="host">Tells whether the context's operations have been cancelled.</param>
+    /// <param name="channel">Receives a warning about rows left out.</param>
+    /// <param name="data">What to read.</param>
+    /// <param name="what">What the data are for, in messages: "training" or "validation".</param>
+    /// <param name="cacheLimit">Bytes that decoded images may take; 0 never caches.</param>
+    /// <param name="poolSize">Size of the shuffle pool for images that are not cached.</param>
+    /// <param name="cancellationToken">Stops the pass.</param>
+    /// <exception cref="InvalidOperationException">There is no usable row.</exception>
+    public static ImageScan Run(IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, CancellationToken cancellationToken)
+    {
+        var statistics = new PixelStatistics(data.Images);
+        var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
+        var classes = new HashSet<int>();
+        var count = 0;
+        using var rows = data.Open();
+        while (rows.MoveNext(cancellationToken))
+        {
+            host.CheckAlive();
+            count = checked(count + 1);
+            classes.Add(rows.Current.Label);
+            statistics.Add(rows.Current.Pixels.Span);
+            cache?.Add(rows.Current);
+            if (cache?.Bytes > cacheLimit)
+                cache = null;
+        }
+
+        Report(channel, rows, what, data, count);
+        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, count, poolSize);
+        return new(examples, statistics.ToNormalization(), classes, rows.MissingLabels, rows.UnreadableImages, cache is not null);
+    }
+
+    /// <summary>Sets a random part of the examples apart for validation.</summary>
+    /// <param name="fraction">The part, 0 to below 1.</param>
+    /// <param name="random">Draws it.</param>
+    public (IImageExamples Training, IImageExamples? Validation) Split(double fraction, Random random)
+    {
+        var held = (int)Math.Round(Examples.Count * fraction);
+        if (held == 0)
+            return (Examples, null);
+
+        int[] order = [.. Enumerable.Range(0, Examples.Count)];
+        random.Shuffle(order);
+        var members = new BitArray(Examples.Count);
+        foreach (var index in order.AsSpan(0, held))
+            members[index] = true;
+        var validation = Examples.Where(members);
+        return (Examples.Where(members.Not()), validation);
+    }
+
+    private static void Report(IChannel channel, ImageRows rows, string what, ImageData data, int count)
+    {
+        var reasons = new List<string>();
+        if (rows.MissingLabels > 0)
+            reasons.Add($"{rows.MissingLabels:n0} have no label in column '{data.Labels.Name}'");
+        if (rows.UnreadableImages > 0)
+        {
+            reasons.Add($"{rows.UnreadableImages:n0} have no readable image in column '{data.Images.Name}'"
+                + (rows.FirstFailure is { } failure ? $" (the first: {failure})" : ""));
+        }
+
+        if (count == 0)
+        {
+            throw new InvalidOperationException(reasons.Count == 0
+                ? $"The {what} data have no rows."
+                : $"The {what} data have no usable rows: {string.Join(", ", reasons)}.");
+        }
+        if (reasons.Count > 0)
+            channel.Warning(MessageSensitivity.None, $"Of the {what} data {count:n0} rows are used; {string.Join(", ", reasons)}.");
+    }
+}

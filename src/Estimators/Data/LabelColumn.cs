@@ -1,0 +1,44 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>The label column: a key, whose count is the number of classes, whatever labels the rows happen to have.</summary>
+/// <param name="Name">Name of the column.</param>
+/// <param name="ClassCount">Number of classes.</param>
+/// <param name="Values">What the classes are called, where the column says.</param>
+internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Values)
+{
+    /// <summary>What columns we take, for messages.</summary>
+    public const string Expected = "Key<UInt32>";
+
+    // A score is a vector with one number a class; more classes than this are a mistake, such as a row id taken for a label.
+    private const ulong MostClasses = 1 << 24;
+
+    /// <summary>Finds the column in a schema.</summary>
+    /// <exception cref="ArgumentException">There is no such column, it is not a key, or it has fewer than two classes.</exception>
+    public static LabelColumn Find(IExceptionContext context, DataViewSchema schema, string name)
+    {
+        var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "label", name);
+        if (column.Type is not KeyDataViewType key || key.RawType != typeof(uint))
+            throw context.ExceptSchemaMismatch(nameof(schema), "label", name, $"{Expected} (append MapValueToKey(\"{name}\"))", column.Type.ToString());
+        if (key.Count < 2)
+            throw new ArgumentException($"Column '{name}' has {key.Count} class; a classifier needs at least 2.");
+        if (key.Count > MostClasses)
+            throw new ArgumentException($"Column '{name}' has {key.Count} classes; at most {MostClasses} are supported.");
+        return new(name, (int)key.Count, LabelValues.From(column));
+    }
+
+    /// <summary>Reads the class of the current row: 0 to <see cref="ClassCount"/> − 1, or null where the label is missing.</summary>
+    /// <param name="row">A row in which the column is active.</param>
+    public Func<int?> OpenReader(DataViewRow row)
+    {
+        var getter = row.GetGetter<uint>(row.Schema[Name]);
+        return () =>
+        {
+            uint key = 0;
+            getter(ref key);
+            return key == 0 || key > ClassCount ? null : (int)key - 1;   // keys count from 1; 0 stands for missing
+        };
+    }
+}

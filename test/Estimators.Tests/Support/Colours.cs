@@ -1,0 +1,84 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.Transforms;
+
+namespace Estimators.Tests.Support;
+
+/// <summary>Data that a tiny model learns within a second: noisy images that are mostly red, green, blue or white.</summary>
+internal static class Colours
+{
+    public static readonly string[] Names = ["red", "green", "blue", "white"];
+
+    public static List<ColourRow> Rows(int count, int seed = 1)
+    {
+        var random = new Random(seed);
+        var rows = new List<ColourRow>(count);
+        for (var i = 0; i < count; i++)
+        {
+            var label = random.Next(Names.Length);
+            rows.Add(new ColourRow { Id = i, Label = Names[label], Features = [.. Pixels(label, 8, 8, random).Select(b => (float)b)] });
+        }
+        return rows;
+    }
+
+    public static List<PictureRow> Pictures(int count, int seed = 1)
+    {
+        var random = new Random(seed);
+        var rows = new List<PictureRow>(count);
+        for (var i = 0; i < count; i++)
+        {
+            var label = random.Next(Names.Length);
+            rows.Add(new PictureRow { Id = i, Label = Names[label], Features = ToPicture(Pixels(label, 12, 10, random), 12, 10) });
+        }
+        return rows;
+    }
+
+    /// <summary>Options of a model small enough for tests.</summary>
+    public static WideNetImageClassifier.Options Options() => new(WideNetConfig.Tiny)
+    {
+        Epochs = 4,
+        BatchSize = 16,
+        LearningRate = 5e-3,
+        Seed = 7,
+        Precision = Precision.Float32,   // what tests compare must not depend on the CPU
+    };
+
+    /// <summary>Label to key, the classifier, and the predicted key back to text.</summary>
+    public static IEstimator<TransformerChain<KeyToValueMappingTransformer>> Pipeline(MLContext ml, WideNetImageClassifier.Options options) =>
+        ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
+            .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options))
+            .Append(ml.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+
+    /// <summary>The rows with their label as a key.</summary>
+    public static IDataView WithKeys<T>(MLContext ml, IEnumerable<T> rows) where T : class
+    {
+        var data = ml.Data.LoadFromEnumerable(rows);
+        return ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(data).Transform(data);
+    }
+
+    public static MLImage ToPicture(byte[] pixels_CHW, int height, int width)
+    {
+        var count = height * width;
+        var bgra = new byte[count * 4];
+        for (var i = 0; i < count; i++)
+        {
+            bgra[4 * i] = pixels_CHW[(2 * count) + i];
+            bgra[(4 * i) + 1] = pixels_CHW[count + i];
+            bgra[(4 * i) + 2] = pixels_CHW[i];
+            bgra[(4 * i) + 3] = 255;
+        }
+        return MLImage.CreateFromPixels(width, height, MLPixelFormat.Bgra32, bgra);
+    }
+
+    private static byte[] Pixels(int label, int height, int width, Random random)
+    {
+        var count = height * width;
+        var pixels_CHW = new byte[3 * count];
+        for (var i = 0; i < pixels_CHW.Length; i++)
+            pixels_CHW[i] = (byte)((label == 3 || i / count == label ? 170 : 60) + random.Next(-50, 51));
+        return pixels_CHW;
+    }
+}
