@@ -101,7 +101,7 @@ internal static partial class ChildProcess
 
     private static string SwitchOff()
     {
-        AppContext.SetSwitch("Microsoft.ML.MoE.TransparentHugePages", false);
+        AppContext.SetSwitch("Microsoft.ML.MoE.TuneAllocator", false);
         return "";
     }
 
