@@ -8,20 +8,32 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Runs the model, one forward pass at a time however many threads ask.</summary>
-internal sealed class ImageScorer(ImageClassifier model, PixelNormalization normalization, Device device) : IDisposable
+/// <summary>Owns the model and runs it, one forward pass at a time however many threads ask.</summary>
+internal sealed class ImageScorer : IDisposable
 {
     private readonly Lock gate = new();
+    private readonly Device device;
     private bool disposed;
 
+    public ImageScorer(ImageClassifier model, PixelNormalization normalization, Device device)
+    {
+        this.device = device;
+        Model = model;
+        Normalization = normalization;
+
+        // The caller may be inside a dispose scope of its own, which would take the weights with it.
+        foreach (var tensor in model.parameters().Concat(model.buffers()))
+            tensor.DetachFromDisposeScope();
+    }
+
     /// <summary>The model.</summary>
-    public ImageClassifier Model => model;
+    public ImageClassifier Model { get; }
 
     /// <summary>The normalisation in front of it.</summary>
-    public PixelNormalization Normalization => normalization;
+    public PixelNormalization Normalization { get; }
 
     /// <summary>Number of classes.</summary>
-    public int ClassCount => model.Config.ClassCount;
+    public int ClassCount => Model.Config.ClassCount;
 
     /// <summary>Forward passes so far.</summary>
     public int ForwardCount { get; private set; }
@@ -39,7 +51,7 @@ internal sealed class ImageScorer(ImageClassifier model, PixelNormalization norm
             using var noGrad = inference_mode();
             using var scope = NewDisposeScope();
             classifier.eval();
-            var output = classifier.forward(normalization.Apply(numbers_NCHW, device));
+            var output = classifier.forward(Normalization.Apply(numbers_NCHW, device));
             var probabilities_NC = output.Logits_NC.softmax(-1).cpu();
             probabilities = probabilities_NC.data<float>().ToArray();
         });
@@ -53,7 +65,7 @@ internal sealed class ImageScorer(ImageClassifier model, PixelNormalization norm
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer));
-            action(model);
+            action(Model);
         }
     }
 
@@ -65,7 +77,7 @@ internal sealed class ImageScorer(ImageClassifier model, PixelNormalization norm
             if (disposed)
                 return;
             disposed = true;
-            model.Dispose();
+            Model.Dispose();
         }
     }
 }

@@ -47,7 +47,7 @@ internal static class Colours
     };
 
     /// <summary>Label to key, the classifier, and the predicted key back to text.</summary>
-    public static IEstimator<TransformerChain<KeyToValueMappingTransformer>> Pipeline(MLContext ml, WideNetImageClassifier.Options options) =>
+    public static EstimatorChain<KeyToValueMappingTransformer> Pipeline(MLContext ml, WideNetImageClassifier.Options options) =>
         ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
             .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options))
             .Append(ml.Transforms.Conversion.MapKeyToValue("PredictedLabel"));

@@ -1,0 +1,269 @@
+using System.Globalization;
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Training;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+
+namespace Estimators.Tests.Classification;
+
+/// <summary>How training runs, reports, stops and repeats.</summary>
+[TestClass]
+public sealed class TrainingTests
+{
+    private readonly MLContext ml = new(seed: 1);
+
+    [TestMethod]
+    public void TheSameSeed_GivesTheSameWeights_AndLeavesTorchsGeneratorAlone()
+    {
+        using var state = torch.Generator.Default.get_state();
+        var first = TrainedWeights(options => options.Dropout = 0.1);
+        CollectionAssert.AreEqual(first, TrainedWeights(options => options.Dropout = 0.1));
+        CollectionAssert.AreNotEqual(first, TrainedWeights(options => (options.Dropout, options.Seed) = (0.1, 8)));
+        using var after = torch.Generator.Default.get_state();
+        CollectionAssert.AreEqual(state.data<byte>().ToArray(), after.data<byte>().ToArray());
+    }
+
+    [TestMethod]
+    public void WithoutASeedOfItsOwn_TheContextsIsUsed_AndWithoutEither_ANewOne()
+    {
+        Assert.AreEqual(1, Train(options => options.Seed = null).Seed);
+
+        var random = new MLContext();
+        var estimator = random.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Seed = null));
+        var data = Colours.WithKeys(random, Colours.Rows(40));
+        using var one = estimator.Fit(data);
+        using var two = estimator.Fit(data);
+        Assert.AreNotEqual(one.Training!.Seed, two.Training!.Seed);
+    }
+
+    [TestMethod]
+    public void OneEstimator_FitsTwiceAlike_AndDoesNotSeeLaterChangesOfItsOptions()
+    {
+        var options = Change(_ => { });
+        var estimator = ml.MulticlassClassification.Trainers.WideNetImageClassifier(options);
+        var data = Colours.WithKeys(ml, Colours.Rows(40));
+        using var first = estimator.Fit(data);
+        (options.Seed, options.Epochs) = (99, 50);
+        using var second = estimator.Fit(data);
+        CollectionAssert.AreEqual(Weights(first), Weights(second));
+    }
+
+    [TestMethod]
+    public void CachedAndStreamedImages_TrainAlike_WhereThePoolHoldsAllOfThem()
+    {
+        var cached = Train(_ => { });
+        Assert.IsTrue(cached.CachedInMemory);
+        var streamed = Train(options => (options.CacheInMemory, options.ShufflePoolSize) = (false, 10));
+        Assert.IsFalse(streamed.CachedInMemory);
+        Assert.AreEqual(cached.TrainingImages, streamed.TrainingImages);
+        Assert.IsFalse(Train(options => options.CacheLimit = 1000).CachedInMemory, "too small a limit streams");
+        Assert.IsTrue(Train(options => (options.CacheLimit, options.CacheInMemory) = (0, true)).CachedInMemory, "told to, whatever the limit");
+        Assert.AreEqual(cached.Training.Epochs[^1].Averages.Loss, streamed.Training.Epochs[^1].Averages.Loss, 0.5);
+    }
+
+    [TestMethod]
+    public void RowsLeftOut_AreCountedAndReported()
+    {
+        var rows = Colours.Rows(60);
+        rows[3].Label = null;
+        rows[4].Label = null;
+        rows[7].Features[5] = float.NaN;
+        var messages = new List<string>();
+        var logging = new MLContext(seed: 1);
+        logging.Log += (_, e) =>
+        {
+            lock (messages)
+                messages.Add(e.Message);
+        };
+        using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { })).Fit(Colours.WithKeys(logging, rows));
+
+        Assert.AreEqual((57, 2L, 1L), (model.Training!.TrainingImages, model.Training.MissingLabels, model.Training.UnreadableImages));
+        var warning = messages.Single(m => m.Contains("Kind=Warning", StringComparison.Ordinal));
+        StringAssert.Contains(warning, "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
+    }
+
+    [TestMethod]
+    public void FilesThatAreNoImages_AreCounted_AndTheFirstIsNamed()
+    {
+        var folder = Directory.CreateTempSubdirectory("moe-ml-").FullName;
+        try
+        {
+            var pictures = Colours.Pictures(30);
+            for (var i = 0; i < pictures.Count; i++)
+            {
+                if (i == 4)
+                    File.WriteAllText(Path.Combine(folder, "4.png"), "not an image");
+                else if (i == 5)
+                    File.WriteAllBytes(Path.Combine(folder, "5.png"), []);
+                else if (i != 6)   // 6 does not exist
+                    pictures[i].Features!.Save(Path.Combine(folder, FormattableString.Invariant($"{i}.png")));
+            }
+
+            var warnings = new List<string>();
+            var logging = new MLContext(seed: 1);
+            logging.Log += (_, e) =>
+            {
+                if (e.Kind == Microsoft.ML.Runtime.ChannelMessageKind.Warning)
+                    warnings.Add(e.Message);
+            };
+            var rows = pictures.Select(p => new FileRow { Path = string.Create(CultureInfo.InvariantCulture, $"{p.Id}.png"), Label = p.Label });
+            using var model = logging.Transforms.LoadImages("Features", folder, nameof(FileRow.Path))
+                .Append(Colours.Pipeline(logging, Change(options => (options.ImageHeight, options.ImageWidth) = (8, 8))))
+                .Fit(logging.Data.LoadFromEnumerable(rows));
+
+            var summary = model.AsEnumerable().OfType<TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer>>().Single()
+                .AsEnumerable().OfType<ImageClassificationTransformer>().Single().Training!;
+            Assert.AreEqual((27, 3L), (summary.TrainingImages, summary.UnreadableImages));
+            StringAssert.Contains(warnings.Single(), "3 have no readable image in column 'Features' (the first: Invalid input stream contents");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [TestMethod]
+    public void Validation_IsByFractionOrByOtherData_AndKeepsTheBestEpoch()
+    {
+        var fraction = Train(options => options.ValidationFraction = 0.25);
+        Assert.AreEqual((45, 15), (fraction.TrainingImages, fraction.ValidationImages));
+        Assert.IsNotNull(fraction.Training.BestEpoch);
+        Assert.IsTrue(fraction.Training.Epochs.All(e => e.Validation is not null));
+
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.ValidationFraction, options.Epochs) = (0.25, 3)))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(60)), Colours.WithKeys(ml, Colours.Rows(30, seed: 2)));
+        Assert.AreEqual((60, 30), (model.Training!.TrainingImages, model.Training.ValidationImages), "validation data win over the fraction");
+
+        var scored = model.Transform(Colours.WithKeys(ml, Colours.Rows(30, seed: 2)));
+        Assert.AreEqual(model.Training.Training.BestEpoch!.Validation!.Metric, ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, 1e-9, "the model is that of the best epoch");
+        Assert.AreEqual(model.Training.Training.BestEpoch.Validation.Loss, ml.MulticlassClassification.Evaluate(scored).LogLoss, 1e-3);
+    }
+
+    [TestMethod]
+    public void EarlyStopping_EndsTraining()
+    {
+        var summary = Train(options => (options.Epochs, options.LearningRate, options.FinalLearningRate, options.ValidationFraction, options.EarlyStopping) = (50, 0, 0, 0.25, new EarlyStopping { Patience = 2 }));
+        Assert.AreEqual(StopReason.EarlyStopping, summary.Training.StopReason);
+        Assert.HasCount(3, summary.Training.Epochs);
+    }
+
+    [TestMethod]
+    public void Progress_ComesAsObjectsAndAsText()
+    {
+        var messages = new List<string>();
+        var logging = new MLContext(seed: 1);
+        logging.Log += (_, e) =>
+        {
+            lock (messages)
+                messages.Add(e.Message);
+        };
+        var reports = new List<TrainingProgress>();
+        using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.ValidationFraction, options.Progress) = (2, 0.2, reports.Add)))
+            .Fit(Colours.WithKeys(logging, Colours.Rows(60)));
+
+        CollectionAssert.AreEqual(new[] { 1, 2 }, reports.Where(r => r.EpochCompleted).Select(r => r.Epoch).ToArray());
+        Assert.HasCount(3, reports[^1].ExpertLoad!, "one routing operation a block");
+        Assert.IsTrue(messages.Any(m => m.Contains("Training a model of 6,580 parameters on 48 images of 8×8 with 3 channels in 4 classes, validating on 12; 2 epochs; images in memory; cpu, Float32.", StringComparison.Ordinal)), string.Join('\n', messages));
+        Assert.IsTrue(messages.Any(m => m.Contains("Epoch 2/2: loss ", StringComparison.Ordinal) && m.Contains("validation Accuracy ", StringComparison.Ordinal) && m.Contains(" images/s", StringComparison.Ordinal)));
+        Assert.IsTrue(messages.Any(m => m.Contains("Training ended after 2 epochs and 6 steps (EpochsCompleted). The best was epoch ", StringComparison.Ordinal)));
+    }
+
+    [TestMethod]
+    public void ATokenOrTheContext_CancelsTraining()
+    {
+        using var source = new CancellationTokenSource();
+        var reports = 0;
+        Action<TrainingProgress> cancel = _ =>
+        {
+            reports++;
+            source.Cancel();
+        };
+        Assert.Throws<OperationCanceledException>(() => Train(options => (options.Epochs, options.CancellationToken, options.Progress) = (1000, source.Token, cancel)));
+        Assert.AreEqual(1, reports);
+        Assert.Throws<OperationCanceledException>(() => Train(options => options.CancellationToken = source.Token), "before the first step");
+
+        var cancelling = new MLContext(seed: 1);
+        var estimator = cancelling.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.Progress) = (1000, _ => Cancel(cancelling))));
+        Assert.Throws<OperationCanceledException>(() => estimator.Fit(Colours.WithKeys(cancelling, Colours.Rows(60))));
+    }
+
+    [TestMethod]
+    public void FitAndDispose_LeaveNoTensorBehind()
+    {
+        // A new Parameter takes over the handle of the tensor that it is made of, and TorchSharp goes on counting the empty tensor.
+        long before = torch.Tensor.TotalCount;
+        Microsoft.ML.MoE.Models.WideNetConfig.Tiny.Build().Dispose();
+        var counted = torch.Tensor.TotalCount - before;
+
+        before = torch.Tensor.TotalCount;
+        Train(_ => { });
+        Assert.AreEqual(counted, torch.Tensor.TotalCount - before);
+
+        before = torch.Tensor.TotalCount;
+        Train(options => (options.Epochs, options.ValidationFraction, options.RandomCropPadding, options.HorizontalFlip) = (3, 0.2, 1, true));
+        Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "whatever the length");
+
+        before = torch.Tensor.TotalCount;
+        Assert.Throws<InvalidOperationException>(() => Train(options => options.Progress = _ => throw new InvalidOperationException("from the callback")));
+        Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "a Fit that fails frees its model");
+    }
+
+    [TestMethod]
+    public void AModel_OutlivesTheDisposeScopeItWasFittedIn()
+    {
+        ImageClassificationTransformer model;
+        using (torch.NewDisposeScope())
+            model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { })).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        using (model)
+            Assert.HasCount(10, model.Transform(Colours.WithKeys(ml, Colours.Rows(10))).GetColumn<float[]>("Score").ToArray());
+    }
+
+    [TestMethod]
+    public void AblationsAndPresets_ReachTheModel()
+    {
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options =>
+            (options.Blocks, options.Experts, options.ExpertsPerToken, options.ShareLayerNorms, options.RoutingGroups, options.CapacityFactor, options.BalanceLossWeight) = (4, 3, 1, true, 2, null, 0.5)))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        var config = (Microsoft.ML.MoE.Models.WideNetConfig)model.Model.Config;
+        Assert.AreEqual((4, 3, 1, true, 2, 0.5), (config.Blocks, config.Experts, config.ExpertsPerToken, config.ShareLayerNorms, config.RoutingGroups, config.BalanceLossWeight));
+        Assert.IsNull(config.TrainingCapacity);
+        Assert.AreEqual((8, 8, 3, 4), (config.ImageHeight, config.ImageWidth, config.Channels, config.ClassCount));
+        Assert.HasCount(2, model.Training!.Training.Epochs[0].Averages.ExpertLoad!, "a routing operation a group");
+    }
+
+    private static WideNetImageClassifier.Options Change(Action<WideNetImageClassifier.Options> change)
+    {
+        var options = Colours.Options();
+        options.Epochs = 1;
+        change(options);
+        return options;
+    }
+
+    private ImageClassificationSummary Train(Action<WideNetImageClassifier.Options> change)
+    {
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(change)).Fit(Colours.WithKeys(ml, Colours.Rows(60)));
+        return model.Training!;
+    }
+
+    private float[] TrainedWeights(Action<WideNetImageClassifier.Options> change)
+    {
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(change)).Fit(Colours.WithKeys(ml, Colours.Rows(60)));
+        return Weights(model);
+    }
+
+    // Notebooks and ML.NET's own tools cancel so; the method is not public.
+    private static void Cancel(MLContext context) =>
+        typeof(MLContext).GetMethod("CancelExecution", System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic)!.Invoke(context, null);
+
+    private static float[] Weights(ImageClassificationTransformer model) => [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
+
+    private sealed class FileRow
+    {
+        public string Path { get; set; } = "";
+
+        public string? Label { get; set; }
+    }
+}

@@ -1,0 +1,177 @@
+using System.Collections;
+using System.Runtime.InteropServices;
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.Transforms.Image;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+
+namespace Estimators.Tests.Data;
+
+/// <summary>From a data view to batches.</summary>
+[TestClass]
+public sealed class ImageDataTests
+{
+    private readonly MLContext ml = new(seed: 1);
+
+    [TestMethod]
+    public void Rows_ComeInOrder_WithoutThoseThatLackALabelOrAnImage()
+    {
+        var rows = Colours.Rows(10);
+        rows[2].Label = null;
+        rows[5].Features[7] = float.NaN;
+        rows[6].Label = null;
+        rows[9].Features[0] = float.PositiveInfinity;
+        using var reader = Open(rows).Open();
+
+        var firsts = new List<float>();
+        while (reader.MoveNext(CancellationToken.None))
+            firsts.Add(MemoryMarshal.Cast<byte, float>(reader.Current.Pixels.Span)[0]);
+
+        CollectionAssert.AreEqual(new[] { 0, 1, 3, 4, 7, 8 }.Select(i => rows[i].Features[0]).ToArray(), firsts);
+        Assert.AreEqual(2, reader.MissingLabels);
+        Assert.AreEqual(2, reader.UnreadableImages);
+        Assert.IsNull(reader.FirstFailure);
+    }
+
+    [TestMethod]
+    public void InterleavedAndSparseVectors_BecomePlanes()
+    {
+        var dense = new VBuffer<float>(12, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        CollectionAssert.AreEqual(new float[] { 1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12 }, ReadOne(dense, channelsLast: true));
+        CollectionAssert.AreEqual(new float[] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, ReadOne(dense, channelsLast: false));
+
+        var sparse = new VBuffer<float>(12, 2, [5f, 6f], [1, 6]);
+        CollectionAssert.AreEqual(new float[] { 0, 5, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0 }, ReadOne(sparse, channelsLast: false));
+        CollectionAssert.AreEqual(new float[] { 0, 0, 6, 0, 5, 0, 0, 0, 0, 0, 0, 0 }, ReadOne(sparse, channelsLast: true));
+    }
+
+    [TestMethod]
+    public void Normalisation_IsMeasuredPerChannel()
+    {
+        var column = new ImageColumn("F", new ImageColumnType(ImageColumnKind.Bytes, [2, 1, 2]), new ImageShape(2, 1, 2), false, default);
+        var statistics = new PixelStatistics(column);
+        statistics.Add([0, 10, 7, 7]);
+        statistics.Add([20, 30, 7, 7]);
+        var normalization = statistics.ToNormalization();
+        CollectionAssert.AreEqual(new[] { 15f, 7f }, normalization.Mean);
+        Assert.AreEqual(Math.Sqrt(125), normalization.StandardDeviation[0], 1e-5);
+        Assert.AreEqual(1f, normalization.StandardDeviation[1], "a channel that never varies is only shifted");
+
+        using var numbers = torch.tensor(new byte[] { 15, 30, 7, 8 }).view(1, 2, 1, 2);
+        using var normal = normalization.Apply(numbers, torch.CPU);
+        CollectionAssert.AreEqual(new[] { 0f, 15 / MathF.Sqrt(125), 0f, 1f }, normal.data<float>().ToArray(), Comparer<float>.Create((a, b) => Math.Abs(a - b) < 1e-5 ? 0 : 1));
+    }
+
+    [TestMethod]
+    public void Scan_CachesWhatFits_AndStreamsTheRest_WithTheSameExamples()
+    {
+        var data = Open(Colours.Rows(50));
+        var cached = Scan(data, long.MaxValue, 7);
+        var streamed = Scan(data, 1000, 7);   // one image has 768 bytes; memory is taken in larger blocks
+        Assert.IsTrue(cached.Cached);
+        Assert.IsFalse(streamed.Cached);
+        Assert.IsFalse(Scan(data, 0, 7).Cached);
+
+        Assert.AreEqual(50, streamed.Examples.Count);
+        CollectionAssert.AreEqual(cached.Normalization.Mean, streamed.Normalization.Mean);
+        CollectionAssert.AreEqual(Keys(cached.Examples.InOrder(default)), Keys(streamed.Examples.InOrder(default)));
+        foreach (var scan in new[] { cached, streamed })
+        {
+            var first = Keys(scan.Examples.Shuffled(new Random(1), default));
+            CollectionAssert.AreEquivalent(Keys(scan.Examples.InOrder(default)), first, "every example once");
+            CollectionAssert.AreEqual(first, Keys(scan.Examples.Shuffled(new Random(1), default)), "the same seed, the same order");
+            CollectionAssert.AreNotEqual(first, Keys(scan.Examples.Shuffled(new Random(2), default)));
+            CollectionAssert.AreNotEqual(Keys(scan.Examples.InOrder(default)), first);
+        }
+    }
+
+    [TestMethod]
+    public void Split_SetsAPartAside_TheSameWherever()
+    {
+        var data = Open(Colours.Rows(50));
+        var (cachedTraining, cachedValidation) = Scan(data, long.MaxValue, 7).Split(0.2, new Random(3));
+        var (streamedTraining, streamedValidation) = Scan(data, 0, 7).Split(0.2, new Random(3));
+
+        Assert.AreEqual(40, cachedTraining.Count);
+        Assert.AreEqual(10, cachedValidation!.Count);
+        CollectionAssert.AreEqual(Keys(cachedTraining.InOrder(default)), Keys(streamedTraining.InOrder(default)));
+        CollectionAssert.AreEqual(Keys(cachedValidation.InOrder(default)), Keys(streamedValidation!.InOrder(default)));
+        Assert.AreEqual(50, Keys(cachedTraining.InOrder(default)).Union(Keys(cachedValidation.InOrder(default))).Count(), "nothing is lost");
+
+        Assert.IsNull(Scan(data, 0, 7).Split(0, new Random(3)).Validation);
+    }
+
+    [TestMethod]
+    public void AStreamedPartOfAPart_IsThatOfACachedOne()
+    {
+        var data = Open(Colours.Rows(20));
+        var half = new BitArray(Enumerable.Range(0, 20).Select(i => i % 2 == 1).ToArray());
+        var third = new BitArray(Enumerable.Range(0, 10).Select(i => i % 3 == 0).ToArray());
+        var expected = Keys(Scan(data, long.MaxValue, 7).Examples.Where(half).Where(third).InOrder(default));
+        Assert.HasCount(4, expected);
+        CollectionAssert.AreEqual(expected, Keys(Scan(data, 0, 7).Examples.Where(half).Where(third).InOrder(default)));
+    }
+
+    [TestMethod]
+    public void Batches_HoldEveryExampleOnce_AndTheLastIsSmaller()
+    {
+        var data = Open(Colours.Rows(10));
+        var scan = Scan(data, long.MaxValue, 7);
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Normalization, torch.CPU, batchSize: 4), seed: 5);
+        Assert.AreEqual(3, source.BatchesPerEpoch);
+
+        var counts = new List<int>();
+        var labels = new List<long>();
+        foreach (var batch in source.ReadEpoch(0, default))
+        {
+            using (batch)
+            {
+                counts.Add(batch.Count);
+                labels.AddRange(batch.Labels_N.data<long>().ToArray());
+                CollectionAssert.AreEqual(new long[] { batch.Count, 3, 8, 8 }, batch.Images_NCHW.shape);
+            }
+        }
+        CollectionAssert.AreEqual(new[] { 4, 4, 2 }, counts);
+        CollectionAssert.AreEquivalent(scan.Examples.InOrder(default).Select(e => (long)e.Label).ToArray(), labels);
+    }
+
+    [TestMethod]
+    public void SeededRandom_GivesUnrelatedSequences()
+    {
+        var draws = (from seed in Enumerable.Range(0, 20) from stream in Enumerable.Range(-1, 20) select SeededRandom.Create(seed, stream).Next()).ToArray();
+        Assert.AreEqual(draws.Length, draws.Distinct().Count());
+        Assert.AreEqual(SeededRandom.Create(3, 4).Next(), SeededRandom.Create(3, 4).Next());
+    }
+
+    private ImageData Open(List<ColourRow> rows)
+    {
+        var view = Colours.WithKeys(ml, rows);
+        var type = ImageColumnType.From(view.Schema["Features"].Type)!;
+        return new(view, new ImageColumn("Features", type, new ImageShape(3, 8, 8), false, default), new LabelColumn("Label", 4, null));
+    }
+
+    private ImageScan Scan(ImageData data, long cacheLimit, int poolSize)
+    {
+        var environment = ((Microsoft.ML.Runtime.IHostEnvironment)ml).Register("test");
+        using var channel = environment.Start("scan");
+        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, default);
+    }
+
+    private static float[] ReadOne(VBuffer<float> value, bool channelsLast)
+    {
+        var column = new ImageColumn("F", new ImageColumnType(ImageColumnKind.Floats, [12]), new ImageShape(3, 2, 2), channelsLast, default(ImageResizingEstimator.ResizingKind));
+        var bytes = new byte[column.ByteCount];
+        Assert.IsTrue(new VectorReader<float>((ref VBuffer<float> destination) => value.CopyTo(ref destination), column).TryRead(bytes));
+        return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+    }
+
+    // The first pixels tell the examples apart.
+    private static float[] Keys(IEnumerable<ImageExample> examples) => [.. examples.Select(e =>
+    {
+        var pixels = MemoryMarshal.Cast<byte, float>(e.Pixels.Span);
+        return (pixels[0] * 65536) + (pixels[1] * 256) + pixels[2];
+    })];
+}

@@ -1,0 +1,329 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Weights;
+using Microsoft.ML.Transforms;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+
+namespace Estimators.Tests.Persistence;
+
+[TestClass]
+public sealed class SaveAndLoadTests
+{
+    private const int Sample = 40;
+
+    // The transformer's own directory in the zip of Colours.Pipeline.
+    private const string Key = "Transform_001/Model.key";
+    private const string Description = "Transform_001/classifier.json";
+    private const string Weights = "Transform_001/weights.safetensors";
+
+    private static readonly MLContext Ml = new(seed: 1);
+    private static TransformerChain<KeyToValueMappingTransformer> model = null!;
+    private static byte[] saved = [];
+
+    [ClassInitialize]
+    public static void Train(TestContext _)
+    {
+        var options = Colours.Options();
+        options.Epochs = 2;
+        var data = Ml.Data.LoadFromEnumerable(Colours.Rows(80));
+        model = Colours.Pipeline(Ml, options).Fit(data);
+        saved = Save(model, data.Schema);
+    }
+
+    [ClassCleanup]
+    public static void Free() => model.Dispose();
+
+    [TestMethod]
+    public void AReloadedModel_ScoresTheSame()
+    {
+        var loaded = Load(saved, out var schema);
+        Assert.AreEqual("Features", schema!["Features"].Name);
+        Assert.AreEqual(FreshProcess.Describe(Ml, model, Sample), FreshProcess.Describe(Ml, loaded, Sample));
+        Assert.AreEqual(model.GetOutputSchema(schema).ToString(), loaded.GetOutputSchema(schema).ToString());
+
+        var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        Assert.IsNull(transformer.Training);
+        Assert.AreEqual(new VectorDataViewType(NumberDataViewType.Single, 3, 8, 8), transformer.FeatureColumnType);
+        Assert.AreEqual("Label", transformer.LabelColumnName);
+    }
+
+    [TestMethod]
+    public void AModelSavedAgain_IsTheSameFile()
+    {
+        var loaded = Load(saved, out var schema);
+        var again = Save(loaded, schema!);
+        foreach (var entry in new[] { Key, Description, Weights })
+            CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
+    }
+
+    [TestMethod]
+    public async Task AFreshProcess_LoadsAndPredicts_WithoutRegistration()
+    {
+        var zip = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(zip, saved);
+            var printed = await FreshProcess.Predict(zip, Sample);
+            AssertScores(FreshProcess.Describe(Ml, model, Sample), printed, 1e-6);
+        }
+        finally
+        {
+            File.Delete(zip);
+        }
+    }
+
+    [TestMethod]
+    public void TheZip_HoldsReadableWeightsAndJson()
+    {
+        var weights = ModelZip.Read(saved, ".safetensors");
+        var contents = SafeTensors.Read(new MemoryStream(weights), weights.Length);
+        var network = model.AsEnumerable().OfType<ImageClassificationTransformer>().Single().Model;
+        Assert.HasCount(ModuleWeights.Collect(network).Count, contents.Tensors);
+        foreach (var tensor in contents.Tensors.Values)
+            tensor.Dispose();
+
+        var json = JsonNode.Parse(ModelZip.Read(saved, Description))!;
+        Assert.AreEqual("Features", (string?)json["featureColumn"]);
+        Assert.AreEqual("WideNet", (string?)json["model"]!["architecture"]);
+        CollectionAssert.AreEqual(Colours.Names.Order().ToArray(), json["labels"]!["values"]!.AsArray().Select(v => (string?)v).ToArray());
+    }
+
+    [TestMethod]
+    public void PictureModels_KeepTheirColumnAndResizing()
+    {
+        var pictures = Colours.Pictures(30);
+        var options = Colours.Options();
+        (options.Epochs, options.ImageHeight, options.ImageWidth) = (1, 8, 8);
+        options.Resizing = Microsoft.ML.Transforms.Image.ImageResizingEstimator.ResizingKind.IsoPad;
+        var data = Ml.Data.LoadFromEnumerable(pictures);
+        using var trained = Colours.Pipeline(Ml, options).Fit(data);
+        var loaded = Load(Save(trained, data.Schema), out _);
+        using var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        Assert.AreEqual("Image<12, 10>", transformer.FeatureColumnType.ToString());
+        CollectionAssert.AreEqual(
+            trained.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(), loaded.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray());
+    }
+
+    [TestMethod]
+    public void ANewerFormat_SaysToUpdate()
+    {
+        // ML.NET's header: the version that wrote the model and the oldest that can read it are the 32-bit numbers at 0x48 and 0x4C.
+        var newer = ModelZip.With(saved, Key, bytes =>
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x48), 0x00020001);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x4C), 0x00020001);
+            return bytes;
+        });
+        StringAssert.Contains(LoadFailure(newer), "newer version of MoE.ML (format 0x00020001; this version reads up to 0x00010001). Update the package MoE.ML");
+    }
+
+    [TestMethod]
+    public void AFormatThatOlderReadersCanRead_IsRead()
+    {
+        var compatible = ModelZip.With(saved, Key, bytes =>
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x48), 0x00010002);
+            return bytes;
+        });
+        Assert.AreEqual(FreshProcess.Describe(Ml, model, 5), FreshProcess.Describe(Ml, Load(compatible, out _), 5));
+    }
+
+    [TestMethod]
+    [DataRow(Description)]
+    [DataRow(Weights)]
+    public void AnAlteredEntry_IsNamed(string entry)
+    {
+        var random = new Random(1);
+        for (var i = 0; i < 10; i++)
+        {
+            var altered = ModelZip.With(saved, entry, bytes =>
+            {
+                bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
+                return bytes;
+            });
+            var message = LoadFailure(altered);
+            StringAssert.Contains(message, "has been altered or is damaged");
+            StringAssert.Contains(message, Path.GetFileName(entry));
+        }
+    }
+
+    [TestMethod]
+    [DataRow(Description)]
+    [DataRow(Weights)]
+    [DataRow(Key)]
+    public void ATruncatedOrMissingEntry_IsAnError(string entry)
+    {
+        foreach (var part in new[] { 0, 1, 10, 50, 90, 99 })
+            Assert.AreNotEqual("", LoadFailure(ModelZip.With(saved, entry, bytes => bytes[..(bytes.Length * part / 100)])), $"{part} %");
+        Assert.AreNotEqual("", LoadFailure(ModelZip.With(saved, entry, _ => null)));
+        if (entry != Key)
+            StringAssert.Contains(LoadFailure(ModelZip.With(saved, entry, _ => null)), $"has no entry '{Path.GetFileName(entry)}'");
+    }
+
+    [TestMethod]
+    public void ATruncatedFile_IsAnError()
+    {
+        for (var length = 0; length < saved.Length; length += Math.Max(1, saved.Length / 37))
+            Assert.AreNotEqual("", LoadFailure(saved[..length]), $"{length} of {saved.Length} bytes");
+    }
+
+    [TestMethod]
+    public void ARandomlyAlteredFile_EitherFailsOrScoresTheSame_AndNeverTakesMuchMemory()
+    {
+        var expected = FreshProcess.Describe(Ml, model, 5);
+        var random = new Random(1);
+        var failures = 0;
+        for (var i = 0; i < 150; i++)
+        {
+            var altered = (byte[])saved.Clone();
+            altered[random.Next(altered.Length)] ^= (byte)(1 << random.Next(8));
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            ITransformer? loaded = null;
+            try
+            {
+                loaded = Load(altered, out _);
+            }
+            catch (Exception exception) when (exception is not (OutOfMemoryException or NullReferenceException or AccessViolationException))
+            {
+                failures++;
+            }
+            Assert.IsLessThan(100_000_000, GC.GetAllocatedBytesForCurrentThread() - before, $"change {i}");
+            if (loaded is not null)
+                Assert.AreEqual(expected, FreshProcess.Describe(Ml, loaded, 5), $"change {i}");
+        }
+        Assert.IsGreaterThan(75, failures);
+    }
+
+    [TestMethod]
+    [DataRow("\"width\": 16", "\"width\": 16777216", "parameters, but 'weights.safetensors' has")]
+    [DataRow("\"Width\": 16", "\"Width\": 16777216", "parameters, but 'weights.safetensors' has")]
+    [DataRow("\"Blocks\": 3", "\"Blocks\": 4", "Tensor '")]
+    [DataRow("\"Heads\": 2", "\"Heads\": 3", "Width is 16 and Heads is 3")]
+    [DataRow("\"ClassCount\": 4", "\"ClassCount\": 5", "it names 4 classes, but its model has 5")]
+    [DataRow("\"architecture\": \"WideNet\"", "\"architecture\": \"WiderNet\"", "configuration is not valid")]
+    [DataRow("\"predictionBatchSize\": 64", "\"predictionBatchSize\": 0", "prediction batch size is 0")]
+    [DataRow("\"featureKind\": \"Floats\"", "\"featureKind\": \"Sounds\"", "description of the model cannot be read")]
+    [DataRow("\"featureKind\": \"Floats\",", "", "description of the model cannot be read")]
+    [DataRow("\"mean\": [", "\"mean\": [1, ", "pixel normalisation")]
+    public void ADescriptionThatDoesNotFitItsWeights_IsAnError(string from, string to, string message)
+    {
+        var description = Encoding.UTF8.GetString(ModelZip.Read(saved, Description));
+        if (!description.Contains(from, StringComparison.Ordinal))
+            return;   // one of the two spellings above is not that of this version
+        var forged = Encoding.UTF8.GetBytes(description.Replace(from, to, StringComparison.Ordinal));
+        var zip = ModelZip.With(saved, Description, _ => forged);
+        zip = ModelZip.With(zip, Key, bytes => Replace(bytes, SHA256.HashData(Encoding.UTF8.GetBytes(description)), SHA256.HashData(forged)));
+        StringAssert.Contains(LoadFailure(zip), message);
+    }
+
+    [TestMethod]
+    public void SavingToAFullDisk_IsAnIOException_AndTheModelStaysUsable()
+    {
+        Assert.ThrowsExactly<IOException>(() => Ml.Model.Save(model, null, new FullStream(1000)));
+        if (File.Exists("/dev/full"))
+            StringAssert.Contains(Assert.ThrowsExactly<IOException>(() => Ml.Model.Save(model, null, "/dev/full")).Message, "No space left");
+
+        CollectionAssert.AreEqual(ModelZip.Read(saved, Weights), ModelZip.Read(Save(model, null), Weights));
+    }
+
+    [TestMethod]
+    public void AGpuThatIsMissing_IsNamedWhenLoading()
+    {
+        var ml = new MLContext { GpuDeviceId = 99, FallbackToCpu = false };
+        var error = Assert.Throws<Exception>(() => ml.Model.Load(new MemoryStream(saved), out _));
+        StringAssert.Contains(error.GetBaseException().Message, "GpuDeviceId is 99");
+
+        ml.FallbackToCpu = true;
+        (ml.Model.Load(new MemoryStream(saved), out _) as IDisposable)?.Dispose();
+    }
+
+    [TestMethod]
+    [DataRow(GoldenZip.Name)]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    {
+        var folder = Path.Combine(AppContext.BaseDirectory, "Persistence");
+        var loaded = Load(File.ReadAllBytes(Path.Combine(folder, name + ".zip")), out _);
+        AssertScores(File.ReadAllText(Path.Combine(folder, name + ".txt")), FreshProcess.Describe(Ml, loaded, GoldenZip.Rows), 1e-4);
+    }
+
+    private static byte[] Save(ITransformer transformer, DataViewSchema? schema)
+    {
+        using var stream = new MemoryStream();
+        Ml.Model.Save(transformer, schema, stream);
+        return stream.ToArray();
+    }
+
+    private static TransformerChain<ITransformer> Load(byte[] zip, out DataViewSchema? schema) =>
+        (TransformerChain<ITransformer>)Ml.Model.Load(new MemoryStream(zip), out schema);
+
+    private static string LoadFailure(byte[] zip)
+    {
+        try
+        {
+            (Ml.Model.Load(new MemoryStream(zip), out _) as IDisposable)?.Dispose();
+        }
+        catch (Exception exception) when (exception is not (OutOfMemoryException or NullReferenceException or AccessViolationException))
+        {
+            return exception.GetBaseException().Message;
+        }
+        return "";
+    }
+
+    private static byte[] Replace(byte[] bytes, byte[] from, byte[] to)
+    {
+        to.CopyTo(bytes.AsSpan(bytes.AsSpan().IndexOf(from)));
+        return bytes;
+    }
+
+    private static void AssertScores(string expected, string actual, double tolerance)
+    {
+        var (wanted, found) = (expected.Trim().Split('\n'), actual.Trim().Split('\n'));
+        Assert.HasCount(wanted.Length, found, actual);
+        for (var row = 0; row < wanted.Length; row++)
+        {
+            var (w, f) = (wanted[row].Split(' '), found[row].Split(' '));
+            Assert.AreEqual(w[0], f[0], $"row {row}");
+            for (var i = 1; i < w.Length; i++)
+                Assert.AreEqual(double.Parse(w[i], System.Globalization.CultureInfo.InvariantCulture), double.Parse(f[i], System.Globalization.CultureInfo.InvariantCulture), tolerance, $"row {row}");
+        }
+    }
+
+    /// <summary>A disk with little room left.</summary>
+    private sealed class FullStream(int room) : Stream
+    {
+        private readonly MemoryStream written = new();
+
+        public override bool CanRead => false;
+
+        public override bool CanSeek => true;
+
+        public override bool CanWrite => true;
+
+        public override long Length => written.Length;
+
+        public override long Position { get => written.Position; set => written.Position = value; }
+
+        public override void Flush()
+        {
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => written.Seek(offset, origin);
+
+        public override void SetLength(long value) => written.SetLength(value);
+
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            if (Length + count > room)
+                throw new IOException("No space left on device");
+            written.Write(buffer, offset, count);
+        }
+    }
+}
