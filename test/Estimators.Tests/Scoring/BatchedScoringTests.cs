@@ -43,7 +43,7 @@ public sealed class BatchedScoringTests
         Check(Ml.Data.Cache(data), Rows.Count);
         Check(Ml.Data.ShuffleRows(Ml.Data.Cache(data), seed: 4), Rows.Count);
         Check(Ml.Data.FilterByCustomPredicate<ColourRow>(data, row => row.Id is < 100 or >= 200), 100);
-        Check(Ml.Data.TakeRows(data, 0), 0);
+        Check(Ml.Data.SkipRows(data, Rows.Count), 0);
 
         static void Check(IDataView source, int count)
         {
