@@ -34,7 +34,7 @@ public static class FashionMnistData
 
         return [.. pixels.Zip(labels, (image, label) => new FashionMnistImage
         {
-            Image = Array.ConvertAll(image, value => (float)value),
+            Image = image,
             Label = label[0] < ClassNames.Count
                 ? ClassNames[label[0]]
                 : throw new InvalidDataException($"'{directory}' has the label {label[0]} in its {set} files; labels are 0 to {ClassNames.Count - 1}."),

@@ -21,8 +21,8 @@ public sealed class FashionMnistDataTests
         // The published set: training image 0 is an ankle boot, mean 72.940 over all 60,000 training images; test mean 73.147.
         Assert.AreEqual("Ankle boot", train[0].Label);
         Assert.AreEqual("T-shirt/top", train[1].Label);
-        Assert.AreEqual(72.940, train.Average(i => i.Image.Average()), 0.5);
-        Assert.AreEqual(73.147, test.Average(i => i.Image.Average()), 0.001);
+        Assert.AreEqual(72.940, train.Average(i => i.Image.Average(p => p)), 0.5);
+        Assert.AreEqual(73.147, test.Average(i => i.Image.Average(p => p)), 0.001);
     }
 
     [TestMethod]
@@ -34,7 +34,7 @@ public sealed class FashionMnistDataTests
 
         var rows = FashionMnistData.ReadTrain(folder.Path);
         CollectionAssert.AreEqual(new[] { "Trouser", "Bag" }, rows.Select(r => r.Label).ToArray());
-        Assert.IsTrue(rows[1].Image is { Length: 784 } pixels && pixels.All(p => p == 200f));
+        Assert.IsTrue(rows[1].Image is { Length: 784 } pixels && pixels.All(p => p == 200));
     }
 
     [TestMethod]
