@@ -26,7 +26,7 @@ public abstract class TransformerClassifier : ImageClassifier
     {
         this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
-        positions = new Parameter(nn.init.normal_(empty([1, config.Tokens, config.Width], float32, device), 0, 0.02));
+        positions = new Parameter(nn.init.normal_(empty([1, config.Tokens, config.Width], float32, device), 0, config.PositionDeviation));
         if (config.ClassToken == ClassToken.Learned)
             classToken = new Parameter(zeros([1, 1, config.Width], float32, device));
         finalNorm = new LayerNorm(config.Width, device: device);

@@ -41,6 +41,7 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
         FeedForwardWidth = 384,
         Experts = 0,
         Dropout = 0,
+        PositionDeviation = 0.3,
     };
 
     /// <summary><see cref="Small"/> with 4 experts of 192 in the last 2 blocks.</summary>
@@ -62,6 +63,7 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
         Pooling = Pooling.ClassToken,
         Experts = 0,
         Dropout = 0,
+        PositionDeviation = 0.3,
     };
 
     /// <summary><see cref="Tiny"/> with 4 experts of 32 in the last block.</summary>

@@ -49,6 +49,7 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         Blocks = 4,
         ExpertWidth = 192,
         Dropout = 0,
+        PositionDeviation = 0.3,
     };
 
     /// <summary>A size for tests: 8×8 colour images, 3 blocks of width 16, 4 experts of 32.</summary>
@@ -64,6 +65,7 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         Blocks = 3,
         ExpertWidth = 32,
         Dropout = 0,
+        PositionDeviation = 0.3,
     };
 
     // Blocks that route together.

@@ -47,6 +47,7 @@ public sealed class ImageClassifierConfigTests
         [WideNetConfig.Tiny with { ExpertWidth = 0 }, "ExpertWidth is 0"],
         [WideNetConfig.Tiny with { Dropout = 1 }, "Dropout is 1"],
         [WideNetConfig.Tiny with { Dropout = double.NaN }, "Dropout is NaN"],
+        [WideNetConfig.Tiny with { PositionDeviation = -1 }, "PositionDeviation is -1"],
         [WideNetConfig.Tiny with { BalanceLossWeight = -0.01 }, "BalanceLossWeight is -0.01"],
         [WideNetConfig.Tiny with { TrainingCapacity = new ExpertCapacity(0.9) }, "capacity factor is 0.9"],
         [WideNetConfig.Tiny with { Pooling = Pooling.ClassToken }, "Pooling is ClassToken, but ClassToken is None"],

@@ -56,6 +56,7 @@ internal static partial class ChildProcess
                 "ours, torch" => TouchOurs() + Multiply(),
                 "resolver, initialize, torch" => SetResolver() + Initialize() + Multiply(),
                 "huge pages" => TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
+                "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
                 "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
                 "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
                 _ => $"There is no scenario '{scenario}'.",
@@ -101,7 +102,7 @@ internal static partial class ChildProcess
 
     private static string SwitchOff()
     {
-        AppContext.SetSwitch("Microsoft.ML.MoE.TuneAllocator", false);
+        AppContext.SetSwitch("Microsoft.ML.MoE.TuneProcess", false);
         return "";
     }
 

@@ -115,6 +115,16 @@ public sealed class TorchRuntimeTests
         Assert.AreEqual(expected, await ChildProcess.Run(scenario, [("THP_MEM_ALLOC_ENABLE", inEnvironment)]));
     }
 
+    [TestMethod]
+    [DataRow("GOMP_SPINCOUNT", null, "1000")]
+    [DataRow("GOMP_SPINCOUNT", "7", "7")]
+    [DataRow("OMP_WAIT_POLICY", "passive", "unset")]
+    public async Task Threads_spin_shortly_unless_the_user_says_otherwise(string variable, string? inEnvironment, string expected)
+    {
+        TorchLibrary.RequireLinux();
+        Assert.AreEqual(expected, await ChildProcess.Run("spin count", [("GOMP_SPINCOUNT", null), (variable, inEnvironment)]));
+    }
+
     /// <summary>The test executable with its assemblies but no native library, and no list of where they would be.</summary>
     private static TemporaryFolder CopyWithoutLibraries()
     {

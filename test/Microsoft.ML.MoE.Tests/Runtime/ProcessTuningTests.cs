@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Tests.Runtime;
 
 [TestClass]
-public sealed partial class AllocatorTuningTests
+public sealed partial class ProcessTuningTests
 {
     [TestMethod]
     [OSCondition(OperatingSystems.Linux)]

@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+
+namespace Microsoft.ML.MoE.Runtime;
+
+/// <summary>
+/// Settings of native libraries that libtorch depends on, on Linux, where their defaults do not suit training on a CPU.
+/// <para>
+/// Memory: the C library returns every large block to the kernel when it is freed, and the page faults of the next tensor cost more than the arithmetic done on it.
+/// Threads: OpenMP's threads keep spinning for milliseconds after each operation. With two cores and one other busy process that makes a training step ten times slower.
+/// </para>
+/// </summary>
+internal static partial class ProcessTuning
+{
+    /// <summary>The <see cref="AppContext"/> switch that, set to false, leaves the process as it is.</summary>
+    public const string Switch = "Microsoft.ML.MoE.TuneProcess";
+
+    private const string HugePages = "THP_MEM_ALLOC_ENABLE";
+    private const string SpinCount = "GOMP_SPINCOUNT";
+    private const string ShortSpin = "1000";   // what OpenMP itself takes when it knows of more threads than cores
+    private const int TrimThreshold = -1;   // M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    private const int MmapThreshold = -3;
+    private const int LargestMmapThreshold = 32 << 20;   // glibc takes no more
+
+    /// <summary>
+    /// Blocks below 32 MB come from the heap, which keeps up to 2 GB of what is freed at its end; libtorch backs larger ones with 2 MB pages; OpenMP's threads sleep soon.
+    /// What the process was started with stays; a variable that the program has set through <see cref="Environment"/>, which native code does not see, is handed on.
+    /// Variables are read once, when their library loads.
+    /// </summary>
+    public static void Apply()
+    {
+        if (!OperatingSystem.IsLinux() || (AppContext.TryGetSwitch(Switch, out var enabled) && !enabled))
+            return;
+
+        try
+        {
+            Default(HugePages, "1");
+            if (!IsSet("OMP_WAIT_POLICY"))
+                Default(SpinCount, ShortSpin);
+            if (!IsSet("MALLOC_MMAP_THRESHOLD_") && !IsSet("MALLOC_TRIM_THRESHOLD_") && !IsSet("GLIBC_TUNABLES"))
+            {
+                _ = SetAllocatorOption(MmapThreshold, LargestMmapThreshold);
+                _ = SetAllocatorOption(TrimThreshold, int.MaxValue);
+            }
+        }
+        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
+        {
+            // Another C library: everything works as before, only slower.
+        }
+    }
+
+    private static void Default(string variable, string value) => _ = SetEnvironmentVariable(variable, Environment.GetEnvironmentVariable(variable) ?? value, overwrite: 0);
+
+    private static bool IsSet(string variable) => Environment.GetEnvironmentVariable(variable) is not null;
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironmentVariable(string name, string value, int overwrite);
+
+    [LibraryImport("libc", EntryPoint = "mallopt")]
+    private static partial int SetAllocatorOption(int option, int value);
+}
