@@ -35,8 +35,10 @@ internal static partial class MachineDescription
     {
         if (!OperatingSystem.IsLinux())
             return "the system's";
-        var value = Marshal.PtrToStringUTF8(GetEnvironmentVariable("THP_MEM_ALLOC_ENABLE"));   // native code's view: the runtime's own is older
-        return value is null ? "4 KB pages (THP_MEM_ALLOC_ENABLE not set)" : $"THP_MEM_ALLOC_ENABLE={value}";
+        var hugePages = Marshal.PtrToStringUTF8(GetEnvironmentVariable("THP_MEM_ALLOC_ENABLE"));   // native code's view: the runtime's own is older
+        return AppContext.TryGetSwitch(AllocatorTuning.Switch, out var tuned) && !tuned
+            ? $"not tuned ({AllocatorTuning.Switch} is false)"
+            : $"tuned, for both sides alike (THP_MEM_ALLOC_ENABLE={hugePages}, freed blocks below 32 MB kept)";
     }
 
     private static string Commit()
