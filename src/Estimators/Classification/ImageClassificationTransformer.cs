@@ -7,6 +7,7 @@ using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.Runtime;
 
 [assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
+[assembly: LoadableClass(typeof(ImageScoringMapper), typeof(ImageClassificationTransformer), null, typeof(SignatureLoadRowMapper), "MoE image classifier", ClassifierFormat.LoaderSignature)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -105,6 +106,9 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         return new ImageClassificationTransformer(
             environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training: null);
     }
+
+    // And this one where the transform of a single row was saved on its own.
+    private static ImageScoringMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
 
     private ClassifierDocument Describe(ImageClassifierConfig config) => new()
     {

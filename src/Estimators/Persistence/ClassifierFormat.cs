@@ -82,7 +82,7 @@ internal static class ClassifierFormat
                 throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
             return new(document, column, labels, LoadModel(context, config, weightsChecksum, device, document.Precision.Resolve(device)));
         }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException)
+        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
         {
             // ML.NET makes loaders by reflection: only exceptions that it has marked come out with their message. The inner exception stays out, so that ours is the base exception.
             throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");

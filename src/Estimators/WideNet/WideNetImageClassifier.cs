@@ -9,6 +9,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <remarks>
 /// Input: a column of pictures (<see cref="Microsoft.ML.Data.MLImage"/>) or a known-size vector of Single or Byte, and a key label. Output: the class probabilities and the predicted
 /// label. The numbers of the images are normalised by the estimator, per channel with the mean and deviation of the training data.
+/// Rows without a label and pictures that cannot be read are left out of the training, counted and reported. (Where <c>ExtractPixels</c> reads the pictures, before the
+/// estimator sees them, a bad one ends the reading, as in any other pipeline.)
 /// </remarks>
 public sealed partial class WideNetImageClassifier : ITrainerEstimator<ImageClassificationTransformer, ImageClassifier>
 {

@@ -111,6 +111,43 @@ public sealed class SaveAndLoadTests
     }
 
     [TestMethod]
+    public void ABFloat16Model_ScoresTheSameAfterReloading()
+    {
+        var options = Colours.Options();
+        options.Precision = Microsoft.ML.MoE.Runtime.Precision.BFloat16;
+        var data = Ml.Data.LoadFromEnumerable(Colours.Rows(80));
+        using var trained = Colours.Pipeline(Ml, options).Fit(data);
+        Assert.IsGreaterThan(0.9, Ml.MulticlassClassification.Evaluate(trained.Transform(data)).MicroAccuracy);
+
+        var zip = Save(trained, null);
+        Assert.AreEqual("BFloat16", (string?)JsonNode.Parse(ModelZip.Read(zip, Description))!["precision"]);
+        Assert.AreEqual(FreshProcess.Describe(Ml, trained, Sample), FreshProcess.Describe(Ml, Load(zip, out _), Sample));
+    }
+
+    [TestMethod]
+    public void ATransformOfSingleRows_SavesAndLoadsToo()
+    {
+        // As ML.NET's own older formats do it, where the mapper of rows is an entry of its own: all of it internal to ML.NET.
+        var transformer = model.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        var data = Ml.Data.LoadFromEnumerable(Colours.Rows(Sample));
+        var transform = ((ITransformer)transformer).GetRowToRowMapper(data.Schema);
+
+        using var stream = new MemoryStream();
+        var writer = Internal("Microsoft.ML.RepositoryWriter").Call("CreateNew", null, [stream, Ml, true]);
+        Internal("Microsoft.ML.ModelSaveContext").Call("SaveModel", null, [writer, transform, "rows"], typeof(object));
+        writer.GetType().Call("Commit", writer, []);
+
+        var reader = Internal("Microsoft.ML.RepositoryReader").Call("Open", null, [stream, Ml, true]);
+        object?[] arguments = [Ml, null, reader, "rows", new object[] { data }];
+        Internal("Microsoft.ML.ModelLoadContext").Call("LoadModel", null, arguments, typeof(IDataView), Internal("Microsoft.ML.Data.SignatureLoadDataTransform"));
+        CollectionAssert.AreEqual(
+            transformer.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(), ((IDataView)arguments[1]!).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
+            Comparer<float>.Create((a, b) => Math.Abs(a - b) < 1e-5 ? 0 : 1));
+
+        static Type Internal(string name) => typeof(ITransformer).Assembly.GetType(name) ?? typeof(MLContext).Assembly.GetType(name, throwOnError: true)!;
+    }
+
+    [TestMethod]
     public void ANewerFormat_SaysToUpdate()
     {
         // ML.NET's header: the version that wrote the model and the oldest that can read it are the 32-bit numbers at 0x48 and 0x4C.
