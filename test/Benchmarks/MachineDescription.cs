@@ -12,7 +12,7 @@ internal static partial class MachineDescription
         $"""
         machine    {Processor()}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (1L << 30)} GiB, {RuntimeInformation.RuntimeIdentifier}
         software   {RuntimeInformation.FrameworkDescription}, libtorch {torch.__version__}, {Build()} build
-        threads    {torch.get_num_threads()}
+        threads    {torch.get_num_threads()}{Waiting()}
         allocator  {Allocator()}
         commit     {Commit()}
         """;
@@ -35,11 +35,18 @@ internal static partial class MachineDescription
     {
         if (!OperatingSystem.IsLinux())
             return "the system's";
-        var hugePages = Marshal.PtrToStringUTF8(GetEnvironmentVariable("THP_MEM_ALLOC_ENABLE"));   // native code's view: the runtime's own is older
-        return AppContext.TryGetSwitch(AllocatorTuning.Switch, out var tuned) && !tuned
-            ? $"not tuned ({AllocatorTuning.Switch} is false)"
-            : $"tuned, for both sides alike (THP_MEM_ALLOC_ENABLE={hugePages}, freed blocks below 32 MB kept)";
+
+        var tuned = !(AppContext.TryGetSwitch(ProcessTuning.Switch, out var enabled) && !enabled);
+        var fromEnvironment = new[] { "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES" }.Where(name => Native(name) is not null).ToArray();
+        var heap = fromEnvironment.Length > 0 ? $"heap as {string.Join(", ", fromEnvironment)} says" : tuned ? "freed blocks below 32 MB kept" : "the C library's default";
+        return $"{heap}, THP_MEM_ALLOC_ENABLE={Native("THP_MEM_ALLOC_ENABLE") ?? "not set"}; the same for both sides";
     }
+
+    private static string Waiting() =>
+        OperatingSystem.IsLinux() ? $", OMP_WAIT_POLICY={Native("OMP_WAIT_POLICY") ?? "not set"}, GOMP_SPINCOUNT={Native("GOMP_SPINCOUNT") ?? "not set"}" : "";
+
+    /// <summary>A variable as native code sees it; .NET keeps the value that the process was started with.</summary>
+    private static string? Native(string name) => Marshal.PtrToStringUTF8(GetEnvironmentVariable(name));
 
     private static string Commit()
     {
