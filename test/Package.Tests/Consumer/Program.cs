@@ -1,33 +1,57 @@
-using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Weights;
-using TorchSharp;
-using static TorchSharp.torch;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.Transforms.Image;
 
-TorchRuntime.Initialize();
+var random = new Random(1);
+var rows = Enumerable.Range(0, 32).Select(i =>
+{
+    var pixels = new byte[Picture.Side * Picture.Side * 4];
+    random.NextBytes(pixels);
+    return new Picture { Image = MLImage.CreateFromPixels(Picture.Side, Picture.Side, MLPixelFormat.Bgra32, pixels), Label = i % 2 == 0 ? "even" : "odd" };
+}).ToList();
 
-var config = WideNetConfig.Tiny;
-using var model = config.Build();
-using var optimizer = optim.AdamW(model.parameters());
-using var images = rand(2, config.Channels, config.ImageHeight, config.ImageWidth);
-using var labels = tensor(new long[] { 0, 1 });
+var mlContext = new MLContext(seed: 1);
+var data = mlContext.Data.LoadFromEnumerable(rows);
+var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+    .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(new WideNetImageClassifier.Options
+    {
+        FeatureColumnName = "Image",
+        PatchSize = 4,
+        Width = 16,
+        Heads = 2,
+        Blocks = 2,
+        ExpertWidth = 32,
+        Epochs = 1,
+        BatchSize = rows.Count,   // one step
+    }))
+    .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+var model = pipeline.Fit(data);
+mlContext.Model.Save(model, data.Schema, "model.zip");
 
-var output = model.forward(images);
-var loss = nn.functional.cross_entropy(output.Logits_NC, labels) + output.AuxiliaryLoss;
-loss.backward();
-optimizer.step();
+var loaded = new MLContext().Model.Load("model.zip", out _);
+var before = mlContext.Model.CreatePredictionEngine<Picture, Prediction>(model).Predict(rows[0]);
+var after = mlContext.Model.CreatePredictionEngine<Picture, Prediction>(loaded).Predict(rows[0]);
 
-using (var file = File.Create("model.safetensors"))
-    ModuleWeights.Save(model, file);
-
-using var loaded = config.Build();
-using (var file = File.OpenRead("model.safetensors"))
-    ModuleWeights.Load(loaded, file, file.Length);
-
-model.eval();
-loaded.eval();
-var before = model.forward(images);
-var after = loaded.forward(images);
-var same = before.Logits_NC.equal(after.Logits_NC).all().item<bool>();
+Console.WriteLine($"{after.PredictedLabel}: {string.Join(", ", after.Score)}");
+var same = before.PredictedLabel == after.PredictedLabel && before.Score.Zip(after.Score).All(pair => Math.Abs(pair.First - pair.Second) < 1e-6);
 Console.WriteLine(same ? "reloaded: same scores" : "reloaded: other scores");
 return same ? 0 : 1;
+
+internal sealed class Picture
+{
+    public const int Side = 8;
+
+    [ImageType(Side, Side)]
+    public MLImage? Image { get; set; }
+
+    public string Label { get; set; } = string.Empty;
+
+    private }
+
+internal sealed class Prediction
+{
+    public string PredictedLabel { get; set; } = string.Empty;
+
+    public float[] Score { get; set; } = [];
+}
