@@ -34,9 +34,10 @@ public abstract record ImageClassifierConfig
     public int ClassCount { get; init; } = 1000;
 
     // Patches of an image.
-    private protected int Patches => ImageHeight / PatchSize * (ImageWidth / PatchSize);
+    private protected int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
 
     /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
+    /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>
     public abstract ModelCost GetCost();
 
     /// <summary>Makes the model with fresh random weights.</summary>

@@ -85,9 +85,9 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     };
 
     // Sizes of parts, for costs. Lin(a, b) = a·b + b.
-    private protected static long Linear(long inputs, long outputs) => (inputs * outputs) + outputs;
+    private protected static long Linear(long inputs, long outputs) => checked((inputs * outputs) + outputs);
 
-    private protected long FeedForwardParameters(long hidden) => Linear(Width, hidden) + Linear(hidden, Width);
+    private protected long FeedForwardParameters(long hidden) => checked(Linear(Width, hidden) + Linear(hidden, Width));
 
     private protected long AttentionParameters => 4 * Linear(Width, Width);
 
@@ -96,15 +96,15 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     private protected long LayerNormParameters => 2L * Width;
 
     private protected long StemAndHeadParameters =>
-        Linear((long)PatchSize * PatchSize * Channels, Width) + ((long)Tokens * Width) + (ClassToken == ClassToken.Learned ? Width : 0)
-        + LayerNormParameters + (Representation ? Linear(Width, Width) : 0) + Linear(Width, ClassCount);
+        checked(Linear((long)PatchSize * PatchSize * Channels, Width) + ((long)Tokens * Width) + (ClassToken == ClassToken.Learned ? Width : 0)
+            + LayerNormParameters + (Representation ? Linear(Width, Width) : 0) + Linear(Width, ClassCount));
 
     private protected long StemAndHeadMacs =>
-        ((long)Patches * PatchSize * PatchSize * Channels * Width) + (Representation ? (long)Width * Width : 0) + ((long)Width * ClassCount);
+        checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + (Representation ? (long)Width * Width : 0) + ((long)Width * ClassCount));
 
-    private protected long AttentionMacs => (4L * Tokens * Width * Width) + (2L * Tokens * Tokens * Width);
+    private protected long AttentionMacs => checked((4L * Tokens * Width * Width) + (2L * Tokens * Tokens * Width));
 
-    private protected long FeedForwardMacs(long hidden) => 2L * Tokens * Width * hidden;
+    private protected long FeedForwardMacs(long hidden) => checked(2L * Tokens * Width * hidden);
 
-    private protected long MixtureMacs => (ExpertsPerToken * FeedForwardMacs(ExpertWidth)) + ((long)Tokens * RouterParameters);
+    private protected long MixtureMacs => checked((ExpertsPerToken * FeedForwardMacs(ExpertWidth)) + ((long)Tokens * RouterParameters));
 }

@@ -72,12 +72,15 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     /// <inheritdoc/>
     public override ModelCost GetCost()
     {
-        long dense = Blocks - MixtureBlocks;
-        var expert = FeedForwardParameters(ExpertWidth);
-        var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
-            + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
-        var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * MixtureMacs);
-        return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
+        checked   // a size that no machine can hold is an OverflowException, not a small number
+        {
+            long dense = Blocks - MixtureBlocks;
+            var expert = FeedForwardParameters(ExpertWidth);
+            var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
+                + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
+            var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * MixtureMacs);
+            return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
+        }
     }
 
     /// <inheritdoc/>

@@ -74,13 +74,16 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     /// <inheritdoc/>
     public override ModelCost GetCost()
     {
-        long copies = ShareParameters ? 1 : Blocks;
-        var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
-        var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
-        var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
-        var parameters = StemAndHeadParameters + layerNorms + (copies * block);
-        var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
-        return new ModelCost(parameters, parameters - (copies * idle), macs);
+        checked   // a size that no machine can hold is an OverflowException, not a small number
+        {
+            long copies = ShareParameters ? 1 : Blocks;
+            var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
+            var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
+            var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
+            var parameters = StemAndHeadParameters + layerNorms + (copies * block);
+            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
+            return new ModelCost(parameters, parameters - (copies * idle), macs);
+        }
     }
 
     /// <inheritdoc/>
