@@ -46,8 +46,7 @@ internal sealed class Picture
     public MLImage? Image { get; set; }
 
     public string Label { get; set; } = string.Empty;
-
-    private }
+}
 
 internal sealed class Prediction
 {
