@@ -20,6 +20,7 @@ public abstract class TransformerClassifier : ImageClassifier
     private readonly LayerNorm finalNorm;
     private readonly Dense? representation;
     private readonly Dense classes;
+    private readonly Dropout dropout;
     private readonly TransformerClassifierConfig config;
 
     private protected TransformerClassifier(string name, TransformerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
@@ -33,11 +34,9 @@ public abstract class TransformerClassifier : ImageClassifier
         if (config.Representation)
             representation = new Dense(config.Width, config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
-        Dropout = nn.Dropout(config.Dropout);
+        dropout = nn.Dropout(config.Dropout);
         ComputeType = computeType;
     }
-
-    private protected Dropout Dropout { get; }
 
     private protected ScalarType ComputeType { get; }
 
@@ -68,6 +67,9 @@ public abstract class TransformerClassifier : ImageClassifier
     /// <returns>(N, L, D), the caller's dispose scope owns it.</returns>
     private protected abstract Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing);
 
+    // libtorch draws a random number for every value even where the probability is 0.
+    private protected Tensor Drop(Tensor x) => config.Dropout > 0 ? dropout.forward(x) : x;
+
     private Tensor Embed(Tensor images_NCHW)
     {
         using var scope = NewDisposeScope();
@@ -77,6 +79,6 @@ public abstract class TransformerClassifier : ImageClassifier
             long[] shape = [images_NCHW.shape[0], 1, config.Width];
             x_NLD = cat([classToken?.expand(shape) ?? zeros(shape, float32, x_NLD.device), x_NLD], 1);
         }
-        return Dropout.forward(x_NLD + positions).MoveToOuterDisposeScope();
+        return Drop(x_NLD + positions).MoveToOuterDisposeScope();
     }
 }
