@@ -7,7 +7,6 @@ using System.Diagnostics;
 using FashionMnist;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
-using Microsoft.ML.MoE.Runtime;
 using Samples;
 
 const string ModelFile = "model.zip";
@@ -46,7 +45,6 @@ static int Train(string directory)
                 LearningRate = 3e-3,
                 LabelSmoothing = 0,
                 HorizontalFlip = true,   // a shoe may point either way
-                Precision = Precision.Float32,   // matrices this small gain nothing from bfloat16
                 Progress = progress,
             }));
         return pipeline.Fit(train);

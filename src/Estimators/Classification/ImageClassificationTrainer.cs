@@ -78,7 +78,7 @@ internal sealed class ImageClassificationTrainer
 
         using var seedScope = new SeedScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
-        var computeType = options.Precision.Resolve(device);
+        var computeType = config.ComputeType(options.Precision, device);
         var model = config.Build(device, computeType);
         try
         {

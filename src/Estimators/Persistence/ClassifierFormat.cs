@@ -80,7 +80,7 @@ internal static class ClassifierFormat
             var labels = LabelValues.FromJson(document.Labels);
             if (labels is not null && labels.Count != config.ClassCount)
                 throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
-            return new(document, column, labels, LoadModel(context, config, weightsChecksum, device, document.Precision.Resolve(device)));
+            return new(document, column, labels, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
         {

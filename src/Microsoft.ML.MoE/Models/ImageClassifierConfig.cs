@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,12 +34,22 @@ public abstract record ImageClassifierConfig
     /// <summary>Number of classes. Default 1000.</summary>
     public int ClassCount { get; init; } = 1000;
 
+    // Below this width casting to bfloat16, and oneDNN's set-up for every new number of rows, cost a CPU more than the faster products save (measured at 96 and 128).
+    private const int LeastWidthForBFloat16 = 256;
+
+    // Width of the model's matrices.
+    private protected abstract int MatrixWidth { get; }
+
     // Patches of an image.
     private protected int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
 
     /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
     /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>
     public abstract ModelCost GetCost();
+
+    /// <summary>The type of this model's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow model on a CPU, whatever the hardware has.</summary>
+    internal ScalarType ComputeType(Precision precision, Device device) =>
+        precision == Precision.Auto && device.type == DeviceType.CPU && MatrixWidth < LeastWidthForBFloat16 ? ScalarType.Float32 : precision.Resolve(device);
 
     /// <summary>Makes the model with fresh random weights.</summary>
     /// <param name="device">Where the weights lie; CPU by default.</param>

@@ -51,6 +51,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
+    private protected override int MatrixWidth => Width;
+
     // Tokens of an image: its patches, and the class token where there is one.
     internal int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
 

@@ -1,6 +1,8 @@
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Tests.Models;
 
@@ -31,6 +33,14 @@ public sealed class ImageClassifierConfigTests
     {
         var error = Assert.ThrowsExactly<InvalidDataException>(() => ImageClassifierConfig.FromJson(json));
         Assert.Contains(message, error.Message);
+    }
+
+    [TestMethod]
+    public void AutomaticPrecisionKeepsNarrowModelsInFloat32()
+    {
+        Assert.AreEqual(ScalarType.Float32, WideNetConfig.Small.ComputeType(Precision.Auto, CPU));
+        Assert.AreEqual(ScalarType.BFloat16, WideNetConfig.Small.ComputeType(Precision.BFloat16, CPU));
+        Assert.AreEqual(Precision.Auto.Resolve(CPU), WideNetConfig.Base.ComputeType(Precision.Auto, CPU));
     }
 
     public static IEnumerable<object[]> Invalid =>
