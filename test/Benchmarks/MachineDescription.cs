@@ -38,7 +38,7 @@ internal static partial class MachineDescription
 
         var tuned = !(AppContext.TryGetSwitch(ProcessTuning.Switch, out var enabled) && !enabled);
         var fromEnvironment = new[] { "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES" }.Where(name => Native(name) is not null).ToArray();
-        var heap = fromEnvironment.Length > 0 ? $"heap as {string.Join(", ", fromEnvironment)} says" : tuned ? "freed blocks below 32 MB kept" : "the C library's default";
+        var heap = fromEnvironment.Length > 0 ? $"heap as {string.Join(", ", fromEnvironment)} says" : tuned ? "freed memory kept" : "the C library's default";
         return $"{heap}, THP_MEM_ALLOC_ENABLE={Native("THP_MEM_ALLOC_ENABLE") ?? "not set"}; the same for both sides";
     }
 

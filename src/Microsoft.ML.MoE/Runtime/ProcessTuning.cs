@@ -17,12 +17,13 @@ internal static partial class ProcessTuning
     private const string HugePages = "THP_MEM_ALLOC_ENABLE";
     private const string SpinCount = "GOMP_SPINCOUNT";
     private const string ShortSpin = "1000";   // what OpenMP itself takes when it knows of more threads than cores
-    private const int TrimThreshold = -1;   // M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    private const int TrimThreshold = -1;   // M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_MMAP_MAX of malloc.h
     private const int MmapThreshold = -3;
+    private const int MmapMax = -4;
     private const int LargestMmapThreshold = 32 << 20;   // glibc takes no more
 
     /// <summary>
-    /// Blocks below 32 MB come from the heap, which keeps up to 2 GB of what is freed at its end; libtorch backs larger ones with 2 MB pages; OpenMP's threads sleep soon.
+    /// Memory comes from the heap, which keeps up to 2 GB of what is freed at its end; libtorch backs large blocks with 2 MB pages; OpenMP's threads sleep soon.
     /// What the process was started with stays; a variable that the program has set through <see cref="Environment"/>, which native code does not see, is handed on.
     /// Variables are read once, when their library loads.
     /// </summary>
@@ -40,6 +41,7 @@ internal static partial class ProcessTuning
             {
                 _ = SetAllocatorOption(MmapThreshold, LargestMmapThreshold);
                 _ = SetAllocatorOption(TrimThreshold, int.MaxValue);
+                _ = SetAllocatorOption(MmapMax, 0);   // above the threshold too: a large model's gradients would be mapped and zeroed anew every step
             }
         }
         catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)

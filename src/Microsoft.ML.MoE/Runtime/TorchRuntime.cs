@@ -8,8 +8,8 @@ namespace Microsoft.ML.MoE.Runtime;
 /// Constructing anything of this library is enough. Call <see cref="Initialize"/> only in a program that uses TorchSharp's <c>torch</c> before it uses this
 /// library, or to learn early, and in clear words, that libtorch is missing.
 /// <para>
-/// On Linux, three settings of the process change with it, because models run several times faster on the CPU: blocks of memory below 32 MB stay in the C library's heap
-/// when they are freed (<c>mallopt</c>; the process may hold up to 2 GB more), larger ones get 2 MB pages (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon
+/// On Linux, three settings of the process change with it, because models run several times faster on the CPU: memory stays in the C library's heap
+/// when it is freed (<c>mallopt</c>; the process may hold up to 2 GB more), large blocks get 2 MB pages (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon
 /// after an operation (<c>GOMP_SPINCOUNT=1000</c>). What the environment already sets is kept. To switch this off, set the <see cref="AppContext"/> switch
 /// <c>Microsoft.ML.MoE.TuneProcess</c> to false, in the project file by <c>&lt;RuntimeHostConfigurationOption Include="Microsoft.ML.MoE.TuneProcess" Value="false" /&gt;</c>.
 /// It takes effect only before the first use of torch.
