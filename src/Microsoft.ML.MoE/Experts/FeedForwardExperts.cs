@@ -44,7 +44,14 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     /// <param name="gates_TK">Gates, float32 (T, K). Those of dropped pairs count as 0.</param>
     /// <param name="plan">Which pairs are computed, sorted by expert.</param>
     /// <returns>Combined outputs, float32 (T, D); 0 for a token of which every pair was dropped.</returns>
-    public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
+        ManagedExpertsFunction.Suits(x_TD) ? ForwardManaged(x_TD, gates_TK, plan) : ForwardByTorch(x_TD, gates_TK, plan);
+
+    /// <summary>The path for float32 on the CPU.</summary>
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan);
+
+    /// <summary>The path through libtorch's operators, for every device and type.</summary>
+    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;

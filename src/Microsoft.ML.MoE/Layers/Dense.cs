@@ -2,6 +2,7 @@
 //
 // Axes: … = any leading axes, I = inputs, O = outputs.
 
+using Microsoft.ML.MoE.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -34,6 +35,8 @@ public sealed class Dense : nn.Module<Tensor, Tensor>
     /// <returns>Output, (…, O), in the input's type.</returns>
     public override Tensor forward(Tensor x)
     {
+        if (ManagedLinearFunction.Suits(x, weight))
+            return ManagedLinearFunction.Apply(x, weight, bias);
         using var scope = NewDisposeScope();
         return nn.functional.linear(x, weight.to_type(x.dtype), bias.to_type(x.dtype)).MoveToOuterDisposeScope();
     }
