@@ -9,6 +9,7 @@ using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Samples;
 
+// The options below were chosen on training images that were held out: the last 10,000 for the small set, the last 5,000 for the full one. The test images only evaluate.
 const string ModelFile = "model.zip";
 
 switch (args)
@@ -16,9 +17,9 @@ switch (args)
     case ["--score", var directory]:
         return ModelScorer.Run(ModelFile, directory);
     case []:
-        return Train(FashionMnistData.ShippedDirectory);
+        return Train(FashionMnistData.ShippedDirectory, epochs: 12);
     case ["--data", var directory] when Directory.Exists(directory):
-        return Train(directory);
+        return Train(directory, epochs: 22);   // three times the images bear more passes before they are learnt by heart
     case ["--data", var directory]:
         Console.Error.WriteLine($"There is no folder '{directory}'.");
         return 2;
@@ -27,7 +28,7 @@ switch (args)
         return 2;
 }
 
-static int Train(string directory)
+static int Train(string directory, int epochs)
 {
     var mlContext = new MLContext(seed: 1);
     var train = mlContext.Data.LoadFromEnumerable(FashionMnistData.ReadTrain(directory));
@@ -41,7 +42,7 @@ static int Train(string directory)
                 FeatureColumnName = "Image",
                 PatchSize = 7,
                 Blocks = 3,
-                Epochs = 12,
+                Epochs = epochs,
                 LearningRate = 3e-3,
                 LabelSmoothing = 0,
                 HorizontalFlip = true,   // a shoe may point either way
