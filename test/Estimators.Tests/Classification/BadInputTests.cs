@@ -74,14 +74,6 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
-    public void EveryPreset_IsAValidStart()
-    {
-        foreach (var preset in new[] { WideNetConfig.Base, WideNetConfig.Large, WideNetConfig.Huge, WideNetConfig.Small, WideNetConfig.Tiny })
-            _ = ml.MulticlassClassification.Trainers.WideNetImageClassifier(new WideNetImageClassifier.Options(preset));
-        _ = ml.MulticlassClassification.Trainers.WideNetImageClassifier();
-    }
-
-    [TestMethod]
     public void MissingColumns_AreNamed()
     {
         var data = Colours.WithKeys(ml, Colours.Rows(5));

@@ -57,9 +57,9 @@ public sealed class DeviceAndPrecisionTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
     public void Automatic_precision_on_the_cpu_agrees_with_what_linux_says_of_it()
     {
-        TorchLibrary.RequireLinux();
         var flags = File.ReadLines("/proc/cpuinfo").First(line => line.StartsWith("flags", StringComparison.Ordinal)).Split(' ');
         var expected = Avx512F.IsSupported && (flags.Contains("avx512_bf16") || flags.Contains("amx_bf16"));
         Assert.AreEqual(expected ? ScalarType.BFloat16 : ScalarType.Float32, Precision.Auto.Resolve(CPU));

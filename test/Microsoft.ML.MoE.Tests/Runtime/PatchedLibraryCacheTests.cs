@@ -4,14 +4,12 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 namespace Microsoft.ML.MoE.Tests.Runtime;
 
 [TestClass]
+[OSCondition(OperatingSystems.Linux)]
 [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 public sealed class PatchedLibraryCacheTests
 {
     private static readonly byte[] Source = [1, 2, 3, 4];
     private static readonly byte[] Patched = [1, 2, 7, 4];
-
-    [TestInitialize]
-    public void RequireLinux() => TorchLibrary.RequireLinux();
 
     [TestMethod]
     public void The_copy_is_written_once_into_a_folder_of_the_user_alone()

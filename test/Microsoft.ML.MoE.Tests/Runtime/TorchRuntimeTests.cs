@@ -20,9 +20,9 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [RequiresPatchedTorch]
     public async Task Torch_alone_does_not_load_on_an_old_system()
     {
-        TorchLibrary.RequireOldSystem();
         using var root = new TemporaryFolder();
         // Else TorchSharp copies half a gigabyte of packages beside itself, and fails nevertheless.
         var output = await ChildProcess.Run("torch alone", [("NUGET_PACKAGES", root.Path)]);
@@ -41,9 +41,9 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [RequiresPatchedTorch]
     public async Task Processes_that_start_together_share_one_copy()
     {
-        TorchLibrary.RequireOldSystem();
         using var root = new TemporaryFolder();
 
         var outputs = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => ChildProcess.Run("initialize, torch", [("XDG_CACHE_HOME", root.Path)])));
@@ -56,9 +56,9 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [RequiresPatchedTorch]
     public async Task A_home_that_cannot_be_written_to_does_not_matter()
     {
-        TorchLibrary.RequireOldSystem();
         using var root = new TemporaryFolder();
         var (notAFolder, temporary) = (root.Combine("file"), root.Combine("tmp"));
         File.WriteAllText(notAFolder, "");
@@ -71,9 +71,9 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
     public async Task Libraries_are_found_where_a_portable_build_puts_them()
     {
-        TorchLibrary.RequireLinux();
         using var app = CopyWithoutLibraries();
         using var cache = new TemporaryFolder();
         var runtimes = Directory.CreateDirectory(app.Combine("runtimes", "linux-x64"));
@@ -89,9 +89,9 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
     public async Task A_missing_backend_is_named_and_nothing_else_is_printed()
     {
-        TorchLibrary.RequireLinux();
         using var app = CopyWithoutLibraries();
 
         var output = await ChildProcess.Run("initialize, torch", [], app.Path);
@@ -104,6 +104,7 @@ public sealed class TorchRuntimeTests
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
     [DataRow("huge pages", null, "1")]
     [DataRow("huge pages", "0", "0")]
     [DataRow("huge pages, switched off", null, "unset")]
@@ -111,17 +112,16 @@ public sealed class TorchRuntimeTests
     [DataRow("huge pages, set by the program", null, "no")]
     public async Task Huge_pages_are_on_unless_the_user_says_otherwise(string scenario, string? inEnvironment, string expected)
     {
-        TorchLibrary.RequireLinux();
         Assert.AreEqual(expected, await ChildProcess.Run(scenario, [("THP_MEM_ALLOC_ENABLE", inEnvironment)]));
     }
 
     [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
     [DataRow("GOMP_SPINCOUNT", null, "1000")]
     [DataRow("GOMP_SPINCOUNT", "7", "7")]
     [DataRow("OMP_WAIT_POLICY", "passive", "unset")]
     public async Task Threads_spin_shortly_unless_the_user_says_otherwise(string variable, string? inEnvironment, string expected)
     {
-        TorchLibrary.RequireLinux();
         Assert.AreEqual(expected, await ChildProcess.Run("spin count", [("GOMP_SPINCOUNT", null), (variable, inEnvironment)]));
     }
 

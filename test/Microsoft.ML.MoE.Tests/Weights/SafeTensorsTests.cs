@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -140,12 +141,10 @@ public sealed class SafeTensorsTests
     }
 
     [TestMethod]
+    [RequiresMemory(8)]
     public void TensorsAboveTwoGigabytes_ComeBackEqual()
     {
         const long Length = (1L << 31) + 12_345;
-        if (GC.GetGCMemoryInfo().TotalAvailableMemoryBytes < 4 * Length)
-            Assert.Inconclusive("This test needs 8 GB of memory.");
-
         using var sink = new PatternStream();
         using (var values = zeros(Length, dtype: ScalarType.Byte))
         {

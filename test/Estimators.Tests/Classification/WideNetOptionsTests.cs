@@ -1,0 +1,59 @@
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+
+namespace Estimators.Tests.Classification;
+
+/// <summary>How the options of <see cref="WideNetImageClassifier"/> become an architecture.</summary>
+[TestClass]
+public sealed class WideNetOptionsTests
+{
+    private static readonly WideNetConfig[] Presets = [WideNetConfig.Base, WideNetConfig.Large, WideNetConfig.Huge, WideNetConfig.Small, WideNetConfig.Tiny];
+
+    [TestMethod]
+    public void APreset_IsTakenOverInFull_ButForWhatTheDataDecide()
+    {
+        foreach (var preset in Presets)
+        {
+            var expected = preset with { Channels = 3, ImageHeight = 96, ImageWidth = 64, ClassCount = 7 };
+            Assert.AreEqual(expected, new WideNetImageClassifier.Options(preset).CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
+        }
+    }
+
+    [TestMethod]
+    [DataRow(28, 28, 4)]
+    [DataRow(32, 32, 4)]
+    [DataRow(64, 64, 8)]
+    [DataRow(224, 224, 16)]
+    [DataRow(8, 8, 1)]
+    [DataRow(60, 30, 3)]
+    public void WithoutAPreset_PatchesSuitTheImages(int height, int width, int patch)
+    {
+        var expected = WideNetConfig.Small with { Channels = 1, ImageHeight = height, ImageWidth = width, ClassCount = 10, PatchSize = patch };
+        Assert.AreEqual(expected, new WideNetImageClassifier.Options().CreateConfig(new ImageShape(1, height, width), classCount: 10));
+    }
+
+    [TestMethod]
+    public void AChangedOption_ChangesTheArchitecture()
+    {
+        var shape = new ImageShape(1, 28, 28);
+        foreach (var property in typeof(WideNetImageClassifier.Options).GetProperties().Where(property => property.DeclaringType == typeof(WideNetImageClassifier.Options)))
+        {
+            var options = new WideNetImageClassifier.Options(WideNetConfig.Tiny);
+            property.SetValue(options, Another(property.GetValue(options), property.PropertyType));
+            Assert.AreNotEqual(new WideNetImageClassifier.Options(WideNetConfig.Tiny).CreateConfig(shape, 4), options.CreateConfig(shape, 4), property.Name);
+        }
+    }
+
+    // A value that is valid in place of the given one.
+    private static object Another(object? value, Type type) => value switch
+    {
+        null when type == typeof(int?) => 3,
+        bool flag => !flag,
+        int number when number % 2 == 0 => number / 2,
+        int number => number + 1,
+        double number => (number * 0.75) + 0.125,
+        Enum => Enum.GetValues(type).Cast<object>().First(other => !other.Equals(value)),
+        _ => throw new NotSupportedException($"A value of type {type} other than '{value}'."),
+    };
+}
