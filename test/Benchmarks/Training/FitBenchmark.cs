@@ -1,3 +1,4 @@
+using FashionMnist;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
@@ -12,12 +13,12 @@ using static TorchSharp.torch;
 namespace Benchmarks.Training;
 
 /// <summary>
-/// Trains two epochs on 1024 images in memory: <c>Fit</c>, which reads, shuffles, normalises and reports, against the same steps written by hand over batches
+/// Trains the Fashion-MNIST sample's model for four epochs on 2048 of its images: <c>Fit</c>, which reads, shuffles, normalises and reports, against the same steps written by hand over batches
 /// that lie ready as tensors, in the order in which <c>Fit</c> takes them. Both end with the same weights.
 /// </summary>
 internal sealed class FitBenchmark : IBenchmark
 {
-    private const int Rows = 1024;
+    private const int Rows = 2048;
     private const int Seed = 1;
 
     private readonly IDataView data;
@@ -29,12 +30,15 @@ internal sealed class FitBenchmark : IBenchmark
     public FitBenchmark()
     {
         var mlContext = new MLContext();
-        data = mlContext.Data.LoadFromEnumerable(RandomImage.Rows(Rows));
+        var rows = mlContext.Data.TakeRows(mlContext.Data.LoadFromEnumerable(FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory)), Rows);
+        data = mlContext.Data.Cache(mlContext.Transforms.Conversion.MapValueToKey(nameof(FashionMnistImage.Label)).Fit(rows).Transform(rows));
         options = new WideNetImageClassifier.Options
         {
-            FeatureColumnName = nameof(RandomImage.Image),
+            FeatureColumnName = nameof(FashionMnistImage.Image),
             PatchSize = 7,
-            Epochs = 2,
+            Blocks = 3,
+            Epochs = 4,
+            LearningRate = 3e-3,
             Seed = Seed,
             Precision = Precision.Float32,
         };
@@ -80,20 +84,9 @@ internal sealed class FitBenchmark : IBenchmark
         var model = config.Build(CPU, ScalarType.Float32);
         var training = options.CreateTrainingOptions();
         var schedule = training.CreateSchedule(batches.Count);
-        using var optimizer = new FusedAdamW(ParameterGroup.ForModule(model, training.WeightDecay), training.Beta1, training.Beta2, training.Epsilon);
-        model.train();
+        using var modelStep = new ModelStep(model, training, options.LabelSmoothing);
         for (var step = 0; step < batches.Count; step++)
-        {
-            using var scope = NewDisposeScope();
-            optimizer.ZeroGrad();
-            var output = model.call(batches[step].Images_NCHW);
-            var loss = nn.functional.cross_entropy(output.Logits_NC, batches[step].Labels_N, label_smoothing: options.LabelSmoothing) + output.AuxiliaryLoss;
-            loss.backward();
-            var divisor = GradientClipping.Divisor(GradientClipping.Norm(optimizer.Parameters), training.GradientClipNorm!.Value);
-            optimizer.Step(schedule.RateAt(step), divisor);
-        }
-
-        optimizer.ZeroGrad();
+            modelStep.Run(batches[step].Images_NCHW, batches[step].Labels_N, schedule.RateAt(step)).Dispose();
         return model;
     }
 }

@@ -1,0 +1,44 @@
+// Axes: N = images of a batch, C = channels or classes, H = height, W = width.
+
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Training;
+using static TorchSharp.torch;
+
+namespace Benchmarks.Training;
+
+/// <summary>A training step as written by hand: forward, loss, backward, clipping, AdamW.</summary>
+internal sealed class ModelStep : IDisposable
+{
+    private readonly TrainingOptions options;
+    private readonly double labelSmoothing;
+    private readonly FusedAdamW optimizer;
+
+    /// <param name="model">What is trained; the caller's.</param>
+    /// <param name="options">Clipping and optimizer.</param>
+    /// <param name="labelSmoothing">Of the cross-entropy.</param>
+    public ModelStep(ImageClassifier model, TrainingOptions options, double labelSmoothing = 0)
+    {
+        Model = model;
+        this.options = options;
+        this.labelSmoothing = labelSmoothing;
+        optimizer = new FusedAdamW(ParameterGroup.ForModule(model, options.WeightDecay), options.Beta1, options.Beta2, options.Epsilon);
+        model.train();
+    }
+
+    public ImageClassifier Model { get; }
+
+    /// <summary>Runs a step and returns the loss before it; the gradients are dropped.</summary>
+    public Tensor Run(Tensor images_NCHW, Tensor labels_N, double learningRate)
+    {
+        using var scope = NewDisposeScope();
+        var output = Model.call(images_NCHW);
+        var loss = nn.functional.cross_entropy(output.Logits_NC, labels_N, label_smoothing: labelSmoothing) + output.AuxiliaryLoss;
+        loss.backward();
+        var divisor = GradientClipping.Divisor(GradientClipping.Norm(optimizer.Parameters), options.GradientClipNorm!.Value);
+        optimizer.Step(learningRate, divisor);
+        optimizer.ZeroGrad();
+        return loss.detach().MoveToOuterDisposeScope();
+    }
+
+    public void Dispose() => optimizer.Dispose();
+}
