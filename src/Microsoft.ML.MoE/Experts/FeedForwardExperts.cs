@@ -44,8 +44,22 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     /// <param name="gates_TK">Gates, float32 (T, K). Those of dropped pairs count as 0.</param>
     /// <param name="plan">Which pairs are computed, sorted by expert.</param>
     /// <returns>Combined outputs, float32 (T, D); 0 for a token of which every pair was dropped.</returns>
-    public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
-        ManagedExpertsFunction.Suits(x_TD) ? ForwardManaged(x_TD, gates_TK, plan) : ForwardByTorch(x_TD, gates_TK, plan);
+    /// <exception cref="ArgumentException">The tokens are not as wide as the layer, or tokens, gates and plan do not belong together.</exception>
+    public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        if (x_TD.dim() != 2 || x_TD.shape[1] != weight1.shape[1])
+            throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {weight1.shape[1]}) is wanted.", nameof(x_TD));
+        if (gates_TK.dim() != 2 || gates_TK.shape[0] != x_TD.shape[0])
+            throw new ArgumentException($"The gates have the shape ({string.Join(", ", gates_TK.shape)}); ({x_TD.shape[0]}, K) is wanted, as there are {x_TD.shape[0]} tokens.", nameof(gates_TK));
+        if (!plan.Kept_TK.shape.SequenceEqual(gates_TK.shape) || plan.RowEnds_E.shape[0] != Experts)
+        {
+            throw new ArgumentException(
+                $"The dispatch plan is for {plan.Kept_TK.shape[0]} tokens with {plan.Kept_TK.shape[1]} choices among {plan.RowEnds_E.shape[0]} experts; "
+                + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
+        }
+
+        return ManagedExpertsFunction.Suits(x_TD, gates_TK, weight1, bias1, weight2, bias2) ? ForwardManaged(x_TD, gates_TK, plan) : ForwardByTorch(x_TD, gates_TK, plan);
+    }
 
     /// <summary>The path for float32 on the CPU.</summary>
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan);

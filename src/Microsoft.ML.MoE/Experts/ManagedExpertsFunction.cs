@@ -17,7 +17,17 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
     public override string Name => nameof(ManagedExpertsFunction);
 
     /// <summary>Whether the managed products are the faster ones here.</summary>
-    public static bool Suits(Tensor x_TD) => ManagedGemm.IsFast && x_TD.device.type == DeviceType.CPU && x_TD.dtype == ScalarType.Float32;
+    /// <param name="tensors">Tokens, gates and parameters.</param>
+    public static bool Suits(params ReadOnlySpan<Tensor> tensors)
+    {
+        foreach (var tensor in tensors)
+        {
+            if (!Memory.HoldsFloats(tensor))
+                return false;
+        }
+
+        return ManagedGemm.IsFastInGroups;
+    }
 
     /// <summary>Computes the experts; see <see cref="FeedForwardExperts.forward"/>. All tensors are float32 on the CPU.</summary>
     public static Tensor Apply(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, DispatchPlan plan)
@@ -82,9 +92,22 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         return (y_TD.MoveToOuterDisposeScope(), keepHidden ? [.. new[] { x_TD, gates_TK, rowOutputs_RD }.Concat(hidden_CF).Select(tensor => tensor.MoveToOuterDisposeScope())] : []);
     }
 
-    private static ManagedExperts Describe(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor rowEnds_E, Tensor tokenOfRow_R, Tensor pairOfRow_R) => new(
-        checked((int)x_TD.shape[0]), (int)gates_TK.shape[1], (int)w1_EDF.shape[1], (int)w1_EDF.shape[2],
-        rowEnds_E.data<int>().ToArray(), (long*)Memory.Address(tokenOfRow_R), (long*)Memory.Address(pairOfRow_R));
+    private static ManagedExperts Describe(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor rowEnds_E, Tensor tokenOfRow_R, Tensor pairOfRow_R)
+    {
+        var (tokens, choices) = (checked((int)x_TD.shape[0]), (int)gates_TK.shape[1]);
+        var rowEnds = rowEnds_E.data<int>().ToArray();
+        var tokenOfRow = Memory.Longs(tokenOfRow_R);
+        var pairOfRow = Memory.Longs(pairOfRow_R);
+        if (rowEnds.Length != w1_EDF.shape[0] || rowEnds[^1] != pairOfRow_R.shape[0] || tokenOfRow_R.shape[0] != pairOfRow_R.shape[0])
+            throw new ArgumentException($"The dispatch plan has {pairOfRow_R.shape[0]} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has {w1_EDF.shape[0]}.");
+        for (var row = 0; row < rowEnds[^1]; row++)
+        {
+            if ((ulong)pairOfRow[row] >= (ulong)((long)tokens * choices) || tokenOfRow[row] != pairOfRow[row] / choices)
+                throw new ArgumentException($"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with {choices} choices each.");
+        }
+
+        return new ManagedExperts(tokens, choices, (int)w1_EDF.shape[1], (int)w1_EDF.shape[2], rowEnds, tokenOfRow, pairOfRow);
+    }
 
     private static nint[] Pointers(IEnumerable<Tensor> tensors) => [.. tensors.Select(tensor => (nint)Memory.Address(tensor))];
 }

@@ -1,7 +1,7 @@
 // Matrix products of float32 in managed code, many of different heights at a time.
 //
 // Why there is such a thing: libtorch multiplies float32 matrices with MKL, which runs its AVX-512 code on Intel's processors only and reaches a third of what an AMD processor
-// with AVX-512 can do. And a group of small products is scheduled here as a whole, with gather, bias and GELU done on numbers that are in the cache anyway.
+// with AVX-512 can do. And everywhere, a group of small products is scheduled here as a whole, with gather, bias and GELU done on numbers that are in the cache anyway.
 //
 // Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): the right operand in blocks that stay in the L2 cache, panels of the left one in the L1 cache.
 
@@ -14,22 +14,30 @@ namespace Microsoft.ML.MoE.Kernels;
 /// <summary>Grouped matrix products of float32 on the CPU.</summary>
 internal static unsafe class ManagedGemm
 {
-    private const int BlockDepth = 256;      // a panel of the left operand is 12 KB,
-    private const int BlockColumns = 512;    // a block of the right one 512 KB
-    private const int SmallestTaskRows = 8 * MicroKernel.Rows;   // below, packing the right operand costs more than a tenth of the product
+    private const int MaxBlockDepth = 256;
+    private const int BlockColumns = 512;
+    private const int SmallestTaskRows = 96;   // below, packing the right operand costs more than a tenth of the product
     private const int TasksPerThread = 6;
-    private const int LeftFloats = (MicroKernel.Rows * BlockDepth) + 16;   // GELU on a panel may go on to the end of its last vector
+    private const int LeftFloats = (MicroKernel.MaxRows * MaxBlockDepth) + 16;   // GELU on a panel may go on to the end of its last vector
 
     /// <summary>Numbers of scratch memory that a product needs.</summary>
-    public const int ScratchFloats = LeftFloats + (BlockColumns * BlockDepth) + 16;
+    public const int ScratchFloats = LeftFloats + (BlockColumns * MaxBlockDepth) + 16;
+
+    /// <summary>Whether a single product beats libtorch's: on AMD's processors with AVX-512. MKL's AVX2 code comes as near to what the processor can do as this one.</summary>
+    public static bool IsFast { get; } = IsSupported && Avx512F.IsSupported && IsAmd();
 
     /// <summary>
-    /// Whether these products beat libtorch's: on AMD's processors with AVX-512. Intel's have MKL's best code, and others need another micro-kernel.
+    /// Whether a group of products with gather, bias and GELU beats libtorch's: also on every processor without AVX-512, most of all where the products are many and small.
+    /// On Intel's with AVX-512, nobody has measured.
     /// </summary>
-    public static bool IsFast { get; } = Vector512.IsHardwareAccelerated && Avx512F.IsSupported && IsAmd();
+    public static bool IsFastInGroups { get; } = IsSupported && (!Avx512F.IsSupported || IsAmd());
 
     /// <summary>Whether the products can be computed at all.</summary>
-    public static bool IsSupported => Avx512F.IsSupported;
+    public static bool IsSupported => MicroKernel.IsSupported;
+
+    // A block of the right operand, 512 or 320 KB, stays in the L2 cache, which is 1 MB on the processors with AVX-512 and often 512 KB on those without; a panel of the left one,
+    // 12 or 4 KB, in the L1 cache. Narrower blocks would fit better, but the left operand is packed once for each.
+    private static int BlockDepth => Avx512F.IsSupported ? MaxBlockDepth : 160;
 
     private readonly record struct Task(int Product, int Row, int Rows, int Column, int Columns);
 
@@ -70,7 +78,7 @@ internal static unsafe class ManagedGemm
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Compute(in MatrixProduct product, in Task task, float* left, float* right)
     {
-        var tile = stackalloc float[MicroKernel.Rows * MicroKernel.Columns];
+        var tile = stackalloc float[MicroKernel.MaxRows * MicroKernel.MaxColumns];
         var transforms = product.Bias != null || product.GeluInput != null;
         var term = 0;
         do
@@ -115,7 +123,7 @@ internal static unsafe class ManagedGemm
         if (columns < MicroKernel.Columns)
         {
             // The end of a row, in a copy that is as wide as a tile.
-            var sums = stackalloc float[3 * MicroKernel.Columns];
+            var sums = stackalloc float[3 * MicroKernel.MaxColumns];
             var bias = sums + MicroKernel.Columns;
             var input = bias + MicroKernel.Columns;
             Buffer.MemoryCopy(product.Output + place, sums, MicroKernel.Columns * sizeof(float), columns * sizeof(float));

@@ -16,7 +16,7 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
 
     /// <summary>Whether the managed product is the faster one here.</summary>
     public static bool Suits(Tensor x, Tensor weight_OI) =>
-        ManagedGemm.IsFast && x.device.type == DeviceType.CPU && x.dtype == ScalarType.Float32 && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork;
+        ManagedGemm.IsFast && Memory.HoldsFloats(x) && Memory.HoldsFloats(weight_OI) && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork;
 
     /// <summary>Computes x·Wᵀ + b.</summary>
     /// <param name="x">(…, I), float32, on the CPU.</param>

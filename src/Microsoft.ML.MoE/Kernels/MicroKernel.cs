@@ -1,104 +1,43 @@
-// The innermost loop of the managed matrix product: a tile of 12 × 32 float32 sums, kept in 24 vector registers of 512 bits.
+// The innermost loop of the managed matrix product: a tile of sums in vector registers, which grows by one outer product a step.
 //
-// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): packed panels, and a register tile that grows by one outer product a step.
+// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MoE.Kernels;
 
-/// <summary>Multiplies a packed left panel (depth × 12) with a packed right panel (depth × 32).</summary>
+/// <summary>Multiplies a packed left panel (depth × <see cref="Rows"/>) with a packed right panel (depth × <see cref="Columns"/>), by the widest instructions of the processor.</summary>
 internal static unsafe class MicroKernel
 {
+    /// <summary>Rows of the largest tile.</summary>
+    public const int MaxRows = MicroKernel512.Rows;
+
+    /// <summary>Columns of the largest tile.</summary>
+    public const int MaxColumns = MicroKernel512.Columns;
+
+    /// <summary>Whether the processor has the instructions.</summary>
+    public static bool IsSupported => Avx512F.IsSupported || (Avx2.IsSupported && Fma.IsSupported);
+
     /// <summary>Rows of a tile.</summary>
-    public const int Rows = 12;
+    public static int Rows => Avx512F.IsSupported ? MicroKernel512.Rows : MicroKernel256.Rows;
 
     /// <summary>Columns of a tile.</summary>
-    public const int Columns = 32;
+    public static int Columns => Avx512F.IsSupported ? MicroKernel512.Columns : MicroKernel256.Columns;
 
     /// <summary>Computes tile = Σₖ left[k, ·]ᵀ · right[k, ·], or adds that to it.</summary>
     /// <param name="depth">Terms k of the sum.</param>
-    /// <param name="left">Packed panel, element (k, row) at k·12 + row.</param>
-    /// <param name="right">Packed panel, element (k, column) at k·32 + column.</param>
-    /// <param name="tile">The first of 12 rows of 32 numbers.</param>
+    /// <param name="left">Packed panel, element (k, row) at k·Rows + row.</param>
+    /// <param name="right">Packed panel, element (k, column) at k·Columns + column.</param>
+    /// <param name="tile">The first of the tile's rows.</param>
     /// <param name="stride">Numbers from one row of the tile to the next.</param>
     /// <param name="add">Whether to add to what the tile holds.</param>
-    // Optimised at once: it runs too long per call and too rarely for tiering to notice.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Multiply(int depth, float* left, float* right, float* tile, nint stride, bool add)
     {
-        Vector512<float> r0a = default, r0b = default, r1a = default, r1b = default, r2a = default, r2b = default, r3a = default, r3b = default;
-        Vector512<float> r4a = default, r4b = default, r5a = default, r5b = default, r6a = default, r6b = default, r7a = default, r7b = default;
-        Vector512<float> r8a = default, r8b = default, r9a = default, r9b = default, r10a = default, r10b = default, r11a = default, r11b = default;
-
-        for (var k = 0; k < depth; k++)
-        {
-            var a = Vector512.Load(right);
-            var b = Vector512.Load(right + 16);
-            var x = Vector512.Create(left[0]);
-            r0a = Vector512.FusedMultiplyAdd(x, a, r0a);
-            r0b = Vector512.FusedMultiplyAdd(x, b, r0b);
-            x = Vector512.Create(left[1]);
-            r1a = Vector512.FusedMultiplyAdd(x, a, r1a);
-            r1b = Vector512.FusedMultiplyAdd(x, b, r1b);
-            x = Vector512.Create(left[2]);
-            r2a = Vector512.FusedMultiplyAdd(x, a, r2a);
-            r2b = Vector512.FusedMultiplyAdd(x, b, r2b);
-            x = Vector512.Create(left[3]);
-            r3a = Vector512.FusedMultiplyAdd(x, a, r3a);
-            r3b = Vector512.FusedMultiplyAdd(x, b, r3b);
-            x = Vector512.Create(left[4]);
-            r4a = Vector512.FusedMultiplyAdd(x, a, r4a);
-            r4b = Vector512.FusedMultiplyAdd(x, b, r4b);
-            x = Vector512.Create(left[5]);
-            r5a = Vector512.FusedMultiplyAdd(x, a, r5a);
-            r5b = Vector512.FusedMultiplyAdd(x, b, r5b);
-            x = Vector512.Create(left[6]);
-            r6a = Vector512.FusedMultiplyAdd(x, a, r6a);
-            r6b = Vector512.FusedMultiplyAdd(x, b, r6b);
-            x = Vector512.Create(left[7]);
-            r7a = Vector512.FusedMultiplyAdd(x, a, r7a);
-            r7b = Vector512.FusedMultiplyAdd(x, b, r7b);
-            x = Vector512.Create(left[8]);
-            r8a = Vector512.FusedMultiplyAdd(x, a, r8a);
-            r8b = Vector512.FusedMultiplyAdd(x, b, r8b);
-            x = Vector512.Create(left[9]);
-            r9a = Vector512.FusedMultiplyAdd(x, a, r9a);
-            r9b = Vector512.FusedMultiplyAdd(x, b, r9b);
-            x = Vector512.Create(left[10]);
-            r10a = Vector512.FusedMultiplyAdd(x, a, r10a);
-            r10b = Vector512.FusedMultiplyAdd(x, b, r10b);
-            x = Vector512.Create(left[11]);
-            r11a = Vector512.FusedMultiplyAdd(x, a, r11a);
-            r11b = Vector512.FusedMultiplyAdd(x, b, r11b);
-            left += Rows;
-            right += Columns;
-        }
-
-        Store(tile, r0a, r0b, add);
-        Store(tile += stride, r1a, r1b, add);
-        Store(tile += stride, r2a, r2b, add);
-        Store(tile += stride, r3a, r3b, add);
-        Store(tile += stride, r4a, r4b, add);
-        Store(tile += stride, r5a, r5b, add);
-        Store(tile += stride, r6a, r6b, add);
-        Store(tile += stride, r7a, r7b, add);
-        Store(tile += stride, r8a, r8b, add);
-        Store(tile += stride, r9a, r9b, add);
-        Store(tile += stride, r10a, r10b, add);
-        Store(tile += stride, r11a, r11b, add);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* row, Vector512<float> a, Vector512<float> b, bool add)
-    {
-        if (add)
-        {
-            a += Vector512.Load(row);
-            b += Vector512.Load(row + 16);
-        }
-
-        a.Store(row);
-        b.Store(row + 16);
+        if (Avx512F.IsSupported)
+            MicroKernel512.Multiply(depth, left, right, tile, stride, add);
+        else
+            MicroKernel256.Multiply(depth, left, right, tile, stride, add);
     }
 }

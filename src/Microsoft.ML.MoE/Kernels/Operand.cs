@@ -41,15 +41,23 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
             for (var k = 0; k < depth; k++, panel += width)
             {
                 var source = Row(term + k) + first;
-                if (width == 32)
+                switch (width)
                 {
-                    Vector512.Load(source).Store(panel);
-                    Vector512.Load(source + 16).Store(panel + 16);
-                }
-                else
-                {
-                    Vector256.Load(source).Store(panel);
-                    Vector128.Load(source + 8).Store(panel + 8);
+                    case MicroKernel512.Columns:
+                        Vector512.Load(source).Store(panel);
+                        Vector512.Load(source + 16).Store(panel + 16);
+                        break;
+                    case MicroKernel512.Rows:
+                        Vector256.Load(source).Store(panel);
+                        Vector128.Load(source + 8).Store(panel + 8);
+                        break;
+                    case MicroKernel256.Columns:
+                        Vector512.Load(source).Store(panel);
+                        break;
+                    default:
+                        Vector128.Load(source).Store(panel);
+                        Vector64.Load(source + 4).Store(panel + 4);
+                        break;
                 }
             }
 

@@ -34,13 +34,13 @@ public sealed class FeedForwardExpertsTests
         CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => module.ForwardByTorch(x_TD, gates_TK, plan));
 
     [TestMethod]
-    [RequiresAvx512]
+    [RequiresAvx2]
     [DynamicData(nameof(Shapes))]
     public void TheManagedPathEqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse) =>
         CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => module.ForwardManaged(x_TD, gates_TK, plan));
 
     [TestMethod]
-    [RequiresAvx512]
+    [RequiresAvx2]
     public void TheManagedPathDoesNotDependOnHowManyChunksTheRowsTake()
     {
         // A hidden width of 4096 makes chunks of 1020 rows: the 2600 rows of three experts are three chunks, which end within experts.
@@ -67,7 +67,7 @@ public sealed class FeedForwardExpertsTests
     }
 
     [TestMethod]
-    [RequiresAvx512]
+    [RequiresAvx2]
     public void TheManagedPathPredictsWhatItTrains()
     {
         using var scope = NewDisposeScope();
@@ -80,7 +80,7 @@ public sealed class FeedForwardExpertsTests
     }
 
     [TestMethod]
-    [RequiresAvx512]
+    [RequiresAvx2]
     public void TheManagedPathFreesItsTensors()
     {
         using var module = new FeedForwardExperts(8, 16, 4);
@@ -140,6 +140,47 @@ public sealed class FeedForwardExpertsTests
         Assert.AreEqual(float32, actual_TD.dtype);
         TensorAssert.AreClose(expected_TD, actual_TD, 0.05, "output");
         oracle.CompareGradients(module, x_TD, gates_TK, 0.08);
+    }
+
+    [TestMethod]
+    public void InputsThatDoNotBelongTogetherAreRefused()
+    {
+        using var scope = NewDisposeScope();
+        using var module = new FeedForwardExperts(4, 8, 4);
+        var (x_TD, gates_TK, plan) = Inputs(16, 4, 4, 2, 0, collapse: false);
+        Refused("(16, 5)", zeros(16, 5), gates_TK, plan);
+        Refused("(9, K) is wanted", x_TD.narrow(0, 0, 9), gates_TK, plan);
+        Refused("The dispatch plan is for 16 tokens with 2 choices among 4 experts; here are 9 tokens with 2 choices among 4.", x_TD.narrow(0, 0, 9), gates_TK.narrow(0, 0, 9), plan);
+        Refused("here are 16 tokens with 1 choices", x_TD, gates_TK.narrow(1, 0, 1), plan);
+        Refused("among 3 experts", x_TD, gates_TK, Inputs(16, 4, 3, 2, 0, collapse: false).Plan);
+
+        void Refused(string message, Tensor x, Tensor gates, DispatchPlan other) =>
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => module.forward(x, gates, other)).Message);
+    }
+
+    [TestMethod]
+    [RequiresAvx2]
+    public void APlanThatPointsOutsideTheBatchIsRefusedBeforeAnythingIsRead()
+    {
+        using var scope = NewDisposeScope();
+        using var module = new FeedForwardExperts(4, 8, 4);
+        var (x_TD, gates_TK, plan) = Inputs(16, 4, 4, 2, 0, collapse: false);
+        foreach (var bad in new[] { plan with { PairOfRow_R = plan.PairOfRow_R + 1 }, plan with { TokenOfRow_R = plan.TokenOfRow_R * 1000 }, plan with { RowEnds_E = plan.RowEnds_E * 2 } })
+            Assert.Contains("dispatch plan", Assert.ThrowsExactly<ArgumentException>(() => module.ForwardManaged(x_TD, gates_TK, bad)).Message);
+    }
+
+    [TestMethod]
+    public void WeightsAndGatesOfAnotherTypeAreNotTakenForFloat32()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(6, CPU);
+        using var module = new FeedForwardExperts(16, 32, 4);
+        Randomise(module);
+        var (x_TD, gates_TK, plan) = Inputs(24, 16, 4, 2, 1.2, false);
+        var expected_TD = module.forward(x_TD, gates_TK, plan);
+        TensorAssert.AreClose(expected_TD, module.forward(x_TD, gates_TK.to_type(bfloat16), plan), 0.02, "with gates in bfloat16");
+        module.to(bfloat16);
+        TensorAssert.AreClose(expected_TD, module.forward(x_TD, gates_TK, plan), 0.1, "with weights in bfloat16");
     }
 
     [TestMethod]

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Shared;
@@ -8,9 +9,42 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Tests.Kernels;
 
 [TestClass]
-[RequiresAvx512]
+[RequiresAvx2]
 public sealed unsafe class ManagedGemmTests
 {
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void EveryMicroKernelOfTheProcessorEqualsAPlainSum(bool add)
+    {
+        Compare(MicroKernel256.Rows, MicroKernel256.Columns, MicroKernel256.Multiply);
+        if (Avx512F.IsSupported)
+            Compare(MicroKernel512.Rows, MicroKernel512.Columns, MicroKernel512.Multiply);
+
+        void Compare(int rows, int columns, Kernel multiply)
+        {
+            const int Depth = 7, Gap = 3;
+            var random = new Random(1);
+            var left = Enumerable.Range(0, Depth * rows).Select(_ => random.NextSingle() - 0.5f).ToArray();
+            var right = Enumerable.Range(0, Depth * columns).Select(_ => random.NextSingle() - 0.5f).ToArray();
+            var tile = Enumerable.Repeat(2f, rows * (columns + Gap)).ToArray();
+            fixed (float* l = left, r = right, t = tile)
+                multiply(Depth, l, r, t, columns + Gap, add);
+            for (var row = 0; row < rows; row++)
+            {
+                for (var column = 0; column < columns; column++)
+                {
+                    var sum = Enumerable.Range(0, Depth).Sum(k => (double)left[(k * rows) + row] * right[(k * columns) + column]);
+                    Assert.AreEqual(sum + (add ? 2 : 0), tile[(row * (columns + Gap)) + column], 1e-6, $"row {row}, column {column}");
+                }
+
+                Assert.AreEqual(2f, tile[(row * (columns + Gap)) + columns], "what lies between the rows is left alone");
+            }
+        }
+    }
+
+    private delegate void Kernel(int depth, float* left, float* right, float* tile, nint stride, bool add);
+
     [TestMethod]
     [DataRow(1, 1, 1)]
     [DataRow(12, 32, 8)]        // one tile

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Tests.Kernels;
 
 [TestClass]
-[RequiresAvx512]
+[RequiresAvx2]
 public sealed class ManagedLinearFunctionTests
 {
     [TestMethod]
