@@ -1,8 +1,6 @@
-using System.Text.Json.Serialization;
-
 namespace Benchmarks;
 
-/// <summary>One row of the results, named as in the JSON file.</summary>
+/// <summary>One row of the results, whose JSON names are the same in camel case.</summary>
 /// <param name="Name">The benchmark's name.</param>
 /// <param name="Ratio">The baseline's time over ours: above 1 where the fast path is faster.</param>
 /// <param name="OursMs">Median time of one unit of work on the fast path, in milliseconds.</param>
@@ -11,10 +9,10 @@ namespace Benchmarks;
 /// <param name="Precision">The number type of the work.</param>
 /// <param name="Threads">Threads that one libtorch operation may use.</param>
 internal sealed record BenchmarkResult(
-    [property: JsonPropertyName("name")] string Name,
-    [property: JsonPropertyName("ratio")] double Ratio,
-    [property: JsonPropertyName("oursMs")] double OursMs,
-    [property: JsonPropertyName("baselineMs")] double BaselineMs,
-    [property: JsonPropertyName("baseline")] string Baseline,
-    [property: JsonPropertyName("precision")] string Precision,
-    [property: JsonPropertyName("threads")] int Threads);
+    string Name,
+    double Ratio,
+    double OursMs,
+    double BaselineMs,
+    string Baseline,
+    string Precision,
+    int Threads);

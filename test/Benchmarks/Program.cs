@@ -1,7 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using Benchmarks;
+using Benchmarks.Cost;
 using Microsoft.ML.MoE.Runtime;
+using TorchSharp;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
@@ -28,14 +30,34 @@ if (line.List || selected.Count == 0)
 }
 
 TorchRuntime.Initialize();
+if (line.CostOf is { } size)
+{
+    Console.WriteLine(JsonSerializer.Serialize(CostMeasurement.Measure(size.Experts, size.Tokens), JsonFormat.Options));
+    return 0;
+}
+
 Console.WriteLine(MachineDescription.Describe());
 Console.WriteLine();
+if (line.Cost)
+{
+    Console.WriteLine($"{"experts",8} {"tokens",8} {"ms a step",10} {"µs a token",11} {"weights MB",11} {"a step takes MB",16}");
+    var points = CostMeasurement.Run(p => Console.WriteLine($"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} {p.StepMegabytes,16:F0}"));
+    Write(points);
+    return 0;
+}
+
 Console.WriteLine($"{"benchmark",-36} {"ratio",8} {"target",8} {"ours ms",11} {"baseline ms",12}  {"precision",-9} baseline");
 
 var results = new List<BenchmarkResult>();
 var failures = 0;
 foreach (var benchmark in selected)
 {
+    if (benchmark.Precision == "bfloat16" && Precision.Auto.Resolve(torch.CPU) != torch.ScalarType.BFloat16)
+    {
+        Console.WriteLine($"{benchmark.Name,-36} left out: without instructions for bfloat16, a product takes minutes");
+        continue;
+    }
+
     try
     {
         if (line.CheckOnly)
@@ -56,6 +78,11 @@ foreach (var benchmark in selected)
     }
 }
 
-if (line.JsonFile is { } file)
-    File.WriteAllText(file, JsonSerializer.Serialize(results, JsonFormat.Options) + "\n");
+Write(results);
 return failures == 0 ? 0 : 1;
+
+void Write<T>(T values)
+{
+    if (line.JsonFile is { } file)
+        File.WriteAllText(file, JsonSerializer.Serialize(values, JsonFormat.Options) + "\n");
+}

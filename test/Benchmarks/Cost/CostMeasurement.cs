@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Benchmarks.Experts;
+using static TorchSharp.torch;
+
+namespace Benchmarks.Cost;
+
+/// <summary>
+/// Time and memory of the sparse layer over the number of experts and of tokens, float32. Every size is measured in a process of its own: freed memory stays with a process, so that
+/// only a fresh one shows what a step takes.
+/// </summary>
+internal static class CostMeasurement
+{
+    private const int Samples = 5;
+
+    private static readonly int[] Experts = [2, 4, 8, 16, 32, 64, 128, 256];
+    private static readonly int[] Tokens = [256, 1024, 4096, 16_384, 65_536];
+
+    /// <summary>Measures every size and reports each as it is done.</summary>
+    public static IReadOnlyList<CostPoint> Run(Action<CostPoint> report)
+    {
+        var standard = ExpertsWork.Standard;
+        var sizes = Experts.Select(experts => (experts, standard.Tokens)).Concat(Tokens.Select(tokens => (standard.Experts, tokens))).Distinct();
+        var points = new List<CostPoint>();
+        foreach (var (experts, tokens) in sizes)
+        {
+            points.Add(InOwnProcess(experts, tokens));
+            report(points[^1]);
+        }
+
+        return points;
+    }
+
+    /// <summary>Measures one size in this process.</summary>
+    public static CostPoint Measure(int experts, int tokens)
+    {
+        var work = ExpertsWork.Standard with { Experts = experts, Tokens = tokens };
+        using var layer = work.Layer(ScalarType.Float32);
+        using var step = LayerStep.Of(layer, work);
+        var before = Environment.WorkingSet;
+        step.Run();
+        var times = new double[Samples];
+        for (var i = 0; i < Samples; i++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            step.Run();
+            times[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        }
+
+        using var process = Process.GetCurrentProcess();
+        var weights = layer.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
+        var median = BenchmarkRunner.Median(times);
+        return new CostPoint(experts, tokens, Math.Round(median, 2), Math.Round(median * 1000 / tokens, 2), Math.Round(weights / 1e6, 1), Math.Round((process.PeakWorkingSet64 - before) / 1e6, 1));
+    }
+
+    private static CostPoint InOwnProcess(int experts, int tokens)
+    {
+        string[] arguments = ["--cost-of", experts.ToString(CultureInfo.InvariantCulture), tokens.ToString(CultureInfo.InvariantCulture)];
+        using var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0
+            ? JsonSerializer.Deserialize<CostPoint>(output, JsonFormat.Options)!
+            : throw new InvalidOperationException($"The process for {experts} experts and {tokens} tokens ended with {process.ExitCode}.");
+    }
+}
