@@ -3,6 +3,7 @@
 // Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token, P = T·K pairs (pair p is choice p mod K of token p div K),
 //       R = rows that are computed: the pairs sorted by expert.
 
+using Microsoft.ML.MoE.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -26,47 +27,97 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
     /// On the CPU dropped pairs get no row. On other devices the number of rows must not depend on the data (that would stop the device to ask), so there a dropped pair
     /// keeps its row and only its gate becomes 0: <see cref="Kept_TK"/> is what callers multiply the gates with.
     /// </remarks>
+    /// <exception cref="ArgumentException">A chosen expert is not one of 0 to E − 1 (checked on the CPU).</exception>
     public static DispatchPlan Create(RoutingDecision decision, int experts, ExpertCapacity? capacity)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var ids_TK = decision.ExpertIds_TK;
+        var (tokens, choices) = (decision.ExpertIds_TK.shape[0], decision.ExpertIds_TK.shape[1]);
+        var places = capacity?.Slots(tokens, experts, (int)choices) ?? tokens;
+        var priority_P = capacity?.Priority == CapacityPriority.LargestGate ? PairsByLargestGate(decision.Gates_TK) : null;
+        return (decision.ExpertIds_TK.device_type == DeviceType.CPU
+            ? ByCounting(decision.ExpertIds_TK, experts, places, priority_P)
+            : BySorting(decision.ExpertIds_TK, experts, places, priority_P)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>A counting sort, on the CPU.</summary>
+    /// <param name="ids_TK">Chosen experts, int64 (T, K).</param>
+    /// <param name="experts">Number of experts E.</param>
+    /// <param name="places">Pairs that an expert accepts.</param>
+    /// <param name="priority_P">The pairs in the order in which they ask for a place; null for their own.</param>
+    internal static unsafe DispatchPlan ByCounting(Tensor ids_TK, int experts, long places, Tensor? priority_P)
+    {
+        using var scope = NewDisposeScope();
+        var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
+        var pairs = tokens * choices;
+        var contiguousIds_TK = ids_TK.contiguous();
+        var ids = Memory.Longs(contiguousIds_TK);
+        var priority = priority_P is null ? null : Memory.Longs(priority_P);
+
+        var counts = new long[experts];
+        for (var pair = 0L; pair < pairs; pair++)
+        {
+            if ((ulong)ids[pair] >= (ulong)experts)
+                throw new ArgumentException($"Token {pair / choices} has chosen expert {ids[pair]}; there are {experts}.");
+            counts[ids[pair]]++;
+        }
+
+        var nextRow = new long[experts];
+        var rowEnds = new int[experts];
+        var rows = 0L;
+        for (var e = 0; e < experts; e++)
+        {
+            nextRow[e] = rows;
+            rows += Math.Min(counts[e], places);
+            rowEnds[e] = checked((int)rows);
+        }
+
+        var (pairOfRow_R, tokenOfRow_R, expertOfRow_R) = (empty([rows], int64), empty([rows], int64), empty([rows], int64));
+        var kept_TK = zeros([tokens, choices], @bool);
+        var pairOfRow = Memory.Longs(pairOfRow_R);
+        var tokenOfRow = Memory.Longs(tokenOfRow_R);
+        var expertOfRow = Memory.Longs(expertOfRow_R);
+        var kept = (bool*)Memory.Address(kept_TK);
+        for (var turn = 0L; turn < pairs; turn++)
+        {
+            var pair = priority == null ? turn : priority[turn];
+            var expert = ids[pair];
+            if (nextRow[expert] == rowEnds[expert])
+                continue;
+            var row = nextRow[expert]++;
+            pairOfRow[row] = pair;
+            tokenOfRow[row] = pair / choices;
+            expertOfRow[row] = expert;
+            kept[pair] = true;
+        }
+
+        GC.KeepAlive(priority_P);
+        return new DispatchPlan(pairOfRow_R, tokenOfRow_R, expertOfRow_R, tensor(rowEnds), kept_TK, tensor(counts), tensor(pairs - rows)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The device's operators, none of which has to know how many pairs find a place: those without one keep their row.</summary>
+    /// <inheritdoc cref="ByCounting"/>
+    internal static DispatchPlan BySorting(Tensor ids_TK, int experts, long places, Tensor? priority_P)
+    {
+        using var scope = NewDisposeScope();
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
         var pairs = tokens * choices;
         var device = ids_TK.device;
-        var counts_E = BalancingLosses.CountChoices(ids_TK, experts);
-
-        Tensor order_P;
         var ids_P = ids_TK.flatten();
-        if (capacity?.Priority == CapacityPriority.LargestGate)
-        {
-            var priority_P = PairsByLargestGate(decision.Gates_TK);
-            order_P = priority_P.gather(0, SortStable(ids_P.gather(0, priority_P), experts));
-        }
-        else
-        {
-            order_P = SortStable(ids_P, experts);
-        }
-
+        var counts_E = BalancingLosses.CountChoices(ids_TK, experts);
+        var order_P = priority_P is null ? SortStable(ids_P) : priority_P.gather(0, SortStable(ids_P.gather(0, priority_P)));
         var expertOfRow_P = ids_P.gather(0, order_P);
-        var slots = capacity?.Slots(tokens, experts, (int)choices) ?? tokens;
-        if (slots >= tokens)   // a token chooses an expert at most once, so nothing can be dropped
-            return Rows(order_P, expertOfRow_P, counts_E, ones([tokens, choices], @bool, device), zeros([], int64, device));
 
-        var firstRow_E = counts_E.cumsum(0) - counts_E;
-        var keptRow_P = arange(pairs, int64, device) - firstRow_E.gather(0, expertOfRow_P) < slots;
-        var kept_TK = zeros([pairs], @bool, device).scatter(0, order_P, keptRow_P).view(tokens, choices);
-        var keptCounts_E = counts_E.clamp(max: slots);
-        var dropped = pairs - keptCounts_E.sum();
-        if (device.type != DeviceType.CPU)
-            return Rows(order_P, expertOfRow_P, counts_E, kept_TK, dropped);
+        var (kept_TK, dropped) = (ones([tokens, choices], @bool, device), zeros([], int64, device));
+        if (places < tokens)   // a token chooses an expert at most once; else nothing can be dropped
+        {
+            var firstRow_E = counts_E.cumsum(0) - counts_E;
+            var keptRow_P = arange(pairs, int64, device) - firstRow_E.gather(0, expertOfRow_P) < places;
+            kept_TK = zeros([pairs], @bool, device).scatter(0, order_P, keptRow_P).view(tokens, choices);
+            dropped = pairs - counts_E.clamp(max: places).sum();
+        }
 
-        var keptRows_R = keptRow_P.nonzero().flatten();
-        return Rows(order_P.gather(0, keptRows_R), expertOfRow_P.gather(0, keptRows_R), keptCounts_E, kept_TK, dropped);
-
-        DispatchPlan Rows(Tensor pairOfRow_R, Tensor expertOfRow_R, Tensor rows_E, Tensor kept, Tensor droppedCount) =>
-            new DispatchPlan(pairOfRow_R, pairOfRow_R.div(choices, RoundingMode.floor), expertOfRow_R, rows_E.cumsum(0).to_type(int32), kept, counts_E, droppedCount)
-                .MoveToOuterDisposeScope();
+        return new DispatchPlan(order_P, order_P.div(choices, RoundingMode.floor), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
     }
 
     internal DispatchPlan MoveToOuterDisposeScope() => new(
@@ -74,7 +125,7 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         Kept_TK.MoveToOuterDisposeScope(), ExpertCounts_E.MoveToOuterDisposeScope(), DroppedCount.MoveToOuterDisposeScope());
 
     // Sorting expert·P + position makes every key different, so that an unstable sort is stable.
-    private static Tensor SortStable(Tensor ids_P, int experts)
+    private static Tensor SortStable(Tensor ids_P)
     {
         var pairs = ids_P.shape[0];
         var keys_P = ids_P * pairs + arange(pairs, int64, ids_P.device);

@@ -100,6 +100,41 @@ public sealed class DispatchPlanTests
     }
 
     [TestMethod]
+    [DataRow(50, 4, 2, 1000)]
+    [DataRow(50, 4, 2, 20)]
+    [DataRow(1, 3, 3, 1)]
+    [DataRow(64, 100, 2, 1)]    // most experts without a row
+    public void CountingAndSortingAgreeOnThePairsThatAreKept(int tokens, int experts, int choices, int places)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(9, CPU);
+        var ids_TK = rand(tokens, experts).topk(choices).indexes;
+        foreach (var priority_P in new[] { null, randperm(tokens * choices, int64) })
+        {
+            var counted = DispatchPlan.ByCounting(ids_TK, experts, places, priority_P);
+            var sorted = DispatchPlan.BySorting(ids_TK, experts, places, priority_P);
+            var keptRows_R = sorted.Kept_TK.flatten().gather(0, sorted.PairOfRow_R).nonzero().flatten();
+            Assert.IsTrue(counted.PairOfRow_R.equal(sorted.PairOfRow_R.gather(0, keptRows_R)).all().ToBoolean());
+            Assert.IsTrue(counted.TokenOfRow_R.equal(sorted.TokenOfRow_R.gather(0, keptRows_R)).all().ToBoolean());
+            Assert.IsTrue(counted.ExpertOfRow_R.equal(sorted.ExpertOfRow_R.gather(0, keptRows_R)).all().ToBoolean());
+            Assert.IsTrue(counted.Kept_TK.equal(sorted.Kept_TK).all().ToBoolean());
+            Assert.IsTrue(counted.ExpertCounts_E.equal(sorted.ExpertCounts_E).all().ToBoolean());
+            Assert.AreEqual(sorted.DroppedCount.ToInt64(), counted.DroppedCount.ToInt64());
+            Assert.AreEqual(counted.PairOfRow_R.shape[0], counted.RowEnds_E[experts - 1].ToInt32());
+            if (places >= tokens)
+                Assert.IsTrue(counted.RowEnds_E.equal(sorted.RowEnds_E).all().ToBoolean());
+        }
+    }
+
+    [TestMethod]
+    public void AnExpertThatDoesNotExistIsNamed()
+    {
+        using var scope = NewDisposeScope();
+        var error = Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(Decision(new long[,] { { 0, 1 }, { 0, 4 } }), 4, capacity: null));
+        Assert.Contains("Token 1 has chosen expert 4; there are 4.", error.Message);
+    }
+
+    [TestMethod]
     public void CapacityBelowOneIsRefused()
     {
         var error = Assert.ThrowsExactly<ArgumentException>(() => new ExpertCapacity(0.5).Validate());
