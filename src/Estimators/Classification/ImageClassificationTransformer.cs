@@ -13,8 +13,8 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities and the predicted label to a data view.</summary>
 /// <remarks>
-/// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing gets scores of NaN and a missing
-/// predicted label. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
+/// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
+/// NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
 /// </remarks>
 public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, IDisposable
 {
@@ -126,5 +126,5 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         Model = JsonNode.Parse(config.ToJson())!.AsObject(),
     };
 
-    private ImageScoringMapper CreateMapper(DataViewSchema schema) => new(this, scorer, column.FindIn(host, schema), output, schema);
+    private ImageScoringMapper CreateMapper(DataViewSchema schema) => new(host, this, scorer, column.FindIn(host, schema), output, schema);
 }

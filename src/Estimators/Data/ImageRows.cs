@@ -26,10 +26,7 @@ internal sealed class ImageRows : IDisposable
     public long MissingLabels { get; private set; }
 
     /// <summary>Rows passed by that have a label but no readable image.</summary>
-    public long UnreadableImages { get; private set; }
-
-    /// <summary>Why the first unreadable image could not be read; null where it was simply missing.</summary>
-    public string? FirstFailure { get; private set; }
+    public UnreadableImages Unreadable => imageReader.Unreadable;
 
     /// <summary>Moves to the next usable row.</summary>
     /// <returns>False after the last one.</returns>
@@ -42,11 +39,7 @@ internal sealed class ImageRows : IDisposable
             {
                 MissingLabels++;
             }
-            else if (!TryReadImage())
-            {
-                UnreadableImages++;
-            }
-            else
+            else if (imageReader.TryRead(image))
             {
                 Current = new ImageExample(image, label);
                 return true;
@@ -57,18 +50,4 @@ internal sealed class ImageRows : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => cursor.Dispose();
-
-    private bool TryReadImage()
-    {
-        try
-        {
-            return imageReader.TryRead(image);
-        }
-        catch (Exception exception) when (exception is not (OperationCanceledException or OutOfMemoryException))
-        {
-            // Decoders and file systems report a bad image in many ways. One bad file must not end hours of training: it is counted, and the first is reported in full.
-            FirstFailure ??= exception.Message;
-            return false;
-        }
-    }
 }

@@ -44,7 +44,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
 
         Report(channel, rows, what, data, count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, count, poolSize);
-        return new(examples, statistics.ToNormalization(), classes, rows.MissingLabels, rows.UnreadableImages, cache is not null);
+        return new(examples, statistics.ToNormalization(), classes, rows.MissingLabels, rows.Unreadable.Count, cache is not null);
     }
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>
@@ -70,11 +70,8 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
         var reasons = new List<string>();
         if (rows.MissingLabels > 0)
             reasons.Add($"{rows.MissingLabels:n0} have no label in column '{data.Labels.Name}'");
-        if (rows.UnreadableImages > 0)
-        {
-            reasons.Add($"{rows.UnreadableImages:n0} have no readable image in column '{data.Images.Name}'"
-                + (rows.FirstFailure is { } failure ? $" (the first: {failure})" : ""));
-        }
+        if (rows.Unreadable.Count > 0)
+            reasons.Add(rows.Unreadable.ToString());
 
         if (count == 0)
         {

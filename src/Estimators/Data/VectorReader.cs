@@ -4,21 +4,20 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads images that are vectors of numbers.</summary>
-internal sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, ImageColumn column) : ImageReader
+internal sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, ImageColumn column) : ImageReader(column)
     where T : unmanaged
 {
     private VBuffer<T> values;
     private T[] dense = [];
 
-    /// <inheritdoc/>
-    public override bool TryRead(Span<byte> destination)
+    private protected override bool TryReadCore(Span<byte> destination)
     {
         getter(ref values);
-        if (values.Length != column.Shape.Length)
-            throw new InvalidOperationException($"Column '{column.Name}' has a row of {values.Length} numbers; its type says {column.Shape.Length}.");
+        if (values.Length != Column.Shape.Length)
+            throw new InvalidOperationException($"Column '{Column.Name}' has a row of {values.Length} numbers; its type says {Column.Shape.Length}.");
 
         var target = MemoryMarshal.Cast<byte, T>(destination);
-        if (column.ChannelsLast)
+        if (Column.ChannelsLast)
         {
             if (dense.Length == 0)
                 dense = new T[values.Length];
@@ -43,8 +42,8 @@ internal sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, ImageColum
 
     private void ToChannelsFirst(ReadOnlySpan<T> source_HWC, Span<T> target_CHW)
     {
-        var channels = column.Shape.Channels;
-        var pixels = column.Shape.Height * column.Shape.Width;
+        var channels = Column.Shape.Channels;
+        var pixels = Column.Shape.Height * Column.Shape.Width;
         for (var channel = 0; channel < channels; channel++)
         {
             var plane = target_CHW.Slice(channel * pixels, pixels);

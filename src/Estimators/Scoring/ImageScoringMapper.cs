@@ -1,10 +1,11 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Scores one row at a time: for prediction engines, and for cursors whose rows cannot be buffered.</summary>
-internal sealed class ImageScoringMapper(ImageClassificationTransformer transformer, ImageScorer scorer, ImageColumn column, ClassificationColumns output, DataViewSchema input)
-    : IRowMapper
+internal sealed class ImageScoringMapper(
+    IHost host, ImageClassificationTransformer transformer, ImageScorer scorer, ImageColumn column, ClassificationColumns output, DataViewSchema input) : IRowMapper
 {
     private readonly DataViewSchema.DetachedColumn[] outputColumns = output.For(input);
     private readonly int inputIndex = input[column.Name].Index;
@@ -34,8 +35,13 @@ internal sealed class ImageScoringMapper(ImageClassificationTransformer transfor
 
         var block = new ScoreBlock(scorer, column);
         var reader = column.OpenReader(row);
+        var unscored = new UnscoredRows(host, column, [reader]);
         long? position = null;
-        disposer = block.Dispose;
+        disposer = () =>
+        {
+            block.Dispose();
+            unscored.Close();
+        };
 
         if (activeOutput(ClassificationColumns.PredictedLabel))
         {
@@ -63,6 +69,8 @@ internal sealed class ImageScoringMapper(ImageClassificationTransformer transfor
             block.Reset(1);
             block.Add(reader);
             position = row.Position;
+            if (row is not DataViewRowCursor)
+                unscored.Report();   // a prediction engine may live as long as the process
         }
     }
 

@@ -19,6 +19,7 @@ internal sealed class LookAheadCursor : RootCursorBase
     private readonly bool[] active;
     private readonly ScoreBlock block;
     private readonly ImageReader imageReader;
+    private readonly UnscoredRows unscored;
     private readonly Dictionary<int, BufferedColumn> buffered = [];
     private readonly ValueGetter<DataViewRowId> inputId;
     private readonly int largestBlock;
@@ -32,7 +33,8 @@ internal sealed class LookAheadCursor : RootCursorBase
     private bool disposed;
 
     public LookAheadCursor(
-        IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active, ScoreBlock block, ImageReader imageReader, int largestBlock)
+        IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active, ScoreBlock block, ImageReader imageReader,
+        UnscoredRows unscored, int largestBlock)
         : base(provider)
     {
         Schema = schema;
@@ -41,6 +43,7 @@ internal sealed class LookAheadCursor : RootCursorBase
         this.active = active;
         this.block = block;
         this.imageReader = imageReader;
+        this.unscored = unscored;
         this.largestBlock = largestBlock;
         inputId = input.GetIdGetter();
         for (var index = 0; index < active.Length; index++)
@@ -101,6 +104,7 @@ internal sealed class LookAheadCursor : RootCursorBase
             place = -1;
             block.Dispose();
             input.Dispose();
+            unscored.Close();
         }
         disposed = true;
         base.Dispose(disposing);

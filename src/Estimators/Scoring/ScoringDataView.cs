@@ -41,13 +41,13 @@ internal sealed class ScoringDataView : IDataView
     /// <inheritdoc/>
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
         TryPlan(columnsNeeded, out var active, out var inputColumns)
-            ? Open(source.GetRowCursor(inputColumns, rand), active)
+            ? Open([source.GetRowCursor(inputColumns, rand)], active)[0]
             : rowByRow.GetRowCursor(columnsNeeded, rand);
 
     /// <inheritdoc/>
     public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
         TryPlan(columnsNeeded, out var active, out var inputColumns)
-            ? Array.ConvertAll<DataViewRowCursor, DataViewRowCursor>(source.GetRowCursorSet(inputColumns, n, rand), input => Open(input, active))
+            ? Open(source.GetRowCursorSet(inputColumns, n, rand), active)
             : rowByRow.GetRowCursorSet(columnsNeeded, n, rand);
 
     private bool TryPlan(IEnumerable<DataViewSchema.Column> columnsNeeded, out bool[] active, out DataViewSchema.Column[] inputColumns)
@@ -64,6 +64,10 @@ internal sealed class ScoringDataView : IDataView
         return canBuffer && bindings.AddedColumnIndices.Any(index => wanted[index]);
     }
 
-    private LookAheadCursor Open(DataViewRowCursor input, bool[] active) =>
-        new LookAheadCursor(host, input, Schema, bindings, active, new ScoreBlock(scorer, column), column.OpenReader(input), batchSize);
+    private DataViewRowCursor[] Open(DataViewRowCursor[] inputs, bool[] active)
+    {
+        var readers = Array.ConvertAll(inputs, column.OpenReader);
+        var unscored = new UnscoredRows(host, column, readers);
+        return [.. inputs.Zip(readers, (input, reader) => new LookAheadCursor(host, input, Schema, bindings, active, new ScoreBlock(scorer, column), reader, unscored, batchSize))];
+    }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -71,58 +70,26 @@ public sealed class TrainingTests
         rows[3].Label = null;
         rows[4].Label = null;
         rows[7].Features[5] = float.NaN;
-        var messages = new List<string>();
         var logging = new MLContext(seed: 1);
-        logging.Log += (_, e) =>
-        {
-            lock (messages)
-                messages.Add(e.Message);
-        };
+        var log = new LogMessages(logging);
         using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { })).Fit(Colours.WithKeys(logging, rows));
 
         Assert.AreEqual((57, 2L, 1L), (model.Training!.TrainingImages, model.Training.MissingLabels, model.Training.UnreadableImages));
-        var warning = messages.Single(m => m.Contains("Kind=Warning", StringComparison.Ordinal));
-        StringAssert.Contains(warning, "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
+        StringAssert.Contains(log.TakeWarnings().Single(), "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
     }
 
     [TestMethod]
     public void FilesThatAreNoImages_AreCounted_AndTheFirstIsNamed()
     {
-        var folder = Directory.CreateTempSubdirectory("moe-ml-").FullName;
-        try
-        {
-            var pictures = Colours.Pictures(30);
-            for (var i = 0; i < pictures.Count; i++)
-            {
-                if (i == 4)
-                    File.WriteAllText(Path.Combine(folder, "4.png"), "not an image");
-                else if (i == 5)
-                    File.WriteAllBytes(Path.Combine(folder, "5.png"), []);
-                else if (i != 6)   // 6 does not exist
-                    pictures[i].Features!.Save(Path.Combine(folder, FormattableString.Invariant($"{i}.png")));
-            }
+        using var files = new PictureFiles(30, noImage: 4, empty: 5, absent: 6);
+        var logging = new MLContext(seed: 1);
+        var log = new LogMessages(logging);
+        using var model = files.Loader(logging).Append(Colours.Pipeline(logging, Change(options => (options.ImageHeight, options.ImageWidth) = (8, 8)))).Fit(files.Rows(logging));
 
-            var warnings = new List<string>();
-            var logging = new MLContext(seed: 1);
-            logging.Log += (_, e) =>
-            {
-                if (e.Kind == Microsoft.ML.Runtime.ChannelMessageKind.Warning)
-                    warnings.Add(e.Message);
-            };
-            var rows = pictures.Select(p => new FileRow { Path = string.Create(CultureInfo.InvariantCulture, $"{p.Id}.png"), Label = p.Label });
-            using var model = logging.Transforms.LoadImages("Features", folder, nameof(FileRow.Path))
-                .Append(Colours.Pipeline(logging, Change(options => (options.ImageHeight, options.ImageWidth) = (8, 8))))
-                .Fit(logging.Data.LoadFromEnumerable(rows));
-
-            var summary = model.AsEnumerable().OfType<TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer>>().Single()
-                .AsEnumerable().OfType<ImageClassificationTransformer>().Single().Training!;
-            Assert.AreEqual((27, 3L), (summary.TrainingImages, summary.UnreadableImages));
-            StringAssert.Contains(warnings.Single(), "3 have no readable image in column 'Features' (the first: Invalid input stream contents");
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        var summary = model.AsEnumerable().OfType<TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer>>().Single()
+            .AsEnumerable().OfType<ImageClassificationTransformer>().Single().Training!;
+        Assert.AreEqual((27, 3L), (summary.TrainingImages, summary.UnreadableImages));
+        StringAssert.Contains(log.TakeWarnings().Single(), "3 have no readable image in column 'Features' (the first: Invalid input stream contents");
     }
 
     [TestMethod]
@@ -153,17 +120,13 @@ public sealed class TrainingTests
     [TestMethod]
     public void Progress_ComesAsObjectsAndAsText()
     {
-        var messages = new List<string>();
         var logging = new MLContext(seed: 1);
-        logging.Log += (_, e) =>
-        {
-            lock (messages)
-                messages.Add(e.Message);
-        };
+        var log = new LogMessages(logging);
         var reports = new List<TrainingProgress>();
         using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.ValidationFraction, options.Progress) = (2, 0.2, reports.Add)))
             .Fit(Colours.WithKeys(logging, Colours.Rows(60)));
 
+        var messages = log.All;
         CollectionAssert.AreEqual(new[] { 1, 2 }, reports.Where(r => r.EpochCompleted).Select(r => r.Epoch).ToArray());
         Assert.HasCount(3, reports[^1].ExpertLoad!, "one routing operation a block");
         Assert.IsTrue(messages.Any(m => m.Contains("Training a model of 6,580 parameters on 48 images of 8×8 with 3 channels in 4 classes, validating on 12; 2 epochs; images in memory; cpu, Float32.", StringComparison.Ordinal)), string.Join('\n', messages));
@@ -259,11 +222,4 @@ public sealed class TrainingTests
         typeof(MLContext).GetMethod("CancelExecution", System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic)!.Invoke(context, null);
 
     private static float[] Weights(ImageClassificationTransformer model) => [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
-
-    private sealed class FileRow
-    {
-        public string Path { get; set; } = "";
-
-        public string? Label { get; set; }
-    }
 }

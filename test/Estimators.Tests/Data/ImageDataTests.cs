@@ -32,8 +32,8 @@ public sealed class ImageDataTests
 
         CollectionAssert.AreEqual(new[] { 0, 1, 3, 4, 7, 8 }.Select(i => rows[i].Features[0]).ToArray(), firsts);
         Assert.AreEqual(2, reader.MissingLabels);
-        Assert.AreEqual(2, reader.UnreadableImages);
-        Assert.IsNull(reader.FirstFailure);
+        Assert.AreEqual(2, reader.Unreadable.Count);
+        Assert.IsNull(reader.Unreadable.FirstFailure);
     }
 
     [TestMethod]
