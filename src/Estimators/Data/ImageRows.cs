@@ -22,6 +22,9 @@ internal sealed class ImageRows : IDisposable
     /// <summary>The row that <see cref="MoveNext"/> moved to; its image is overwritten by the next.</summary>
     public ImageExample Current { get; private set; }
 
+    /// <summary>Number of that row in the data, from 0, unusable rows counted.</summary>
+    public int RowNumber { get; private set; } = -1;
+
     /// <summary>Rows passed by that have no label.</summary>
     public long MissingLabels { get; private set; }
 
@@ -35,6 +38,7 @@ internal sealed class ImageRows : IDisposable
         while (cursor.MoveNext())
         {
             cancellationToken.ThrowIfCancellationRequested();
+            RowNumber = checked(RowNumber + 1);
             if (readLabel() is not { } label)
             {
                 MissingLabels++;

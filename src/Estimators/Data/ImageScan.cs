@@ -17,7 +17,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
 {
     /// <summary>Runs the pass.</summary>
     /// <param name="host">Tells whether the context's operations have been cancelled.</param>
-    /// <param name="channel">Receives a warning about rows left out.</param>
+    /// <param name="channel">Receives warnings about rows left out, in this pass and in later ones.</param>
     /// <param name="data">What to read.</param>
     /// <param name="what">What the data are for, in messages: "training" or "validation".</param>
     /// <param name="cacheLimit">Bytes that decoded images may take; 0 never caches.</param>
@@ -29,12 +29,16 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
         var statistics = new PixelStatistics(data.Images);
         var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var classes = new HashSet<int>();
+        var usable = new BitArray(1024);
         var count = 0;
         using var rows = data.Open();
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();
-            count = checked(count + 1);
+            count++;
+            if (rows.RowNumber >= usable.Length)
+                usable.Length = checked(2 * Math.Max(usable.Length, rows.RowNumber));
+            usable[rows.RowNumber] = true;
             classes.Add(rows.Current.Label);
             statistics.Add(rows.Current.Pixels.Span);
             cache?.Add(rows.Current);
@@ -43,7 +47,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
         }
 
         Report(channel, rows, what, data, count);
-        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, count, poolSize);
+        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, count, poolSize, channel);
         return new(examples, statistics.ToNormalization(), classes, rows.MissingLabels, rows.Unreadable.Count, cache is not null);
     }
 

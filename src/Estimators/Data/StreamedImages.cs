@@ -1,13 +1,18 @@
 using System.Collections;
+using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Examples that are read from the data anew each time; shuffled through a pool: each example that leaves it is drawn at random, and the next one read takes its place.</summary>
 /// <param name="data">Where to read.</param>
-/// <param name="count">Number of examples.</param>
+/// <param name="members">
+/// The rows of the data that belong to the set. Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other
+/// row in or out of the set.
+/// </param>
+/// <param name="count">Number of members.</param>
 /// <param name="poolSize">Examples in the pool.</param>
-/// <param name="members">Which of the data's usable rows belong to the set; null for all.</param>
-internal sealed class StreamedImages(ImageData data, int count, int poolSize, BitArray? members = null) : IImageExamples
+/// <param name="channel">Receives a warning after a pass in which members could not be read.</param>
+internal sealed class StreamedImages(ImageData data, BitArray members, int count, int poolSize, IChannel channel) : IImageExamples
 {
     /// <inheritdoc/>
     public int Count => count;
@@ -16,10 +21,22 @@ internal sealed class StreamedImages(ImageData data, int count, int poolSize, Bi
     public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken)
     {
         using var rows = data.Open();
-        for (var ordinal = 0; rows.MoveNext(cancellationToken); ordinal++)
+        var read = 0;
+        while (rows.MoveNext(cancellationToken))
         {
-            if (members is null || (ordinal < members.Count && members[ordinal]))
+            if (rows.RowNumber < members.Count && members[rows.RowNumber])
+            {
+                read++;
                 yield return rows.Current;
+            }
+        }
+
+        if (read < count)
+        {
+            channel.Warning(
+                MessageSensitivity.None,
+                $"{count - read:n0} of {count:n0} rows could be used in the first pass over the data and cannot be in a later one, which goes without them: "
+                + $"of all rows now {rows.MissingLabels:n0} have no label, {rows.Unreadable}.");
         }
     }
 
@@ -60,19 +77,17 @@ internal sealed class StreamedImages(ImageData data, int count, int poolSize, Bi
     /// <inheritdoc/>
     public IImageExamples Where(BitArray chosen)
     {
-        // Bits of this set's examples become bits of the data's usable rows.
-        var mask = new BitArray(members?.Count ?? count);
+        // Bits of this set's examples become bits of the data's rows.
+        var mask = new BitArray(members.Count);
         var (position, kept) = (0, 0);
-        for (var ordinal = 0; ordinal < mask.Count; ordinal++)
+        for (var row = 0; row < mask.Count; row++)
         {
-            if (members is not null && !members[ordinal])
-                continue;
-            if (chosen[position++])
+            if (members[row] && chosen[position++])
             {
-                mask[ordinal] = true;
+                mask[row] = true;
                 kept++;
             }
         }
-        return new StreamedImages(data, kept, poolSize, mask);
+        return new StreamedImages(data, mask, kept, poolSize, channel);
     }
 }

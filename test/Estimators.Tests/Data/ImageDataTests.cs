@@ -4,6 +4,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms.Image;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -105,6 +106,38 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    public void ARowThatFailsInALaterPassOnly_MovesNoOtherIntoTheOtherPart_AndIsReported()
+    {
+        int[] unlabelled = [2];
+        var data = Open(Enumerable.Range(0, 1).SelectMany(_ =>   // drawn anew for each pass
+        {
+            var rows = Colours.Rows(50);
+            foreach (var row in unlabelled)
+                rows[row].Label = null;
+            return rows;
+        }));
+        var log = new LogMessages(ml);
+        var environment = ((IHostEnvironment)ml).Register("test");
+        using var channel = environment.Start("scan");
+        var (training, validation) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, default).Split(0.2, new Random(3));
+        Assert.AreEqual((39, 10), (training.Count, validation!.Count));
+        log.TakeWarnings();
+
+        unlabelled = [2, 5];
+        var trained = Keys(training.Shuffled(new Random(1), default));
+        Assert.HasCount(38, trained, "all but the one that is lost");
+        StringAssert.Contains(
+            log.TakeWarnings().Single(),
+            "1 of 39 rows could be used in the first pass over the data and cannot be in a later one, which goes without them: of all rows now 2 have no label, 0 have no readable image");
+
+        unlabelled = [];
+        var validated = Keys(validation.InOrder(default));
+        Assert.HasCount(10, validated);
+        Assert.IsEmpty(log.TakeWarnings());
+        Assert.IsEmpty(trained.Intersect(validated).ToArray(), "no image that validates is trained on");
+    }
+
+    [TestMethod]
     public void AStreamedPartOfAPart_IsThatOfACachedOne()
     {
         var data = Open(Colours.Rows(20));
@@ -146,7 +179,7 @@ public sealed class ImageDataTests
         Assert.AreEqual(SeededRandom.Create(3, 4).Next(), SeededRandom.Create(3, 4).Next());
     }
 
-    private ImageData Open(List<ColourRow> rows)
+    private ImageData Open(IEnumerable<ColourRow> rows)
     {
         var view = Colours.WithKeys(ml, rows);
         var type = ImageColumnType.From(view.Schema["Features"].Type)!;
@@ -155,7 +188,7 @@ public sealed class ImageDataTests
 
     private ImageScan Scan(ImageData data, long cacheLimit, int poolSize)
     {
-        var environment = ((Microsoft.ML.Runtime.IHostEnvironment)ml).Register("test");
+        var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
         return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, default);
     }
