@@ -172,12 +172,11 @@ public abstract class ImageClassificationOptions
         CreateTrainingOptions().Validate();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
-        const int Any = 224;
-        _ = CreateConfig(new ImageShape(Channels ?? 3, ImageHeight ?? ImageWidth ?? SideThatFits(Any), ImageWidth ?? ImageHeight ?? SideThatFits(Any)), classCount: 2);
+        _ = CreateConfig(new ImageShape(Channels ?? 3, ImageHeight ?? SmallestSide, ImageWidth ?? SmallestSide), classCount: 2);
     }
 
-    /// <summary>A side of an image, about <paramref name="wanted"/>, that the architecture takes.</summary>
-    private protected virtual int SideThatFits(int wanted) => wanted;
+    /// <summary>The smallest side of an image that the architecture takes, in pixels.</summary>
+    private protected virtual int SmallestSide => 1;
 
     private protected static void RequireAtLeast(long minimum, long value, string name)
     {

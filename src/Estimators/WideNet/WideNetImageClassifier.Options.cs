@@ -9,6 +9,9 @@ public sealed partial class WideNetImageClassifier
     /// <summary>Options of <see cref="WideNetImageClassifier"/>. They start as <see cref="WideNetConfig.Small"/>, which trains on a CPU, or as the preset given.</summary>
     public sealed class Options : ImageClassificationOptions
     {
+        // 512×512 in patches of 16. Whoever wants more says so by setting the patch size.
+        private const int MostChosenPatches = 1024;
+
         private readonly WideNetConfig preset;
 
         /// <summary>Starts from <see cref="WideNetConfig.Small"/>; the images' size and the patches are chosen to suit the data.</summary>
@@ -42,7 +45,8 @@ public sealed partial class WideNetImageClassifier
         }
 
         /// <summary>
-        /// Side of a square patch in pixels, a divisor of the images' height and width. Null (the default without a preset): the largest divisor that gives at least 7 patches a side, at most 16.
+        /// Side of a square patch in pixels, a divisor of the images' height and width. Null (the default without a preset): the largest divisor that gives at least 7 patches a side, at
+        /// most 16; images for which that makes more than 1,024 patches are refused, since attention takes time with the square of that number.
         /// </summary>
         public int? PatchSize { get; set; }
 
@@ -117,17 +121,24 @@ public sealed partial class WideNetImageClassifier
             RoutingReuse = RoutingReuse,
         };
 
-        private protected override int SideThatFits(int wanted) => PatchSize is { } patch and >= 1 ? Math.Max(wanted / patch, 1) * patch : wanted;
+        private protected override int SmallestSide => Math.Max(1, PatchSize ?? 1);
 
         // 28 → 4, 32 → 4, 64 → 8, 224 → 16: between 49 and a few hundred patches for the usual sizes.
         private static int ChoosePatchSize(int height, int width)
         {
-            for (var patch = Math.Min(16, Math.Min(height, width) / 7); patch > 1; patch--)
+            var patch = Math.Max(1, Math.Min(16, Math.Min(height, width) / 7));
+            while (height % patch != 0 || width % patch != 0)
+                patch--;
+
+            var patches = (long)(height / patch) * (width / patch);
+            if (patches > MostChosenPatches)
             {
-                if (height % patch == 0 && width % patch == 0)
-                    return patch;
+                throw new ArgumentException(
+                    $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide both sides ({nameof(PatchSize)} is not set, and 16 is the most that is "
+                    + $"chosen); at most {MostChosenPatches:n0} patches train in reasonable time. Set {nameof(ImageHeight)} and {nameof(ImageWidth)} to multiples of 16 for a column of pictures, which are resized, "
+                    + $"or set {nameof(PatchSize)}.");
             }
-            return 1;
+            return patch;
         }
     }
 }

@@ -34,6 +34,29 @@ public sealed class WideNetOptionsTests
     }
 
     [TestMethod]
+    [DataRow(97, 97, "Images of 97×97 pixels would be cut into 9,409 patches of 1×1")]
+    [DataRow(218, 178, "Images of 178×218 pixels would be cut into 9,701 patches of 2×2")]
+    [DataRow(1024, 1024, "Images of 1024×1024 pixels would be cut into 4,096 patches of 16×16")]
+    public void ImagesThatOnlyTinyPatchesDivide_AreRefused_UnlessThePatchSizeIsSet(int height, int width, string message)
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options().CreateConfig(new ImageShape(3, height, width), classCount: 10));
+        StringAssert.Contains(error.Message, message);
+        StringAssert.Contains(error.Message, "Set ImageHeight and ImageWidth to multiples of 16 for a column of pictures, which are resized, or set PatchSize.");
+
+        var config = (WideNetConfig)new WideNetImageClassifier.Options { PatchSize = 1 }.CreateConfig(new ImageShape(3, height, width), classCount: 10);
+        Assert.AreEqual(1, config.PatchSize);
+        Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = height, ImageWidth = width }.Validate(), "known before there are data");
+    }
+
+    [TestMethod]
+    public void OneSideAlone_IsNoReasonToRefuse()
+    {
+        new WideNetImageClassifier.Options { ImageHeight = 97 }.Validate();
+        new WideNetImageClassifier.Options { ImageWidth = 97 }.Validate();
+        new WideNetImageClassifier.Options(WideNetConfig.Base) { ImageWidth = 96 }.Validate();
+    }
+
+    [TestMethod]
     public void AChangedOption_ChangesTheArchitecture()
     {
         var shape = new ImageShape(1, 28, 28);
