@@ -124,8 +124,7 @@ internal static class ClassifierFormat
                 stream.Position = 0;
                 ModuleWeights.Load(model, stream, stream.Length);
             });
-            model!.eval();
-            return model;
+            return model!;
         }
         catch
         {

@@ -20,6 +20,7 @@ internal sealed class ImageScorer : IDisposable
         this.device = device;
         Model = model;
         Normalization = normalization;
+        model.eval();   // a caller of the model itself gets what scoring gets, without dropout and router noise
 
         // The caller may be inside a dispose scope of its own, which would take the weights with it.
         foreach (var tensor in model.parameters().Concat(model.buffers()))

@@ -185,6 +185,16 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
+    public void AFittedModel_IsInEvaluationMode()
+    {
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Dropout = 0.5)).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        Assert.IsFalse(model.Model.training);
+        using var scope = torch.NewDisposeScope();
+        var images = torch.ones(2, 3, 8, 8);
+        CollectionAssert.AreEqual(model.Model.call(images).Logits_NC.data<float>().ToArray(), model.Model.call(images).Logits_NC.data<float>().ToArray(), "neither dropout nor router noise");
+    }
+
+    [TestMethod]
     public void AblationsAndPresets_ReachTheModel()
     {
         using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options =>

@@ -49,6 +49,7 @@ public sealed class SaveAndLoadTests
 
         var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
         Assert.IsNull(transformer.Training);
+        Assert.IsFalse(transformer.Model.training);
         Assert.AreEqual(new VectorDataViewType(NumberDataViewType.Single, 3, 8, 8), transformer.FeatureColumnType);
         Assert.AreEqual("Label", transformer.LabelColumnName);
     }
