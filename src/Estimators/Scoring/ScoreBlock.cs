@@ -54,7 +54,7 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
         destination = editor.Commit();
     }
 
-    /// <summary>The key of the most probable class, counted from 1; 0 where the image is missing.</summary>
+    /// <summary>The key of the most probable class, counted from 1; 0, for missing, where there is none: the image is missing or the scores are NaN.</summary>
     public uint GetPredictedLabel(int index)
     {
         if (!present[index])
@@ -66,7 +66,7 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
             if (probabilities[i] > probabilities[best])
                 best = i;
         }
-        return (uint)best + 1;
+        return float.IsNaN(probabilities[best]) ? 0 : (uint)best + 1;   // softmax makes all of them NaN, or none
     }
 
     /// <inheritdoc/>

@@ -200,6 +200,17 @@ public sealed class BatchedScoringTests
     }
 
     [TestMethod]
+    public void ScoresOfNaN_HaveNoLabel()
+    {
+        var rows = Colours.Rows(3, seed: 9);
+        Array.Fill(rows[1].Features, float.MaxValue);   // finite, and beyond what the model can add up
+        var scored = Read(model.Transform(Ml.Data.LoadFromEnumerable(rows)));
+        Assert.IsTrue(scored[1].Score.All(float.IsNaN));
+        Assert.AreEqual(0u, scored[1].PredictedLabel);
+        AssertRow(scored[2]);
+    }
+
+    [TestMethod]
     public void WhatGoesWrongInARow_IsThrownInItsTurn()
     {
         var data = Ml.Data.LoadFromEnumerable(Rows.Select(r => r.Id == 9 ? throw new IOException("row 9") : r));
