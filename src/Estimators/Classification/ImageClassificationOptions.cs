@@ -70,7 +70,7 @@ public abstract class ImageClassificationOptions
     /// <summary>Whether training images are mirrored left to right at random. Default false: it spoils digits and letters, and helps with most photographs.</summary>
     public bool HorizontalFlip { get; set; }
 
-    /// <summary>Part of the training data set apart to validate on after every epoch, 0 to below 1. Default 0. Without effect where <c>Fit</c> is given validation data.</summary>
+    /// <summary>Part of the training data set apart to validate on after every epoch, 0 to below 1; above 0 at least one row. Default 0. Without effect where <c>Fit</c> is given validation data.</summary>
     public double ValidationFraction { get; set; }
 
     /// <summary>When to stop before the last epoch; null (default) for never. Needs validation. With validation the weights of the best epoch are kept either way.</summary>

@@ -65,16 +65,14 @@ internal sealed class ImageClassificationTrainer
         var device = host.SelectDevice();
         var seed = host.SelectSeed(options.Seed);
         var scan = Scan(channel, training, "training", CacheLimit);
-        if (scan.ClassesSeen.Count == 1)
+        if (scan.Labels.Distinct().Count() == 1)
         {
             throw new InvalidOperationException(
-                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.ClassesSeen.Single() + 1} of column '{training.Labels.Name}'); a classifier needs examples of at least 2.");
+                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column '{training.Labels.Name}'); a classifier needs examples of at least 2.");
         }
 
         var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit);
         var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
-        if (examples.Count == 0)
-            throw new InvalidOperationException($"{nameof(options.ValidationFraction)} is {options.ValidationFraction}, which leaves none of {scan.Examples.Count:n0} rows to train on.");
 
         using var seedScope = new SeedScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);

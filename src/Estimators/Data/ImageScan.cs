@@ -9,11 +9,11 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <param name="Examples">The usable rows.</param>
 /// <param name="Normalization">Measured over them.</param>
-/// <param name="ClassesSeen">Classes that occur among them.</param>
+/// <param name="Labels">Their classes.</param>
 /// <param name="MissingLabels">Rows left out because they have no label.</param>
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="Cached">Whether the images are in memory.</param>
-internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlySet<int> ClassesSeen, long MissingLabels, long UnreadableImages, bool Cached)
+internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, bool Cached)
 {
     /// <summary>Runs the pass.</summary>
     /// <param name="host">Tells whether the context's operations have been cancelled.</param>
@@ -28,40 +28,47 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
     {
         var statistics = new PixelStatistics(data.Images);
         var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
-        var classes = new HashSet<int>();
+        var labels = new List<int>();
         var usable = new BitArray(1024);
-        var count = 0;
         using var rows = data.Open();
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();
-            count++;
             if (rows.RowNumber >= usable.Length)
                 usable.Length = checked(2 * Math.Max(usable.Length, rows.RowNumber));
             usable[rows.RowNumber] = true;
-            classes.Add(rows.Current.Label);
+            labels.Add(rows.Current.Label);
             statistics.Add(rows.Current.Pixels.Span);
             cache?.Add(rows.Current);
             if (cache?.Bytes > cacheLimit)
                 cache = null;
         }
 
-        Report(channel, rows, what, data, count);
-        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, count, poolSize, channel);
-        return new(examples, statistics.ToNormalization(), classes, rows.MissingLabels, rows.Unreadable.Count, cache is not null);
+        Report(channel, rows, what, data, labels.Count);
+        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, labels.Count, poolSize, channel);
+        return new(examples, statistics.ToNormalization(), labels, rows.MissingLabels, rows.Unreadable.Count, cache is not null);
     }
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>
-    /// <param name="fraction">The part, 0 to below 1.</param>
+    /// <param name="fraction">The part, 0 to below 1; above 0 at least one example.</param>
     /// <param name="random">Draws it.</param>
+    /// <exception cref="InvalidOperationException">It leaves fewer than two classes to train on.</exception>
     public (IImageExamples Training, IImageExamples? Validation) Split(double fraction, Random random)
     {
-        var held = (int)Math.Round(Examples.Count * fraction);
-        if (held == 0)
+        if (fraction == 0)
             return (Examples, null);
 
+        var held = Math.Max(1, (int)Math.Round(Examples.Count * fraction));
         int[] order = [.. Enumerable.Range(0, Examples.Count)];
         random.Shuffle(order);
+        var classesLeft = order.Skip(held).Select(index => Labels[index]).Distinct().Count();
+        if (classesLeft < 2)
+        {
+            throw new InvalidOperationException(
+                $"{nameof(ImageClassificationOptions.ValidationFraction)} is {fraction}, which leaves {Examples.Count - held:n0} of {Examples.Count:n0} usable rows to train on, with {classesLeft} different labels; "
+                + "a classifier needs examples of at least 2.");
+        }
+
         var members = new BitArray(Examples.Count);
         foreach (var index in order.AsSpan(0, held))
             members[index] = true;

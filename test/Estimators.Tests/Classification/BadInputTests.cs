@@ -134,6 +134,16 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
+    public void AValidationFractionThatLeavesOneClassOrNone_IsAnError()
+    {
+        var rows = Colours.Rows(2);
+        (rows[0].Label, rows[1].Label) = ("red", "blue");
+        var data = Colours.WithKeys(ml, rows);
+        Fails<InvalidOperationException>(data, o => o.ValidationFraction = 0.4, "ValidationFraction is 0.4, which leaves 1 of 2 usable rows to train on, with 1 different labels; a classifier needs examples of at least 2.");
+        Fails<InvalidOperationException>(data, o => o.ValidationFraction = 0.9, "ValidationFraction is 0.9, which leaves 0 of 2 usable rows to train on");
+    }
+
+    [TestMethod]
     public void ValidationData_MustHaveTheSameClassesAndShape()
     {
         var training = Colours.WithKeys(ml, Colours.Rows(40));

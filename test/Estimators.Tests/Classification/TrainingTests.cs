@@ -115,6 +115,8 @@ public sealed class TrainingTests
         var summary = Train(options => (options.Epochs, options.LearningRate, options.FinalLearningRate, options.ValidationFraction, options.EarlyStopping) = (50, 0, 0, 0.25, new EarlyStopping { Patience = 2 }));
         Assert.AreEqual(StopReason.EarlyStopping, summary.Training.StopReason);
         Assert.HasCount(3, summary.Training.Epochs);
+
+        Assert.AreEqual(1, Train(options => (options.ValidationFraction, options.EarlyStopping) = (0.001, new EarlyStopping())).ValidationImages, "a small part of few rows is one row");
     }
 
     [TestMethod]

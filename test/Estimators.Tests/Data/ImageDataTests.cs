@@ -103,6 +103,7 @@ public sealed class ImageDataTests
         Assert.AreEqual(50, Keys(cachedTraining.InOrder(default)).Union(Keys(cachedValidation.InOrder(default))).Count(), "nothing is lost");
 
         Assert.IsNull(Scan(data, 0, 7).Split(0, new Random(3)).Validation);
+        Assert.AreEqual(1, Scan(data, 0, 7).Split(0.001, new Random(3)).Validation!.Count, "a small part of few rows is one row");
     }
 
     [TestMethod]
