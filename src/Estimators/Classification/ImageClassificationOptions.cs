@@ -96,7 +96,7 @@ public abstract class ImageClassificationOptions
     /// </summary>
     public bool? CacheInMemory { get; set; }
 
-    /// <summary>Memory for decoded images in bytes, at least 0. Default 4 GiB. Pictures and bytes take one byte a number, floats four.</summary>
+    /// <summary>Memory for decoded images, those of training and of validation together, in bytes, at least 0. Default 4 GiB. Training images come first. Pictures and bytes take one byte a number, floats four.</summary>
     public long CacheLimit { get; set; } = 4L << 30;
 
     /// <summary>

@@ -71,7 +71,7 @@ internal sealed class ImageClassificationTrainer
                 $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column '{training.Labels.Name}'); a classifier needs examples of at least 2.");
         }
 
-        var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit);
+        var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit - scan.CachedBytes);
         var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
 
         using var seedScope = new SeedScope(seed, device);

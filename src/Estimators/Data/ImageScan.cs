@@ -12,9 +12,12 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="Labels">Their classes.</param>
 /// <param name="MissingLabels">Rows left out because they have no label.</param>
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
-/// <param name="Cached">Whether the images are in memory.</param>
-internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, bool Cached)
+/// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
+internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes)
 {
+    /// <summary>Whether the images are in memory.</summary>
+    public bool Cached => CachedBytes > 0;
+
     /// <summary>Runs the pass.</summary>
     /// <param name="host">Tells whether the context's operations have been cancelled.</param>
     /// <param name="channel">Receives warnings about rows left out, in this pass and in later ones.</param>
@@ -46,7 +49,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
 
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, labels.Count, poolSize, channel);
-        return new(examples, statistics.ToNormalization(), labels, rows.MissingLabels, rows.Unreadable.Count, cache is not null);
+        return new(examples, statistics.ToNormalization(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0);
     }
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>

@@ -64,6 +64,24 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
+    [DataRow(24, 3, DisplayName = "room for one set")]
+    [DataRow(48, 1, DisplayName = "room for both")]
+    public void TheCacheLimit_IsOneForTrainingAndValidation(int megabytes, int validationPasses)
+    {
+        var training = Colours.WithKeys(ml, Colours.Rows(60));
+        var passes = 0;
+        var validation = Colours.WithKeys(ml, Enumerable.Range(0, 1).SelectMany(_ =>   // drawn anew for each pass
+        {
+            passes++;
+            return Colours.Rows(30, seed: 2);
+        }));
+        passes = 0;
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.CacheLimit) = (2, (long)megabytes << 20))).Fit(training, validation);
+        Assert.IsTrue(model.Training!.CachedInMemory);
+        Assert.AreEqual(validationPasses, passes, "memory is taken in blocks of 16 MB");
+    }
+
+    [TestMethod]
     public void RowsLeftOut_AreCountedAndReported()
     {
         var rows = Colours.Rows(60);
