@@ -159,15 +159,16 @@ internal sealed class ImageClassificationTrainer
 
     private void Report(IChannel channel, TrainingProgress progress)
     {
-        if (progress.EpochCompleted)
-        {
-            Say(channel, string.Create(
-                CultureInfo.InvariantCulture,
-                $"Epoch {progress.Epoch}/{progress.TotalEpochs}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.Validation)}, "
-                + $"{progress.SamplesPerSecond:n0} images/s, learning rate {progress.LearningRate:0.0e0}."));
-        }
+        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
+        Say(channel, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.ExpertLoad)}{Describe(progress.Validation)}, "
+            + $"{progress.SamplesPerSecond:n0} images/s, learning rate {progress.LearningRate:0.0e0}."));
         options.Progress?.Invoke(progress);
     }
+
+    private static string Describe(IReadOnlyList<IReadOnlyList<double>>? expertLoad) =>
+        expertLoad is null ? "" : string.Create(CultureInfo.InvariantCulture, $", expert load {expertLoad.Min(layer => layer.Min()):P0} to {expertLoad.Max(layer => layer.Max()):P0}");
 
     private static string Describe(ValidationResult? validation) =>
         validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
