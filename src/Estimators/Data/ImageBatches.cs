@@ -1,6 +1,6 @@
 // Examples become batches of normalised tensors on the model's device.
 //
-// Axes: N = images of a batch, C = channels, H = height, W = width.
+// Axes: N = images of a batch.
 
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
@@ -29,26 +29,24 @@ internal sealed class ImageBatches(ImageColumn column, PixelNormalization normal
     private ImageBatch? Next(IEnumerator<ImageExample> reader, int size)
     {
         using var scope = NewDisposeScope();
-        var shape = column.Shape;
-        var numbers_NCHW = empty([size, shape.Channels, shape.Height, shape.Width], dtype: column.NumberType);
+        using var images = new ImageBuffer(column, size);
         var labels_N = new long[size];
-        var filled = Fill(reader, numbers_NCHW, labels_N);
+        var filled = Fill(reader, images, labels_N);
         if (filled == 0)
             return null;
         return new ImageBatch(
-            normalization.Apply(numbers_NCHW.narrow(0, 0, filled), device), tensor(labels_N.AsSpan(0, filled).ToArray(), dtype: int64, device: device));   // owns them from here on
+            normalization.Apply(images.First(filled), device), tensor(labels_N.AsSpan(0, filled).ToArray(), dtype: int64, device: device));   // owns them from here on
     }
 
-    private int Fill(IEnumerator<ImageExample> reader, Tensor numbers_NCHW, long[] labels_N)
+    private static int Fill(IEnumerator<ImageExample> reader, ImageBuffer images, long[] labels_N)
     {
-        var bytes = numbers_NCHW.bytes;
         var filled = 0;
         while (filled < labels_N.Length && reader.MoveNext())
         {
-            reader.Current.Pixels.Span.CopyTo(bytes[(filled * column.ByteCount)..]);
+            reader.Current.Pixels.Span.CopyTo(images[filled]);
             labels_N[filled++] = reader.Current.Label;
         }
-        GC.KeepAlive(numbers_NCHW);   // the span alone does not keep the tensor's memory
+        GC.KeepAlive(images);
         return filled;
     }
 }

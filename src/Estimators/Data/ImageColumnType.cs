@@ -14,6 +14,8 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
     // A picture has 1 (grey) to 4 (colour with transparency) channels: how we tell (C, H, W) from (H, W, C).
     private const int MostChannels = 4;
 
+    private const int BytesPerPixel = 4;   // of a decoded picture, also one that becomes grey
+
     /// <summary>Reads the type of a column, or returns null where it cannot hold images.</summary>
     public static ImageColumnType? From(DataViewType type) => type switch
     {
@@ -38,7 +40,11 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
     public (ImageShape Shape, bool ChannelsLast) Resolve(string column, int? channels, int? height, int? width)
     {
         if (Kind == ImageColumnKind.Image)
-            return (new(channels ?? 3, height ?? Declared(0) ?? 224, width ?? Declared(1) ?? 224), true);
+        {
+            var picture = new ImageShape(channels ?? 3, height ?? Declared(0) ?? 224, width ?? Declared(1) ?? 224);
+            RequireSize(column, picture, (long)BytesPerPixel * picture.Height * picture.Width);
+            return (picture, true);
+        }
 
         var (shape, channelsLast) = Dimensions.Count switch
         {
@@ -53,9 +59,20 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
                 $"Column '{column}' holds images of {shape}, but the options ask for {new ImageShape(channels ?? shape.Channels, height ?? shape.Height, width ?? shape.Width)}. "
                 + "Only a column of pictures (MLImage) is resized: leave the size out of the options, or put ResizeImages before ExtractPixels.");
         }
+        RequireSize(column, shape, (long)shape.Channels * shape.Height * shape.Width * (Kind == ImageColumnKind.Floats ? sizeof(float) : sizeof(byte)));
         return (shape, channelsLast);
 
         int? Declared(int dimension) => Dimensions.Count == 2 ? Dimensions[dimension] : null;
+    }
+
+    private static void RequireSize(string column, ImageShape shape, long bytes)
+    {
+        if (bytes > Array.MaxLength)
+        {
+            throw new ArgumentException(
+                $"One image of {shape} in column '{column}' takes {bytes:n0} bytes; at most {Array.MaxLength:n0} are possible. "
+                + "Set ImageHeight and ImageWidth to a smaller size for a column of pictures (MLImage), which are resized.");
+        }
     }
 
     // ExtractPixels declares (C, H, W), and (H, W, C) when it interleaves the colours.

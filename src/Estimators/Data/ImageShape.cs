@@ -4,7 +4,7 @@ namespace Microsoft.ML.MoE.Estimators;
 internal readonly record struct ImageShape(int Channels, int Height, int Width)
 {
     /// <summary>Numbers of one image.</summary>
-    public int Length => Channels * Height * Width;
+    public int Length => checked(Channels * Height * Width);
 
     public override string ToString() => $"{Width}×{Height} with {Channels} channel{(Channels == 1 ? "" : "s")}";
 }

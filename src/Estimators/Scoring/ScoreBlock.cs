@@ -3,15 +3,13 @@
 // Axes: N = images, C = channels, H = height, W = width.
 
 using Microsoft.ML.Data;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Collects images, and scores them all in one forward pass when the first score is asked for. An image that is missing scores NaN and has no predicted label.</summary>
 internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisposable
 {
-    private Tensor? numbers_NCHW;
+    private ImageBuffer? images;
     private bool[] present = [];
     private float[]? probabilities;
 
@@ -26,20 +24,19 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
         if (capacity <= present.Length)
             return;
 
-        var shape = column.Shape;
-        numbers_NCHW?.Dispose();
-        numbers_NCHW = empty([capacity, shape.Channels, shape.Height, shape.Width], dtype: column.NumberType).DetachFromDisposeScope();
+        images?.Dispose();
+        images = new ImageBuffer(column, capacity);
         present = new bool[capacity];
     }
 
     /// <summary>Takes in the image of the reader's current row.</summary>
     public void Add(ImageReader reader)
     {
-        var place = numbers_NCHW!.bytes.Slice(Count * column.ByteCount, column.ByteCount);
+        var place = images![Count];
         present[Count] = reader.TryRead(place);
         if (!present[Count])
             place.Clear();
-        GC.KeepAlive(numbers_NCHW);   // the span alone does not keep the tensor's memory
+        GC.KeepAlive(images);
         Count++;
     }
 
@@ -70,13 +67,13 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
     }
 
     /// <inheritdoc/>
-    public void Dispose() => numbers_NCHW?.Dispose();
+    public void Dispose() => images?.Dispose();
 
     private ReadOnlySpan<float> Probabilities(int index)
     {
         if (probabilities is null)
         {
-            using var filled_NCHW = numbers_NCHW!.narrow(0, 0, Count);
+            using var filled_NCHW = images!.First(Count);
             probabilities = scorer.Score(filled_NCHW);
         }
         return probabilities.AsSpan(index * scorer.ClassCount, scorer.ClassCount);

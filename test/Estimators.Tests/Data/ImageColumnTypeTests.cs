@@ -49,6 +49,20 @@ public sealed class ImageColumnTypeTests
     }
 
     [TestMethod]
+    public void ImagesBeyondTwoGigabytes_AreRefused()
+    {
+        Fails(new ImageDataViewType(), 30_000, 3_600_000_000);   // decoded pictures have four bytes a pixel
+        Fails(new VectorDataViewType(NumberDataViewType.Single, 3, 15_000, 15_000), 15_000, 2_700_000_000);
+        Fails(new VectorDataViewType(NumberDataViewType.Single, 675_000_000), 15_000, 2_700_000_000);
+
+        static void Fails(DataViewType type, int side, long bytes)
+        {
+            var error = Assert.ThrowsExactly<ArgumentException>(() => ImageColumnType.From(type)!.Resolve("Photo", null, side, side));
+            StringAssert.Contains(error.Message, $"with 3 channels in column 'Photo' takes {bytes:n0} bytes; at most {Array.MaxLength:n0} are possible");
+        }
+    }
+
+    [TestMethod]
     public void OtherTypes_AreNotImages()
     {
         Assert.IsNull(ImageColumnType.From(TextDataViewType.Instance));
