@@ -16,8 +16,8 @@ public sealed class TrainingDivergedException : InvalidOperationException
         : base(string.Create(
             CultureInfo.InvariantCulture,
             $"{quantity} became {(double.IsNaN(value) ? "NaN" : "infinite")} at step {step}, where the learning rate was {learningRate:g3}. "
-            + $"Try a lower {nameof(TrainingOptions.LearningRate)}, more {nameof(TrainingOptions.WarmupSteps)}, a lower {nameof(TrainingOptions.GradientClipNorm)} or float32 precision, "
-            + $"and look for NaN, infinite or very large values in the inputs."))
+            + $"Try a lower {nameof(TrainingOptions.LearningRate)}, a longer warm-up ({nameof(TrainingOptions.WarmupFraction)} or {nameof(TrainingOptions.WarmupSteps)}), "
+            + $"a lower {nameof(TrainingOptions.GradientClipNorm)} or float32 precision, and look for NaN, infinite or very large values in the inputs."))
     {
         Step = step;
         LearningRate = learningRate;
