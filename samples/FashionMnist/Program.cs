@@ -58,7 +58,7 @@ static int Train(string directory, int epochs)
     mlContext.Model.Save(model, train.Schema, ModelFile);
     Console.WriteLine($"saved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; loading it in another process");
 
-    using var process = Process.Start(Environment.ProcessPath!, ["--score", directory]);
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, "--score", directory))!;
     process.WaitForExit();
     return process.ExitCode;
 }
