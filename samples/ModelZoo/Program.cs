@@ -4,11 +4,8 @@
 //     dotnet run -c Release --project samples/ModelZoo -- --json   a JSON array on standard output
 
 using System.Globalization;
-using System.Text.Json;
-using Microsoft.ML.MoE.Models;
 using ModelZoo;
 using Spectre.Console;
-using TorchSharp;
 
 if (args is not ([] or ["--json"]))
 {
@@ -16,10 +13,10 @@ if (args is not ([] or ["--json"]))
     return 2;
 }
 
-var rows = ImageClassifierPresets.All.Select(Measure).ToArray();
+var rows = ModelZooTable.Measure();
 if (args is ["--json"])
 {
-    Console.WriteLine(JsonSerializer.Serialize(rows, new JsonSerializerOptions { WriteIndented = true }));
+    Console.WriteLine(ModelZooTable.ToJson(rows));
     return 0;
 }
 
@@ -40,12 +37,3 @@ if (Console.IsOutputRedirected)
     AnsiConsole.Profile.Width = 200;
 AnsiConsole.Write(table);
 return 0;
-
-// The meta device has shapes but no memory: a model of any size is built and counted in milliseconds.
-static ModelZooRow Measure(ImageClassifierPreset preset)
-{
-    using var model = preset.Config.Build(torch.META);
-    var parameters = model.parameters().DistinctBy(parameter => parameter.Handle).Sum(parameter => parameter.numel());
-    var cost = preset.Config.GetCost();
-    return new ModelZooRow(preset.Name, parameters, cost.ActiveParameters, cost.ForwardMacs, preset.PublishedMillions, preset.Note);
-}
