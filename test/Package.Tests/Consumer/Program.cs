@@ -17,6 +17,8 @@ var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
     .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(new WideNetImageClassifier.Options
     {
         FeatureColumnName = "Image",
+        ImageHeight = 8,   // smaller than the pictures: resizing calls SkiaSharp, in the version that came with Microsoft.ML.ImageAnalytics
+        ImageWidth = 8,
         PatchSize = 4,
         Width = 16,
         Heads = 2,
@@ -40,7 +42,7 @@ return same ? 0 : 1;
 
 internal sealed class Picture
 {
-    public const int Side = 8;
+    public const int Side = 12;
 
     [ImageType(Side, Side)]
     public MLImage? Image { get; set; }
