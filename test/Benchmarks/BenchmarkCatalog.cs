@@ -21,6 +21,7 @@ internal static class BenchmarkCatalog
         new("widenet/step-vs-dense-vit", "a ViT of the same active FLOPs", "float32", Target: 0.8, () => new StepBenchmark()),
         new("optimizer/adamw-vs-torchsharp", "torch.optim.AdamW", "float32", Target: 20, () => new AdamWBenchmark()),
         new("scoring/transform-vs-raw-forward", "the model called on tensors", "float32", Target: 0.9, () => new TransformBenchmark()),
+        new("scoring/engine-vs-raw-forward", "the model called on one image", "float32", Target: 0.8, () => new PredictionEngineBenchmark()),
         new("training/fit-vs-raw-loop", "the same steps by hand on tensors", "float32", Target: 0.95, () => new FitBenchmark()),
     ];
 
