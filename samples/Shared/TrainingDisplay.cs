@@ -39,7 +39,11 @@ internal static class TrainingDisplay
             CultureInfo.InvariantCulture,
             $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F4}  balance {progress.AuxiliaryLoss:F4}  learning rate {progress.LearningRate:G3}  {progress.SamplesPerSecond:F0} images/s");
         if (progress.ExpertLoad is { Count: > 0 } load)
-            line += string.Create(CultureInfo.InvariantCulture, $"  expert load {load.Min(layer => layer.Min()):P0} to {load.Max(layer => layer.Max()):P0}");
+        {
+            line += string.Create(
+                CultureInfo.InvariantCulture,
+                $"  expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0}, dropped {load.Average(layer => layer.DroppedFraction):P1}");
+        }
         if (progress.Validation is { } validation)
             line += string.Create(CultureInfo.InvariantCulture, $"  validation {validation.MetricName} {validation.Metric:F4}");
         write(line);

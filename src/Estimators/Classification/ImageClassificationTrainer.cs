@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
@@ -167,11 +168,12 @@ internal sealed class ImageClassificationTrainer
         options.Progress?.Invoke(progress);
     }
 
-    private static string Describe(IReadOnlyList<IReadOnlyList<double>>? expertLoad) =>
-        expertLoad is null ? "" : string.Create(CultureInfo.InvariantCulture, $", expert load {expertLoad.Min(layer => layer.Min()):P0} to {expertLoad.Max(layer => layer.Max()):P0}");
-
     private static string Describe(ValidationResult? validation) =>
         validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
+
+    private static string Describe(IReadOnlyList<ExpertLoad>? load) => load is not { Count: > 0 } ? "" : string.Create(
+        CultureInfo.InvariantCulture,
+        $", expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0} with {load.Average(layer => layer.DroppedFraction):P1} dropped");
 
     private static string Describe(TrainingResult result)
     {

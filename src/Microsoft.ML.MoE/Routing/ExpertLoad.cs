@@ -33,7 +33,11 @@ public sealed record ExpertLoad(IReadOnlyList<long> Counts, long Dropped)
 
     /// <summary>Reads the load out of a layer's record. Copies from the device.</summary>
     /// <param name="record">The record of a forward pass.</param>
-    public static ExpertLoad From(RoutingRecord record) => new(record.ExpertCounts_E.cpu().data<long>().ToArray(), record.DroppedCount.ToInt64());
+    public static ExpertLoad From(RoutingRecord record)
+    {
+        using var scope = torch.NewDisposeScope();
+        return new(record.ExpertCounts_E.cpu().data<long>().ToArray(), record.DroppedCount.ToInt64());
+    }
 
     /// <summary>The load of this and another set of forward passes of the same layer together.</summary>
     /// <param name="other">A load over the same number of experts.</param>

@@ -49,7 +49,8 @@ public sealed class ImageClassificationObjective
         var output = model.call(images_NCHW);
         var main = nn.functional.cross_entropy(output.Logits_NC, batch.Labels_N.to(device), label_smoothing: labelSmoothing);
         return new StepLoss(
-            main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count, ExpertLoad(output.Routing)?.MoveToOuterDisposeScope());
+            main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count,
+            Stack(output.Routing, record => record.ExpertCounts_E)?.MoveToOuterDisposeScope(), Stack(output.Routing, record => record.DroppedCount)?.MoveToOuterDisposeScope());
     }
 
     /// <summary>
@@ -92,6 +93,5 @@ public sealed class ImageClassificationObjective
         }
     }
 
-    private static Tensor? ExpertLoad(IReadOnlyList<RoutingRecord> routing) =>
-        routing.Count == 0 ? null : stack(routing.Select(record => record.ExpertCounts_E));
+    private static Tensor? Stack(IReadOnlyList<RoutingRecord> routing, Func<RoutingRecord, Tensor> select) => routing.Count == 0 ? null : stack(routing.Select(select));
 }

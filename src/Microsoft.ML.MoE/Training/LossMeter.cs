@@ -1,8 +1,9 @@
 // What happened in the steps since the last report. Numbers are collected on the device and fetched several steps at a time, so that an accelerator need not wait after each.
 //
-// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts.
+// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts, X = E + 1: the choices of each expert, then the dropped ones.
 
 using System.Diagnostics;
+using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ internal sealed class LossMeter : IDisposable
     private readonly List<(int Step, double LearningRate, int Samples, bool HasNorm, Tensor Values_Q)> pending = [];
     private readonly Stopwatch window = new();
     private readonly Stopwatch epoch = new();
-    private Tensor? load_BE;
+    private Tensor? load_BX;
     private Sums windowSums = new();
     private Sums epochSums = new();
 
@@ -40,12 +41,14 @@ internal sealed class LossMeter : IDisposable
         using var scope = NewDisposeScope();
         var values_Q = stack([loss.Main.to_type(float32), loss.Auxiliary.to_type(float32), norm ?? zeros_like(loss.Main, float32)]);
         pending.Add((step, learningRate, loss.Samples, norm is not null, values_Q.DetachFromDisposeScope()));
-        if (loss.ExpertLoad_BE is { } counts_BE)
+        if (loss.ExpertCounts_BE is { } counts_BE)
         {
-            if (load_BE is null)
-                load_BE = counts_BE.to(float64, copy: true).DetachFromDisposeScope();
+            var dropped_B = loss.DroppedCounts_B ?? zeros([counts_BE.shape[0]], int64, counts_BE.device);
+            var step_BX = cat([counts_BE, dropped_B.unsqueeze(1)], 1);
+            if (load_BX is null)
+                load_BX = step_BX.DetachFromDisposeScope();
             else
-                load_BE.add_(counts_BE);
+                load_BX.add_(step_BX);
         }
         if (values_Q.device_type == DeviceType.CPU || pending.Count >= StepsPerFetch)
             Fetch();
@@ -74,7 +77,7 @@ internal sealed class LossMeter : IDisposable
     {
         foreach (var item in pending)
             item.Values_Q.Dispose();
-        load_BE?.Dispose();
+        load_BX?.Dispose();
     }
 
     private void Fetch()
@@ -102,14 +105,14 @@ internal sealed class LossMeter : IDisposable
 
     private void FetchLoad()
     {
-        if (load_BE is null)
+        if (load_BX is null)
             return;
 
         using var scope = NewDisposeScope();
-        int experts = (int)load_BE.shape[1];
-        windowSums.Load = load_BE.cpu().data<double>().ToArray().Chunk(experts).ToArray();
-        load_BE.Dispose();
-        load_BE = null;
+        int columns = (int)load_BX.shape[1];
+        windowSums.Load = load_BX.cpu().data<long>().ToArray().Chunk(columns).Select(layer => new ExpertLoad(layer[..^1], layer[^1])).ToArray();
+        load_BX.Dispose();
+        load_BX = null;
     }
 
     private static void RequireFinite(string quantity, double value, int step, double learningRate)
@@ -127,7 +130,7 @@ internal sealed class LossMeter : IDisposable
         private double norm;
         private bool hasNorm;
 
-        public double[][]? Load { get; set; }
+        public ExpertLoad[]? Load { get; set; }
 
         public void Add(int count, double main, double aux, double? gradientNorm)
         {
@@ -148,11 +151,10 @@ internal sealed class LossMeter : IDisposable
             norm += other.norm;
             hasNorm |= other.hasNorm;
             if (other.Load is not null)
-                Load = Load is null ? other.Load : Load.Zip(other.Load, (ours, theirs) => ours.Zip(theirs, (a, b) => a + b).ToArray()).ToArray();
+                Load = Load is null ? other.Load : Load.Zip(other.Load, (ours, theirs) => ours.Add(theirs)).ToArray();
         }
 
         public TrainingAverages Average(TimeSpan elapsed) => new(
-            steps, samples, loss / samples, auxiliary / samples, hasNorm ? norm / steps : null, samples / elapsed.TotalSeconds,
-            Load?.Select(layer => layer.Sum() is var total && total > 0 ? layer.Select(count => count / total).ToArray() : layer).ToArray());
+            steps, samples, loss / samples, auxiliary / samples, hasNorm ? norm / steps : null, samples / elapsed.TotalSeconds, Load);
     }
 }

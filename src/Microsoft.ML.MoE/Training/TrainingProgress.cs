@@ -1,3 +1,5 @@
+using Microsoft.ML.MoE.Routing;
+
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>How training stands: reported every few updates and at the end of every epoch.</summary>
@@ -23,6 +25,6 @@ public sealed record TrainingProgress(
     /// <summary>Mean auxiliary loss.</summary>
     public double AuxiliaryLoss => Averages.AuxiliaryLoss;
 
-    /// <summary>For each routed layer, the fraction of its choices that went to each expert; null for a dense model.</summary>
-    public IReadOnlyList<IReadOnlyList<double>>? ExpertLoad => Averages.ExpertLoad;
+    /// <summary>For each routing operation of the model, how it used its experts: choices, dropped share, variation, entropy; null for a dense model.</summary>
+    public IReadOnlyList<ExpertLoad>? ExpertLoad => Averages.ExpertLoad;
 }

@@ -141,20 +141,6 @@ public sealed class DispatchPlanTests
         Assert.Contains("0.5", error.Message);
     }
 
-    [TestMethod]
-    public void LoadStatisticsOfHandMadeCounts()
-    {
-        var load = new ExpertLoad([6, 2, 0, 0], 2);
-        CollectionAssert.AreEqual(new[] { .75, .25, 0, 0 }, load.Fractions.ToArray());
-        Assert.AreEqual(0.25, load.DroppedFraction, 1e-12);
-        Assert.AreEqual(1.5, load.SquaredVariation, 1e-12);   // mean 2: (16 + 0 + 4 + 4) / 4 / 4
-        Assert.AreEqual(-(.75 * Math.Log(.75)) - (.25 * Math.Log(.25)), load.Entropy, 1e-12);
-        Assert.AreEqual(Math.Log(4), new ExpertLoad([3, 3, 3, 3], 0).Entropy, 1e-12);
-        Assert.AreEqual(0, new ExpertLoad([3, 3, 3, 3], 0).SquaredVariation, 1e-12);
-        Assert.AreEqual(0, new ExpertLoad([0, 0], 0).Entropy + new ExpertLoad([0, 0], 0).SquaredVariation);
-        CollectionAssert.AreEqual(new long[] { 7, 4, 1, 0 }, load.Add(new ExpertLoad([1, 2, 1, 0], 1)).Counts.ToArray());
-    }
-
     private static RoutingDecision Decision(long[,] ids) => Decision(tensor(ids));
 
     private static RoutingDecision Decision(Tensor ids_TK) => new(ids_TK, full(ids_TK.shape, 0.5f), zeros([]));

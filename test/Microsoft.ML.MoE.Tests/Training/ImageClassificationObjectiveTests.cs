@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -48,11 +49,27 @@ public sealed class ImageClassificationObjectiveTests
         using var dense = new VisionTransformerConfig { ImageHeight = 8, ImageWidth = 8, PatchSize = 4, ClassCount = 4, Width = 16, Heads = 2, Blocks = 2, Experts = 0 }.Build();
         using var batch = new ImageBatch(rand(6, 3, 8, 8), zeros(6, int64));
 
-        var load_BE = new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator).ComputeLoss(batch).ExpertLoad_BE!;
+        var load_BE = new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator).ComputeLoss(batch).ExpertCounts_BE!;
 
         CollectionAssert.AreEqual(new long[] { 3, 4 }, load_BE.shape);
         CollectionAssert.AreEqual(new long[] { 48, 48, 48 }, load_BE.sum(1).data<long>().ToArray());   // 6 images · 4 patches · 2 experts
-        Assert.IsNull(new ImageClassificationObjective(dense, ImageAugmentation.None, 0, generator).ComputeLoss(batch).ExpertLoad_BE);
+        Assert.IsNull(new ImageClassificationObjective(dense, ImageAugmentation.None, 0, generator).ComputeLoss(batch).ExpertCounts_BE);
+    }
+
+    [TestMethod]
+    public void ChoicesBeyondTheCapacityAreCountedAsDropped()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        random.manual_seed(3);
+        using var model = (WideNetConfig.Tiny with { TrainingCapacity = new ExpertCapacity(1) }).Build();
+        using var batch = new ImageBatch(rand(6, 3, 8, 8), zeros(6, int64));
+
+        var loss = new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator).ComputeLoss(batch);
+
+        var expected_B = (loss.ExpertCounts_BE! - 12).clamp(min: 0).sum(1);   // floor(1 · 2 · 24/4) places an expert
+        CollectionAssert.AreEqual(expected_B.data<long>().ToArray(), loss.DroppedCounts_B!.data<long>().ToArray());
+        Assert.IsGreaterThan(0, expected_B.sum().item<long>());
     }
 
     [TestMethod]
@@ -135,7 +152,7 @@ public sealed class ImageClassificationObjectiveTests
 
         Assert.IsTrue(result.BestEpoch!.Validation!.Metric > 0.95, $"accuracy {result.BestEpoch.Validation.Metric}");
         Assert.AreEqual(3, last!.ExpertLoad!.Count);
-        Assert.IsTrue(last.ExpertLoad.All(layer => layer.Count == 4 && Math.Abs(layer.Sum() - 1) < 1e-9));
+        Assert.IsTrue(last.ExpertLoad.All(layer => layer.Counts.Count == 4 && layer.Total == 12 * 32 * 4 * 2));
         Assert.AreEqual(before, Tensor.TotalCount);
     }
 

@@ -36,7 +36,7 @@ public sealed class TrainingLoopTests
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1), nn.Linear(4, 1));
         var counts = new List<long>();
         var loop = new TrainingLoop<Batch>(
-            model, batch => SquaredError(model, batch) with { ExpertLoad_BE = ones(2, 3) }, Options with { Epochs = 11, ProgressInterval = 50 });
+            model, batch => SquaredError(model, batch) with { ExpertCounts_BE = ones([2, 3], int64), DroppedCounts_B = ones([2], int64) }, Options with { Epochs = 11, ProgressInterval = 50 });
         long before = Tensor.TotalCount;
 
         loop.Run(new Regression(batches: 100), progress: report => counts.Add(Tensor.TotalCount));
@@ -104,7 +104,7 @@ public sealed class TrainingLoopTests
         using var model = new Scalar();
         var reports = new List<TrainingProgress>();
         StepLoss Loss(int n) => new(
-            (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, tensor(new long[,] { { 1, 3, 0 }, { n, n, n } }));
+            (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, tensor(new long[,] { { 1, 3, 0 }, { n, n, n } }), tensor(new long[] { 1, n }));
 
         var result = new TrainingLoop<int>(model, Loss, Options with { Epochs = 2, ProgressInterval = 2 }).Run(new Numbers(3), progress: reports.Add);
 
@@ -119,9 +119,12 @@ public sealed class TrainingLoopTests
             Assert.AreEqual(10 * losses[i], reports[i].AuxiliaryLoss, 1e-5);
             Assert.IsTrue(reports[i].SamplesPerSecond > 0);
             Assert.AreEqual(6, reports[i].TotalSteps);
-            CollectionAssert.AreEqual(new[] { 0.25, 0.75, 0 }, reports[i].ExpertLoad![0].ToArray());
+            CollectionAssert.AreEqual(new[] { 0.25, 0.75, 0 }, reports[i].ExpertLoad![0].Fractions.ToArray());
+            Assert.AreEqual(0.25, reports[i].ExpertLoad![0].DroppedFraction, 1e-12);
+            Assert.AreEqual(0.875, reports[i].ExpertLoad![0].SquaredVariation, 1e-12);   // mean 4/3: (1/9 + 25/9 + 16/9) / 3 / (16/9)
         }
-        Assert.AreEqual(1.0 / 3, reports[1].ExpertLoad![1][2], 1e-12);
+        CollectionAssert.AreEqual(new long[] { 3, 3, 3 }, reports[1].ExpertLoad![1].Counts.ToArray());
+        Assert.AreEqual(3, reports[1].ExpertLoad![1].Dropped);
         Assert.AreEqual(6, result.Epochs[1].Averages.Samples);
         Assert.AreEqual(3, result.Epochs[1].Averages.Steps);
     }
