@@ -1,4 +1,3 @@
-using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 

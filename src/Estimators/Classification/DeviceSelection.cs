@@ -1,9 +1,10 @@
+using Microsoft.ML.MoE.Runtime;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.MoE.Runtime;
+namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Turns ML.NET's two device options, <c>MLContext.GpuDeviceId</c> and <c>MLContext.FallbackToCpu</c>, into a torch device.</summary>
-public static class DeviceSelection
+/// <summary>Turns ML.NET's two device options, <see cref="MLContext.GpuDeviceId"/> and <see cref="MLContext.FallbackToCpu"/>, into a torch device.</summary>
+internal static class DeviceSelection
 {
     /// <summary>Chooses the device.</summary>
     /// <param name="gpuDeviceId">The CUDA device's number, from 0; null for the CPU.</param>
