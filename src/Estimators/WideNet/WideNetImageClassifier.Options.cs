@@ -91,7 +91,7 @@ public sealed partial class WideNetImageClassifier
         /// <summary>Whether one pair of LayerNorms serves all blocks. Default false.</summary>
         public bool ShareLayerNorms { get; set; }
 
-        /// <summary>Number of groups of consecutive blocks that route together, a divisor of <see cref="Blocks"/>; null (default) to route in every block.</summary>
+        /// <summary>Number of groups of consecutive blocks that route together, a divisor of <see cref="Blocks"/>; null (default) to route in every block. Needs <see cref="ShareParameters"/>.</summary>
         public int? RoutingGroups { get; set; }
 
         /// <summary>What the later blocks of a group take over from its first.</summary>

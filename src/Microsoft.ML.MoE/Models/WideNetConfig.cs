@@ -21,6 +21,7 @@ public sealed record WideNetConfig : TransformerClassifierConfig
 
     /// <summary>
     /// Number of routing groups G: consecutive blocks of a group use the same token-to-expert assignment. Null (default) for one group a block; otherwise a divisor of the blocks.
+    /// Fewer groups than blocks need <see cref="ShareParameters"/>.
     /// </summary>
     public int? RoutingGroups { get; init; }
 
@@ -100,5 +101,12 @@ public sealed record WideNetConfig : TransformerClassifierConfig
             throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}, but {nameof(Experts)} is 0; a model without experts does not route.");
         if (groups < 1 || Blocks % groups != 0)
             throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}; it must divide {nameof(Blocks)} ({Blocks}).");
+        if (groups < Blocks && !ShareParameters)
+        {
+            // Expert i of one block is not expert i of the next then, and the routers of all but a group's first block would never run.
+            throw new ArgumentException(
+                $"{nameof(RoutingGroups)} is {groups} and {nameof(ShareParameters)} is false; blocks that do not share their experts cannot share an assignment: "
+                + $"set {nameof(RoutingGroups)} to null or {nameof(ShareParameters)} to true.");
+        }
     }
 }

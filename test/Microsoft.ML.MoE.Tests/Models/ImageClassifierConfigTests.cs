@@ -63,9 +63,13 @@ public sealed class ImageClassifierConfigTests
         [WideNetConfig.Tiny with { Pooling = Pooling.ClassToken }, "Pooling is ClassToken, but ClassToken is None"],
         [WideNetConfig.Tiny with { RoutingGroups = 2 }, "RoutingGroups is 2; it must divide Blocks (3)"],
         [WideNetConfig.Tiny with { Experts = 0, RoutingGroups = 1 }, "does not route"],
+        [WideNetConfig.Tiny with { ShareParameters = false, RoutingGroups = 1 }, "RoutingGroups is 1 and ShareParameters is false"],
         [VisionTransformerConfig.Tiny with { MixtureBlocks = 4 }, "MixtureBlocks is 4; it must be between 0 and Blocks (3)"],
         [VisionTransformerConfig.Tiny with { Experts = 4 }, "MixtureBlocks is 0 and Experts is 4"],
     ];
+
+    [TestMethod]
+    public void AGroupABlockIsNoGroupingAndNeedsNoSharedParameters() => (WideNetConfig.Tiny with { ShareParameters = false, RoutingGroups = 3 }).Validate();
 
     [TestMethod]
     [DynamicData(nameof(Invalid))]
