@@ -108,5 +108,7 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     private protected long FeedForwardMacs(long hidden) => checked(2L * Tokens * Width * hidden);
 
-    private protected long MixtureMacs => checked((ExpertsPerToken * FeedForwardMacs(ExpertWidth)) + ((long)Tokens * RouterParameters));
+    private protected long ChosenExpertsMacs => checked(ExpertsPerToken * FeedForwardMacs(ExpertWidth));
+
+    private protected long RouterMacs => checked(Tokens * RouterParameters);
 }

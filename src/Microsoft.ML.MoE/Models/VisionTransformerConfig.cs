@@ -78,7 +78,7 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
             var expert = FeedForwardParameters(ExpertWidth);
             var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
                 + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
-            var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * MixtureMacs);
+            var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * (ChosenExpertsMacs + RouterMacs));
             return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
         }
     }

@@ -82,7 +82,8 @@ public sealed record WideNetConfig : TransformerClassifierConfig
             var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
             var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
             var parameters = StemAndHeadParameters + layerNorms + (copies * block);
-            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : MixtureMacs)));
+            long routers = Experts == 0 ? 0 : RoutingReuse == RoutingReuse.ExpertsAndGates ? RoutingGroups ?? Blocks : Blocks;
+            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : ChosenExpertsMacs))) + (routers * RouterMacs);
             return new ModelCost(parameters, parameters - (copies * idle), macs);
         }
     }

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -51,6 +52,16 @@ public sealed class ParameterCountTests
         Assert.AreEqual((12L * 2 * 197 * 768 * 4096) + (12L * 197 * 768 * 4), sparseCost.ForwardMacs - denseCost.ForwardMacs);
         Assert.AreEqual(2L * ((768 * 4096) + 4096 + (4096 * 768) + 768), sparseCost.Parameters - sparseCost.ActiveParameters);
         Assert.AreEqual(denseCost.Parameters, denseCost.ActiveParameters);
+    }
+
+    [TestMethod]
+    public void ARouterCountsAsOftenAsItRuns()
+    {
+        var eachBlock = WideNetConfig.Base.GetCost().ForwardMacs;
+        const long router = 197 * 768 * 4;
+        Assert.AreEqual(9 * router, eachBlock - (WideNetConfig.Base with { RoutingGroups = 3 }).GetCost().ForwardMacs);
+        Assert.AreEqual(0, eachBlock - (WideNetConfig.Base with { RoutingGroups = 12 }).GetCost().ForwardMacs);
+        Assert.AreEqual(0, eachBlock - (WideNetConfig.Base with { RoutingGroups = 3, RoutingReuse = RoutingReuse.Experts }).GetCost().ForwardMacs);
     }
 
     [TestMethod]
