@@ -6,6 +6,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
 public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
 {
+    // More than the roundings of C, two products and a quotient together, at most 2^-53 each: 1.15·1·400/4 must give 115 places, and 114.99999999999999 would give 114.
+    private const double Rounding = 1 + 1e-15;
+
     /// <summary>The number of (token, choice) pairs that one expert accepts, at least 1.</summary>
     /// <param name="tokens">Tokens T of the whole batch.</param>
     /// <param name="experts">Experts E.</param>
@@ -13,7 +16,7 @@ public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = Cap
     public long Slots(long tokens, int experts, int expertsPerToken)
     {
         var pairs = Factor * expertsPerToken * tokens;
-        return Math.Max(1, (long)Math.Floor(Rule == CapacityRule.Literal ? pairs : pairs / experts));
+        return Math.Max(1, (long)Math.Floor((Rule == CapacityRule.Literal ? pairs : pairs / experts) * Rounding));
     }
 
     /// <summary>Checks the values.</summary>

@@ -127,6 +127,23 @@ public sealed class DispatchPlanTests
     }
 
     [TestMethod]
+    public void SlotsAreThoseOfExactArithmetic()
+    {
+        Assert.AreEqual(115, new ExpertCapacity(1.15).Slots(400, 4, 1));
+        Assert.AreEqual(460, new ExpertCapacity(1.15, CapacityRule.Literal).Slots(400, 4, 1));
+        Assert.AreEqual(400, new ExpertCapacity(4.0 / 3).Slots(300, 1, 1), "a factor that has no decimal form");
+        for (var percent = 100; percent <= 200; percent++)
+        {
+            var capacity = new ExpertCapacity(percent / 100.0);
+            foreach (var (experts, choices) in new[] { (1, 1), (4, 2), (7, 3), (64, 2) })
+            {
+                foreach (long tokens in new[] { 1, 49, 400, 3136, 12_608, 1_000_000, 999_999_999 })
+                    Assert.AreEqual(Math.Max(1, percent * choices * tokens / (100 * experts)), capacity.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts");
+            }
+        }
+    }
+
+    [TestMethod]
     public void AnExpertThatDoesNotExistIsNamed()
     {
         using var scope = NewDisposeScope();
