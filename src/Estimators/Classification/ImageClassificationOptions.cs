@@ -82,7 +82,7 @@ public abstract class ImageClassificationOptions
     /// <summary>Seed of weights, order, dropout and augmentation. Null (default): the <see cref="MLContext"/>'s, and without one a new one each time.</summary>
     public int? Seed { get; set; }
 
-    /// <summary>Type of the matrix products. Default: bfloat16 where the CPU has it in hardware and the model is at least 256 wide, else float32.</summary>
+    /// <summary>Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide), else float32.</summary>
     public Precision Precision { get; set; }
 
     /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. The setting is restored after training.</summary>

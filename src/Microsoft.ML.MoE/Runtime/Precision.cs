@@ -4,9 +4,8 @@ namespace Microsoft.ML.MoE.Runtime;
 public enum Precision
 {
     /// <summary>
-    /// <see cref="BFloat16"/> on a CPU that multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX), where it is several times faster;
-    /// <see cref="Float32"/> on every other device. On CUDA devices too: TorchSharp does not tell a device's compute capability, and those before 8.0 only
-    /// emulate bfloat16, so ask for <see cref="BFloat16"/> yourself on an A100, an RTX 30 or anything newer.
+    /// <see cref="BFloat16"/> where the hardware multiplies bfloat16 matrices, several times faster than others: CUDA devices of compute capability 8.0 or more (A100,
+    /// RTX 30 and newer) and CPUs with AVX-512 BF16 or AMX; <see cref="Float32"/> on every other device, and where the driver does not tell the capability.
     /// </summary>
     Auto,
 

@@ -17,7 +17,7 @@ public static class PrecisionExtensions
         ArgumentNullException.ThrowIfNull(device);
         return precision switch
         {
-            Precision.Auto => device.type == DeviceType.CPU && CpuMultipliesBFloat16 ? ScalarType.BFloat16 : ScalarType.Float32,
+            Precision.Auto => MultipliesBFloat16(device) ? ScalarType.BFloat16 : ScalarType.Float32,
             Precision.Float32 => ScalarType.Float32,
             Precision.BFloat16 => ScalarType.BFloat16,
             _ => throw new ArgumentOutOfRangeException(nameof(precision), precision, "Precision must be Auto, Float32 or BFloat16."),
@@ -26,6 +26,17 @@ public static class PrecisionExtensions
 
     /// <summary>Whether this CPU, and the operating system on it, has the bfloat16 products that oneDNN uses.</summary>
     internal static bool CpuMultipliesBFloat16 { get; } = DetectBFloat16();
+
+    /// <summary>Whether a CUDA device multiplies bfloat16 in hardware; those before 8.0 only emulate it, and an unknown one is taken for such.</summary>
+    /// <param name="computeCapabilityMajor">The first number of its compute capability, or null if the driver does not tell.</param>
+    internal static bool CudaMultipliesBFloat16(int? computeCapabilityMajor) => computeCapabilityMajor >= 8;
+
+    private static bool MultipliesBFloat16(Device device) => device.type switch
+    {
+        DeviceType.CPU => CpuMultipliesBFloat16,
+        DeviceType.CUDA => CudaMultipliesBFloat16(CudaDriver.GetComputeCapabilityMajor(Math.Max(device.index, 0))),   // -1: the default device
+        _ => false,
+    };
 
     private static bool DetectBFloat16()
     {

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -34,6 +35,27 @@ public sealed class PrecisionTests
     }
 
     [TestMethod]
-    public void Automatic_precision_on_cuda_is_32_bits() =>
-        Assert.AreEqual(ScalarType.Float32, Precision.Auto.Resolve(new Device(DeviceType.CUDA, 0)));
+    [DataRow(null, false)]
+    [DataRow(0, false)]
+    [DataRow(7, false)]
+    [DataRow(8, true)]
+    [DataRow(12, true)]
+    public void Automatic_precision_on_cuda_follows_the_compute_capability(int? major, bool expected) =>
+        Assert.AreEqual(expected, PrecisionExtensions.CudaMultipliesBFloat16(major));
+
+    [TestMethod]
+    public void A_cuda_device_that_does_not_exist_has_no_compute_capability_and_32_bits()
+    {
+        Assert.IsNull(CudaDriver.GetComputeCapabilityMajor(1000));
+        Assert.AreEqual(ScalarType.Float32, Precision.Auto.Resolve(new Device(DeviceType.CUDA, 1000)));
+    }
+
+    [TestMethod]
+    [RequiresCuda]
+    public void The_driver_tells_the_compute_capability()
+    {
+        var major = CudaDriver.GetComputeCapabilityMajor(0);
+        Assert.IsInRange(3, 30, major!.Value);   // libtorch has no kernels for anything older
+        Assert.AreEqual(major >= 8 ? ScalarType.BFloat16 : ScalarType.Float32, Precision.Auto.Resolve(CUDA));
+    }
 }
