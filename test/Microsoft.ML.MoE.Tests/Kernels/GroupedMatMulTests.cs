@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -15,7 +16,30 @@ public sealed class GroupedMatMulTests
     [DataRow(new[] { 0, 0, 0, 16 }, 8, 12, DisplayName = "all in the last group")]
     [DataRow(new[] { 1 }, 4, 4, DisplayName = "one row")]
     [DataRow(new[] { 4, 7 }, 3, 5, DisplayName = "unaligned widths")]
-    public void EqualsOneProductPerGroupInOutputAndGradients(int[] ends, int inputs, int outputs)
+    public void EqualsOneProductPerGroupInOutputAndGradients(int[] ends, int inputs, int outputs) => Compare(GroupedMatMul.Apply, ends, inputs, outputs);
+
+    [TestMethod]
+    [DataRow(3, 5, DisplayName = "both widths")]
+    [DataRow(8, 5, DisplayName = "outputs alone")]
+    [DataRow(3, 8, DisplayName = "inputs alone")]
+    public void PaddingChangesNeitherOutputNorGradients(int inputs, int outputs) => Compare(GroupedMatMul.Padded, [4, 4, 9], inputs, outputs);
+
+    [TestMethod]
+    [RequiresCuda]
+    [DataRow(16, 24, ScalarType.Float32)]
+    [DataRow(16, 24, ScalarType.BFloat16)]
+    [DataRow(18, 25, ScalarType.Float32)]
+    [DataRow(18, 25, ScalarType.BFloat16)]
+    public void CudaComputesWhatTheCpuDoes(int inputs, int outputs, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        var (x_RI, w_EIO, ends_E) = (randn(9, inputs), randn(3, inputs, outputs), tensor(new[] { 4, 4, 9 }));
+        TensorAssert.AreClose(
+            GroupedMatMul.ByGroup(x_RI, w_EIO, ends_E), GroupedMatMul.Apply(x_RI.to(type, CUDA), w_EIO.to(type, CUDA), ends_E.cuda()), type == ScalarType.Float32 ? 1e-2 : 0.1);   // TF32
+    }
+
+    private static void Compare(Func<Tensor, Tensor, Tensor, Tensor> product, int[] ends, int inputs, int outputs)
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(2, CPU);
@@ -24,7 +48,7 @@ public sealed class GroupedMatMulTests
         var ends_E = tensor(ends);
         var weights_RO = randn(ends[^1], outputs);
 
-        var actual_RO = GroupedMatMul.Apply(x_RI, w_EIO, ends_E);
+        var actual_RO = product(x_RI, w_EIO, ends_E);
         (actual_RO * weights_RO).sum().backward();
         var (xGrad, wGrad) = (x_RI.grad!.clone(), w_EIO.grad!.clone());
         x_RI.grad!.zero_();
