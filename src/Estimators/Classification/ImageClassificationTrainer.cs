@@ -99,6 +99,10 @@ internal sealed class ImageClassificationTrainer
             model.Dispose();
             throw;
         }
+        finally
+        {
+            TorchRuntime.ReleaseFreedMemory();   // gradients, activations, the optimizer's moments: several times the model
+        }
     }
 
     private long CacheLimit => options.CacheInMemory switch

@@ -3,6 +3,7 @@
 // Axes: N = images, C = channels or classes, H = height, W = width.
 
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -79,6 +80,7 @@ internal sealed class ImageScorer : IDisposable
                 return;
             disposed = true;
             Model.Dispose();
+            TorchRuntime.ReleaseFreedMemory();
         }
     }
 }

@@ -23,7 +23,8 @@ internal static partial class ProcessTuning
     private const int LargestMmapThreshold = 32 << 20;   // glibc takes no more
 
     /// <summary>
-    /// Memory comes from the heap, which keeps up to 2 GB of what is freed at its end; libtorch backs large blocks with 2 MB pages; OpenMP's threads sleep soon.
+    /// Memory comes from the heap. It keeps what is freed below a block that is still used, however much that is, and up to 2 GB at its end: about what the process needed at
+    /// once, until <see cref="ReleaseFreedMemory"/>. libtorch backs large blocks with 2 MB pages; OpenMP's threads sleep soon.
     /// What the process was started with stays; a variable that the program has set through <see cref="Environment"/>, which native code does not see, is handed on.
     /// Variables are read once, when their library loads.
     /// </summary>
@@ -50,6 +51,22 @@ internal static partial class ProcessTuning
         }
     }
 
+    /// <summary>Returns to the kernel every whole page that the C library's heap keeps free. Does nothing where it has no such function.</summary>
+    public static void ReleaseFreedMemory()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        try
+        {
+            _ = TrimHeap(0);
+        }
+        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
+        {
+            // Another C library, which was not told to keep anything.
+        }
+    }
+
     private static void Default(string variable, string value) => _ = SetEnvironmentVariable(variable, Environment.GetEnvironmentVariable(variable) ?? value, overwrite: 0);
 
     private static bool IsSet(string variable) => Environment.GetEnvironmentVariable(variable) is not null;
@@ -59,4 +76,7 @@ internal static partial class ProcessTuning
 
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int SetAllocatorOption(int option, int value);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int TrimHeap(nuint keptAtItsEnd);
 }

@@ -9,8 +9,8 @@ namespace Microsoft.ML.MoE.Runtime;
 /// library, or to learn early, and in clear words, that libtorch is missing.
 /// <para>
 /// On Linux, three settings of the process change with it, because models run several times faster on the CPU: memory stays in the C library's heap
-/// when it is freed (<c>mallopt</c>; the process may hold up to 2 GB more), large blocks get 2 MB pages (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon
-/// after an operation (<c>GOMP_SPINCOUNT=1000</c>). What the environment already sets is kept. To switch this off, set the <see cref="AppContext"/> switch
+/// when it is freed (<c>mallopt</c>; the process keeps as much as it once needed, until <see cref="ReleaseFreedMemory"/>), large blocks get 2 MB pages
+/// (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon after an operation (<c>GOMP_SPINCOUNT=1000</c>). What the environment already sets is kept. To switch this off, set the <see cref="AppContext"/> switch
 /// <c>Microsoft.ML.MoE.TuneProcess</c> to false, in the project file by <c>&lt;RuntimeHostConfigurationOption Include="Microsoft.ML.MoE.TuneProcess" Value="false" /&gt;</c>.
 /// It takes effect only before the first use of torch.
 /// </para>
@@ -36,6 +36,12 @@ public static class TorchRuntime
             throw new InvalidOperationException(DescribeFailure(trace));
         loaded = true;
     }
+
+    /// <summary>
+    /// Gives memory that freed tensors have left in the C library's heap back to the operating system. Worth calling after a phase that needed much of it: a training, a model that
+    /// is disposed. The next tensors cost page faults again, so not between the steps of a loop. Does nothing except on Linux with glibc. Safe to call from several threads.
+    /// </summary>
+    public static void ReleaseFreedMemory() => ProcessTuning.ReleaseFreedMemory();
 
     /// <summary>What must happen before the first use of torch. Loads nothing yet.</summary>
     internal static void Prepare()

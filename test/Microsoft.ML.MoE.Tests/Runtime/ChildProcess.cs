@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -59,6 +60,7 @@ internal static partial class ChildProcess
                 "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
                 "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
                 "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
+                "released memory" => Initialize() + ReleaseMemory(),
                 _ => $"There is no scenario '{scenario}'.",
             });
         }
@@ -91,6 +93,23 @@ internal static partial class ChildProcess
     {
         new ThreadScope(null).Dispose();
         return "";
+    }
+
+    /// <summary>400 MB in ten tensors, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones and after the release.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static string ReleaseMemory()
+    {
+        var before = ResidentMegabytes();
+        var large = Enumerable.Range(0, 10).Select(_ => torch.ones(10 << 20)).ToArray();
+        using var above = torch.ones(1000);
+        var full = ResidentMegabytes();
+        foreach (var tensor in large)
+            tensor.Dispose();
+        var freed = ResidentMegabytes();
+        TorchRuntime.ReleaseFreedMemory();
+        return $"{before} {full} {freed} {ResidentMegabytes()} {above.sum().item<float>()}";
+
+        static long ResidentMegabytes() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using static TorchSharp.torch;
@@ -16,6 +17,20 @@ public sealed partial class ProcessTuningTests
         var after = GetAllocatorInfo();
         Assert.AreEqual(before.MappedBytes, after.MappedBytes);
         Assert.AreEqual(4 << 20, tensor.sum().item<float>());
+    }
+
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
+    public async Task MemoryBelowALivingTensorGoesBackOnRequest()
+    {
+        var output = await ChildProcess.Run("released memory", [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
+
+        var megabytes = output.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray();
+        var (before, full, freed, released) = (megabytes[0], megabytes[1], megabytes[2], megabytes[3]);
+        Assert.IsGreaterThan(380, full - before, output);
+        Assert.IsGreaterThan(380, freed - before, $"the heap keeps it: {output}");
+        Assert.IsGreaterThan(350, freed - released, output);
+        Assert.AreEqual(1000, megabytes[4]);
     }
 
     [LibraryImport("libc", EntryPoint = "mallinfo2")]
