@@ -1,0 +1,117 @@
+using Microsoft.ML.MoE.Training;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Training;
+
+/// <summary>When a training ends before its last epoch, and with which weights.</summary>
+[TestClass]
+public sealed class TrainingLoopEndTests
+{
+    private static readonly TrainingOptions Options = new() { Epochs = 3, LearningRate = 0.05, WeightDecay = 0 };
+
+    [TestMethod]
+    [DataRow(false, MonitoredQuantity.Metric)]
+    [DataRow(true, MonitoredQuantity.Metric)]
+    [DataRow(true, MonitoredQuantity.Loss)]
+    public void EarlyStoppingEndsTrainingAndRestoresTheBestEpoch(bool higherIsBetter, MonitoredQuantity monitor)
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        double[] quality = [0.5, 0.7, 0.9, 0.8, 0.85, 1, 1];
+        var values = new List<float>();
+        ValidationResult Validate(CancellationToken _)
+        {
+            model.eval();
+            values.Add(model.Value.item<float>());
+            double score = quality[values.Count - 1];
+            return monitor == MonitoredQuantity.Loss ? new(double.NaN, -score, "Accuracy", true) : new(higherIsBetter ? score : -score, 0, "M", higherIsBetter);
+        }
+
+        var options = Options with { Epochs = 7, EarlyStopping = new EarlyStopping { Patience = 2 }, Monitor = monitor };
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(5), Validate);
+
+        Assert.AreEqual(StopReason.EarlyStopping, result.StopReason);
+        Assert.AreEqual(5, result.Epochs.Count);
+        Assert.AreEqual(3, result.BestEpoch!.Epoch);
+        Assert.IsTrue(result.BestWeightsRestored);
+        Assert.AreEqual(values[2], model.Value.item<float>());
+        Assert.AreNotEqual(values[4], model.Value.item<float>());
+        Assert.AreSame(result.Epochs[2].Validation, result.BestEpoch.Validation);
+    }
+
+    [TestMethod]
+    public void AnImprovementBelowMinDeltaCostsPatienceButIsKept()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        double[] quality = [0.5, 0.52, 0.54, 0.7];
+        int epoch = 0;
+
+        var options = Options with { Epochs = 4, EarlyStopping = new EarlyStopping { Patience = 2, MinDelta = 0.05 } };
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(1), _ => new(quality[epoch++], 0, "Accuracy", true));
+
+        Assert.AreEqual(3, result.Epochs.Count);
+        Assert.AreEqual(3, result.BestEpoch!.Epoch);
+    }
+
+    [TestMethod]
+    public void TheLastWeightsStayWhereTheBestAreNotWanted()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        var values = new List<float>();
+
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { KeepBestWeights = false }).Run(new NumberedBatches(2), _ =>
+        {
+            values.Add(model.Value.item<float>());
+            return new(-values.Count, 0, "Accuracy", true);
+        });
+
+        Assert.AreEqual(1, result.BestEpoch!.Epoch);
+        Assert.IsFalse(result.BestWeightsRestored);
+        Assert.AreEqual(values[2], model.Value.item<float>());
+    }
+
+    [TestMethod]
+    public void TheStepLimitEndsTrainingWithinAnEpoch()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        int validations = 0;
+
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { MaxSteps = 7 })
+            .Run(new NumberedBatches(5) { BatchesPerEpoch = null }, _ => new(++validations, 0, "Accuracy", true));
+
+        Assert.AreEqual(StopReason.StepLimit, result.StopReason);
+        Assert.AreEqual(7, result.Steps);
+        Assert.AreEqual(2, result.Epochs[1].Averages.Steps);
+        Assert.AreEqual(2, validations);
+    }
+
+    [TestMethod]
+    public void CancellationStopsBeforeTheNextUpdateAndDisposesTheBatch()
+    {
+        using var scope = NewDisposeScope();
+        using var model = nn.Linear(3, 1);
+        using var cancellation = new CancellationTokenSource();
+        var data = new RegressionBatches(batches: 20);
+        int updates = 0;
+        var loop = new TrainingLoop<RegressionBatch>(
+            model,
+            batch =>
+            {
+                if (++updates == 5)
+                    cancellation.Cancel();
+                return batch.SquaredError(model);
+            },
+            Options);
+        long before = Tensor.TotalCount;
+
+        Assert.ThrowsExactly<OperationCanceledException>(() => loop.Run(new PrefetchingBatchSource<RegressionBatch>(data), cancellationToken: cancellation.Token));
+
+        Assert.AreEqual(5, updates);
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+}
