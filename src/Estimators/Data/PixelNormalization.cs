@@ -2,6 +2,8 @@
 //
 // Axes: N = images, C = channels, H = height, W = width.
 
+using System.Numerics;
+using Microsoft.ML.MoE.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,6 +23,9 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
     /// <returns>float32 (N, C, H, W).</returns>
     public Tensor Apply(Tensor numbers_NCHW, Device device)
     {
+        if (device.type == DeviceType.CPU)
+            return ApplyOnThisThread(numbers_NCHW);
+
         using var scope = NewDisposeScope();
         var mean_C11 = tensor(Mean, device: device).view(-1, 1, 1);
         var scale_C11 = tensor(Array.ConvertAll(StandardDeviation, deviation => 1 / deviation), device: device).view(-1, 1, 1);
@@ -28,6 +33,37 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
         // Bytes travel as bytes, a quarter of the floats they become.
         var x_NCHW = numbers_NCHW.to(device).to_type(ScalarType.Float32);
         return ((x_NCHW - mean_C11) * scale_C11).MoveToOuterDisposeScope();
+    }
+
+    // On the CPU without libtorch's operators. They would run on several threads, and the thread that prepares batches would get threads of its own: OpenMP then has more threads than
+    // there are cores, and lets all of them, those of the training too, fall asleep after each operation instead of waiting a moment for the next one.
+    private unsafe Tensor ApplyOnThisThread(Tensor numbers_NCHW)
+    {
+        using var scope = NewDisposeScope();
+        var contiguous_NCHW = numbers_NCHW.contiguous();
+        var normal_NCHW = empty(numbers_NCHW.shape, ScalarType.Float32);
+        var address = Memory.Address(contiguous_NCHW);
+        var target = Memory.Floats(normal_NCHW);
+        var pixels = numbers_NCHW.shape[2] * numbers_NCHW.shape[3];
+        var planes = numbers_NCHW.shape[0] * Mean.Length;
+        for (var plane = 0L; plane < planes; plane++)
+        {
+            var (start, channel) = (plane * pixels, plane % Mean.Length);
+            var (mean, scale) = (Mean[channel], 1 / StandardDeviation[channel]);
+            if (numbers_NCHW.dtype == ScalarType.Byte)
+                Normalise((byte*)address + start);
+            else
+                Normalise(Memory.Floats(contiguous_NCHW) + start);
+
+            void Normalise<T>(T* numbers) where T : unmanaged, INumberBase<T>
+            {
+                for (var i = 0L; i < pixels; i++)
+                    target[start + i] = (float.CreateTruncating(numbers[i]) - mean) * scale;
+            }
+        }
+
+        GC.KeepAlive(contiguous_NCHW);
+        return normal_NCHW.MoveToOuterDisposeScope();
     }
 
     /// <summary>Checks the values of a file.</summary>
