@@ -46,11 +46,17 @@ public abstract class ImageClassificationOptions
     /// <summary>Images of a training step, at least 1. Default 64.</summary>
     public int BatchSize { get; set; } = 64;
 
+    /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Takes the memory of one batch and trains like a batch of all of them together.</summary>
+    public int GradientAccumulation { get; set; } = 1;
+
     /// <summary>Highest learning rate of AdamW, at least 0. Default 1e-3.</summary>
     public double LearningRate { get; set; } = 1e-3;
 
-    /// <summary>Learning rate of the last step, at least 0; a cosine leads to it. Default 1e-5.</summary>
+    /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
     public double FinalLearningRate { get; set; } = 1e-5;
+
+    /// <summary>How the learning rate falls from its highest to its last value. Default: a cosine.</summary>
+    public LearningRateDecay LearningRateDecay { get; set; }
 
     /// <summary>Part of all steps in which the learning rate climbs, 0 to 1. Default 0.05.</summary>
     public double WarmupFraction { get; set; } = 0.05;
@@ -128,8 +134,10 @@ public abstract class ImageClassificationOptions
     internal TrainingOptions CreateTrainingOptions() => new()
     {
         Epochs = Epochs,
+        GradientAccumulation = GradientAccumulation,
         LearningRate = LearningRate,
         FinalLearningRate = FinalLearningRate,
+        LearningRateDecay = LearningRateDecay,
         WarmupFraction = WarmupFraction,
         WeightDecay = WeightDecay,
         GradientClipNorm = GradientClipNorm,

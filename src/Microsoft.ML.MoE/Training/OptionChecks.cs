@@ -26,4 +26,10 @@ internal static class OptionChecks
         if (!(value >= minimum && value <= maximum))
             throw new ArgumentException($"{name} is {value}; it must be between {minimum} and {maximum}.");
     }
+
+    public static void Defined<T>(T value, string name) where T : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+            throw new ArgumentException($"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}.");
+    }
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Trains any module on any batches: AdamW with warm-up, cosine and clipping; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
+/// Trains any module on any batches: AdamW with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
 /// is not finite.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
@@ -81,6 +81,7 @@ public sealed class TrainingLoop<TBatch>
         private readonly LossMeter meter = new();
         private readonly BestEpochTracker tracker;
         private readonly WeightSnapshot? bestWeights;
+        private readonly List<StepLoss> pending = [];   // of the batches since the last update
         private int steps;
 
         public RunState(
@@ -130,6 +131,7 @@ public sealed class TrainingLoop<TBatch>
 
         public void Dispose()
         {
+            DropPending();
             optimizer.ZeroGrad();
             optimizer.Dispose();
             meter.Dispose();
@@ -146,13 +148,16 @@ public sealed class TrainingLoop<TBatch>
                 try
                 {
                     cancellationToken.ThrowIfCancellationRequested();
-                    Step(batch);
+                    Accumulate(batch);
                 }
                 finally
                 {
                     (batch as IDisposable)?.Dispose();
                 }
 
+                if (pending.Count < options.GradientAccumulation)
+                    continue;
+                Update();
                 if (progress is not null && steps % options.ProgressInterval == 0)
                     progress(new TrainingProgress(epoch + 1, options.Epochs, steps, totalSteps, meter.EndWindow(), LastLearningRate, EpochCompleted: false, Validation: null));
                 if (StepLimitReached)
@@ -160,34 +165,60 @@ public sealed class TrainingLoop<TBatch>
             }
 
             cancellationToken.ThrowIfCancellationRequested();
+            if (pending.Count > 0)
+                Update();
             if (steps == before)
                 throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
             var averages = meter.EndEpoch();
             return new EpochSummary(epoch + 1, averages, LastLearningRate, validate?.Invoke(cancellationToken));
         }
 
-        private void Step(TBatch batch)
+        // Adds the gradients of a batch: of the sum over its samples where there are more batches to an update, so that the weights need not be known before the last of them.
+        private void Accumulate(TBatch batch)
         {
             using var scope = NewDisposeScope();
-            optimizer.ZeroGrad();
+            if (pending.Count == 0)
+                optimizer.ZeroGrad();
             var loss = loop.computeLoss(batch);
             var total = loss.Main + loss.Auxiliary;
-            total.backward();
+            (options.GradientAccumulation == 1 ? total : total * loss.Samples).backward();
+            pending.Add(loss.Detach());
+        }
 
-            var norm = options.GradientClipNorm is null ? null : GradientClipping.Norm(optimizer.Parameters);
-            var divisor = norm is null ? null : GradientClipping.Divisor(norm, options.GradientClipNorm!.Value);
+        private void Update()
+        {
+            using var scope = NewDisposeScope();
+            var loss = StepLoss.Together(pending);
+            var samples = options.GradientAccumulation == 1 ? null : full([], (float)loss.Samples, device: loss.Main.device);   // what the gradients are a sum over
+            var (norm, divisor) = ((Tensor?)null, samples);
+            if (options.GradientClipNorm is { } limit)
+            {
+                norm = GradientClipping.Norm(optimizer.Parameters);
+                norm = samples is null ? norm : norm / samples;
+                divisor = GradientClipping.Divisor(norm, limit);
+                divisor = samples is null ? divisor : divisor * samples;
+            }
 
             // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
-            var skip = (norm is null ? total.detach() : total.detach() + norm).isfinite().logical_not().to_type(float32);
+            var total = loss.Main + loss.Auxiliary;
+            var skip = (norm is null ? total : total + norm).isfinite().logical_not().to_type(float32);
             double learningRate = schedule.RateAt(steps);
             optimizer.Step(learningRate, divisor, skip);
             steps++;
             meter.Add(steps, learningRate, loss, norm);
+            DropPending();
+        }
+
+        private void DropPending()
+        {
+            foreach (var loss in pending)
+                loss.Dispose();
+            pending.Clear();
         }
 
         private int CountSteps()
         {
-            long? all = data.BatchesPerEpoch is { } perEpoch ? (long)perEpoch * options.Epochs : null;
+            long? all = data.BatchesPerEpoch is { } perEpoch ? ((long)perEpoch + options.GradientAccumulation - 1) / options.GradientAccumulation * options.Epochs : null;
             if (all is null && options.MaxSteps is null)
             {
                 throw new InvalidOperationException(

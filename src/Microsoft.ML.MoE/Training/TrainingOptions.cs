@@ -9,11 +9,20 @@ public sealed record TrainingOptions
     /// <summary>Updates after which training ends even within an epoch, at least 1; null (default) for no such limit.</summary>
     public int? MaxSteps { get; init; }
 
+    /// <summary>
+    /// Batches whose gradients are averaged, weighted by their samples, for one update; at least 1. Default 1. The update is that of one batch with all their samples, but for what a
+    /// model computes over a batch as a whole: capacity, balance losses, batch normalisation. At the end of an epoch an update may have fewer.
+    /// </summary>
+    public int GradientAccumulation { get; init; } = 1;
+
     /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Learning rate at the end, at least 0. Default 1e-5.</summary>
+    /// <summary>Learning rate at the end, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
     public double FinalLearningRate { get; init; } = 1e-5;
+
+    /// <summary>How the rate falls from the highest to the last. Default: a cosine.</summary>
+    public LearningRateDecay LearningRateDecay { get; init; }
 
     /// <summary>Updates before the highest rate is reached, at least 0; null (default) to use <see cref="WarmupFraction"/>.</summary>
     public int? WarmupSteps { get; init; }
@@ -55,8 +64,10 @@ public sealed record TrainingOptions
         OptionChecks.AtLeast(1, Epochs, nameof(Epochs));
         if (MaxSteps is { } maxSteps)
             OptionChecks.AtLeast(1, maxSteps, nameof(MaxSteps));
+        OptionChecks.AtLeast(1, GradientAccumulation, nameof(GradientAccumulation));
         OptionChecks.AtLeast(0, LearningRate, nameof(LearningRate));
         OptionChecks.AtLeast(0, FinalLearningRate, nameof(FinalLearningRate));
+        OptionChecks.Defined(LearningRateDecay, nameof(LearningRateDecay));
         if (WarmupSteps is { } warmupSteps)
             OptionChecks.AtLeast(0, warmupSteps, nameof(WarmupSteps));
         OptionChecks.Between(0, 1, WarmupFraction, nameof(WarmupFraction));
@@ -75,6 +86,6 @@ public sealed record TrainingOptions
     internal ILearningRateSchedule CreateSchedule(int totalSteps)
     {
         int warmup = WarmupSteps ?? (int)(WarmupFraction * totalSteps);
-        return new WarmupCosineSchedule(LearningRate, FinalLearningRate, Math.Min(warmup, totalSteps), totalSteps);
+        return new WarmupSchedule(LearningRate, FinalLearningRate, Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay);
     }
 }
