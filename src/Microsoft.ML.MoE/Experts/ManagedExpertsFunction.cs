@@ -3,6 +3,7 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,6 +13,7 @@ namespace Microsoft.ML.MoE.Experts;
 internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunction<ManagedExpertsFunction>
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);
+    private const long LargeGradient = 8L << 20;   // numbers; 32 MB
 
     /// <inheritdoc/>
     public override string Name => nameof(ManagedExpertsFunction);
@@ -61,6 +63,8 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         if (ctx.get_saved_variables() is not [var w1_EDF, var w2_EFD, var rowEnds_E, var tokenOfRow_R, var pairOfRow_R, var x_TD, var gates_TK, var rowOutputs_RD, .. var hidden_CF])
             throw new InvalidOperationException("The forward pass saved other tensors than the backward pass expects.");
 
+        if (w1_EDF.NumberOfElements > LargeGradient)
+            ProcessTuning.ReleaseFreedMemoryIfMostIsFree();
         var dy_TD = grad_output.contiguous();
         var dx_TD = (bool)ctx.get_data(XNeedsGradient) ? empty_like(x_TD) : null;
         var (dGates_TK, dw1_EDF, dw2_EFD) = (empty_like(gates_TK), empty_like(w1_EDF), empty_like(w2_EFD));

@@ -20,6 +20,7 @@ internal static partial class ProcessTuning
     private const int TrimThreshold = -1;   // M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_MMAP_MAX of malloc.h
     private const int MmapThreshold = -3;
     private const int MmapMax = -4;
+    private const long SmallestRelease = 1L << 30;
     private const int LargestMmapThreshold = 32 << 20;   // glibc takes no more
 
     /// <summary>
@@ -67,6 +68,27 @@ internal static partial class ProcessTuning
         }
     }
 
+    /// <summary>
+    /// Calls <see cref="ReleaseFreedMemory"/> where the process holds more than twice what its native blocks take, and a gigabyte. To be called where large blocks are about to be made:
+    /// the heap does not always find the room of a freed block for one of the same size, which has to be aligned, and grows.
+    /// </summary>
+    public static void ReleaseFreedMemoryIfMostIsFree()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        try
+        {
+            var held = Environment.WorkingSet - GC.GetGCMemoryInfo().TotalCommittedBytes;
+            if (held > SmallestRelease && held > SmallestRelease + (2 * (long)DescribeHeap().BytesInUse))
+                ReleaseFreedMemory();
+        }
+        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
+        {
+            // A C library that does not tell.
+        }
+    }
+
     private static void Default(string variable, string value) => _ = SetEnvironmentVariable(variable, Environment.GetEnvironmentVariable(variable) ?? value, overwrite: 0);
 
     private static bool IsSet(string variable) => Environment.GetEnvironmentVariable(variable) is not null;
@@ -79,4 +101,15 @@ internal static partial class ProcessTuning
 
     [LibraryImport("libc", EntryPoint = "malloc_trim")]
     private static partial int TrimHeap(nuint keptAtItsEnd);
+
+    [LibraryImport("libc", EntryPoint = "mallinfo2")]
+    private static partial HeapDescription DescribeHeap();
+
+    // mallinfo2 of malloc.h: ten numbers, of which the eighth, uordblks, is wanted.
+    [StructLayout(LayoutKind.Explicit, Size = 80)]
+    private readonly struct HeapDescription
+    {
+        [FieldOffset(56)]
+        public readonly nuint BytesInUse;
+    }
 }

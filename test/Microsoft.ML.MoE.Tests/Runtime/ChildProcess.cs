@@ -60,7 +60,9 @@ internal static partial class ChildProcess
                 "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
                 "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
                 "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
-                "released memory" => Initialize() + ReleaseMemory(),
+                "released memory" => Initialize() + ReleaseMemory(10, TorchRuntime.ReleaseFreedMemory),
+                "released memory, if most is free" => Initialize() + ReleaseMemory(40, ProcessTuning.ReleaseFreedMemoryIfMostIsFree),
+                "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, ProcessTuning.ReleaseFreedMemoryIfMostIsFree),
                 _ => $"There is no scenario '{scenario}'.",
             });
         }
@@ -95,18 +97,18 @@ internal static partial class ChildProcess
         return "";
     }
 
-    /// <summary>400 MB in ten tensors, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones and after the release.</summary>
+    /// <summary>Tensors of 40 MB, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones and after the release.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static string ReleaseMemory()
+    private static string ReleaseMemory(int tensors, Action release)
     {
         var before = ResidentMegabytes();
-        var large = Enumerable.Range(0, 10).Select(_ => torch.ones(10 << 20)).ToArray();
+        var large = Enumerable.Range(0, tensors).Select(_ => torch.ones(10 << 20)).ToArray();
         using var above = torch.ones(1000);
         var full = ResidentMegabytes();
         foreach (var tensor in large)
             tensor.Dispose();
         var freed = ResidentMegabytes();
-        TorchRuntime.ReleaseFreedMemory();
+        release();
         return $"{before} {full} {freed} {ResidentMegabytes()} {above.sum().item<float>()}";
 
         static long ResidentMegabytes() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;

@@ -33,6 +33,23 @@ public sealed partial class ProcessTuningTests
         Assert.AreEqual(1000, megabytes[4]);
     }
 
+    [TestMethod]
+    [OSCondition(OperatingSystems.Linux)]
+    [DataRow("released memory, if most is free", true)]
+    [DataRow("released memory, if most is free, and little is", false)]
+    public async Task MemoryGoesBackByItselfWhereMostOfMuchIsFree(string scenario, bool goesBack)
+    {
+        var output = await ChildProcess.Run(scenario, [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
+
+        var megabytes = output.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray();
+        var (freed, released) = (megabytes[2], megabytes[3]);
+        if (goesBack)
+            Assert.IsGreaterThan(1400, freed - released, output);
+        else
+            Assert.IsLessThan(50, freed - released, output);
+        Assert.AreEqual(1000, megabytes[4]);
+    }
+
     [LibraryImport("libc", EntryPoint = "mallinfo2")]
     private static partial AllocatorInfo GetAllocatorInfo();
 
