@@ -22,7 +22,7 @@ var points = JsonNode.Parse(File.ReadAllText(args[0]))!.AsArray()
     .Select(point => (Experts: (int)point!["experts"]!, Tokens: (int)point["tokens"]!, Time: (double)point["microsecondsPerToken"]!)).ToArray();
 
 // The sizes are the grid's two lines through the standard one: 16 experts, 4096 tokens.
-using var pictures = new Multiplot();
+var pictures = new Multiplot();
 pictures.AddPlots(2);
 pictures.Layout = new ScottPlot.MultiplotLayouts.Columns();
 Draw(pictures.GetPlot(0), "4096 tokens", "experts", points.Where(point => point.Tokens == 4096).Select(point => (point.Experts, point.Time)));

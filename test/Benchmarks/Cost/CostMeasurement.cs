@@ -13,6 +13,8 @@ namespace Benchmarks.Cost;
 internal static class CostMeasurement
 {
     private const int Samples = 5;
+    private const int WarmUpSteps = 10;
+    private static readonly TimeSpan LongestWarmUp = TimeSpan.FromSeconds(15);
 
     private static readonly int[] Experts = [2, 4, 8, 16, 32, 64, 128, 256];
     private static readonly int[] Tokens = [256, 1024, 4096, 16_384, 65_536];
@@ -39,7 +41,7 @@ internal static class CostMeasurement
         using var layer = work.Layer(ScalarType.Float32);
         using var step = LayerStep.Of(layer, work);
         var before = Environment.WorkingSet;
-        step.Run();
+        WarmUp(step);
         var times = new double[Samples];
         for (var i = 0; i < Samples; i++)
         {
@@ -52,6 +54,14 @@ internal static class CostMeasurement
         var weights = layer.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
         var median = BenchmarkRunner.Median(times);
         return new CostPoint(experts, tokens, Math.Round(median, 2), Math.Round(median * 1000 / tokens, 2), Math.Round(weights / 1e6, 1), Math.Round((process.PeakWorkingSet64 - before) / 1e6, 1));
+    }
+
+    // The first steps find no freed memory to use again, and the heap grows until large blocks fit into it however they fall.
+    private static void WarmUp(LayerStep step)
+    {
+        var start = Stopwatch.GetTimestamp();
+        for (var i = 0; i < WarmUpSteps && Stopwatch.GetElapsedTime(start) < LongestWarmUp; i++)
+            step.Run();
     }
 
     private static CostPoint InOwnProcess(int experts, int tokens)
