@@ -60,9 +60,9 @@ internal static partial class ChildProcess
                 "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
                 "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
                 "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
-                "released memory" => Initialize() + ReleaseMemory(10, TorchRuntime.ReleaseFreedMemory),
-                "released memory, if most is free" => Initialize() + ReleaseMemory(40, ProcessTuning.ReleaseFreedMemoryIfMostIsFree),
-                "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, ProcessTuning.ReleaseFreedMemoryIfMostIsFree),
+                "released memory" => Initialize() + ReleaseMemory(10, always: true),
+                "released memory, if most is free" => Initialize() + ReleaseMemory(40, always: false),
+                "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, always: false),
                 _ => $"There is no scenario '{scenario}'.",
             });
         }
@@ -99,7 +99,7 @@ internal static partial class ChildProcess
 
     /// <summary>Tensors of 40 MB, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones and after the release.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static string ReleaseMemory(int tensors, Action release)
+    private static string ReleaseMemory(int tensors, bool always)
     {
         var before = ResidentMegabytes();
         var large = Enumerable.Range(0, tensors).Select(_ => torch.ones(10 << 20)).ToArray();
@@ -108,7 +108,10 @@ internal static partial class ChildProcess
         foreach (var tensor in large)
             tensor.Dispose();
         var freed = ResidentMegabytes();
-        release();
+        if (always)
+            TorchRuntime.ReleaseFreedMemory();
+        else
+            ProcessTuning.ReleaseFreedMemoryIfMostIsFree();
         return $"{before} {full} {freed} {ResidentMegabytes()} {above.sum().item<float>()}";
 
         static long ResidentMegabytes() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
