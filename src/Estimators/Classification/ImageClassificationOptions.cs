@@ -174,9 +174,9 @@ public abstract class ImageClassificationOptions
         RequireAtLeast(0, CacheLimit, nameof(CacheLimit));
         RequireAtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
         RequireAtLeast(1, PredictionBatchSize, nameof(PredictionBatchSize));
-        RequireDefined(Resizing, nameof(Resizing));
-        RequireDefined(Precision, nameof(Precision));
-        RequireDefined(Monitor, nameof(Monitor));
+        OptionChecks.Defined(Resizing, nameof(Resizing));
+        OptionChecks.Defined(Precision, nameof(Precision));
+        OptionChecks.Defined(Monitor, nameof(Monitor));
         CreateTrainingOptions().Validate();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
@@ -196,12 +196,6 @@ public abstract class ImageClassificationOptions
     {
         if (!(value >= 0 && value < 1))
             throw new ArgumentException($"{name} is {value}; it must be at least 0 and below 1.");
-    }
-
-    private static void RequireDefined<T>(T value, string name) where T : struct, Enum
-    {
-        if (!Enum.IsDefined(value))
-            throw new ArgumentException($"{name} is {value}; it must be one of {string.Join(", ", Enum.GetNames<T>())}.");
     }
 
     private static void RequireName(string name, string option)

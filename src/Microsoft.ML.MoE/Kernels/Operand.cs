@@ -27,7 +27,7 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
 
         if (!gelu)
             return;
-        for (var i = 0; i < depth * width; i += Vector512<float>.Count)   // a panel's width times 4 is a multiple of a vector; depths are multiples of 4 but for the last, whose rest is allocated
+        for (var i = 0; i < depth * width; i += Vector512<float>.Count)   // a full block's panel is a multiple of a vector; past the last block's there is room
             VectorGelu.Value(Vector512.Load(panel + i)).Store(panel + i);
     }
 

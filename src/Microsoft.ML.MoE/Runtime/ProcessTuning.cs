@@ -80,7 +80,7 @@ internal static partial class ProcessTuning
         try
         {
             var held = Environment.WorkingSet - GC.GetGCMemoryInfo().TotalCommittedBytes;
-            if (held > SmallestRelease && held > SmallestRelease + (2 * (long)DescribeHeap().BytesInUse))
+            if (held > SmallestRelease && held > SmallestRelease + (2 * (long)DescribeHeap().InUse))
                 ReleaseFreedMemory();
         }
         catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
@@ -105,11 +105,17 @@ internal static partial class ProcessTuning
     [LibraryImport("libc", EntryPoint = "mallinfo2")]
     private static partial HeapDescription DescribeHeap();
 
-    // mallinfo2 of malloc.h: ten numbers, of which the eighth, uordblks, is wanted.
+    // mallinfo2 of malloc.h: ten numbers, of which two are wanted, hblkhd and uordblks.
     [StructLayout(LayoutKind.Explicit, Size = 80)]
     private readonly struct HeapDescription
     {
+        [FieldOffset(32)]
+        private readonly nuint mapped;
+
         [FieldOffset(56)]
-        public readonly nuint BytesInUse;
+        private readonly nuint inHeap;
+
+        /// <summary>Bytes of blocks in use, in the heap and in mappings of their own.</summary>
+        public nuint InUse => mapped + inHeap;
     }
 }

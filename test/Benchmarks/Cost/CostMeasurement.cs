@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Benchmarks.Experts;
+using FashionMnist;
 using static TorchSharp.torch;
 
 namespace Benchmarks.Cost;
@@ -67,7 +68,9 @@ internal static class CostMeasurement
     private static CostPoint InOwnProcess(int experts, int tokens)
     {
         string[] arguments = ["--cost-of", experts.ToString(CultureInfo.InvariantCulture), tokens.ToString(CultureInfo.InvariantCulture)];
-        using var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
+        var start = SameProgram.With(Environment.ProcessPath!, typeof(CostMeasurement).Assembly.Location, arguments);
+        start.RedirectStandardOutput = true;
+        using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return process.ExitCode == 0

@@ -18,7 +18,7 @@ namespace Benchmarks.Experts;
 /// <param name="ExpertsPerToken">K.</param>
 internal sealed record ExpertsWork(int Tokens, int Width, int HiddenWidth, int Experts, int ExpertsPerToken)
 {
-    /// <summary>The size that papers and libraries of the field compare at: as much arithmetic as a dense layer on 8192 tokens.</summary>
+    /// <summary>The size of the figures in the README: as much arithmetic as a dense layer on 8192 tokens.</summary>
     public static ExpertsWork Standard { get; } = new(Tokens: 4096, Width: 512, HiddenWidth: 2048, Experts: 16, ExpertsPerToken: 2);
 
     /// <summary>The whole layer: router, dispatch, experts, combination. Every pair is computed: nothing is dropped, so that the work is what the sizes say.</summary>

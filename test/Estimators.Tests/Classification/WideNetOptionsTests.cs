@@ -54,6 +54,8 @@ public sealed class WideNetOptionsTests
         new WideNetImageClassifier.Options { ImageHeight = 97 }.Validate();
         new WideNetImageClassifier.Options { ImageWidth = 97 }.Validate();
         new WideNetImageClassifier.Options(WideNetConfig.Base) { ImageWidth = 96 }.Validate();
+        var error = Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options(WideNetConfig.Base) { ImageWidth = 97 }.Validate());
+        Assert.Contains("97", error.Message, "a side that does not suit the patches is one");
     }
 
     [TestMethod]

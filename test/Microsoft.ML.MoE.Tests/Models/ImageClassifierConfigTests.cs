@@ -69,7 +69,13 @@ public sealed class ImageClassifierConfigTests
     ];
 
     [TestMethod]
-    public void AGroupABlockIsNoGroupingAndNeedsNoSharedParameters() => (WideNetConfig.Tiny with { ShareParameters = false, RoutingGroups = 3 }).Validate();
+    public void AGroupABlockIsNoGroupingAndNeedsNoSharedParameters()
+    {
+        var ungrouped = WideNetConfig.Tiny with { ShareParameters = false };
+        var grouped = ungrouped with { RoutingGroups = 3 };
+        grouped.Validate();
+        Assert.AreEqual(ungrouped.GetCost(), grouped.GetCost());
+    }
 
     [TestMethod]
     [DynamicData(nameof(Invalid))]
