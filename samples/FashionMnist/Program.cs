@@ -12,20 +12,28 @@ using Samples;
 // The options below were chosen on training images that were held out: the last 10,000 for the small set, the last 5,000 for the full one. The test images only evaluate.
 const string ModelFile = "model.zip";
 
-switch (args)
+try
 {
-    case ["--score", var directory]:
-        return ModelScorer.Run(ModelFile, directory);
-    case []:
-        return Train(FashionMnistData.ShippedDirectory, epochs: 12);
-    case ["--data", var directory] when Directory.Exists(directory):
-        return Train(directory, epochs: 22);   // three times the images bear more passes before they are learnt by heart
-    case ["--data", var directory]:
-        Console.Error.WriteLine($"There is no folder '{directory}'.");
-        return 2;
-    default:
-        Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: FashionMnist [--data DIR]");
-        return 2;
+    switch (args)
+    {
+        case ["--score", var directory]:
+            return ModelScorer.Run(ModelFile, directory);
+        case []:
+            return Train(FashionMnistData.ShippedDirectory, epochs: 12);
+        case ["--data", var directory] when Directory.Exists(directory):
+            return Train(directory, epochs: 22);   // three times the images bear more passes before they are learnt by heart
+        case ["--data", var directory]:
+            Console.Error.WriteLine($"There is no folder '{directory}'.");
+            return 2;
+        default:
+            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: FashionMnist [--data DIR]");
+            return 2;
+    }
+}
+catch (Exception e) when (e is IOException or InvalidDataException)
+{
+    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
+    return 1;
 }
 
 static int Train(string directory, int epochs)
