@@ -13,10 +13,11 @@ namespace Microsoft.ML.MoE.Training;
 /// AdamW through libtorch's fused kernel: one pass over weights, gradients and moments, some fifty times as fast as an operator at a time. Parameters without a gradient are
 /// left alone and keep their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
 /// </summary>
-public sealed class FusedAdamW : IDisposable
+public sealed class FusedAdamW : IOptimizer
 {
     private readonly Slot[][] groups;
     private readonly double[] weightDecays;
+    private readonly double[] rateScales;
     private readonly double beta1;
     private readonly double beta2;
     private readonly double epsilon;
@@ -33,36 +34,32 @@ public sealed class FusedAdamW : IDisposable
         OptionChecks.AtLeastAndBelow(0, 1, beta2, nameof(beta2));
         OptionChecks.AtLeast(0, epsilon, nameof(epsilon));
         var list = groups.ToArray();
-        foreach (var group in list)
-            OptionChecks.AtLeast(0, group.WeightDecay, nameof(ParameterGroup.WeightDecay));
-
-        var (handles, names) = (new HashSet<IntPtr>(), new HashSet<string>());
-        foreach (var (name, parameter) in list.SelectMany(group => group.Parameters))
-        {
-            if (!handles.Add(parameter.Handle) || !names.Add(name))
-                throw new ArgumentException($"Parameter '{name}' is there twice; an optimizer takes each parameter, and each name, once.", nameof(groups));
-        }
+        ParameterGroup.Check(list);
 
         this.groups = list.Select(group => group.Parameters.Select(pair => new Slot(pair.Key, pair.Value)).ToArray()).ToArray();
         weightDecays = list.Select(group => group.WeightDecay).ToArray();
+        rateScales = list.Select(group => group.LearningRateScale).ToArray();
         this.beta1 = beta1;
         this.beta2 = beta2;
         this.epsilon = epsilon;
     }
 
-    /// <summary>The parameters of all groups.</summary>
+    /// <inheritdoc/>
     public IEnumerable<Parameter> Parameters => groups.SelectMany(group => group).Select(slot => slot.Parameter);
 
     /// <summary>
     /// What a checkpoint keeps: for each parameter its moments <c>NAME.first_moment</c> and <c>NAME.second_moment</c> and the number of updates it has had, <c>NAME.step</c>
-    /// (a float32 scalar). These are the optimizer's own tensors: copy into them to restore.
+    /// (a float32 scalar).
     /// </summary>
     public IReadOnlyDictionary<string, Tensor> State => groups.SelectMany(group => group).SelectMany(slot => slot.State).ToDictionary();
 
-    /// <summary>Updates every parameter that has a gradient.</summary>
-    /// <param name="learningRate">Learning rate η of this step.</param>
-    /// <param name="gradientDivisor">Gradients are divided by this first, in place: a float32 scalar on the parameters' device (see <see cref="GradientClipping"/>); null for 1.</param>
-    /// <param name="skip">A float32 scalar on the parameters' device: 1 leaves parameters and state as they are, 0 or null updates them.</param>
+    /// <inheritdoc/>
+    public void Restore(IReadOnlyDictionary<string, Tensor> state) => NamedTensors.Copy(State, state);
+
+    /// <inheritdoc/>
+    public Tensor GradientNorm() => GradientClipping.Norm(Parameters);
+
+    /// <inheritdoc/>
     public void Step(double learningRate, Tensor? gradientDivisor = null, Tensor? skip = null)
     {
         using var _ = no_grad();
@@ -86,11 +83,11 @@ public sealed class FusedAdamW : IDisposable
             TorchScripts.FusedAdamW(
                 active.Select(slot => (Tensor)slot.Parameter).ToArray(), gradients.ToArray(),
                 active.Select(slot => slot.FirstMoment).ToArray(), active.Select(slot => slot.SecondMoment).ToArray(), active.Select(slot => slot.Step).ToArray(),
-                learningRate, beta1, beta2, weightDecays[i], epsilon, gradientDivisor, skip);
+                learningRate * rateScales[i], beta1, beta2, weightDecays[i], epsilon, gradientDivisor, skip);
         }
     }
 
-    /// <summary>Drops all gradients.</summary>
+    /// <inheritdoc/>
     public void ZeroGrad()
     {
         foreach (var parameter in Parameters)

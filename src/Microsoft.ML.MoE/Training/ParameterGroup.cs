@@ -8,6 +8,9 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="WeightDecay">Decoupled weight decay: at every step each weight shrinks by this times the learning rate.</param>
 public sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter>> Parameters, double WeightDecay)
 {
+    /// <summary>What the learning rate is multiplied by for these parameters, at least 0. Default 1.</summary>
+    public double LearningRateScale { get; init; } = 1;
+
     /// <summary>
     /// Splits a module's trainable parameters into those that decay and those that do not. Matrices, stacks of matrices (experts) and embedding tables decay;
     /// vectors, biases (stacked ones too), position embeddings and the class token do not: shrinking those takes away freedom without limiting what the model can fit.
@@ -16,15 +19,40 @@ public sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter
     /// <param name="module">The module; parameters with <c>requires_grad</c> false are left out.</param>
     /// <param name="weightDecay">Weight decay of the first group; the second has 0.</param>
     /// <returns>The groups that have parameters, at most two.</returns>
-    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay)
+    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay) => ForModule(module, weightDecay, [], _ => 1);
+
+    /// <summary>The same for the parameters that no other optimizer trains, with learning rates of their own.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="weightDecay">Weight decay of what decays.</param>
+    /// <param name="others">Parameters to leave out.</param>
+    /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by, by its name.</param>
+    /// <returns>Groups by weight decay and scale, those that decay first, the scales in the order of their first parameters.</returns>
+    internal static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay, IEnumerable<Parameter> others, Func<string, double> learningRateScale)
     {
-        var parameters = Distinct(module).ToArray();
-        ParameterGroup[] groups =
-        [
-            new(parameters.Where(pair => Decays(pair.Key, pair.Value)).ToArray(), weightDecay),
-            new(parameters.Where(pair => !Decays(pair.Key, pair.Value)).ToArray(), 0),
-        ];
-        return groups.Where(group => group.Parameters.Count > 0).ToArray();
+        var left = others.Select(parameter => parameter.Handle).ToHashSet();
+        return Distinct(module).Where(pair => !left.Contains(pair.Value.Handle))
+            .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value), Scale: learningRateScale(pair.Key)))
+            .OrderByDescending(group => group.Key.Decays)
+            .Select(group => new ParameterGroup([.. group], group.Key.Decays ? weightDecay : 0) { LearningRateScale = group.Key.Scale })
+            .ToArray();
+    }
+
+    /// <summary>What every optimizer asks of its groups.</summary>
+    /// <exception cref="ArgumentException">An option is out of range, or a parameter or a name appears twice.</exception>
+    internal static void Check(IReadOnlyList<ParameterGroup> groups)
+    {
+        foreach (var group in groups)
+        {
+            OptionChecks.AtLeast(0, group.WeightDecay, nameof(WeightDecay));
+            OptionChecks.AtLeast(0, group.LearningRateScale, nameof(LearningRateScale));
+        }
+
+        var (handles, names) = (new HashSet<IntPtr>(), new HashSet<string>());
+        foreach (var (name, parameter) in groups.SelectMany(group => group.Parameters))
+        {
+            if (!handles.Add(parameter.Handle) || !names.Add(name))
+                throw new ArgumentException($"Parameter '{name}' is there twice; an optimizer takes each parameter, and each name, once.", nameof(groups));
+        }
     }
 
     private static IEnumerable<KeyValuePair<string, Parameter>> Distinct(nn.Module module)

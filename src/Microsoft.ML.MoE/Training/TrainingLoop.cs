@@ -28,12 +28,18 @@ public sealed class TrainingLoop<TBatch>
         ArgumentNullException.ThrowIfNull(computeLoss);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        if (!module.parameters().Any(parameter => parameter.requires_grad))
+        if (!module.parameters().Any(parameter => parameter.requires_grad) && !module.modules().Prepend(module).Any(part => part is IHasOwnOptimizer))
             throw new ArgumentException("The module has no parameter that requires a gradient: there is nothing to train.", nameof(module));
         this.module = module;
         this.computeLoss = computeLoss;
         this.options = options;
     }
+
+    /// <summary>What acts after every update; stays the caller's. None by default.</summary>
+    public IReadOnlyList<ITrainingCompanion> Companions { get; init; } = [];
+
+    /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default.</summary>
+    public Func<string, double> LearningRateScale { get; init; } = _ => 1;
 
     /// <summary>Trains the module.</summary>
     /// <param name="data">The training batches.</param>
@@ -77,7 +83,7 @@ public sealed class TrainingLoop<TBatch>
         private readonly CancellationToken cancellationToken;
         private readonly int totalSteps;
         private readonly ILearningRateSchedule schedule;
-        private readonly FusedAdamW optimizer;
+        private readonly IOptimizer optimizer;
         private readonly LossMeter meter = new();
         private readonly BestEpochTracker tracker;
         private readonly WeightSnapshot? bestWeights;
@@ -96,7 +102,7 @@ public sealed class TrainingLoop<TBatch>
             totalSteps = CountSteps();
             schedule = options.CreateSchedule(totalSteps);
             tracker = new BestEpochTracker(options.Monitor, options.EarlyStopping);
-            optimizer = new FusedAdamW(ParameterGroup.ForModule(loop.module, options.WeightDecay), options.Beta1, options.Beta2, options.Epsilon);
+            optimizer = TrainingOptimizer.Create(loop.module, options, loop.LearningRateScale);
             bestWeights = validate is not null && options.KeepBestWeights ? new WeightSnapshot(loop.module) : null;
         }
 
@@ -193,7 +199,7 @@ public sealed class TrainingLoop<TBatch>
             var (norm, divisor) = ((Tensor?)null, samples);
             if (options.GradientClipNorm is { } limit)
             {
-                norm = GradientClipping.Norm(optimizer.Parameters);
+                norm = optimizer.GradientNorm();
                 norm = samples is null ? norm : norm / samples;
                 divisor = GradientClipping.Divisor(norm, limit);
                 divisor = samples is null ? divisor : divisor * samples;
@@ -205,6 +211,8 @@ public sealed class TrainingLoop<TBatch>
             double learningRate = schedule.RateAt(steps);
             optimizer.Step(learningRate, divisor, skip);
             steps++;
+            foreach (var companion in loop.Companions)
+                companion.AfterUpdate(steps, totalSteps);
             meter.Add(steps, learningRate, loss, norm);
             DropPending();
         }

@@ -30,7 +30,7 @@ public sealed record TrainingOptions
     /// <summary>The part of all updates that is warm-up, 0 to 1. Default 0.05. Without effect where <see cref="WarmupSteps"/> is set.</summary>
     public double WarmupFraction { get; init; } = 0.05;
 
-    /// <summary>Decoupled weight decay of matrices, at least 0. Default 0.05. See <see cref="ParameterGroup.ForModule"/> for what does not decay.</summary>
+    /// <summary>Decoupled weight decay of matrices, at least 0. Default 0.05. See <see cref="ParameterGroup.ForModule(TorchSharp.torch.nn.Module, double)"/> for what does not decay.</summary>
     public double WeightDecay { get; init; } = 0.05;
 
     /// <summary>Decay of AdamW's first moment, 0 to below 1. Default 0.9.</summary>
