@@ -1,0 +1,29 @@
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Chooses the side of a patch for images of any size.</summary>
+internal static class PatchSizes
+{
+    // 512×512 in patches of 16. Whoever wants more says so by setting the patch size.
+    private const int MostPatches = 1024;
+
+    /// <summary>The largest side, at most 16, that divides both sides of the image and gives at least 7 patches a side: 28 → 4, 32 → 4, 64 → 8, 224 → 16.</summary>
+    /// <param name="height">Height of the images in pixels.</param>
+    /// <param name="width">Width of the images in pixels.</param>
+    /// <exception cref="ArgumentException">That makes more than 1,024 patches.</exception>
+    public static int Choose(int height, int width)
+    {
+        var patch = Math.Max(1, Math.Min(16, Math.Min(height, width) / 7));
+        while (height % patch != 0 || width % patch != 0)
+            patch--;
+
+        var patches = (long)(height / patch) * (width / patch);
+        if (patches > MostPatches)
+        {
+            throw new ArgumentException(
+                $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide both sides ({nameof(TransformerClassifierOptions.PatchSize)} is not set, and 16 is the most that is "
+                + $"chosen); at most {MostPatches:n0} patches train in reasonable time. Set {nameof(ImageClassificationOptions.ImageHeight)} and {nameof(ImageClassificationOptions.ImageWidth)} to multiples of 16 for a column of pictures, which are resized, "
+                + $"or set {nameof(TransformerClassifierOptions.PatchSize)}.");
+        }
+        return patch;
+    }
+}
