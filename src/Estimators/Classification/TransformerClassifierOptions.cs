@@ -20,6 +20,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
         BalanceLossWeight = architecture.BalanceLossWeight;
         RouterNoise = architecture.RouterNoise;
         Dropout = architecture.Dropout;
+        DropPath = architecture.DropPath;
     }
 
     /// <summary>
@@ -60,6 +61,9 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
     /// <summary>Probability of dropping a value while training, 0 to below 1. Default 0; the paper's sizes have 0.1.</summary>
     public double Dropout { get; set; }
 
+    /// <summary>Probability that an image skips the last block while training, 0 to below 1; it rises linearly over the blocks, from 0 at the first. Default 0; 0.1 is common.</summary>
+    public double DropPath { get; set; }
+
     /// <summary>An architecture with these options in it, for images and classes as the data have them.</summary>
     private protected TConfig Apply<TConfig>(TConfig architecture, int height, int width, int channels, int classCount)
         where TConfig : TransformerClassifierConfig => architecture with
@@ -79,6 +83,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             BalanceLossWeight = BalanceLossWeight,
             RouterNoise = RouterNoise,
             Dropout = Dropout,
+            DropPath = DropPath,
         };
 
     private protected override int SmallestSide => Math.Max(1, PatchSize ?? 1);

@@ -21,6 +21,7 @@ public abstract class TransformerClassifier : ImageClassifier
     private readonly Dense? representation;
     private readonly Dense classes;
     private readonly Dropout dropout;
+    private readonly ModuleList<DropPath> dropPaths = nn.ModuleList<DropPath>();   // one a block
     private readonly TransformerClassifierConfig config;
 
     private protected TransformerClassifier(string name, TransformerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
@@ -35,6 +36,8 @@ public abstract class TransformerClassifier : ImageClassifier
             representation = new Dense(config.Width, config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
         dropout = nn.Dropout(config.Dropout);
+        for (var block = 0; block < config.Blocks; block++)
+            dropPaths.Add(new DropPath(DropPath.ProbabilityOf(config.DropPath, block, config.Blocks)));
         ComputeType = computeType;
     }
 
@@ -68,7 +71,10 @@ public abstract class TransformerClassifier : ImageClassifier
     private protected abstract Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing);
 
     // libtorch draws a random number for every value even where the probability is 0.
-    private protected Tensor Drop(Tensor x) => config.Dropout > 0 ? dropout.forward(x) : x;
+    private Tensor Drop(Tensor x) => config.Dropout > 0 ? dropout.forward(x) : x;
+
+    // What a block adds to its input.
+    private protected Tensor Branch(int block, Tensor x_NLD) => config.DropPath > 0 ? dropPaths[block].forward(Drop(x_NLD)) : Drop(x_NLD);
 
     private Tensor Embed(Tensor images_NCHW)
     {

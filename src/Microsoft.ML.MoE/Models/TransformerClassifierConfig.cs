@@ -18,6 +18,12 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default 0.1.</summary>
     public double Dropout { get; init; } = 0.1;
 
+    /// <summary>
+    /// Stochastic depth (arXiv 1603.09382): probability that an image skips the last block's attention, and its feed-forward layer, while training; 0 to below 1. It rises linearly over the
+    /// blocks, from 0 at the first. Skipping tokens are still routed, and take up capacity. Default 0.
+    /// </summary>
+    public double DropPath { get; init; }
+
     /// <summary>What stands before the patches.</summary>
     public ClassToken ClassToken { get; init; }
 
@@ -68,6 +74,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
             throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
         if (!(Dropout >= 0 && Dropout < 1))
             throw new ArgumentException($"{nameof(Dropout)} is {Dropout}; it must be at least 0 and below 1.");
+        if (!(DropPath >= 0 && DropPath < 1))
+            throw new ArgumentException($"{nameof(DropPath)} is {DropPath}; it must be at least 0 and below 1.");
         if (!(PositionDeviation >= 0) || double.IsInfinity(PositionDeviation))
             throw new ArgumentException($"{nameof(PositionDeviation)} is {PositionDeviation}; it must be a finite number of at least 0.");
         if (Pooling == Pooling.ClassToken && ClassToken != ClassToken.Learned)

@@ -57,9 +57,9 @@ public sealed class WideNet : TransformerClassifier
     {
         for (var block = 0; block < config.Blocks; block++)
         {
-            x_NLD = x_NLD + Drop(Of(attentions, block).forward(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType)));
+            x_NLD = x_NLD + Branch(block, Of(attentions, block).forward(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType)));
             var normed_NLD = Of(mixtureNorms, block).forward(x_NLD);
-            x_NLD = x_NLD + Drop(config.Experts > 0 ? Mix(block, normed_NLD, routing) : Of(feedForwards, block).forward(normed_NLD.to_type(ComputeType)));
+            x_NLD = x_NLD + Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing) : Of(feedForwards, block).forward(normed_NLD.to_type(ComputeType)));
         }
         return x_NLD;
     }

@@ -38,6 +38,7 @@ public sealed class BadInputTests
         (o => o.RouterNoise = -1, "-1"),
         (o => o.RoutingGroups = 2, "RoutingGroups is 2; it must divide Blocks (3)"),
         (o => o.Dropout = 1, "Dropout is 1; it must be at least 0 and below 1"),
+        (o => o.DropPath = 1, "DropPath is 1; it must be at least 0 and below 1"),
         (o => o.Epochs = 0, "Epochs is 0; it must be"),
         (o => o.BatchSize = 0, "BatchSize is 0; it must be at least 1"),
         (o => o.GradientAccumulation = 0, "GradientAccumulation is 0; it must be"),

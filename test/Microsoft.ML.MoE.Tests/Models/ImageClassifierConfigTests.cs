@@ -15,7 +15,7 @@ public sealed class ImageClassifierConfigTests
         ImageClassifierConfig[] configs =
         [
             .. ImageClassifierPresets.All.Select(preset => preset.Config),
-            WideNetConfig.Tiny with { TrainingCapacity = null, EvaluationCapacity = new ExpertCapacity(2, CapacityRule.Literal, CapacityPriority.LargestGate), Dropout = 0.25, RouterNoise = 0.5 },
+            WideNetConfig.Tiny with { TrainingCapacity = null, EvaluationCapacity = new ExpertCapacity(2, CapacityRule.Literal, CapacityPriority.LargestGate), Dropout = 0.25, DropPath = 0.125, RouterNoise = 0.5 },
         ];
         foreach (var config in configs)
             Assert.AreEqual(config, ImageClassifierConfig.FromJson(config.ToJson()));
@@ -57,6 +57,7 @@ public sealed class ImageClassifierConfigTests
         [WideNetConfig.Tiny with { ExpertWidth = 0 }, "ExpertWidth is 0"],
         [WideNetConfig.Tiny with { Dropout = 1 }, "Dropout is 1"],
         [WideNetConfig.Tiny with { Dropout = double.NaN }, "Dropout is NaN"],
+        [WideNetConfig.Tiny with { DropPath = 1 }, "DropPath is 1"],
         [WideNetConfig.Tiny with { PositionDeviation = -1 }, "PositionDeviation is -1"],
         [WideNetConfig.Tiny with { BalanceLossWeight = -0.01 }, "BalanceLossWeight is -0.01"],
         [WideNetConfig.Tiny with { TrainingCapacity = new ExpertCapacity(0.9) }, "capacity factor is 0.9"],
