@@ -4,6 +4,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
 [assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
@@ -42,8 +43,14 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     /// <summary>The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it.</summary>
     public ImageClassifier Model => scorer.Model;
 
-    /// <summary>How it was trained; null for a model that was loaded.</summary>
+    /// <summary>How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep it.</summary>
     public ImageClassificationSummary? Training { get; }
+
+    /// <summary>
+    /// What happened in each epoch of the training: mean losses, learning rate, images per second, the load of each routing operation's experts, and the result on the validation
+    /// data. Saved with the model; empty where <see cref="Training"/> is null.
+    /// </summary>
+    public IReadOnlyList<EpochSummary> History => Training?.Training.Epochs ?? [];
 
     /// <summary>Column that images are read from.</summary>
     public string FeatureColumnName => column.Name;
@@ -92,7 +99,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         host.CheckValue(ctx, nameof(ctx));
-        scorer.Use(model => ClassifierFormat.Save(ctx, Describe(model.Config), model));
+        scorer.Use(model => ClassifierFormat.Save(ctx, Describe(model.Config), model, Training));
     }
 
     // ML.NET finds this by its signature when it loads a model zip.
@@ -101,10 +108,10 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
         var device = environment.SelectDevice();
-        var (document, column, labelValues, model) = ClassifierFormat.Load(environment, context, device);
+        var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
         var columns = new ClassificationColumns(document.PredictedLabelColumn, document.ScoreColumn, model.Config.ClassCount, labelValues);
         return new ImageClassificationTransformer(
-            environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training: null);
+            environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training);
     }
 
     // And this one where the transform of a single row was saved on its own.

@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// How an image classifier lies in a model zip: the format version and the checksums of the other two entries in ML.NET's own <c>Model.key</c>, the description as JSON, the
-/// weights as safetensors.
+/// How an image classifier lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>, the description and the history of
+/// the training as JSON, the weights as safetensors.
 /// </summary>
 /// <remarks>
 /// A zip's own checksums are not compared when ML.NET reads it, so without ours an altered weight would go unnoticed. Nothing is made of what a file says before the checksums
@@ -24,21 +24,25 @@ internal static class ClassifierFormat
     /// <summary>Entry with the weights.</summary>
     public const string WeightsEntry = "weights.safetensors";
 
+    /// <summary>Entry with the history of the training.</summary>
+    public const string TrainingEntry = "training.json";
+
     /// <summary>The name by which ML.NET finds the loader, at most 24 characters. Never change it: it is in every saved model.</summary>
     public const string LoaderSignature = "MoEImageClassifier";
 
-    // 0x00010001: the first.
-    private const uint VersionWritten = 0x00010001;
-    private const uint VersionReadable = 0x00010001;   // the oldest reader that can read what we write
+    // 0x00010001: the first. 0x00010002: with the history of the training.
+    private const uint VersionWritten = 0x00010002;
+    private const uint VersionReadable = 0x00010002;   // the oldest reader that can read what we write
+    private const uint FirstWithTraining = 0x00010002;
     private const uint OldestRead = 0x00010001;
 
-    // A description with a million class names takes a few dozen megabytes.
-    private const int MostDescriptionBytes = 1 << 28;
+    // A description with a million class names takes a few dozen megabytes, and so does the history of a thousand epochs of a hundred layers of a hundred experts.
+    private const int MostJsonBytes = 1 << 28;
 
     private const int ChecksumBytes = SHA256.HashSizeInBytes;
 
     /// <summary>Writes the entries of a model.</summary>
-    public static void Save(ModelSaveContext context, ClassifierDocument document, ImageClassifier model)
+    public static void Save(ModelSaveContext context, ClassifierDocument document, ImageClassifier model, ImageClassificationSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
@@ -53,6 +57,10 @@ internal static class ClassifierFormat
                 ModuleWeights.Save(model, hashing);
             context.Writer.Write(sha.Hash!);
         });
+
+        var history = TrainingDocument.ToBytes(training);
+        context.Writer.Write(SHA256.HashData(history));
+        context.SaveBinaryStream(TrainingEntry, writer => writer.Write(history));
     }
 
     /// <summary>Reads the entries of a model and makes it.</summary>
@@ -72,15 +80,17 @@ internal static class ClassifierFormat
             context.CheckAtModel(GetVersion());
             var documentChecksum = ReadChecksum(context);
             var weightsChecksum = ReadChecksum(context);
+            var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ReadChecksum(context) : null;
 
-            var document = ClassifierDocument.FromBytes(ReadDocument(context, documentChecksum));
+            var document = ClassifierDocument.FromBytes(ReadJson(context, DocumentEntry, documentChecksum));
+            var training = trainingChecksum is null ? null : TrainingDocument.FromBytes(ReadJson(context, TrainingEntry, trainingChecksum));
             var config = document.ReadModel();
             document.Normalization.Validate(config.Channels);
             var column = document.ReadColumn(config);
             var labels = LabelValues.FromJson(document.Labels);
             if (labels is not null && labels.Count != config.ClassCount)
                 throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
-            return new(document, column, labels, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
+            return new(document, column, labels, training, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
         {
@@ -95,17 +105,17 @@ internal static class ClassifierFormat
         return checksum.Length == ChecksumBytes ? checksum : throw new InvalidDataException("it is truncated.");
     }
 
-    private static byte[] ReadDocument(ModelLoadContext context, byte[] checksum)
+    private static byte[] ReadJson(ModelLoadContext context, string entry, byte[] checksum)
     {
         byte[] bytes = [];
-        Open(context, DocumentEntry, stream =>
+        Open(context, entry, stream =>
         {
-            if (stream.Length > MostDescriptionBytes)
-                throw new InvalidDataException($"the entry '{DocumentEntry}' has {stream.Length} bytes; at most {MostDescriptionBytes} are read.");
+            if (stream.Length > MostJsonBytes)
+                throw new InvalidDataException($"the entry '{entry}' has {stream.Length} bytes; at most {MostJsonBytes} are read.");
             bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
         });
-        Compare(SHA256.HashData(bytes), checksum, DocumentEntry);
+        Compare(SHA256.HashData(bytes), checksum, entry);
         return bytes;
     }
 

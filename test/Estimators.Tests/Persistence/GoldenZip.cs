@@ -10,7 +10,7 @@ namespace Estimators.Tests.Persistence;
 internal static class GoldenZip
 {
     /// <summary>The name of the present version's files.</summary>
-    public const string Name = "golden-0x00010001";
+    public const string Name = "golden-0x00010002";
 
     /// <summary>Rows that are scored.</summary>
     public const int Rows = 10;

@@ -6,6 +6,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Training;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Transforms;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -21,6 +22,7 @@ public sealed class SaveAndLoadTests
     private const string Key = "Transform_001/Model.key";
     private const string Description = "Transform_001/classifier.json";
     private const string Weights = "Transform_001/weights.safetensors";
+    private const string History = "Transform_001/training.json";
 
     private static readonly MLContext Ml = new(seed: 1);
     private static TransformerChain<KeyToValueMappingTransformer> model = null!;
@@ -30,7 +32,7 @@ public sealed class SaveAndLoadTests
     public static void Train(TestContext _)
     {
         var options = Colours.Options();
-        options.Epochs = 2;
+        (options.Epochs, options.ValidationFraction) = (2, 0.25);
         var data = Ml.Data.LoadFromEnumerable(Colours.Rows(80));
         model = Colours.Pipeline(Ml, options).Fit(data);
         saved = Save(model, data.Schema);
@@ -48,7 +50,6 @@ public sealed class SaveAndLoadTests
         Assert.AreEqual(model.GetOutputSchema(schema).ToString(), loaded.GetOutputSchema(schema).ToString());
 
         var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
-        Assert.IsNull(transformer.Training);
         Assert.IsFalse(transformer.Model.training);
         Assert.AreEqual(new VectorDataViewType(NumberDataViewType.Single, 3, 8, 8), transformer.FeatureColumnType);
         Assert.AreEqual("Label", transformer.LabelColumnName);
@@ -59,7 +60,7 @@ public sealed class SaveAndLoadTests
     {
         var loaded = Load(saved, out var schema);
         var again = Save(loaded, schema!);
-        foreach (var entry in new[] { Key, Description, Weights })
+        foreach (var entry in new[] { Key, Description, Weights, History })
             CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
     }
 
@@ -94,6 +95,48 @@ public sealed class SaveAndLoadTests
         Assert.AreEqual("WideNet", (string?)json["model"]!["architecture"]);
         CollectionAssert.AreEqual(Colours.Names.Order().ToArray(), json["labels"]!["values"]!.AsArray().Select(v => (string?)v).ToArray());
     }
+
+    [TestMethod]
+    public void TheHistoryOfTheTraining_IsKept()
+    {
+        var trained = model.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        var loaded = Load(saved, out _).AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        Assert.AreEqual((60, 20, 7, StopReason.EpochsCompleted), (loaded.Training!.TrainingImages, loaded.Training.ValidationImages, loaded.Training.Seed, loaded.Training.Training.StopReason));
+        Assert.AreSame(loaded.History[trained.Training!.Training.BestEpoch!.Epoch - 1], loaded.Training.Training.BestEpoch);
+        Assert.HasCount(2, loaded.History);
+        Assert.AreSame(loaded.Training.Training.Epochs, loaded.History);
+        for (var i = 0; i < 2; i++)
+        {
+            var (wanted, found) = (trained.History[i], loaded.History[i]);
+            Assert.AreEqual((i + 1, wanted.LearningRate, wanted.Validation), (found.Epoch, found.LearningRate, found.Validation));
+            Assert.AreEqual(wanted.Averages with { ExpertLoad = null }, found.Averages with { ExpertLoad = null });
+            Assert.AreEqual((4, 60L), (found.Averages.Steps, found.Averages.Samples));
+            Assert.HasCount(3, found.Averages.ExpertLoad!, "one routing operation a block");
+            for (var block = 0; block < 3; block++)
+            {
+                CollectionAssert.AreEqual(wanted.Averages.ExpertLoad![block].Counts.ToArray(), found.Averages.ExpertLoad![block].Counts.ToArray());
+                Assert.AreEqual(wanted.Averages.ExpertLoad[block].Dropped, found.Averages.ExpertLoad[block].Dropped);
+                Assert.AreEqual(60 * 4 * 2, found.Averages.ExpertLoad[block].Total, "images, patches of each, experts of each patch");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void AModelWithoutAHistory_StaysWithoutOne()
+    {
+        var old = Load(File.ReadAllBytes(GoldenFile("golden-0x00010001.zip")), out _);
+        var again = Load(Save(old, null), out _).AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        Assert.IsNull(again.Training);
+        Assert.HasCount(0, again.History);
+    }
+
+    [TestMethod]
+    [DataRow("\"bestEpoch\":", "\"bestEpoch\":7", "has no epoch 7")]
+    [DataRow("\"steps\":8", "\"steps\":\"many\"", "history of the training cannot be read")]
+    [DataRow("\"epoch\":1,\"averages\":{", "\"epoch\":1,\"averages\":null,\"averages2\":{", "history of the training cannot be read")]
+    [DataRow("\"stopReason\":\"EpochsCompleted\"", "\"stopReason\":\"Tired\"", "history of the training cannot be read")]
+    [DataRow("\"expertLoad\":[{\"counts\":", "\"expertLoad\":[null,{\"counts\":", "expert load without counts in epoch 1")]
+    public void AHistoryThatMakesNoSense_IsAnError(string from, string to, string message) => StringAssert.Contains(LoadFailure(Forge(History, from, to)), message);
 
     [TestMethod]
     public void PictureModels_KeepTheirColumnAndResizing()
@@ -158,7 +201,7 @@ public sealed class SaveAndLoadTests
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x4C), 0x00020001);
             return bytes;
         });
-        StringAssert.Contains(LoadFailure(newer), "newer version of MoE.ML (format 0x00020001; this version reads up to 0x00010001). Update the package MoE.ML");
+        StringAssert.Contains(LoadFailure(newer), "newer version of MoE.ML (format 0x00020001; this version reads up to 0x00010002). Update the package MoE.ML");
     }
 
     [TestMethod]
@@ -166,7 +209,7 @@ public sealed class SaveAndLoadTests
     {
         var compatible = ModelZip.With(saved, Key, bytes =>
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x48), 0x00010002);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x48), 0x00010003);
             return bytes;
         });
         Assert.AreEqual(FreshProcess.Describe(Ml, model, 5), FreshProcess.Describe(Ml, Load(compatible, out _), 5));
@@ -175,6 +218,7 @@ public sealed class SaveAndLoadTests
     [TestMethod]
     [DataRow(Description)]
     [DataRow(Weights)]
+    [DataRow(History)]
     public void AnAlteredEntry_IsNamed(string entry)
     {
         var random = new Random(1);
@@ -194,6 +238,7 @@ public sealed class SaveAndLoadTests
     [TestMethod]
     [DataRow(Description)]
     [DataRow(Weights)]
+    [DataRow(History)]
     [DataRow(Key)]
     public void ATruncatedOrMissingEntry_IsAnError(string entry)
     {
@@ -251,15 +296,7 @@ public sealed class SaveAndLoadTests
     [DataRow("\"featureKind\": \"Floats\"", "\"featureKind\": \"Sounds\"", "description of the model cannot be read")]
     [DataRow("\"featureKind\": \"Floats\",", "", "description of the model cannot be read")]
     [DataRow("\"mean\": [", "\"mean\": [1, ", "pixel normalisation")]
-    public void ADescriptionThatDoesNotFitItsWeights_IsAnError(string from, string to, string message)
-    {
-        var description = Encoding.UTF8.GetString(ModelZip.Read(saved, Description));
-        StringAssert.Contains(description, from);
-        var forged = Encoding.UTF8.GetBytes(description.Replace(from, to, StringComparison.Ordinal));
-        var zip = ModelZip.With(saved, Description, _ => forged);
-        zip = ModelZip.With(zip, Key, bytes => Replace(bytes, SHA256.HashData(Encoding.UTF8.GetBytes(description)), SHA256.HashData(forged)));
-        StringAssert.Contains(LoadFailure(zip), message);
-    }
+    public void ADescriptionThatDoesNotFitItsWeights_IsAnError(string from, string to, string message) => StringAssert.Contains(LoadFailure(Forge(Description, from, to)), message);
 
     [TestMethod]
     public void SavingToAFullDisk_IsAnIOException_AndTheModelStaysUsable()
@@ -283,13 +320,16 @@ public sealed class SaveAndLoadTests
     }
 
     [TestMethod]
-    [DataRow(GoldenZip.Name)]
-    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    [DataRow("golden-0x00010001", 0)]
+    [DataRow(GoldenZip.Name, 4)]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs)
     {
-        var folder = Path.Combine(AppContext.BaseDirectory, "Persistence");
-        var loaded = Load(File.ReadAllBytes(Path.Combine(folder, name + ".zip")), out _);
-        AssertScores(File.ReadAllText(Path.Combine(folder, name + ".txt")), FreshProcess.Describe(Ml, loaded, GoldenZip.Rows), 1e-4);
+        var loaded = Load(File.ReadAllBytes(GoldenFile(name + ".zip")), out _);
+        AssertScores(File.ReadAllText(GoldenFile(name + ".txt")), FreshProcess.Describe(Ml, loaded, GoldenZip.Rows), 1e-4);
+        Assert.HasCount(epochs, loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single().History);
     }
+
+    private static string GoldenFile(string name) => Path.Combine(AppContext.BaseDirectory, "Persistence", name);
 
     private static byte[] Save(ITransformer transformer, DataViewSchema? schema)
     {
@@ -312,6 +352,16 @@ public sealed class SaveAndLoadTests
             return exception.GetBaseException().Message;
         }
         return "";
+    }
+
+    // The saved zip with a text in an entry replaced and the entry's checksum set right.
+    private static byte[] Forge(string entry, string from, string to)
+    {
+        var text = Encoding.UTF8.GetString(ModelZip.Read(saved, entry));
+        StringAssert.Contains(text, from);
+        var forged = Encoding.UTF8.GetBytes(text.Replace(from, to, StringComparison.Ordinal));
+        var zip = ModelZip.With(saved, entry, _ => forged);
+        return ModelZip.With(zip, Key, bytes => Replace(bytes, SHA256.HashData(Encoding.UTF8.GetBytes(text)), SHA256.HashData(forged)));
     }
 
     private static byte[] Replace(byte[] bytes, byte[] from, byte[] to)
