@@ -10,6 +10,8 @@ namespace Microsoft.ML.MoE.Models;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "architecture", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
 [JsonDerivedType(typeof(WideNetConfig), "WideNet")]
 [JsonDerivedType(typeof(VisionTransformerConfig), "VisionTransformer")]
+[JsonDerivedType(typeof(SparseMlpConfig), "SparseMlp")]
+[JsonDerivedType(typeof(MlpMixerConfig), "MlpMixer")]
 public abstract record ImageClassifierConfig
 {
     private static readonly JsonSerializerOptions Json = new()
@@ -41,7 +43,7 @@ public abstract record ImageClassifierConfig
     private protected abstract int MatrixWidth { get; }
 
     // Patches of an image.
-    private protected int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
+    internal int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
 
     /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
     /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>

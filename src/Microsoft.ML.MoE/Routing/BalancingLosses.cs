@@ -46,6 +46,43 @@ public static class BalancingLosses
         return SquaredCoefficientOfVariation(probs_TE.sum([0])).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// (std(Load) / mean(Load))² with the population standard deviation and Loadᵢ the sum over the batch of the probability that expert i would be chosen if its noise, and no other, were
+    /// drawn anew: p = 1 − Φ((θ − lᵢ) / σ), with θ the token's K-th largest noisy logit, the same for all its experts. V-MoE, arXiv 2106.05974, appendix A. The gradient flows through
+    /// the logits and through θ.
+    /// </summary>
+    /// <param name="logits_TE">Logits without noise l, (T, E).</param>
+    /// <param name="noisyLogits_TE">The same with the noise that the choices were made with, (T, E).</param>
+    /// <param name="ids_TK">Chosen experts, those with the largest noisy logits, best first, int64 (T, K).</param>
+    /// <param name="noiseDeviation">Standard deviation σ of the noise, above 0: without noise there is no such probability.</param>
+    /// <exception cref="ArgumentException">The deviation is not above 0.</exception>
+    public static Tensor Load(Tensor logits_TE, Tensor noisyLogits_TE, Tensor ids_TK, double noiseDeviation)
+    {
+        if (!(noiseDeviation > 0))
+            throw new ArgumentException($"The noise deviation is {noiseDeviation}; it must be above 0.", nameof(noiseDeviation));
+        using var scope = NewDisposeScope();
+        var threshold_T1 = noisyLogits_TE.gather(1, ids_TK.narrow(1, ids_TK.shape[1] - 1, 1));
+        var probs_TE = special.ndtr((logits_TE - threshold_T1) / noiseDeviation);   // 1 − Φ(z) = Φ(−z)
+        return SquaredCoefficientOfVariation(probs_TE.sum([0])).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// ½ · <see cref="Importance"/> + ½ · <see cref="Load"/>: to be weighted with λ. Sparse-MLP, arXiv 2109.02008, section 2.3. Without noise, as in evaluation, the load loss is not
+    /// defined and only the first half is left.
+    /// </summary>
+    /// <param name="logits_TE">Logits without noise, (T, E).</param>
+    /// <param name="noisyLogits_TE">The same with the noise that the choices were made with, (T, E).</param>
+    /// <param name="ids_TK">Chosen experts, those with the largest noisy logits, best first, int64 (T, K).</param>
+    /// <param name="noiseDeviation">Standard deviation of the noise; 0 for none.</param>
+    public static Tensor ImportanceAndLoad(Tensor logits_TE, Tensor noisyLogits_TE, Tensor ids_TK, double noiseDeviation)
+    {
+        using var scope = NewDisposeScope();
+        var loss = 0.5 * Importance(logits_TE.softmax(-1));
+        if (noiseDeviation > 0)
+            loss = loss + (0.5 * Load(logits_TE, noisyLogits_TE, ids_TK, noiseDeviation));
+        return loss.MoveToOuterDisposeScope();
+    }
+
     /// <summary>(std(x) / mean(x))², with the population standard deviation (no Bessel correction).</summary>
     internal static Tensor SquaredCoefficientOfVariation(Tensor x_E)
     {

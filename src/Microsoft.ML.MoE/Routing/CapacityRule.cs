@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>How many tokens an expert accepts in one forward pass (WideNet, arXiv 2107.11817, section 3.2).</summary>
+/// <summary>How many tokens an expert accepts in one forward pass (WideNet, arXiv 2107.11817, section 3.2; V-MoE, arXiv 2106.05974, section 2.2).</summary>
 public enum CapacityRule
 {
     /// <summary>floor(C·K·T/E): the experts' even share of all (token, expert) pairs, times the capacity factor C. What the paper's released code does.</summary>
@@ -11,4 +11,7 @@ public enum CapacityRule
     /// choose an expert and C·K ≥ 1; it is here so that this can be checked.
     /// </summary>
     Literal,
+
+    /// <summary>ceil(C·K·T/E): the even share rounded up, as in V-MoE's released code.</summary>
+    EvenShareRoundedUp,
 }

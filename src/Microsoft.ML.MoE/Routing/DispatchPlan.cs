@@ -34,7 +34,12 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         using var scope = NewDisposeScope();
         var (tokens, choices) = (decision.ExpertIds_TK.shape[0], decision.ExpertIds_TK.shape[1]);
         var places = capacity?.Slots(tokens, experts, (int)choices) ?? tokens;
-        var priority_P = capacity?.Priority == CapacityPriority.LargestGate ? PairsByLargestGate(decision.Gates_TK) : null;
+        var priority_P = capacity?.Priority switch
+        {
+            CapacityPriority.LargestGate => PairsByChoice(TokensByLargestGate(decision.Gates_TK), choices),
+            CapacityPriority.ChoiceOrder => PairsByChoice(arange(tokens, int64, decision.ExpertIds_TK.device), choices),
+            _ => null,
+        };
         return (decision.ExpertIds_TK.device_type == DeviceType.CPU
             ? ByCounting(decision.ExpertIds_TK, experts, places, priority_P)
             : BySorting(decision.ExpertIds_TK, experts, places, priority_P)).MoveToOuterDisposeScope();
@@ -132,12 +137,12 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         return keys_P.sort().Values.remainder(Math.Max(pairs, 1));
     }
 
-    private static Tensor PairsByLargestGate(Tensor gates_TK)
+    private static Tensor TokensByLargestGate(Tensor gates_TK) => (-gates_TK.detach().amax([1])).sort(dim: 0, descending: false, stable: true).Indices;
+
+    // All first choices of the tokens in their given order, then all second ones.
+    private static Tensor PairsByChoice(Tensor tokens_T, long choices)
     {
-        var (tokens, choices) = (gates_TK.shape[0], gates_TK.shape[1]);
-        var largest_T = gates_TK.detach().amax([1]);
-        var tokensByGate_T = (-largest_T).sort(dim: 0, descending: false, stable: true).Indices;
-        var choice_K1 = arange(choices, int64, gates_TK.device).unsqueeze(1);
-        return (tokensByGate_T.unsqueeze(0) * choices + choice_K1).flatten();   // (K, T) -> (P): all first choices, then all second ones
+        var choice_K1 = arange(choices, int64, tokens_T.device).unsqueeze(1);
+        return (tokens_T.unsqueeze(0) * choices + choice_K1).flatten();   // (K, T) -> (P)
     }
 }

@@ -6,6 +6,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
 public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
 {
+    /// <summary>V-MoE's capacity while training: C = 1.05, rounded up, first choices before second ones.</summary>
+    public static ExpertCapacity VMoe { get; } = new(1.05, CapacityRule.EvenShareRoundedUp, CapacityPriority.ChoiceOrder);
+
     // More than the roundings of C, two products and a quotient together, at most 2^-53 each: 1.15·1·400/4 must give 115 places, and 114.99999999999999 would give 114.
     private const double Rounding = 1 + 1e-15;
 
@@ -16,7 +19,8 @@ public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = Cap
     public long Slots(long tokens, int experts, int expertsPerToken)
     {
         var pairs = Factor * expertsPerToken * tokens;
-        return Math.Max(1, (long)Math.Floor((Rule == CapacityRule.Literal ? pairs : pairs / experts) * Rounding));
+        var share = Rule == CapacityRule.Literal ? pairs : pairs / experts;
+        return Math.Max(1, (long)(Rule == CapacityRule.EvenShareRoundedUp ? Math.Ceiling(share / Rounding) : Math.Floor(share * Rounding)));
     }
 
     /// <summary>Checks the values.</summary>

@@ -1,4 +1,4 @@
-// How tokens choose experts: softmax of a noisy linear score, then the K largest. WideNet, arXiv 2107.11817, section 3.2.
+// How tokens choose experts: softmax of a noisy linear score, then the K largest. WideNet, arXiv 2107.11817, section 3.2; Sparse-MLP, arXiv 2109.02008, section 2.2.
 //
 // Axes: T = tokens of the whole batch, D = model width, E = experts, K = experts chosen per token.
 
@@ -39,9 +39,14 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     public override RoutingDecision forward(Tensor x_TD)
     {
         using var scope = NewDisposeScope();
-        var probs_TE = Probabilities(x_TD);
+        var logits_TE = Score(x_TD);
+        var noisyLogits_TE = AddNoise(logits_TE);
+        var probs_TE = noisyLogits_TE.softmax(dim: -1);
         var (gates_TK, ids_TK) = probs_TE.topk(options.ExpertsPerToken, dim: -1);
-        return new RoutingDecision(ids_TK, gates_TK, BalancingLosses.TopK(probs_TE, ids_TK)).MoveToOuterDisposeScope();
+        var balance = options.BalancingLoss == BalancingLoss.TopK
+            ? BalancingLosses.TopK(probs_TE, ids_TK)
+            : BalancingLosses.ImportanceAndLoad(logits_TE, noisyLogits_TE, ids_TK, NoiseDeviation);
+        return new RoutingDecision(ids_TK, gates_TK, balance).MoveToOuterDisposeScope();
     }
 
     /// <summary>Gates for experts that were chosen elsewhere: the probabilities of <paramref name="ids_TK"/> under these tokens.</summary>
@@ -51,14 +56,13 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     public Tensor GatesFor(Tensor x_TD, Tensor ids_TK)
     {
         using var scope = NewDisposeScope();
-        return Probabilities(x_TD).gather(1, ids_TK).MoveToOuterDisposeScope();
+        return AddNoise(Score(x_TD)).softmax(dim: -1).gather(1, ids_TK).MoveToOuterDisposeScope();
     }
 
-    private Tensor Probabilities(Tensor x_TD)
-    {
-        var logits_TE = nn.functional.linear(x_TD.to_type(float32), weight);
-        if (training && options.NoiseScale > 0)
-            logits_TE = logits_TE + randn_like(logits_TE) * (options.NoiseScale / options.Experts);   // exploration noise, std 1/E
-        return logits_TE.softmax(dim: -1);
-    }
+    // Exploration noise, std 1/E, only while training.
+    private double NoiseDeviation => training ? options.NoiseScale / options.Experts : 0;
+
+    private Tensor Score(Tensor x_TD) => nn.functional.linear(x_TD.to_type(float32), weight);
+
+    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE + randn_like(logits_TE) * NoiseDeviation : logits_TE;
 }

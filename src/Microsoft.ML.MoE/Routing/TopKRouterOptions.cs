@@ -14,6 +14,9 @@ public sealed record TopKRouterOptions
     /// </summary>
     public double NoiseScale { get; init; } = 1;
 
+    /// <summary>The loss that keeps the experts evenly used. Default: WideNet's.</summary>
+    public BalancingLoss BalancingLoss { get; init; }
+
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
     public void Validate()
@@ -24,5 +27,7 @@ public sealed record TopKRouterOptions
             throw new ArgumentException($"{nameof(ExpertsPerToken)} is {ExpertsPerToken}; it must be between 1 and {nameof(Experts)} ({Experts}).");
         if (!(NoiseScale >= 0) || double.IsInfinity(NoiseScale))
             throw new ArgumentException($"{nameof(NoiseScale)} is {NoiseScale}; it must be a finite number of at least 0.");
+        if (!Enum.IsDefined(BalancingLoss))
+            throw new ArgumentException($"{nameof(BalancingLoss)} is {BalancingLoss}; it must be one of {string.Join(", ", Enum.GetNames<BalancingLoss>())}.");
     }
 }

@@ -1,9 +1,8 @@
 // What an image classifier is trained for, cross-entropy with smoothed labels (arXiv 1512.00567, section 7) plus the model's auxiliary loss, and what it is judged by.
 //
-// Axes: N = images, C = channels or classes, H = height, W = width, B = routed layers, E = experts.
+// Axes: N = images, C = channels or classes, H = height, W = width.
 
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -50,7 +49,8 @@ public sealed class ImageClassificationObjective
         var main = nn.functional.cross_entropy(output.Logits_NC, batch.Labels_N.to(device), label_smoothing: labelSmoothing);
         return new StepLoss(
             main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count,
-            Stack(output.Routing, record => record.ExpertCounts_E)?.MoveToOuterDisposeScope(), Stack(output.Routing, record => record.DroppedCount)?.MoveToOuterDisposeScope());
+            output.Routing.Count == 0 ? null : [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],
+            output.Routing.Count == 0 ? null : stack(output.Routing.Select(record => record.DroppedCount)).MoveToOuterDisposeScope());
     }
 
     /// <summary>
@@ -92,6 +92,4 @@ public sealed class ImageClassificationObjective
             model.train(wasTraining);
         }
     }
-
-    private static Tensor? Stack(IReadOnlyList<RoutingRecord> routing, Func<RoutingRecord, Tensor> select) => routing.Count == 0 ? null : stack(routing.Select(select));
 }

@@ -1,6 +1,6 @@
 // What happened in the steps since the last report. Numbers are collected on the device and fetched several steps at a time, so that an accelerator need not wait after each.
 //
-// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts, X = E + 1: the choices of each expert, then the dropped ones.
+// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts of one of them, X = the choices of every expert of every layer, then the dropped ones by layer.
 
 using System.Diagnostics;
 using Microsoft.ML.MoE.Routing;
@@ -17,7 +17,8 @@ internal sealed class LossMeter : IDisposable
     private readonly List<(int Step, double LearningRate, int Samples, bool HasNorm, Tensor Values_Q)> pending = [];
     private readonly Stopwatch window = new();
     private readonly Stopwatch epoch = new();
-    private Tensor? load_BX;
+    private Tensor? load_X;
+    private int[] layerExperts = [];   // E of each layer: how load_X is laid out
     private Sums windowSums = new();
     private Sums epochSums = new();
 
@@ -41,14 +42,14 @@ internal sealed class LossMeter : IDisposable
         using var scope = NewDisposeScope();
         var values_Q = stack([loss.Main.to_type(float32), loss.Auxiliary.to_type(float32), norm ?? zeros_like(loss.Main, float32)]);
         pending.Add((step, learningRate, loss.Samples, norm is not null, values_Q.DetachFromDisposeScope()));
-        if (loss.ExpertCounts_BE is { } counts_BE)
+        if (loss.ExpertCounts_E is { Count: > 0 } counts)
         {
-            var dropped_B = loss.DroppedCounts_B ?? zeros([counts_BE.shape[0]], int64, counts_BE.device);
-            var step_BX = cat([counts_BE, dropped_B.unsqueeze(1)], 1);
-            if (load_BX is null)
-                load_BX = step_BX.DetachFromDisposeScope();
+            var dropped_B = loss.DroppedCounts_B ?? zeros([counts.Count], int64, counts[0].device);
+            var step_X = cat([.. counts, dropped_B], 0);
+            if (load_X is null)
+                (load_X, layerExperts) = (step_X.DetachFromDisposeScope(), [.. counts.Select(counts_E => (int)counts_E.shape[0])]);
             else
-                load_BX.add_(step_BX);
+                load_X.add_(step_X);
         }
         if (values_Q.device_type == DeviceType.CPU || pending.Count >= StepsPerFetch)
             Fetch();
@@ -77,7 +78,7 @@ internal sealed class LossMeter : IDisposable
     {
         foreach (var item in pending)
             item.Values_Q.Dispose();
-        load_BX?.Dispose();
+        load_X?.Dispose();
     }
 
     private void Fetch()
@@ -105,14 +106,18 @@ internal sealed class LossMeter : IDisposable
 
     private void FetchLoad()
     {
-        if (load_BX is null)
+        if (load_X is null)
             return;
 
         using var scope = NewDisposeScope();
-        int columns = (int)load_BX.shape[1];
-        windowSums.Load = load_BX.cpu().data<long>().ToArray().Chunk(columns).Select(layer => new ExpertLoad(layer[..^1], layer[^1])).ToArray();
-        load_BX.Dispose();
-        load_BX = null;
+        var numbers = load_X.cpu().data<long>().ToArray();
+        var dropped = numbers.AsSpan(layerExperts.Sum());
+        var loads = new ExpertLoad[layerExperts.Length];
+        for (int layer = 0, start = 0; layer < loads.Length; start += layerExperts[layer++])
+            loads[layer] = new ExpertLoad(numbers[start..(start + layerExperts[layer])], dropped[layer]);
+        windowSums.Load = loads;
+        load_X.Dispose();
+        load_X = null;
     }
 
     private static void RequireFinite(string quantity, double value, int step, double learningRate)

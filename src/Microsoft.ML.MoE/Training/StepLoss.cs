@@ -8,9 +8,9 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="Main">What the task asks for, averaged over the batch: a float32 scalar.</param>
 /// <param name="Auxiliary">What is added to it, such as the weighted balance losses of routed layers: a float32 scalar on the same device.</param>
 /// <param name="Samples">Samples in the batch; reported means are weighted by it.</param>
-/// <param name="ExpertCounts_BE">How often each routed layer chose each expert, kept and dropped alike, int64 (B, E); null for a dense model.</param>
+/// <param name="ExpertCounts_E">For each of B routed layers, how often it chose each of its experts, kept and dropped alike, int64 (E), which may differ in E; null for a dense model.</param>
 /// <param name="DroppedCounts_B">How many of those choices found no place, by layer, int64 (B); null for none.</param>
-public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, Tensor? ExpertCounts_BE = null, Tensor? DroppedCounts_B = null)
+public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
 {
     /// <summary>The loss of several batches as of one: means weighted by samples, counts added up.</summary>
     internal static StepLoss Together(IReadOnlyList<StepLoss> losses)
@@ -22,23 +22,22 @@ public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, Tensor
             losses.Select(loss => loss.Main * loss.Samples).Aggregate((sum, next) => sum + next) / samples,
             losses.Select(loss => loss.Auxiliary * loss.Samples).Aggregate((sum, next) => sum + next) / samples,
             samples,
-            losses.Select(loss => loss.ExpertCounts_BE).Aggregate(Sum),
-            losses.Select(loss => loss.DroppedCounts_B).Aggregate(Sum));
-
-        static Tensor? Sum(Tensor? one, Tensor? other) => one is null || other is null ? one ?? other : one + other;
+            losses.Select(loss => loss.ExpertCounts_E).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one + other).ToArray()),
+            losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum + next));
     }
 
     /// <summary>The numbers alone, without the graph that made them and outside any dispose scope.</summary>
     internal StepLoss Detach() => new(
         Main.detach().DetachFromDisposeScope(), Auxiliary.detach().DetachFromDisposeScope(), Samples,
-        ExpertCounts_BE?.detach().DetachFromDisposeScope(), DroppedCounts_B?.detach().DetachFromDisposeScope());
+        ExpertCounts_E?.Select(counts_E => counts_E.detach().DetachFromDisposeScope()).ToArray(), DroppedCounts_B?.detach().DetachFromDisposeScope());
 
     /// <summary>Frees the tensors.</summary>
     internal void Dispose()
     {
         Main.Dispose();
         Auxiliary.Dispose();
-        ExpertCounts_BE?.Dispose();
+        foreach (var counts_E in ExpertCounts_E ?? [])
+            counts_E.Dispose();
         DroppedCounts_B?.Dispose();
     }
 }

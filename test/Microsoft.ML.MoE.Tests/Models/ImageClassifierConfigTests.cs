@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -16,6 +17,9 @@ public sealed class ImageClassifierConfigTests
         [
             .. ImageClassifierPresets.All.Select(preset => preset.Config),
             WideNetConfig.Tiny with { TrainingCapacity = null, EvaluationCapacity = new ExpertCapacity(2, CapacityRule.Literal, CapacityPriority.LargestGate), Dropout = 0.25, DropPath = 0.125, RouterNoise = 0.5 },
+            SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At(0, 1), InnerPatches = 5, InnerWidth = 7, TrainingCapacity = ExpertCapacity.VMoe, BalanceLossWeight = 0.1 },
+            SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.First(2), ReRepresented = ReRepresentedAxes.Patches },
+            SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At() },
         ];
         foreach (var config in configs)
             Assert.AreEqual(config, ImageClassifierConfig.FromJson(config.ToJson()));
@@ -29,6 +33,10 @@ public sealed class ImageClassifierConfigTests
     [DataRow("""{"architecture":"WideNet","Colour":3}""", "Colour")]
     [DataRow("""{"architecture":"WideNet","Blocks":"many"}""", "Blocks")]
     [DataRow("""{"architecture":"WideNet","Width":-4}""", "Width is -4")]
+    [DataRow("""{"architecture":"SparseMlp","SparseBlocks":"some"}""", "'some' does not say which blocks")]
+    [DataRow("""{"architecture":"SparseMlp","SparseBlocks":"last -1"}""", "'last -1' does not say which blocks")]
+    [DataRow("""{"architecture":"SparseMlp","SparseBlocks":3}""", "not valid")]
+    [DataRow("""{"architecture":"SparseMlp","SparseBlocks":null}""", "not valid")]
     public void BadJsonIsRefused(string json, string message)
     {
         var error = Assert.ThrowsExactly<InvalidDataException>(() => ImageClassifierConfig.FromJson(json));
@@ -67,6 +75,27 @@ public sealed class ImageClassifierConfigTests
         [WideNetConfig.Tiny with { ShareParameters = false, RoutingGroups = 1 }, "RoutingGroups is 1 and ShareParameters is false"],
         [VisionTransformerConfig.Tiny with { MixtureBlocks = 4 }, "MixtureBlocks is 4; it must be between 0 and Blocks (3)"],
         [VisionTransformerConfig.Tiny with { Experts = 4 }, "MixtureBlocks is 0 and Experts is 4"],
+        [MlpMixerConfig.Tiny with { SpatialWidth = 0 }, "SpatialWidth is 0"],
+        [MlpMixerConfig.Tiny with { ChannelWidth = 0 }, "ChannelWidth is 0"],
+        [MlpMixerConfig.Tiny with { Blocks = 0 }, "Blocks is 0"],
+        [MlpMixerConfig.Tiny with { Width = 0 }, "Width is 0"],
+        [SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.Last(3) }, "SparseBlocks is 'last 3', but Blocks is 2"],
+        [SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At(0, 2) }, "SparseBlocks is '0, 2', but Blocks is 2"],
+        [SparseMlpConfig.Tiny with { SparseBlocks = null! }, "SparseBlocks is null"],
+        [SparseMlpConfig.Tiny with { ReRepresented = (ReRepresentedAxes)5 }, "ReRepresented is 5; it must be one of PatchesAndChannels, Patches, None"],
+        [SparseMlpConfig.Tiny with { ReRepresented = ReRepresentedAxes.None, InnerPatches = 8 }, "InnerPatches is 8, but ReRepresented is None; it must be null or the image's 4 patches"],
+        [SparseMlpConfig.Tiny with { ReRepresented = ReRepresentedAxes.Patches, InnerWidth = 8 }, "InnerWidth is 8, but ReRepresented is Patches; it must be null or Width (16)"],
+        [SparseMlpConfig.Tiny with { InnerPatches = 0 }, "InnerPatches is 0"],
+        [SparseMlpConfig.Tiny with { InnerWidth = -2 }, "InnerWidth is -2"],
+        [SparseMlpConfig.Tiny with { Width = 1 }, "InnerWidth is null, which is half of Width (1)"],
+        [SparseMlpConfig.Tiny with { SpatialExperts = -1 }, "SpatialExperts is -1"],
+        [SparseMlpConfig.Tiny with { SpatialExpertsPerItem = 5 }, "SpatialExpertsPerItem is 5; it must be between 1 and SpatialExperts (4)"],
+        [SparseMlpConfig.Tiny with { ChannelExpertsPerItem = 0 }, "ChannelExpertsPerItem is 0; it must be between 1 and ChannelExperts (3)"],
+        [SparseMlpConfig.Tiny with { SpatialExpertWidth = 0 }, "SpatialExpertWidth is 0"],
+        [SparseMlpConfig.Tiny with { ChannelExpertWidth = 0 }, "ChannelExpertWidth is 0"],
+        [SparseMlpConfig.Tiny with { RouterNoise = -1 }, "RouterNoise is -1"],
+        [SparseMlpConfig.Tiny with { BalanceLossWeight = double.NaN }, "BalanceLossWeight is NaN"],
+        [SparseMlpConfig.Tiny with { TrainingCapacity = new ExpertCapacity(0.5) }, "capacity factor is 0.5"],
     ];
 
     [TestMethod]

@@ -116,8 +116,12 @@ public sealed class ImageClassifierContractTests
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(4, CPU);
         var config = Config(name);
-        if (config is TransformerClassifierConfig { Experts: > 0 } sparse)
-            config = sparse with { ExpertsPerToken = sparse.Experts };   // else rounding may change which experts are chosen
+        config = config switch   // every expert, else rounding may change which are chosen
+        {
+            TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { ExpertsPerToken = sparse.Experts },
+            SparseMlpConfig sparse => sparse with { SpatialExpertsPerItem = Math.Max(1, sparse.SpatialExperts), ChannelExpertsPerItem = Math.Max(1, sparse.ChannelExperts) },
+            _ => config,
+        };
         using var model = config.Build();
         Randomise(model);
         using var half = config.Build(computeType: ScalarType.BFloat16);
@@ -134,6 +138,7 @@ public sealed class ImageClassifierContractTests
     [TestMethod]
     [DataRow("widenet-tiny")]
     [DataRow("vit-moe-tiny")]
+    [DataRow("sparse-mlp-tiny")]
     public void AThousandStepsLeaveNoTensorBehind(string name)
     {
         using var seed = new SeedScope(5, CPU);

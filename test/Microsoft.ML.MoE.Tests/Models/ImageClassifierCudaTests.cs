@@ -16,11 +16,13 @@ public sealed class ImageClassifierCudaTests
     [DataRow("widenet-tiny")]
     [DataRow("vit-moe-tiny")]
     [DataRow("vit-tiny")]
+    [DataRow("sparse-mlp-tiny")]
+    [DataRow("mixer-tiny")]
     public void OutputsAndGradientsAreTheCpus(string preset)
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(1, CPU);
-        var config = Config(preset) with { RouterNoise = 0 };   // generators differ between devices
+        var config = WithoutNoise(Config(preset));   // generators differ between devices
         using var onCpu = config.Build();
         using (no_grad())
         {
@@ -46,6 +48,8 @@ public sealed class ImageClassifierCudaTests
     [DataRow("widenet-tiny")]
     [DataRow("vit-moe-tiny")]
     [DataRow("vit-tiny")]
+    [DataRow("sparse-mlp-tiny")]
+    [DataRow("mixer-tiny")]
     public void BFloat16TrainsWithFiniteNumbers(string preset)
     {
         using var scope = NewDisposeScope();
@@ -58,7 +62,14 @@ public sealed class ImageClassifierCudaTests
             Assert.IsTrue(parameter.grad!.isfinite().all().ToBoolean(), name);
     }
 
-    private static TransformerClassifierConfig Config(string preset) => (TransformerClassifierConfig)ImageClassifierPresets.All.Single(candidate => candidate.Name == preset).Config;
+    private static ImageClassifierConfig Config(string preset) => ImageClassifierPresets.All.Single(candidate => candidate.Name == preset).Config;
+
+    private static ImageClassifierConfig WithoutNoise(ImageClassifierConfig config) => config switch
+    {
+        TransformerClassifierConfig transformer => transformer with { RouterNoise = 0 },
+        SparseMlpConfig sparse => sparse with { RouterNoise = 0 },
+        _ => config,
+    };
 
     private static (Tensor Logits_NC, Tensor AuxiliaryLoss) Step(ImageClassifier model, Tensor images_NCHW)
     {

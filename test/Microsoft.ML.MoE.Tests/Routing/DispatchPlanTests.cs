@@ -54,8 +54,20 @@ public sealed class DispatchPlanTests
     }
 
     [TestMethod]
+    public void ChoiceOrderKeepsFirstChoicesBeforeSecondOnes()
+    {
+        using var scope = NewDisposeScope();
+        // As in token order above, two places; expert 0 is the first choice of tokens 1 and 2 and the second of 0 and 3.
+        var plan = DispatchPlan.Create(Decision(new long[,] { { 1, 0 }, { 0, 2 }, { 0, 3 }, { 1, 0 } }), 4, new ExpertCapacity(1, Priority: CapacityPriority.ChoiceOrder));
+
+        TensorAssert.AreEqual([1, 0, 1, 1, 1, 1, 1, 0], plan.Kept_TK, "kept");
+        Assert.AreEqual(2, plan.DroppedCount.ToInt64());
+    }
+
+    [TestMethod]
     [DataRow(CapacityPriority.TokenOrder)]
     [DataRow(CapacityPriority.LargestGate)]
+    [DataRow(CapacityPriority.ChoiceOrder)]
     public void NoExpertComputesMoreThanItsCapacity(CapacityPriority priority)
     {
         using var seed = new SeedScope(3, CPU);
@@ -132,13 +144,20 @@ public sealed class DispatchPlanTests
         Assert.AreEqual(115, new ExpertCapacity(1.15).Slots(400, 4, 1));
         Assert.AreEqual(460, new ExpertCapacity(1.15, CapacityRule.Literal).Slots(400, 4, 1));
         Assert.AreEqual(400, new ExpertCapacity(4.0 / 3).Slots(300, 1, 1), "a factor that has no decimal form");
+        Assert.AreEqual(53, ExpertCapacity.VMoe.Slots(100, 4, 2), "ceil(52.5)");
+        Assert.AreEqual(105, ExpertCapacity.VMoe.Slots(400, 4, 1), "1.05 · 400 / 4 is 105.00000000000001 in floating point");
         for (var percent = 100; percent <= 200; percent++)
         {
             var capacity = new ExpertCapacity(percent / 100.0);
+            var roundedUp = capacity with { Rule = CapacityRule.EvenShareRoundedUp };
             foreach (var (experts, choices) in new[] { (1, 1), (4, 2), (7, 3), (64, 2) })
             {
                 foreach (long tokens in new[] { 1, 49, 400, 3136, 12_608, 1_000_000, 999_999_999 })
-                    Assert.AreEqual(Math.Max(1, percent * choices * tokens / (100 * experts)), capacity.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts");
+                {
+                    var (pairs, divisor) = (percent * choices * tokens, 100 * experts);
+                    Assert.AreEqual(Math.Max(1, pairs / divisor), capacity.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts");
+                    Assert.AreEqual((pairs + divisor - 1) / divisor, roundedUp.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts, rounded up");
+                }
             }
         }
     }

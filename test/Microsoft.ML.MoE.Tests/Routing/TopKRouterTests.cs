@@ -66,6 +66,29 @@ public sealed class TopKRouterTests
     }
 
     [TestMethod]
+    public void ImportanceAndLoadAreThoseOfTheNoiseThatWasDrawn()
+    {
+        using var scope = NewDisposeScope();
+        var options = new TopKRouterOptions { Experts = 4, ExpertsPerToken = 4, BalancingLoss = BalancingLoss.ImportanceAndLoad };
+        using var router = new TopKRouter(3, options);
+        var x_TD = randn(10, 3);
+        var logits_TE = x_TD.matmul(router.parameters().Single().T);
+
+        using (new SeedScope(5, CPU))
+        {
+            router.train();
+            var decision = router.forward(x_TD);
+            using var seed = new SeedScope(5, CPU);
+            var noisy_TE = logits_TE + (randn_like(logits_TE) / 4);
+            TensorAssert.AreClose(noisy_TE.softmax(1).gather(1, decision.ExpertIds_TK), decision.Gates_TK);
+            TensorAssert.AreClose(BalancingLosses.ImportanceAndLoad(logits_TE, noisy_TE, decision.ExpertIds_TK, 0.25), decision.BalanceLoss);
+        }
+
+        router.eval();
+        TensorAssert.AreClose(BalancingLosses.Importance(logits_TE.softmax(1)) / 2, router.forward(x_TD).BalanceLoss);
+    }
+
+    [TestMethod]
     public void GatesForOtherwiseChosenExpertsAreTheirProbabilities()
     {
         using var scope = NewDisposeScope();
@@ -85,6 +108,13 @@ public sealed class TopKRouterTests
     {
         var error = Assert.ThrowsExactly<ArgumentException>(() => new TopKRouter(2, new TopKRouterOptions { Experts = experts, ExpertsPerToken = choices, NoiseScale = noise }));
         Assert.Contains(message, error.Message);
+    }
+
+    [TestMethod]
+    public void AnUnknownBalancingLossIsNamed()
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => new TopKRouterOptions { BalancingLoss = (BalancingLoss)9 }.Validate());
+        Assert.Contains("BalancingLoss is 9; it must be one of TopK, ImportanceAndLoad", error.Message);
     }
 
     private static TopKRouter Router(TopKRouterOptions options, float[][] weights)

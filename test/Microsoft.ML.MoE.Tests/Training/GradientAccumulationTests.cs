@@ -51,11 +51,14 @@ public sealed class GradientAccumulationTests
         using var model = nn.Linear(3, 1);
         var loop = new TrainingLoop<RegressionBatch>(
             model,
-            batch => batch.SquaredError(model) with { ExpertCounts_BE = tensor(new long[,] { { 3, 1 } }), DroppedCounts_B = tensor(new long[] { 1 }) },
+            batch => batch.SquaredError(model) with { ExpertCounts_E = [tensor(new long[] { 3, 1 }), tensor(new long[] { 1, 2, 3 })], DroppedCounts_B = tensor(new long[] { 1, 0 }) },
             Options with { Epochs = 1, GradientAccumulation = 2 });
-        var load = loop.Run(new SizedBatches([4, 4, 4])).Epochs[0].Averages.ExpertLoad!.Single();
-        CollectionAssert.AreEqual(new long[] { 9, 3 }, load.Counts.ToArray());
-        Assert.AreEqual(3, load.Dropped);
+        var loads = loop.Run(new SizedBatches([4, 4, 4])).Epochs[0].Averages.ExpertLoad!;
+        Assert.HasCount(2, loads);
+        CollectionAssert.AreEqual(new long[] { 9, 3 }, loads[0].Counts.ToArray());
+        CollectionAssert.AreEqual(new long[] { 3, 6, 9 }, loads[1].Counts.ToArray(), "layers may differ in their number of experts");
+        Assert.AreEqual(3, loads[0].Dropped);
+        Assert.AreEqual(0, loads[1].Dropped);
     }
 
     [TestMethod]
@@ -67,7 +70,7 @@ public sealed class GradientAccumulationTests
         GC.WaitForPendingFinalizers();
         var before = Tensor.TotalCount;
         _ = new TrainingLoop<RegressionBatch>(
-            model, batch => batch.SquaredError(model) with { ExpertCounts_BE = ones([2, 3], int64), DroppedCounts_B = ones([2], int64) },
+            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) },
             Options with { Epochs = 10, GradientAccumulation = 3 }).Run(new RegressionBatches(batches: 100));
         Assert.AreEqual(before, Tensor.TotalCount);
     }

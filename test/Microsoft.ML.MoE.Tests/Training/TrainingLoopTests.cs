@@ -37,7 +37,7 @@ public sealed class TrainingLoopTests
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1), nn.Linear(4, 1));
         var counts = new List<long>();
         var loop = new TrainingLoop<RegressionBatch>(
-            model, batch => batch.SquaredError(model) with { ExpertCounts_BE = ones([2, 3], int64), DroppedCounts_B = ones([2], int64) }, Options with { Epochs = 11, ProgressInterval = 50 });
+            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) }, Options with { Epochs = 11, ProgressInterval = 50 });
         long before = Tensor.TotalCount;
 
         loop.Run(new RegressionBatches(batches: 100), progress: report => counts.Add(Tensor.TotalCount));
@@ -105,7 +105,7 @@ public sealed class TrainingLoopTests
         using var model = new ScalarModule();
         var reports = new List<TrainingProgress>();
         StepLoss Loss(int n) => new(
-            (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, tensor(new long[,] { { 1, 3, 0 }, { n, n, n } }), tensor(new long[] { 1, n }));
+            (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, [tensor(new long[] { 1, 3, 0 }), tensor(new long[] { n, n, n })], tensor(new long[] { 1, n }));
 
         var result = new TrainingLoop<int>(model, Loss, Options with { Epochs = 2, ProgressInterval = 2 }).Run(new NumberedBatches(3), progress: reports.Add);
 

@@ -1,0 +1,48 @@
+// A block of MLP-Mixer (arXiv 2105.01601, section 2): one network mixes the patches of each channel, another the channels of each patch.
+//
+//     y = x + T(MLP_S(T(LN(x))));   z = y + MLP_C(LN'(y))
+//
+// Axes: N = images, S = patches of an image, C = channels (model width).
+
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>A dense mixing block: a spatial network over the patches, shared by all channels, then a channel network over the channels, shared by all patches.</summary>
+public sealed class MixerBlock : nn.Module<Tensor, Tensor>
+{
+    private readonly ScalarType computeType;
+    private readonly LayerNorm spatialNorm;
+    private readonly FeedForward spatial;
+    private readonly LayerNorm channelNorm;
+    private readonly FeedForward channel;
+
+    /// <summary>Makes a block.</summary>
+    /// <param name="patches">Patches S of an image.</param>
+    /// <param name="width">Channels C.</param>
+    /// <param name="spatialWidth">Hidden width D_S of the spatial network.</param>
+    /// <param name="channelWidth">Hidden width D_C of the channel network.</param>
+    /// <param name="computeType">Type of the matrix products; float32 by default.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    public MixerBlock(int patches, int width, int spatialWidth, int channelWidth, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(MixerBlock))
+    {
+        this.computeType = computeType;
+        spatialNorm = new LayerNorm(width, device: device);
+        spatial = new FeedForward(patches, spatialWidth, device);
+        channelNorm = new LayerNorm(width, device: device);
+        channel = new FeedForward(width, channelWidth, device);
+        RegisterComponents();
+    }
+
+    /// <summary>Mixes.</summary>
+    /// <param name="x_NSC">Patches, float32 (N, S, C).</param>
+    /// <returns>Float32 (N, S, C).</returns>
+    public override Tensor forward(Tensor x_NSC)
+    {
+        using var scope = NewDisposeScope();
+        var normed_NCS = spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2);
+        var y_NSC = x_NSC + spatial.forward(normed_NCS).transpose(1, 2);
+        return (y_NSC + channel.forward(channelNorm.forward(y_NSC).to_type(computeType))).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,52 @@
+// What every Mixer has around its blocks: patches -> blocks -> LayerNorm -> mean over the patches -> classes. MLP-Mixer, arXiv 2105.01601, section 2.
+//
+// Axes: N = images, C = channels of an image, classes, or channels of a patch (model width), H = height, W = width, S = patches of an image, D = model width of a pooled vector.
+
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>Base of <see cref="MlpMixer"/> and <see cref="SparseMlp"/>, which differ in their blocks. There is no position embedding: a spatial network knows its patches.</summary>
+public abstract class MixerClassifier : ImageClassifier
+{
+    private readonly PatchEmbedding patches;
+    private readonly LayerNorm finalNorm;
+    private readonly Dense classes;
+
+    private protected MixerClassifier(string name, MixerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
+    {
+        patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
+        finalNorm = new LayerNorm(config.Width, device: device);
+        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
+    }
+
+    // λ.
+    private protected virtual double BalanceLossWeight => 0;
+
+    /// <summary>Classifies a batch.</summary>
+    /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>
+    /// <exception cref="ArgumentException">The images have another shape.</exception>
+    public override ImageClassifierOutput forward(Tensor images_NCHW)
+    {
+        CheckImages(images_NCHW);
+        using var scope = NewDisposeScope();
+        var routing = new List<RoutingRecord>();
+        var x_NSC = finalNorm.forward(Encode(patches.forward(images_NCHW), routing));
+        var features_ND = x_NSC.mean([1]);
+        var logits_NC = classes.forward(features_ND);
+
+        var auxiliary = routing.Count == 0
+            ? zeros([], float32, logits_NC.device)
+            : BalanceLossWeight * stack(routing.Select(record => record.BalanceLoss)).sum();
+        return new ImageClassifierOutput(logits_NC, auxiliary, features_ND, routing).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Runs the blocks.</summary>
+    /// <param name="x_NSC">Embedded patches, float32 (N, S, C).</param>
+    /// <param name="routing">Receives the record of every routing operation, in order.</param>
+    /// <returns>(N, S, C), the caller's dispose scope owns it.</returns>
+    private protected abstract Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing);
+}

@@ -1,0 +1,44 @@
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>What <see cref="MlpMixerConfig"/> and <see cref="SparseMlpConfig"/> have in common: patches, blocks, the dense networks, classification head.</summary>
+public abstract record MixerClassifierConfig : ImageClassifierConfig
+{
+    /// <summary>Channels C of a patch, the model's width. Default 768.</summary>
+    public int Width { get; init; } = 768;
+
+    /// <summary>Blocks, dense and sparse together. Default 12.</summary>
+    public int Blocks { get; init; } = 12;
+
+    /// <summary>Hidden width D_S of a dense block's spatial network. Default 384.</summary>
+    public int SpatialWidth { get; init; } = 384;
+
+    /// <summary>Hidden width D_C of a dense block's channel network. Default 3072.</summary>
+    public int ChannelWidth { get; init; } = 3072;
+
+    private protected override int MatrixWidth => Width;
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        base.Validate();
+        RequireAtLeast(1, Width, nameof(Width));
+        RequireAtLeast(1, Blocks, nameof(Blocks));
+        RequireAtLeast(1, SpatialWidth, nameof(SpatialWidth));
+        RequireAtLeast(1, ChannelWidth, nameof(ChannelWidth));
+    }
+
+    // Sizes of parts, for costs. Lin(a, b) = a·b + b.
+    private protected static long Linear(long inputs, long outputs) => checked((inputs * outputs) + outputs);
+
+    private protected static long FeedForward(long width, long hidden) => checked(Linear(width, hidden) + Linear(hidden, width));
+
+    private protected static long LayerNorm(long width) => 2 * width;
+
+    private protected long StemAndHeadParameters => checked(Linear((long)PatchSize * PatchSize * Channels, Width) + LayerNorm(Width) + Linear(Width, ClassCount));
+
+    private protected long StemAndHeadMacs => checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + ((long)Width * ClassCount));
+
+    private protected long DenseBlockParameters => checked(FeedForward(Patches, SpatialWidth) + FeedForward(Width, ChannelWidth) + (2 * LayerNorm(Width)));
+
+    private protected long DenseBlockMacs => checked(2L * Patches * Width * ((long)SpatialWidth + ChannelWidth));
+}

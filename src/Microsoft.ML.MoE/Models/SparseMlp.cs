@@ -1,0 +1,58 @@
+// Sparse-MLP (arXiv 2109.02008, figure 1): an MLP-Mixer some of whose blocks, usually the last ones, have mixtures of experts in both directions.
+//
+// Axes: N = images, S = patches of an image, C = channels (model width).
+
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>A stack of <see cref="MixerBlock"/>s and <see cref="SparseMlpBlock"/>s on image patches.</summary>
+public sealed class SparseMlp : MixerClassifier
+{
+    private readonly SparseMlpConfig config;
+    private readonly ModuleList<MixerBlock> denseBlocks = nn.ModuleList<MixerBlock>();
+    private readonly ModuleList<SparseMlpBlock> sparseBlocks = nn.ModuleList<SparseMlpBlock>();
+
+    /// <summary>Makes the network with fresh random weights.</summary>
+    /// <param name="config">Its shape.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
+    /// <exception cref="ArgumentException">The configuration is not valid.</exception>
+    public SparseMlp(SparseMlpConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(SparseMlp), config, device, computeType)
+    {
+        this.config = config;
+        for (var i = 0; i < config.Blocks; i++)
+        {
+            if (config.SparseBlocks.Contains(i, config.Blocks))
+                sparseBlocks.Add(new SparseMlpBlock(config.BlockOptions, computeType, device));
+            else
+                denseBlocks.Add(new MixerBlock(config.Patches, config.Width, config.SpatialWidth, config.ChannelWidth, computeType, device));
+        }
+        RegisterComponents();
+    }
+
+    private protected override double BalanceLossWeight => config.BalanceLossWeight;
+
+    private protected override Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing)
+    {
+        var (dense, sparse) = (0, 0);
+        for (var i = 0; i < config.Blocks; i++)
+        {
+            if (config.SparseBlocks.Contains(i, config.Blocks))
+            {
+                var output = sparseBlocks[sparse++].forward(x_NSC);
+                routing.AddRange(output.Routing);
+                x_NSC = output.Output_NSC;
+            }
+            else
+            {
+                x_NSC = denseBlocks[dense++].forward(x_NSC);
+            }
+        }
+        return x_NSC;
+    }
+}
