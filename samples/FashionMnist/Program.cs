@@ -2,9 +2,11 @@
 //
 //     dotnet run -c Release --project samples/FashionMnist                    on the 20,000 training images that come with the sample
 //     dotnet run -c Release --project samples/FashionMnist -- --data DIR      on all 60,000, from the official files in DIR
+//     dotnet run -c Release --project samples/FashionMnist -- compare         WideNet beside ViT and ViT-MoE; Comparison/ExperimentCatalog.cs has the other experiments
 
 using System.Diagnostics;
 using FashionMnist;
+using FashionMnist.Comparison;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Samples;
@@ -18,6 +20,8 @@ try
     {
         case ["--score", var directory]:
             return ModelScorer.Run(ModelFile, directory);
+        case ["compare", ..]:
+            return ComparisonCommand.Run(args.AsSpan(1));
         case []:
             return Train(FashionMnistData.ShippedDirectory, epochs: 12);
         case ["--data", var directory] when Directory.Exists(directory):
@@ -26,7 +30,7 @@ try
             Console.Error.WriteLine($"There is no folder '{directory}'.");
             return 2;
         default:
-            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: FashionMnist [--data DIR]");
+            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: FashionMnist [--data DIR], or FashionMnist {ComparisonCommand.Usage}");
             return 2;
     }
 }

@@ -1,0 +1,66 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace FashionMnist.Comparison;
+
+/// <summary>What an experiment gave, as Markdown for readers and as JSON for whoever draws the curves.</summary>
+internal static class ComparisonReport
+{
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    /// <summary>A section with a table: a row for each variant, means with standard deviations over the seeds.</summary>
+    /// <param name="experiment">What was compared.</param>
+    /// <param name="trained">Every training of it.</param>
+    public static string ToMarkdown(Experiment experiment, IReadOnlyList<TrainedVariant> trained)
+    {
+        var seeds = trained.Select(run => run.Seed).Distinct().Count();
+        var first = OfVariant(trained, experiment.Variants[0]);
+        var diverse = trained.Any(run => run.LayerNormDiversity is not null) && experiment.Name == "layernorms";
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"## {experiment.Title}").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"`-- compare {experiment.Name}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"The paper: {experiment.Paper}").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"| model | parameters | MMACs | accuracy | to the first | last training loss | images/s | load variation | dropped |{(diverse ? " LayerNorm diversity |" : "")}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"|---|---|---|---|---|---|---|---|---|{(diverse ? "---|" : "")}");
+        foreach (var variant in experiment.Variants)
+        {
+            var runs = OfVariant(trained, variant);
+            var differences = runs.Zip(first, (run, reference) => run.TestAccuracy - reference.TestAccuracy).ToArray();
+            text.Append(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {variant.Name} | {runs[0].Cost.Parameters:N0} | {runs[0].Cost.ForwardMacs / 1e6:F1} | {Spread(runs.Select(run => run.TestAccuracy), "F4")} | "
+                + $"{(variant == experiment.Variants[0] ? "" : $"{Spread(differences, "+0.0000;-0.0000")}, above in {differences.Count(difference => difference > 0)} of {seeds}")} | "
+                + $"{Spread(runs.Select(run => run.TrainingLoss), "F3")} | {Median(runs.Select(run => run.ImagesPerSecond)):N0} | {Optional(runs, run => run.LoadVariation, "F3")} | {Optional(runs, run => run.DroppedFraction, "P1")} |"));
+            text.AppendLine(diverse ? $" {Optional(runs, run => run.LayerNormDiversity, "F3")} |" : "");
+        }
+        return text.ToString();
+    }
+
+    /// <summary>Every training with its curve.</summary>
+    public static string ToJson(Experiment experiment, IReadOnlyList<TrainedVariant> trained) =>
+        JsonSerializer.Serialize(new { experiment.Name, experiment.Title, Trainings = trained }, Json);
+
+    private static TrainedVariant[] OfVariant(IReadOnlyList<TrainedVariant> trained, Variant variant) => [.. trained.Where(run => run.Variant == variant.Name)];
+
+    private static string Optional(TrainedVariant[] runs, Func<TrainedVariant, double?> select, string format) =>
+        runs.All(run => select(run) is not null) ? Spread(runs.Select(run => select(run)!.Value), format) : "–";
+
+    /// <summary>Mean ± sample standard deviation; the value alone where there is one.</summary>
+    internal static string Spread(IEnumerable<double> values, string format)
+    {
+        var all = values.ToArray();
+        var mean = all.Average();
+        var text = mean.ToString(format, CultureInfo.InvariantCulture);
+        if (all.Length < 2)
+            return text;
+        var deviation = Math.Sqrt(all.Sum(value => (value - mean) * (value - mean)) / (all.Length - 1));
+        return $"{text} ± {deviation.ToString(format.Split(';')[0].TrimStart('+'), CultureInfo.InvariantCulture)}";
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[(sorted.Length / 2) - 1] + sorted[sorted.Length / 2]) / 2;
+    }
+}

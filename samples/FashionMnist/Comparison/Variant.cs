@@ -1,0 +1,27 @@
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+
+namespace FashionMnist.Comparison;
+
+/// <summary>One of the models that an experiment compares.</summary>
+/// <param name="Name">What the table calls it.</param>
+/// <param name="CreateEstimator">Makes its estimator, with the training that all variants share.</param>
+internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassificationOptions>, ImageClassifierEstimator> CreateEstimator)
+{
+    /// <summary>A WideNet.</summary>
+    public static Variant WideNet(string name, WideNetConfig architecture) => new(name, (mlContext, train) =>
+    {
+        var options = new WideNetImageClassifier.Options(architecture);
+        train(options);
+        return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
+    });
+
+    /// <summary>A ViT or a ViT-MoE.</summary>
+    public static Variant VisionTransformer(string name, VisionTransformerConfig architecture) => new(name, (mlContext, train) =>
+    {
+        var options = new VisionTransformerImageClassifier.Options(architecture);
+        train(options);
+        return mlContext.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options);
+    });
+}
