@@ -1,4 +1,4 @@
-using FashionMnist;
+using Samples;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Samples;

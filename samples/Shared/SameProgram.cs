@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace FashionMnist;
+namespace Samples;
 
 /// <summary>Starts a program again, the way it was started itself.</summary>
 internal static class SameProgram

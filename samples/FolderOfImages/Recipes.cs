@@ -1,0 +1,42 @@
+using Microsoft.ML.MoE.Estimators;
+
+namespace FolderOfImages;
+
+/// <summary>Options of the classifier that suit some kind of pictures.</summary>
+internal static class Recipes
+{
+    /// <summary>The recipe for photographs of any size and number: a start.</summary>
+    public const string Default = "photos";
+
+    /// <summary>The recipe for CIFAR-10; <c>results/</c> has what it reaches.</summary>
+    public const string Cifar10 = "cifar10";
+
+    /// <summary>The names of all recipes.</summary>
+    public static IReadOnlyList<string> Names { get; } = [Default, Cifar10];
+
+    /// <summary>Fresh options of a recipe.</summary>
+    public static WideNetImageClassifier.Options Create(string name) => name switch
+    {
+        Cifar10 => new()
+        {
+            ImageHeight = 32,
+            ImageWidth = 32,
+            PatchSize = 4,
+            Width = 128,
+            Epochs = 16,
+            LearningRate = 3e-3,
+            RandomCropPadding = 4,
+            HorizontalFlip = true,
+        },
+        _ => new()
+        {
+            ImageHeight = 64,
+            ImageWidth = 64,
+            PatchSize = 8,
+            Epochs = 20,
+            LearningRate = 2e-3,
+            RandomCropPadding = 8,
+            HorizontalFlip = true,
+        },
+    };
+}
