@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Benchmarks.Experts;
-using FashionMnist;
+using Samples;
 using static TorchSharp.torch;
 
 namespace Benchmarks.Cost;
