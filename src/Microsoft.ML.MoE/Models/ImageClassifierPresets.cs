@@ -41,7 +41,7 @@ public static class ImageClassifierPresets
         new("sparse-mlp-s16-patches", SparseMlpConfig.S16 with { ReRepresented = ReRepresentedAxes.Patches }, 21, $"as sparse-mlp-s16 without projections of the channels; without the classifier 21,347,888"),
         new("sparse-mlp-b16", SparseMlpConfig.B16, 69, $"{SparseSizes} 69,976,768"),
         new("sparse-mlp-l16", SparseMlpConfig.L16, 130, $"{SparseSizes} 130,436,456"),
-        new("sparse-mlp-b16-first-2", SparseMlpConfig.B16 with { SparseBlocks = BlockPositions.First(2) }, 69, SparseAblations),
+        new("sparse-mlp-b16-first-2", SparseMlpConfig.B16 with { SparseBlocks = BlockPositions.First(2) }, 69, $"{SparseAblations}; without the classifier 69,976,768"),
         new("sparse-mlp-b16-last-4", SparseMlpConfig.B16 with { SparseBlocks = BlockPositions.Last(4) }, null, $"{SparseAblations}; the paper prints 79M, its arithmetic gives 80,842,064 without the classifier"),
         new("sparse-mlp-b16-4-spatial", SparseMlpConfig.B16 with { SpatialExperts = 4 }, null, SparseAblations),
         new("sparse-mlp-b16-16-spatial", SparseMlpConfig.B16 with { SpatialExperts = 16 }, null, SparseAblations),
