@@ -1,10 +1,11 @@
+using Microsoft.ML.MoE.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Trains any module on any batches: AdamW with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
+/// Trains any module on any batches: AdamW, LAMB or gradient descent with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
 /// is not finite.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
@@ -30,6 +31,8 @@ public sealed class TrainingLoop<TBatch>
         options.Validate();
         if (!module.parameters().Any(parameter => parameter.requires_grad) && !module.modules().Prepend(module).Any(part => part is IHasOwnOptimizer))
             throw new ArgumentException("The module has no parameter that requires a gradient: there is nothing to train.", nameof(module));
+        if (options.LayerDecay != 1 && module is not IHasLayers)
+            throw new ArgumentException($"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers its parameters belong to ({nameof(IHasLayers)}).");
         this.module = module;
         this.computeLoss = computeLoss;
         this.options = options;
