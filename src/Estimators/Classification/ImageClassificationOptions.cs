@@ -82,6 +82,11 @@ public abstract class ImageClassificationOptions
     /// <summary>Limit on the norm of all gradients together, above 0; null for none. Default 1.</summary>
     public double? GradientClipNorm { get; set; } = 1;
 
+    /// <summary>
+    /// Decay of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999 (the more steps, the higher); null (default) for none. Validation measures the average, and it is the model that comes out.
+    /// </summary>
+    public double? EmaDecay { get; set; }
+
     /// <summary>Part of the target that is spread evenly over all classes, 0 to below 1. Default 0.1.</summary>
     public double LabelSmoothing { get; set; } = 0.1;
 
@@ -160,6 +165,7 @@ public abstract class ImageClassificationOptions
         WarmupFraction = WarmupFraction,
         WeightDecay = WeightDecay,
         GradientClipNorm = GradientClipNorm,
+        EmaDecay = EmaDecay,
         EarlyStopping = EarlyStopping,
         Monitor = Monitor,
     };

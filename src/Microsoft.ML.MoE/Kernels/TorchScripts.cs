@@ -66,6 +66,9 @@ internal static class TorchScripts
                 torch._foreach_mul_(update, rate)
             torch._foreach_sub_(parameters, update)
 
+        def lerp_(tensors: List[Tensor], targets: List[Tensor], weight: float):
+            torch._foreach_lerp_(tensors, targets, weight)
+
         def global_norm(tensors: List[Tensor]):
             return torch.linalg_vector_norm(torch.stack([norm.float() for norm in torch._foreach_norm(tensors, 2)]))
 
@@ -196,6 +199,20 @@ internal static class TorchScripts
         GC.KeepAlive(steps);
         GC.KeepAlive(gradientDivisor);
         GC.KeepAlive(skip);
+    }
+
+    /// <summary>Moves tensors towards others in place: t + weight · (target − t). Call it where gradients are not recorded.</summary>
+    /// <param name="tensors">What moves; floating-point.</param>
+    /// <param name="targets">Tensors of the same shapes, types and devices.</param>
+    /// <param name="weight">How far, 0 to 1.</param>
+    public static void Lerp(Tensor[] tensors, Tensor[] targets, double weight)
+    {
+        if (tensors.Length == 0)
+            return;
+        using Scalar far = weight;
+        Compiled.Value.invoke("lerp_", tensors, targets, far);
+        GC.KeepAlive(tensors);
+        GC.KeepAlive(targets);
     }
 
     /// <summary>The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.</summary>

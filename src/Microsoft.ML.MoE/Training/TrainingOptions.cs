@@ -62,6 +62,12 @@ public sealed record TrainingOptions
     /// <summary>Limit on the Euclidean norm of all gradients together, above 0; null for none. Default 1.</summary>
     public double? GradientClipNorm { get; init; } = 1;
 
+    /// <summary>
+    /// Decay d of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999; null (default) for none. After update t an average keeps min(d, (1 + t) / (10 + t)) of itself. Validation
+    /// measures the average, and the module ends with it (with that of the best epoch where the best weights are kept).
+    /// </summary>
+    public double? EmaDecay { get; init; }
+
     /// <summary>When to stop before the last epoch; null (default) for never. Needs validation.</summary>
     public EarlyStopping? EarlyStopping { get; init; }
 
@@ -100,6 +106,8 @@ public sealed record TrainingOptions
         OptionChecks.AtLeast(0, Epsilon, nameof(Epsilon));
         if (GradientClipNorm is { } clipNorm)
             OptionChecks.Above(0, clipNorm, nameof(GradientClipNorm));
+        if (EmaDecay is { } emaDecay)
+            OptionChecks.AtLeastAndBelow(0, 1, emaDecay, nameof(EmaDecay));
         EarlyStopping?.Validate();
         OptionChecks.AtLeast(1, ProgressInterval, nameof(ProgressInterval));
     }
