@@ -49,7 +49,22 @@ public abstract class ImageClassificationOptions
     /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Takes the memory of one batch and trains like a batch of all of them together.</summary>
     public int GradientAccumulation { get; set; } = 1;
 
-    /// <summary>Highest learning rate of AdamW, at least 0. Default 1e-3.</summary>
+    /// <summary>The optimizer. Default: AdamW.</summary>
+    public OptimizerKind Optimizer { get; set; }
+
+    /// <summary>Momentum where the optimizer is gradient descent, 0 to below 1. Default 0.9.</summary>
+    public double Momentum { get; set; } = 0.9;
+
+    /// <summary>Whether gradient descent looks ahead along its momentum (Nesterov), which must be above 0 then. Default false.</summary>
+    public bool Nesterov { get; set; }
+
+    /// <summary>
+    /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, for models that were trained before: the layers next to the image change least.
+    /// Default 1: all layers learn alike. Modules that several blocks share get the mean of those blocks' rates.
+    /// </summary>
+    public double LayerDecay { get; set; } = 1;
+
+    /// <summary>Highest learning rate, at least 0. Default 1e-3, which suits AdamW.</summary>
     public double LearningRate { get; set; } = 1e-3;
 
     /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
@@ -61,11 +76,16 @@ public abstract class ImageClassificationOptions
     /// <summary>Part of all steps in which the learning rate climbs, 0 to 1. Default 0.05.</summary>
     public double WarmupFraction { get; set; } = 0.05;
 
-    /// <summary>Decoupled weight decay of AdamW, at least 0; norms, biases and embeddings do not decay. Default 0.05.</summary>
+    /// <summary>Weight decay, decoupled with AdamW, at least 0; norms, biases and embeddings do not decay. Default 0.05.</summary>
     public double WeightDecay { get; set; } = 0.05;
 
     /// <summary>Limit on the norm of all gradients together, above 0; null for none. Default 1.</summary>
     public double? GradientClipNorm { get; set; } = 1;
+
+    /// <summary>
+    /// Decay of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999 (the more steps, the higher); null (default) for none. Validation measures the average, and it is the model that comes out.
+    /// </summary>
+    public double? EmaDecay { get; set; }
 
     /// <summary>Part of the target that is spread evenly over all classes, 0 to below 1. Default 0.1.</summary>
     public double LabelSmoothing { get; set; } = 0.1;
@@ -135,12 +155,17 @@ public abstract class ImageClassificationOptions
     {
         Epochs = Epochs,
         GradientAccumulation = GradientAccumulation,
+        Optimizer = Optimizer,
+        Momentum = Momentum,
+        Nesterov = Nesterov,
+        LayerDecay = LayerDecay,
         LearningRate = LearningRate,
         FinalLearningRate = FinalLearningRate,
         LearningRateDecay = LearningRateDecay,
         WarmupFraction = WarmupFraction,
         WeightDecay = WeightDecay,
         GradientClipNorm = GradientClipNorm,
+        EmaDecay = EmaDecay,
         EarlyStopping = EarlyStopping,
         Monitor = Monitor,
     };

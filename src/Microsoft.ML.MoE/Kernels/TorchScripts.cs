@@ -1,6 +1,7 @@
 // ATen operators that TorchSharp does not bind, reached through TorchScript. Every script of the assembly is here, because one that does
 // not compile, a function name that does not exist or an argument of the wrong kind can end the process: check arguments before `invoke`,
-// and cover each function with a test. Signatures: libtorch 2.10, native_functions.yaml.
+// and cover each function with a test. Operators that change lists in place get the lists that were passed in: what they do to a slice of
+// one, the compiler takes for dead code. Signatures: libtorch 2.10, native_functions.yaml.
 //
 // Axes: R = rows sorted by expert, E = experts, D = width in, F = width out.
 
@@ -27,6 +28,46 @@ internal static class TorchScripts
             torch._fused_adamw_(parameters, gradients, first_moments, second_moments, amsgrad_moments, steps,
                                 lr=learning_rate, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=epsilon,
                                 amsgrad=False, maximize=False, grad_scale=gradient_divisor, found_inf=skip)
+
+        def fused_sgd_(parameters: List[Tensor], gradients: List[Tensor], momenta: List[Tensor],
+                       learning_rate: float, momentum: float, nesterov: bool, weight_decay: float,
+                       gradient_divisor: Optional[Tensor], skip: Optional[Tensor]):
+            torch._fused_sgd_(parameters, gradients, momenta,
+                              weight_decay=weight_decay, momentum=momentum, lr=learning_rate, dampening=0., nesterov=nesterov,
+                              maximize=False, is_first_step=False, grad_scale=gradient_divisor, found_inf=skip)
+
+        def lamb_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor], steps: List[Tensor],
+                  learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
+                  trust_ratio: bool, gradient_divisor: Optional[Tensor], skip: Tensor):
+            done = 1 - skip
+            if gradient_divisor is not None:
+                torch._foreach_div_(gradients, gradient_divisor)
+            for gradient in gradients:
+                gradient.masked_fill_(skip > 0, 0)
+            torch._foreach_add_(steps, done)
+            torch._foreach_mul_(first_moments, beta1 + (1 - beta1) * skip)
+            torch._foreach_add_(first_moments, gradients, alpha=1 - beta1)
+            torch._foreach_mul_(second_moments, beta2 + (1 - beta2) * skip)
+            torch._foreach_addcmul_(second_moments, gradients, gradients, value=1 - beta2)
+            counts = [step.clamp_min(1) for step in steps]
+            update = torch._foreach_div(first_moments, [1 - torch.pow(beta1, count) for count in counts])
+            root = torch._foreach_div(second_moments, [1 - torch.pow(beta2, count) for count in counts])
+            torch._foreach_sqrt_(root)
+            torch._foreach_add_(root, epsilon)
+            torch._foreach_div_(update, root)
+            torch._foreach_add_(update, parameters, alpha=weight_decay)
+            rate = learning_rate * done
+            if trust_ratio:
+                norms = torch.stack(torch._foreach_norm(parameters, 2))
+                update_norms = torch.stack(torch._foreach_norm(update, 2))
+                ratios = torch.where((norms > 0) & (update_norms > 0), norms / update_norms, torch.ones_like(norms))
+                torch._foreach_mul_(update, (rate * ratios).unbind())
+            else:
+                torch._foreach_mul_(update, rate)
+            torch._foreach_sub_(parameters, update)
+
+        def lerp_(tensors: List[Tensor], targets: List[Tensor], weight: float):
+            torch._foreach_lerp_(tensors, targets, weight)
 
         def global_norm(tensors: List[Tensor]):
             return torch.linalg_vector_norm(torch.stack([norm.float() for norm in torch._foreach_norm(tensors, 2)]))
@@ -105,6 +146,73 @@ internal static class TorchScripts
         GC.KeepAlive(steps);
         GC.KeepAlive(gradientDivisor);
         GC.KeepAlive(skip);
+    }
+
+    /// <summary>
+    /// One step of stochastic gradient descent on many tensors in place, in one pass over the memory. Call it where gradients are not recorded. The lists run in parallel.
+    /// </summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given.</param>
+    /// <param name="momenta">Running sums of the gradients; empty where <paramref name="momentum"/> is 0.</param>
+    /// <param name="learningRate">The step size.</param>
+    /// <param name="momentum">Decay of the sums.</param>
+    /// <param name="nesterov">Whether the step looks ahead along the momentum.</param>
+    /// <param name="weightDecay">What times the weights is added to the gradients.</param>
+    /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
+    /// <param name="skip">As for <see cref="FusedAdamW"/>.</param>
+    public static void FusedSgd(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, double learningRate, double momentum, bool nesterov, double weightDecay, Tensor? gradientDivisor, Tensor? skip)
+    {
+        using Scalar lr = learningRate, decayOfSum = momentum, decay = weightDecay, lookAhead = nesterov;
+        Compiled.Value.invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor!, skip!);
+        GC.KeepAlive(parameters);
+        GC.KeepAlive(gradients);
+        GC.KeepAlive(momenta);
+        GC.KeepAlive(gradientDivisor);
+        GC.KeepAlive(skip);
+    }
+
+    /// <summary>One LAMB step on many tensors in place: adds 1 to every step count, then updates moments and parameters. Call it where gradients are not recorded. All lists run in parallel.</summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given, and 0 afterwards in a step that is skipped.</param>
+    /// <param name="firstMoments">Running means of the gradients.</param>
+    /// <param name="secondMoments">Running means of the squared gradients.</param>
+    /// <param name="steps">How many updates each parameter has had: float32 scalars on the parameters' device.</param>
+    /// <param name="learningRate">The step size.</param>
+    /// <param name="beta1">Decay of the first moment.</param>
+    /// <param name="beta2">Decay of the second moment.</param>
+    /// <param name="weightDecay">What times the weights is added to the update before its norm is taken.</param>
+    /// <param name="epsilon">Added to the root of the second moment.</param>
+    /// <param name="trustRatio">Whether each tensor's update is scaled to the norm of its weights.</param>
+    /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
+    /// <param name="skip">As for <see cref="FusedAdamW"/>, but for null.</param>
+    public static void Lamb(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon, bool trustRatio, Tensor? gradientDivisor, Tensor skip)
+    {
+        using Scalar lr = learningRate, b1 = beta1, b2 = beta2, decay = weightDecay, eps = epsilon, ratio = trustRatio;
+        Compiled.Value.invoke("lamb_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor!, skip);
+        GC.KeepAlive(parameters);
+        GC.KeepAlive(gradients);
+        GC.KeepAlive(firstMoments);
+        GC.KeepAlive(secondMoments);
+        GC.KeepAlive(steps);
+        GC.KeepAlive(gradientDivisor);
+        GC.KeepAlive(skip);
+    }
+
+    /// <summary>Moves tensors towards others in place: t + weight · (target − t). Call it where gradients are not recorded.</summary>
+    /// <param name="tensors">What moves; floating-point.</param>
+    /// <param name="targets">Tensors of the same shapes, types and devices.</param>
+    /// <param name="weight">How far, 0 to 1.</param>
+    public static void Lerp(Tensor[] tensors, Tensor[] targets, double weight)
+    {
+        if (tensors.Length == 0)
+            return;
+        using Scalar far = weight;
+        Compiled.Value.invoke("lerp_", tensors, targets, far);
+        GC.KeepAlive(tensors);
+        GC.KeepAlive(targets);
     }
 
     /// <summary>The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.</summary>

@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels or classes, H = height, W = width, L = tokens of an image, D = model width.
 
+using System.Globalization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
@@ -12,7 +13,7 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Base of <see cref="VisionTransformer"/> and <see cref="WideNet"/>, which differ in their blocks.</summary>
-public abstract class TransformerClassifier : ImageClassifier
+public abstract class TransformerClassifier : ImageClassifier, IHasLayers
 {
     private readonly PatchEmbedding patches;
     private readonly Parameter positions;
@@ -43,6 +44,21 @@ public abstract class TransformerClassifier : ImageClassifier
 
     private protected ScalarType ComputeType { get; }
 
+    /// <summary>The final norm and the head; layer 0 embeds the images, and the blocks lie between.</summary>
+    public int LastLayer => config.Blocks + 1;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<int> LayersOf(string parameterName)
+    {
+        var path = parameterName.Split('.');
+        return path[0] switch
+        {
+            nameof(patches) or nameof(positions) or nameof(classToken) => [0],
+            nameof(finalNorm) or nameof(representation) or nameof(classes) => [LastLayer],
+            _ => [.. BlocksOf(path[0], int.Parse(path[1], CultureInfo.InvariantCulture)).Select(block => block + 1)],
+        };
+    }
+
     /// <summary>Classifies a batch.</summary>
     /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>
     /// <exception cref="ArgumentException">The images have another shape.</exception>
@@ -63,6 +79,9 @@ public abstract class TransformerClassifier : ImageClassifier
             : config.BalanceLossWeight * stack(routing.Select(record => record.BalanceLoss)).sum();
         return new ImageClassifierOutput(logits_NC, auxiliary, features_ND, routing).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The blocks, from 0, that use a module of a list of modules.</summary>
+    private protected abstract IEnumerable<int> BlocksOf(string list, int index);
 
     /// <summary>Runs the blocks.</summary>
     /// <param name="x_NLD">Embedded tokens, float32 (N, L, D).</param>

@@ -54,6 +54,8 @@ public sealed class VisionTransformer : TransformerClassifier
         return x_NLD;
     }
 
+    private protected override IEnumerable<int> BlocksOf(string list, int index) => [list == nameof(mixtures) ? feedForwards.Count + index : index];
+
     private static Tensor Mix(MixtureOfExperts mixture, Tensor x_NLD, List<RoutingRecord> routing)
     {
         var (output_TD, record) = mixture.forward(x_NLD.flatten(0, 1));   // (N, L, D) -> (T, D)

@@ -64,6 +64,12 @@ public sealed class WideNet : TransformerClassifier
         return x_NLD;
     }
 
+    private protected override IEnumerable<int> BlocksOf(string list, int index)
+    {
+        var shared = list is nameof(attentionNorms) or nameof(mixtureNorms) ? config.ShareLayerNorms : config.ShareParameters;
+        return shared ? Enumerable.Range(0, config.Blocks) : [index];
+    }
+
     private Tensor Mix(int block, Tensor x_NLD, List<RoutingRecord> routing)
     {
         var x_TD = x_NLD.flatten(0, 1);   // (N, L, D) -> (T, D)

@@ -15,9 +15,7 @@ namespace Microsoft.ML.MoE.Training;
 /// </summary>
 public sealed class FusedAdamW : IOptimizer
 {
-    private readonly Slot[][] groups;
-    private readonly double[] weightDecays;
-    private readonly double[] rateScales;
+    private readonly ParameterStates states;
     private readonly double beta1;
     private readonly double beta2;
     private readonly double epsilon;
@@ -33,25 +31,20 @@ public sealed class FusedAdamW : IOptimizer
         OptionChecks.AtLeastAndBelow(0, 1, beta1, nameof(beta1));
         OptionChecks.AtLeastAndBelow(0, 1, beta2, nameof(beta2));
         OptionChecks.AtLeast(0, epsilon, nameof(epsilon));
-        var list = groups.ToArray();
-        ParameterGroup.Check(list);
-
-        this.groups = list.Select(group => group.Parameters.Select(pair => new Slot(pair.Key, pair.Value)).ToArray()).ToArray();
-        weightDecays = list.Select(group => group.WeightDecay).ToArray();
-        rateScales = list.Select(group => group.LearningRateScale).ToArray();
+        states = new ParameterStates(groups, ["first_moment", "second_moment"], countsSteps: true);
         this.beta1 = beta1;
         this.beta2 = beta2;
         this.epsilon = epsilon;
     }
 
     /// <inheritdoc/>
-    public IEnumerable<Parameter> Parameters => groups.SelectMany(group => group).Select(slot => slot.Parameter);
+    public IEnumerable<Parameter> Parameters => states.Parameters;
 
     /// <summary>
     /// What a checkpoint keeps: for each parameter its moments <c>NAME.first_moment</c> and <c>NAME.second_moment</c> and the number of updates it has had, <c>NAME.step</c>
     /// (a float32 scalar).
     /// </summary>
-    public IReadOnlyDictionary<string, Tensor> State => groups.SelectMany(group => group).SelectMany(slot => slot.State).ToDictionary();
+    public IReadOnlyDictionary<string, Tensor> State => states.Tensors;
 
     /// <inheritdoc/>
     public void Restore(IReadOnlyDictionary<string, Tensor> state) => NamedTensors.Copy(State, state);
@@ -63,77 +56,18 @@ public sealed class FusedAdamW : IOptimizer
     public void Step(double learningRate, Tensor? gradientDivisor = null, Tensor? skip = null)
     {
         using var _ = no_grad();
-        for (int i = 0; i < groups.Length; i++)
+        using var scope = NewDisposeScope();
+        foreach (var (group, active) in states.Active())
         {
-            using var scope = NewDisposeScope();
-            var active = new List<Slot>(groups[i].Length);
-            var gradients = new List<Tensor>(groups[i].Length);
-            foreach (var slot in groups[i])
-            {
-                if (slot.Parameter.grad is not { } gradient)
-                    continue;
-
-                // The kernel walks raw memory: gradient and moments must lie like the parameter. Autograd's own gradients do.
-                active.Add(slot);
-                gradients.Add(gradient.stride().AsSpan().SequenceEqual(slot.Strides) ? gradient : empty_like(slot.Parameter).copy_(gradient));
-            }
-
-            if (active.Count == 0)
-                continue;
             TorchScripts.FusedAdamW(
-                active.Select(slot => (Tensor)slot.Parameter).ToArray(), gradients.ToArray(),
-                active.Select(slot => slot.FirstMoment).ToArray(), active.Select(slot => slot.SecondMoment).ToArray(), active.Select(slot => slot.Step).ToArray(),
-                learningRate * rateScales[i], beta1, beta2, weightDecays[i], epsilon, gradientDivisor, skip);
+                active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps,
+                learningRate * group.LearningRateScale, beta1, beta2, group.WeightDecay, epsilon, gradientDivisor, skip);
         }
     }
 
     /// <inheritdoc/>
-    public void ZeroGrad()
-    {
-        foreach (var parameter in Parameters)
-            parameter.grad = null;
-    }
+    public void ZeroGrad() => states.ZeroGrad();
 
     /// <summary>Releases the moments; the parameters stay.</summary>
-    public void Dispose()
-    {
-        foreach (var slot in groups.SelectMany(group => group))
-            slot.Dispose();
-    }
-
-    private sealed class Slot : IDisposable
-    {
-        public Slot(string name, Parameter parameter)
-        {
-            using var _ = no_grad();
-            Name = name;
-            Parameter = parameter;
-            Strides = parameter.stride();
-            FirstMoment = zeros_like(parameter).DetachFromDisposeScope();
-            SecondMoment = zeros_like(parameter).DetachFromDisposeScope();
-            Step = zeros([], ScalarType.Float32, parameter.device).DetachFromDisposeScope();
-        }
-
-        public string Name { get; }
-
-        public Parameter Parameter { get; }
-
-        public long[] Strides { get; }
-
-        public Tensor FirstMoment { get; }
-
-        public Tensor SecondMoment { get; }
-
-        public Tensor Step { get; }
-
-        public IEnumerable<KeyValuePair<string, Tensor>> State =>
-            [new($"{Name}.first_moment", FirstMoment), new($"{Name}.second_moment", SecondMoment), new($"{Name}.step", Step)];
-
-        public void Dispose()
-        {
-            FirstMoment.Dispose();
-            SecondMoment.Dispose();
-            Step.Dispose();
-        }
-    }
+    public void Dispose() => states.Dispose();
 }

@@ -1,10 +1,11 @@
+using Microsoft.ML.MoE.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Trains any module on any batches: AdamW with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
+/// Trains any module on any batches: AdamW, LAMB or gradient descent with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
 /// is not finite.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
@@ -30,6 +31,8 @@ public sealed class TrainingLoop<TBatch>
         options.Validate();
         if (!module.parameters().Any(parameter => parameter.requires_grad) && !module.modules().Prepend(module).Any(part => part is IHasOwnOptimizer))
             throw new ArgumentException("The module has no parameter that requires a gradient: there is nothing to train.", nameof(module));
+        if (options.LayerDecay != 1 && module is not IHasLayers)
+            throw new ArgumentException($"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers its parameters belong to ({nameof(IHasLayers)}).");
         this.module = module;
         this.computeLoss = computeLoss;
         this.options = options;
@@ -48,7 +51,7 @@ public sealed class TrainingLoop<TBatch>
     /// </param>
     /// <param name="progress">Called on this thread every <see cref="TrainingOptions.ProgressInterval"/> updates and at the end of every epoch; null for no reports.</param>
     /// <param name="cancellationToken">Ends training after the current update.</param>
-    /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last, and the mode (training or evaluation) it had before.</returns>
+    /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last (their moving average with <see cref="TrainingOptions.EmaDecay"/>), and the mode (training or evaluation) it had before.</returns>
     /// <exception cref="InvalidOperationException">The training data has no batch, or nothing tells how many updates there will be.</exception>
     /// <exception cref="ArgumentException">Early stopping without validation.</exception>
     /// <exception cref="TrainingDivergedException">A loss or gradient became NaN or infinite.</exception>
@@ -86,6 +89,8 @@ public sealed class TrainingLoop<TBatch>
         private readonly IOptimizer optimizer;
         private readonly LossMeter meter = new();
         private readonly BestEpochTracker tracker;
+        private readonly WeightAverage? average;
+        private readonly ITrainingCompanion[] companions;
         private readonly WeightSnapshot? bestWeights;
         private readonly List<StepLoss> pending = [];   // of the batches since the last update
         private int steps;
@@ -103,6 +108,8 @@ public sealed class TrainingLoop<TBatch>
             schedule = options.CreateSchedule(totalSteps);
             tracker = new BestEpochTracker(options.Monitor, options.EarlyStopping);
             optimizer = TrainingOptimizer.Create(loop.module, options, loop.LearningRateScale);
+            average = options.EmaDecay is { } decay ? new WeightAverage(loop.module, optimizer.Parameters, decay) : null;
+            companions = average is null ? [.. loop.Companions] : [.. loop.Companions, average];
             bestWeights = validate is not null && options.KeepBestWeights ? new WeightSnapshot(loop.module) : null;
         }
 
@@ -118,8 +125,6 @@ public sealed class TrainingLoop<TBatch>
             {
                 var summary = RunEpoch(epochs.Count);
                 epochs.Add(summary);
-                if (summary.Validation is { } validation && tracker.Add(summary, validation))
-                    bestWeights?.Take();
                 progress?.Invoke(new TrainingProgress(
                     summary.Epoch, options.Epochs, steps, totalSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
 
@@ -132,6 +137,8 @@ public sealed class TrainingLoop<TBatch>
             bool restore = bestWeights is not null && tracker.Best is not null;
             if (restore)
                 bestWeights!.Restore();
+            else
+                average?.Swap();
             return new TrainingResult(epochs, steps, reason.Value, tracker.Best, restore);
         }
 
@@ -140,6 +147,7 @@ public sealed class TrainingLoop<TBatch>
             DropPending();
             optimizer.ZeroGrad();
             optimizer.Dispose();
+            average?.Dispose();
             meter.Dispose();
             bestWeights?.Dispose();
         }
@@ -175,8 +183,27 @@ public sealed class TrainingLoop<TBatch>
                 Update();
             if (steps == before)
                 throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
-            var averages = meter.EndEpoch();
-            return new EpochSummary(epoch + 1, averages, LastLearningRate, validate?.Invoke(cancellationToken));
+            return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), LastLearningRate, Validation: null));
+        }
+
+        // With a moving average of the weights, it is the average that is measured and kept.
+        private EpochSummary Validate(EpochSummary epoch)
+        {
+            if (validate is null)
+                return epoch;
+            average?.Swap();
+            try
+            {
+                var validation = validate(cancellationToken);
+                epoch = epoch with { Validation = validation };
+                if (tracker.Add(epoch, validation))
+                    bestWeights?.Take();
+                return epoch;
+            }
+            finally
+            {
+                average?.Swap();
+            }
         }
 
         // Adds the gradients of a batch: of the sum over its samples where there are more batches to an update, so that the weights need not be known before the last of them.
@@ -211,7 +238,7 @@ public sealed class TrainingLoop<TBatch>
             double learningRate = schedule.RateAt(steps);
             optimizer.Step(learningRate, divisor, skip);
             steps++;
-            foreach (var companion in loop.Companions)
+            foreach (var companion in companions)
                 companion.AfterUpdate(steps, totalSteps);
             meter.Add(steps, learningRate, loss, norm);
             DropPending();

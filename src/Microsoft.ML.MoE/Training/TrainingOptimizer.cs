@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Models;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -16,8 +17,13 @@ internal static class TrainingOptimizer
         {
             foreach (var (name, owner) in Owners(module))
                 parts.Add(name, owner.CreateOptimizer(options));
-            var groups = ParameterGroup.ForModule(module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters), learningRateScale);
-            var main = new FusedAdamW(groups, options.Beta1, options.Beta2, options.Epsilon);
+            var groups = ParameterGroup.ForModule(module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters), name => learningRateScale(name) * LayerScale(module, options.LayerDecay, name));
+            IOptimizer main = options.Optimizer switch
+            {
+                OptimizerKind.Lamb => new Lamb(groups, options.Beta1, options.Beta2, options.Epsilon),
+                OptimizerKind.Sgd => new FusedSgd(groups, options.Momentum, options.Nesterov),
+                _ => new FusedAdamW(groups, options.Beta1, options.Beta2, options.Epsilon),
+            };
             if (parts.Count == 0)
                 return main;
             parts.Add("main", main);
@@ -30,6 +36,13 @@ internal static class TrainingOptimizer
             throw;
         }
     }
+
+    /// <summary>
+    /// γ^(L − l) for a parameter of layer l of L. For one that several layers share it is the mean over those: as much as scaling each layer's share of the summed gradient would come to if
+    /// the shares were alike.
+    /// </summary>
+    private static double LayerScale(nn.Module module, double layerDecay, string parameter) =>
+        layerDecay == 1 || module is not IHasLayers layered ? 1 : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));
 
     private static IEnumerable<(string Name, IHasOwnOptimizer Owner)> Owners(nn.Module module)
     {

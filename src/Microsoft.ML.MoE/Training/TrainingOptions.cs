@@ -1,6 +1,8 @@
+using Microsoft.ML.MoE.Models;
+
 namespace Microsoft.ML.MoE.Training;
 
-/// <summary>How a model is trained: length, AdamW, schedule, clipping, early stopping, reporting.</summary>
+/// <summary>How a model is trained: length, optimizer, schedule, clipping, early stopping, reporting.</summary>
 public sealed record TrainingOptions
 {
     /// <summary>Passes over the training data, at least 1. Default 10.</summary>
@@ -14,6 +16,9 @@ public sealed record TrainingOptions
     /// model computes over a batch as a whole: capacity, balance losses, batch normalisation. At the end of an epoch an update may have fewer.
     /// </summary>
     public int GradientAccumulation { get; init; } = 1;
+
+    /// <summary>The optimizer. Default: AdamW.</summary>
+    public OptimizerKind Optimizer { get; init; }
 
     /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
     public double LearningRate { get; init; } = 1e-3;
@@ -30,20 +35,38 @@ public sealed record TrainingOptions
     /// <summary>The part of all updates that is warm-up, 0 to 1. Default 0.05. Without effect where <see cref="WarmupSteps"/> is set.</summary>
     public double WarmupFraction { get; init; } = 0.05;
 
-    /// <summary>Decoupled weight decay of matrices, at least 0. Default 0.05. See <see cref="ParameterGroup.ForModule(TorchSharp.torch.nn.Module, double)"/> for what does not decay.</summary>
+    /// <summary>
+    /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, so that the layers next to the input change least: for a model that was trained
+    /// before. Default 1: all layers learn alike. Needs a module that tells its layers (<see cref="IHasLayers"/>). A parameter that several layers share gets the mean of their rates.
+    /// </summary>
+    public double LayerDecay { get; init; } = 1;
+
+    /// <summary>Weight decay of matrices, at least 0. Default 0.05. Decoupled with AdamW; <see cref="Lamb"/> and <see cref="FusedSgd"/> say where it acts with them. See <see cref="ParameterGroup.ForModule(TorchSharp.torch.nn.Module, double)"/> for what does not decay.</summary>
     public double WeightDecay { get; init; } = 0.05;
 
-    /// <summary>Decay of AdamW's first moment, 0 to below 1. Default 0.9.</summary>
+    /// <summary>Momentum of gradient descent, 0 to below 1. Default 0.9. Without effect on other optimizers.</summary>
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>Whether gradient descent looks ahead along its momentum (Nesterov), which must be above 0 then. Default false. Without effect on other optimizers.</summary>
+    public bool Nesterov { get; init; }
+
+    /// <summary>Decay of the first moment of AdamW and LAMB, 0 to below 1. Default 0.9.</summary>
     public double Beta1 { get; init; } = 0.9;
 
-    /// <summary>Decay of AdamW's second moment, 0 to below 1. Default 0.999.</summary>
+    /// <summary>Decay of the second moment of AdamW and LAMB, 0 to below 1. Default 0.999.</summary>
     public double Beta2 { get; init; } = 0.999;
 
-    /// <summary>Added to the root of AdamW's second moment, at least 0. Default 1e-8.</summary>
+    /// <summary>Added to the root of the second moment of AdamW and LAMB, at least 0. Default 1e-8.</summary>
     public double Epsilon { get; init; } = 1e-8;
 
     /// <summary>Limit on the Euclidean norm of all gradients together, above 0; null for none. Default 1.</summary>
     public double? GradientClipNorm { get; init; } = 1;
+
+    /// <summary>
+    /// Decay d of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999; null (default) for none. After update t an average keeps min(d, (1 + t) / (10 + t)) of itself. Validation
+    /// measures the average, and the module ends with it (with that of the best epoch where the best weights are kept).
+    /// </summary>
+    public double? EmaDecay { get; init; }
 
     /// <summary>When to stop before the last epoch; null (default) for never. Needs validation.</summary>
     public EarlyStopping? EarlyStopping { get; init; }
@@ -65,18 +88,26 @@ public sealed record TrainingOptions
         if (MaxSteps is { } maxSteps)
             OptionChecks.AtLeast(1, maxSteps, nameof(MaxSteps));
         OptionChecks.AtLeast(1, GradientAccumulation, nameof(GradientAccumulation));
+        OptionChecks.Defined(Optimizer, nameof(Optimizer));
         OptionChecks.AtLeast(0, LearningRate, nameof(LearningRate));
         OptionChecks.AtLeast(0, FinalLearningRate, nameof(FinalLearningRate));
         OptionChecks.Defined(LearningRateDecay, nameof(LearningRateDecay));
         if (WarmupSteps is { } warmupSteps)
             OptionChecks.AtLeast(0, warmupSteps, nameof(WarmupSteps));
         OptionChecks.Between(0, 1, WarmupFraction, nameof(WarmupFraction));
+        OptionChecks.Above(0, LayerDecay, nameof(LayerDecay));
+        OptionChecks.Between(0, 1, LayerDecay, nameof(LayerDecay));
         OptionChecks.AtLeast(0, WeightDecay, nameof(WeightDecay));
+        OptionChecks.AtLeastAndBelow(0, 1, Momentum, nameof(Momentum));
+        if (Optimizer == OptimizerKind.Sgd && Nesterov && Momentum == 0)
+            throw new ArgumentException($"{nameof(Nesterov)} is true and {nameof(Momentum)} is 0; it must be above 0 then.");
         OptionChecks.AtLeastAndBelow(0, 1, Beta1, nameof(Beta1));
         OptionChecks.AtLeastAndBelow(0, 1, Beta2, nameof(Beta2));
         OptionChecks.AtLeast(0, Epsilon, nameof(Epsilon));
         if (GradientClipNorm is { } clipNorm)
             OptionChecks.Above(0, clipNorm, nameof(GradientClipNorm));
+        if (EmaDecay is { } emaDecay)
+            OptionChecks.AtLeastAndBelow(0, 1, emaDecay, nameof(EmaDecay));
         EarlyStopping?.Validate();
         OptionChecks.AtLeast(1, ProgressInterval, nameof(ProgressInterval));
     }

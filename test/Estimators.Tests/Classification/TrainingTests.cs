@@ -33,6 +33,27 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
+    public void OptimizerAndAverage_ReachTheTraining()
+    {
+        var results = new List<float[]> { TrainedWeights(_ => { }) };
+        foreach (var change in new Action<WideNetImageClassifier.Options>[]
+        {
+            options => options.Optimizer = OptimizerKind.Lamb,
+            options => options.Optimizer = OptimizerKind.Sgd,
+            options => (options.Optimizer, options.Momentum) = (OptimizerKind.Sgd, 0.5),
+            options => (options.Optimizer, options.Nesterov) = (OptimizerKind.Sgd, true),
+            options => options.LayerDecay = 0.5,
+            options => options.EmaDecay = 0.9,
+        })
+        {
+            var weights = TrainedWeights(change);
+            Assert.IsTrue(weights.All(float.IsFinite));
+            Assert.IsFalse(results.Any(other => other.SequenceEqual(weights)), $"result {results.Count} differs from all before");
+            results.Add(weights);
+        }
+    }
+
+    [TestMethod]
     public void WithoutASeedOfItsOwn_TheContextsIsUsed_AndWithoutEither_ANewOne()
     {
         Assert.AreEqual(1, Train(options => options.Seed = null).Seed);

@@ -117,7 +117,7 @@ public sealed class CompositeOptimizerTests
     {
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
-        var companion = new Recorder(model);
+        var companion = new RecordingCompanion(model);
 
         new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { Epochs = 2, GradientAccumulation = 2 }) { Companions = [companion] }.Run(new NumberedBatches(3));
 
@@ -125,18 +125,5 @@ public sealed class CompositeOptimizerTests
         for (int i = 1; i < 4; i++)
             Assert.IsTrue(companion.Calls[i].Value < companion.Calls[i - 1].Value);
         Assert.AreEqual(model.Value.item<float>(), companion.Calls[^1].Value);
-    }
-
-    private sealed class Recorder(ScalarModule model) : ITrainingCompanion
-    {
-        public List<(int Update, int Total, float Value)> Calls { get; } = [];
-
-        public string Name => "recorder";
-
-        public IReadOnlyDictionary<string, Tensor> State { get; } = new Dictionary<string, Tensor>();
-
-        public void Restore(IReadOnlyDictionary<string, Tensor> state) => throw new NotSupportedException();
-
-        public void AfterUpdate(int update, int totalUpdates) => Calls.Add((update, totalUpdates, model.Value.item<float>()));
     }
 }
