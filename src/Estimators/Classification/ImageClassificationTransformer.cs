@@ -87,6 +87,23 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         return RowToRowMapperTransform.GetOutputSchema(inputSchema, CreateMapper(inputSchema));
     }
 
+    /// <summary>Counts how many patches each expert gets, by routing operation and by the class that the images are labelled with. Reads the data once, a block of rows at a time.</summary>
+    /// <param name="data">
+    /// Images as for <see cref="Transform"/>, and their labels in the column <see cref="LabelColumnName"/>. Labels are told by their values: the keys may be others than in training.
+    /// Without that column all images count as unlabelled.
+    /// </param>
+    /// <param name="cancellationToken">Stops between two blocks.</param>
+    /// <returns>The counts; without routing operations for a dense model.</returns>
+    /// <exception cref="ArgumentException">The feature column is missing or has another type than in training; or the label is no key, or its classes cannot be matched with the model's.</exception>
+    /// <exception cref="InvalidOperationException">There is no image that can be read.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public ExpertLoadByClass GetExpertLoad(IDataView data, CancellationToken cancellationToken = default)
+    {
+        host.CheckValue(data, nameof(data));
+        var labels = data.Schema.GetColumnOrNull(LabelColumnName) is null ? null : LabelColumn.Find(host, data.Schema, LabelColumnName, fewestClasses: 1);
+        return new ExpertLoadCounter(host, scorer, output).Count(data, column.FindIn(host, data.Schema), labels, predictionBatchSize, cancellationToken);
+    }
+
     /// <summary>Frees the model. Scoring afterwards throws <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose() => scorer.Dispose();
 

@@ -16,18 +16,35 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
     private const ulong MostClasses = 1 << 24;
 
     /// <summary>Finds the column in a schema.</summary>
-    /// <exception cref="ArgumentException">There is no such column, it is not a key, or it has fewer than two classes.</exception>
-    public static LabelColumn Find(IExceptionContext context, DataViewSchema schema, string name)
+    /// <param name="context">Marks exceptions as ML.NET does.</param>
+    /// <param name="schema">The schema.</param>
+    /// <param name="name">Name of the column.</param>
+    /// <param name="fewestClasses">Classes that it must have: two to train a classifier.</param>
+    /// <exception cref="ArgumentException">There is no such column, it is not a key, or it has too few classes.</exception>
+    public static LabelColumn Find(IExceptionContext context, DataViewSchema schema, string name, ulong fewestClasses = 2)
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "label", name);
         if (column.Type is not KeyDataViewType key || key.RawType != typeof(uint))
             throw context.ExceptSchemaMismatch(nameof(schema), "label", name, $"{Expected} (append MapValueToKey(\"{name}\"))", column.Type.ToString());
-        if (key.Count < 2)
-            throw new ArgumentException($"Column '{name}' has {key.Count} class; a classifier needs at least 2.");
+        if (key.Count < fewestClasses)
+            throw new ArgumentException($"Column '{name}' has {key.Count} class; a classifier needs at least {fewestClasses}.");
         if (key.Count > MostClasses)
             throw new ArgumentException($"Column '{name}' has {key.Count} classes; at most {MostClasses} are supported.");
         return new(name, (int)key.Count, LabelValues.From(column));
     }
+
+    /// <summary>
+    /// For each class its position among the classes of a model, or −1 where the model does not have it: classes with names are told by their names, others by their keys.
+    /// </summary>
+    /// <param name="values">What the model's classes are called.</param>
+    /// <param name="count">Number of the model's classes.</param>
+    /// <returns>Null where that cannot be said: only one of the two has names, or neither has and the numbers differ.</returns>
+    public int[]? PositionsIn(LabelValues? values, int count) => (Values, values) switch
+    {
+        ({ } mine, { } theirs) => mine.PositionsIn(theirs),
+        (null, null) when ClassCount == count => [.. Enumerable.Range(0, count)],
+        _ => null,
+    };
 
     /// <summary>Reads the class of the current row: 0 to <see cref="ClassCount"/> − 1, or null where the label is missing.</summary>
     /// <param name="row">A row in which the column is active.</param>

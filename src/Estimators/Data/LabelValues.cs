@@ -60,6 +60,21 @@ internal abstract class LabelValues
     /// <summary>The values as JSON: <c>{"type": …, "values": […]}</c>.</summary>
     public JsonObject ToJson() => new() { ["type"] = Array.Find(Types, t => t.Type.Equals(Type)).Name, ["values"] = ValuesToJson() };
 
+    /// <summary>The values as text, for people.</summary>
+    public abstract IReadOnlyList<string> ToTexts();
+
+    /// <summary>For each value its position among those of another set, or −1 where it is not there. Values of different types are different: the text "1" is not the number 1.</summary>
+    public int[] PositionsIn(LabelValues other)
+    {
+        var positions = new Dictionary<string, int>();
+        if (other.Type.Equals(Type))
+        {
+            foreach (var (position, value) in other.Identities().Index())
+                positions.TryAdd(value, position);
+        }
+        return [.. Identities().Select(value => positions.GetValueOrDefault(value, -1))];
+    }
+
     /// <summary>Adds the values to a column's annotations under a kind such as <c>KeyValues</c>.</summary>
     public abstract void AddTo(DataViewSchema.Annotations.Builder annotations, string kind);
 
@@ -68,6 +83,9 @@ internal abstract class LabelValues
     private protected abstract LabelValues Parse(JsonNode json);
 
     private protected abstract JsonNode ValuesToJson();
+
+    // Texts that are equal where the values are.
+    private IEnumerable<string> Identities() => ValuesToJson().AsArray().Select(value => value!.ToJsonString());
 
     private static LabelValues Create(PrimitiveDataViewType type) =>
         type == TextDataViewType.Instance ? new TextLabelValues([])

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
@@ -11,6 +12,9 @@ internal class LabelValues<T>(PrimitiveDataViewType type, T[] values) : LabelVal
     public override int Count => values.Length;
 
     private protected T[] Values => values;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ToTexts() => Array.ConvertAll(values, value => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "");
 
     /// <inheritdoc/>
     public override void AddTo(DataViewSchema.Annotations.Builder annotations, string kind)

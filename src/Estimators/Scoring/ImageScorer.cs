@@ -47,18 +47,26 @@ internal sealed class ImageScorer : IDisposable
     public float[] Score(Tensor numbers_NCHW)
     {
         float[] probabilities = [];
-        Use(classifier =>
+        Forward(numbers_NCHW, output =>
         {
-            ForwardCount++;
-            using var noGrad = inference_mode();
-            using var scope = NewDisposeScope();
-            classifier.eval();
-            var output = classifier.forward(Normalization.Apply(numbers_NCHW, device));
             var probabilities_NC = output.Logits_NC.softmax(-1).cpu();
             probabilities = probabilities_NC.data<float>().ToArray();
         });
         return probabilities;
     }
+
+    /// <summary>Runs the model on a block.</summary>
+    /// <param name="numbers_NCHW">The images' numbers as the column has them, uint8 or float32, on the CPU.</param>
+    /// <param name="read">Takes what is wanted out of the output, whose tensors are gone afterwards.</param>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public void Forward(Tensor numbers_NCHW, Action<ImageClassifierOutput> read) => Use(classifier =>
+    {
+        ForwardCount++;
+        using var noGrad = inference_mode();
+        using var scope = NewDisposeScope();
+        classifier.eval();
+        read(classifier.forward(Normalization.Apply(numbers_NCHW, device)));
+    });
 
     /// <summary>Does something with the model while nobody else does.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
