@@ -5,8 +5,9 @@ using Microsoft.ML.MoE.Routing;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// How many patches each expert got, by routing operation and by the class of the image that they are part of. An operation is one block of a model that routes in every block; a
-/// group of blocks that route together is one operation.
+/// How many patches each expert got, by routing operation and by the class of the image that they are part of. An operation is one block of a model that routes once in every block;
+/// a group of blocks that route together is one operation, and a block with two mixtures has two. A mixture over the channels of an image, such as Sparse-MLP has, counts channels
+/// in place of patches.
 /// </summary>
 /// <param name="Classes">What the classes are called, (C); their keys where they have no names.</param>
 /// <param name="ByClass">
