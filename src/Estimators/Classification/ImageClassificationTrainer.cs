@@ -115,7 +115,7 @@ internal sealed class ImageClassificationTrainer
     private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
-        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator);
+        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator, options.CreateMixing());
         var loop = new TrainingLoop<ImageBatch>(
             model,
             batch =>

@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels or classes, H = height, W = width.
 
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -13,6 +14,7 @@ public sealed class ImageClassificationObjective
 {
     private readonly ImageClassifier model;
     private readonly ImageAugmentation augmentation;
+    private readonly ImageMixing mixing;
     private readonly double labelSmoothing;
     private readonly Generator generator;
 
@@ -21,23 +23,27 @@ public sealed class ImageClassificationObjective
     /// <param name="augmentation">What happens to training images.</param>
     /// <param name="labelSmoothing">The part of the target that is spread evenly over all classes, 0 to below 1.</param>
     /// <param name="generator">Random numbers for the augmentation: a generator of the CPU, which stays the caller's.</param>
+    /// <param name="mixing">How training images are mixed with one another, with targets to match; null for <see cref="ImageMixing.None"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public ImageClassificationObjective(ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator)
+    public ImageClassificationObjective(ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(augmentation);
         ArgumentNullException.ThrowIfNull(generator);
         augmentation.Validate();
+        mixing ??= ImageMixing.None;
+        mixing.Validate();
         OptionChecks.AtLeastAndBelow(0, 1, labelSmoothing, nameof(labelSmoothing));
         this.model = model;
         this.augmentation = augmentation;
+        this.mixing = mixing;
         this.labelSmoothing = labelSmoothing;
         this.generator = generator;
     }
 
     private Device ModelDevice => model.parameters().First().device;
 
-    /// <summary>The loss of a training batch: augmentation, model, cross-entropy, auxiliary loss.</summary>
+    /// <summary>The loss of a training batch: augmentation, mixing, model, cross-entropy, auxiliary loss.</summary>
     /// <param name="batch">The batch, on any device; not disposed.</param>
     /// <returns>The loss; its tensors belong to the caller's dispose scope.</returns>
     public StepLoss ComputeLoss(ImageBatch batch)
@@ -45,8 +51,11 @@ public sealed class ImageClassificationObjective
         using var scope = NewDisposeScope();
         var device = ModelDevice;
         var images_NCHW = augmentation.Apply(batch.Images_NCHW.to(device), generator);
+        var targets = batch.Labels_N.to(device);   // classes, (N), or the part of each class, (N, C)
+        if (mixing.IsOn)
+            (images_NCHW, targets) = mixing.Apply(images_NCHW, targets, model.Config.ClassCount, generator);
         var output = model.call(images_NCHW);
-        var main = nn.functional.cross_entropy(output.Logits_NC, batch.Labels_N.to(device), label_smoothing: labelSmoothing);
+        var main = nn.functional.cross_entropy(output.Logits_NC, targets, label_smoothing: labelSmoothing);
         return new StepLoss(
             main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count,
             output.Routing.Count == 0 ? null : [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],

@@ -219,6 +219,32 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
+    public void EachAugmentation_ChangesTheTraining_AndTheSameSeedRepeatsIt()
+    {
+        Action<WideNetImageClassifier.Options>[] changes =
+        [
+            options => options.RandomCropPadding = 1,
+            options => options.HorizontalFlip = true,
+            options => options.RandomErasing = 0.5,
+            options => options.Mixup = 0.4,
+            options => options.CutMix = 1,
+            options => (options.Mixup, options.CutMix) = (0.4, 1),
+            options => (options.Mixup, options.CutMix, options.MixupProbability) = (0.4, 1, 0.5),
+            options => options.DropPath = 0.2,
+        ];
+        var seen = new List<float[]> { TrainedWeights(_ => { }) };
+        foreach (var change in changes)
+        {
+            var weights = TrainedWeights(change);
+            Assert.IsFalse(seen.Any(weights.SequenceEqual), $"change {seen.Count}");
+            CollectionAssert.AreEqual(weights, TrainedWeights(change), $"change {seen.Count}");
+            Assert.IsTrue(weights.All(float.IsFinite));
+            seen.Add(weights);
+        }
+        CollectionAssert.AreEqual(seen[0], TrainedWeights(options => (options.Mixup, options.CutMix, options.MixupProbability) = (0.4, 1, 0)));
+    }
+
+    [TestMethod]
     public void FitAndDispose_LeaveNoTensorBehind()
     {
         // A new Parameter takes over the handle of the tensor that it is made of, and TorchSharp goes on counting the empty tensor.
@@ -231,7 +257,7 @@ public sealed class TrainingTests
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before);
 
         before = torch.Tensor.TotalCount;
-        Train(options => (options.Epochs, options.ValidationFraction, options.RandomCropPadding, options.HorizontalFlip) = (3, 0.2, 1, true));
+        Train(options => (options.Epochs, options.ValidationFraction, options.RandomCropPadding, options.HorizontalFlip, options.RandomErasing, options.Mixup, options.CutMix) = (3, 0.2, 1, true, 0.5, 0.4, 1));
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "whatever the length");
 
         before = torch.Tensor.TotalCount;

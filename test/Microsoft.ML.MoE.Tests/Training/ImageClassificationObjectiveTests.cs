@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Training;
@@ -38,6 +39,28 @@ public sealed class ImageClassificationObjectiveTests
         Assert.AreEqual(output.AuxiliaryLoss.item<float>(), loss.Auxiliary.item<float>(), 1e-6);
         Assert.IsTrue(loss.Auxiliary.item<float>() > 0);
         Assert.AreEqual(6, loss.Samples);
+    }
+
+    [TestMethod]
+    [DataRow(0.0)]
+    [DataRow(0.1)]
+    public void WithMixingTheLossIsTheCrossEntropyWithSmoothedMixtures(double smoothing)
+    {
+        using var scope = NewDisposeScope();
+        using Generator generator = new(1), same = new(1);
+        using var model = Build(seed: 3);
+        model.eval();   // without router noise the same forward can be repeated
+        using var batch = new ImageBatch(rand(6, 3, 8, 8), tensor(new long[] { 0, 3, 1, 1, 2, 0 }));
+        var mixing = new ImageMixing { MixupAlpha = 0.8, CutMixAlpha = 1 };
+
+        var loss = new ImageClassificationObjective(model, ImageAugmentation.None, smoothing, generator, mixing).ComputeLoss(batch);
+
+        var (images_NCHW, targets_NC) = mixing.Apply(batch.Images_NCHW, batch.Labels_N, 4, same);
+        var output = model.call(images_NCHW);
+        var wanted_NC = (targets_NC * (1 - smoothing)) + (smoothing / 4);
+        Assert.AreEqual(-(wanted_NC * output.Logits_NC.log_softmax(1)).sum().item<float>() / 6, loss.Main.item<float>(), 1e-5);
+        Assert.AreEqual(output.AuxiliaryLoss.item<float>(), loss.Auxiliary.item<float>(), 1e-6);
+        TensorAssert.AreEqual([0, 3, 1, 1, 2, 0], batch.Labels_N);
     }
 
     [TestMethod]
@@ -168,6 +191,8 @@ public sealed class ImageClassificationObjectiveTests
         using var model = Build(seed: 3);
 
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageClassificationObjective(model, ImageAugmentation.None, 1, generator)).Message, "labelSmoothing is 1");
+        Assert.Contains("MixupAlpha is -1", Assert.ThrowsExactly<ArgumentException>(
+            () => new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator, new ImageMixing { MixupAlpha = -1 })).Message);
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4), zeros(2, int64))).Message, "(2, 3, 4)");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(3, int64))).Message, "(3)");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2))).Message, "Float32");

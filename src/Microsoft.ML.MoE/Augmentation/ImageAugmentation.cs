@@ -1,11 +1,13 @@
-// Random crop after padding, and random mirroring: what small-image training has used since ResNet (arXiv 1512.03385, section 4.2).
+// What happens to training images before a model sees them. Random crop after padding, and random mirroring, are what small-image training has used since ResNet
+// (arXiv 1512.03385, section 4.2); the other changes have files of their own.
 //
 // Axes: N = images, C = channels, H = height, W = width, P = padding.
 
+using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.MoE.Training;
+namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>Random changes to training images that keep their class. All images of a batch at once, on their device, each with its own random numbers.</summary>
 public sealed record ImageAugmentation
@@ -22,12 +24,16 @@ public sealed record ImageAugmentation
     /// <summary>Probability, 0 to 1, that an image is mirrored left to right. Default 0.</summary>
     public double FlipProbability { get; init; }
 
+    /// <summary>Random erasing, the last of the changes. Default null: none.</summary>
+    public RandomErasing? Erasing { get; init; }
+
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(0, CropPadding, nameof(CropPadding));
         OptionChecks.Between(0, 1, FlipProbability, nameof(FlipProbability));
+        Erasing?.Validate();
     }
 
     /// <summary>Changes a batch.</summary>
@@ -38,13 +44,20 @@ public sealed record ImageAugmentation
     public Tensor Apply(Tensor images_NCHW, Generator generator)
     {
         Validate();
-        if (images_NCHW.dim() != 4)
-            throw new ArgumentException($"The images have the shape ({string.Join(", ", images_NCHW.shape)}); (N, C, H, W) is wanted.", nameof(images_NCHW));
-        if (CropPadding == 0 && FlipProbability == 0)
+        ImageShapes.Require(images_NCHW);
+        if (CropPadding == 0 && FlipProbability == 0 && Erasing is null)
             return images_NCHW.alias();
 
         using var _ = no_grad();
         using var scope = NewDisposeScope();
+        var changed_NCHW = CropPadding > 0 || FlipProbability > 0 ? CropAndFlip(images_NCHW, generator) : images_NCHW;
+        if (Erasing is not null)
+            changed_NCHW = Erasing.Apply(changed_NCHW, generator);
+        return changed_NCHW.MoveToOuterDisposeScope();
+    }
+
+    private Tensor CropAndFlip(Tensor images_NCHW, Generator generator)
+    {
         var device = images_NCHW.device;
         var (images, channels, height, width) = (images_NCHW.shape[0], images_NCHW.shape[1], images_NCHW.shape[2], images_NCHW.shape[3]);
         var padded_NCX = nn.functional.pad(images_NCHW, [CropPadding, CropPadding, CropPadding, CropPadding]).flatten(2);   // (N, C, (H + 2P) · (W + 2P))
@@ -52,8 +65,7 @@ public sealed record ImageAugmentation
         var rows_NH = RandomOffsets(images, generator, device) + arange(height, device: device);
         var columns_NW = RandomOffsets(images, generator, device) + RandomlyMirrored(images, width, generator, device);
         var pixels_NHW = (rows_NH.unsqueeze(2) * (width + (2 * CropPadding))) + columns_NW.unsqueeze(1);
-        return padded_NCX.gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width))
-            .view(images, channels, height, width).MoveToOuterDisposeScope();
+        return padded_NCX.gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width)).view(images, channels, height, width);
     }
 
     private Tensor RandomOffsets(long images, Generator generator, Device device) =>

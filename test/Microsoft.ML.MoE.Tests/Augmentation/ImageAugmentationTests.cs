@@ -1,9 +1,9 @@
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.MoE.Tests.Training;
+namespace Microsoft.ML.MoE.Tests.Augmentation;
 
 [TestClass]
 public sealed class ImageAugmentationTests

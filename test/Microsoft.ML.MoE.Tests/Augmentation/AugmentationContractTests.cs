@@ -1,0 +1,118 @@
+using Microsoft.ML.MoE.Augmentation;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Augmentation;
+
+/// <summary>What every augmentation keeps to.</summary>
+[TestClass]
+public sealed class AugmentationContractTests
+{
+    private delegate Tensor Change(Tensor images_NCHW, Generator generator);
+
+    // Each at probability 0 or magnitude 0, where it does nothing, and with all that it can do.
+    private static readonly Dictionary<string, (Change Nothing, Change Something)> Augmentations = new()
+    {
+        ["crop and flip"] = (new ImageAugmentation().Apply, new ImageAugmentation { CropPadding = 2, FlipProbability = 0.5 }.Apply),
+        ["erasing"] = (new RandomErasing { Probability = 0 }.Apply, new RandomErasing { Probability = 0.8 }.Apply),
+        ["erasing with noise"] = (new RandomErasing { Probability = 0 }.Apply, new RandomErasing { Probability = 0.8, Fill = ErasingFill.Noise }.Apply),
+    };
+
+    public static IEnumerable<string> All => Augmentations.Keys;
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void ShapeAndTypeStayForColourAndGreyForOneImageAndForMany(string name)
+    {
+        using var generator = new Generator(1);
+        foreach (long[] shape in new long[][] { [20, 3, 7, 9], [20, 1, 9, 7], [1, 3, 8, 8], [5, 2, 6, 6], [3, 3, 1, 1], [3, 1, 2, 2] })
+        {
+            foreach (var type in new[] { float32, float64 })
+            {
+                using var scope = NewDisposeScope();
+                var images_NCHW = rand(shape, type);
+                var original_NCHW = images_NCHW.clone();
+
+                var changed_NCHW = Augmentations[name].Something(images_NCHW, generator);
+
+                CollectionAssert.AreEqual(shape, changed_NCHW.shape);
+                Assert.AreEqual(type, changed_NCHW.dtype);
+                Assert.IsTrue(changed_NCHW.isfinite().all().item<bool>());
+                TensorAssert.AreClose(original_NCHW, images_NCHW, 0, "the input");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void AtProbabilityOrMagnitudeZeroImagesStayAndTheResultIsTheCallers(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(2);
+        var images_NCHW = rand(20, 3, 8, 8);
+        using (var same_NCHW = Augmentations[name].Nothing(images_NCHW, generator))
+            TensorAssert.AreClose(images_NCHW, same_NCHW, 1e-6);
+        Assert.IsFalse(images_NCHW.IsInvalid);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void ImagesOfABatchAreChangedEachInItsOwnWay(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        var images_NCHW = rand(1, 3, 8, 8).expand(30, 3, 8, 8);
+        var changed_NX = Augmentations[name].Something(images_NCHW, generator).flatten(1);
+        Assert.IsGreaterThan(5, changed_NX.unique(dim: 0).output.shape[0]);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void TheSameSeedDoesTheSameAndTheGlobalGeneratorIsNotTouched(string name)
+    {
+        using var scope = NewDisposeScope();
+        using Generator first = new(4), second = new(4);
+        var images_NCHW = rand(20, 3, 8, 8);
+        random.manual_seed(9);
+        var expected = rand(3);
+        random.manual_seed(9);
+
+        var change = Augmentations[name].Something;
+        var once_NCHW = change(images_NCHW, first);
+        var again_NCHW = change(images_NCHW, second);
+        var later_NCHW = change(images_NCHW, second);
+
+        TensorAssert.AreClose(once_NCHW, again_NCHW, 0);
+        Assert.IsFalse(once_NCHW.equal(later_NCHW).all().item<bool>());
+        TensorAssert.AreClose(expected, rand(3), 0);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void NoTensorIsLeftBehindAndNoGradientRecorded(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        var images_NCHW = rand(20, 3, 8, 8);
+        var recorded_NCHW = images_NCHW.detach().requires_grad_(true);
+        var before = Tensor.TotalCount;
+        for (var i = 0; i < 3; i++)
+        {
+            using var changed_NCHW = Augmentations[name].Something(recorded_NCHW, generator);
+            Assert.IsFalse(changed_NCHW.requires_grad);
+            Augmentations[name].Nothing(images_NCHW, generator).Dispose();
+        }
+        Assert.AreEqual(before, Tensor.TotalCount);
+        Assert.IsTrue(is_grad_enabled());
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void ImagesOfAnotherShapeAreNamed(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(6);
+        Assert.Contains("(3, 4)", Assert.ThrowsExactly<ArgumentException>(() => Augmentations[name].Something(zeros(3, 4), generator)).Message);
+    }
+}
