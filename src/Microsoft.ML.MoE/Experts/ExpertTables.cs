@@ -4,6 +4,7 @@
 //
 // Axes: T = tokens of the whole batch, D = model width, N = experts, M = experts of a token, over all heads.
 
+using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -93,11 +94,16 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>
     /// <param name="ids_TM">Experts, int64 (T, M), each from 0 to N − 1 (checked on the CPU).</param>
     /// <returns>Float32 (T, D).</returns>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or an expert does not exist.</exception>
+    /// <exception cref="InvalidOperationException">The module was cast to another type than its options say, or is on another device than the tokens.</exception>
     public override Tensor forward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         Check(x_TD, gates_TM, ids_TM);
-        return ForwardByTorch(x_TD, gates_TM, ids_TM);
+        return x_TD.device_type == DeviceType.CPU ? ForwardManaged(x_TD, gates_TM, ids_TM) : ForwardByTorch(x_TD, gates_TM, ids_TM);
     }
+
+    /// <summary>The path for the CPU.</summary>
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(
+        this, Options.Precision == TablePrecision.BFloat16 ? new ManagedExpertTables<BFloat16Rows>(this) : new ManagedExpertTables<Float32Rows>(this), x_TD, gates_TM, ids_TM);
 
     /// <summary>The path through libtorch's operators, for every device.</summary>
     internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(this, new TorchExpertTables(this), x_TD, gates_TM, ids_TM);
@@ -139,6 +145,13 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>
             throw new ArgumentException($"The gates are {gates_TM.dtype} ({string.Join(", ", gates_TM.shape)}); Float32 ({x_TD.shape[0]}, M) is wanted.", nameof(gates_TM));
         if (!ids_TM.shape.SequenceEqual(gates_TM.shape) || ids_TM.dtype != int64)
             throw new ArgumentException($"The experts are {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}); Int64 ({string.Join(", ", gates_TM.shape)}) is wanted, as are the gates.", nameof(ids_TM));
+        var stored = Options.Precision == TablePrecision.BFloat16 ? bfloat16 : float32;
+        foreach (var (name, table) in Tables)
+        {
+            if (table.dtype != stored || table.device_type != x_TD.device_type)
+                throw new InvalidOperationException($"Table '{name}' is {table.dtype} on {table.device}; {stored} on {x_TD.device} is wanted, as its options and the tokens are.");
+        }
+
         if (ids_TM.device_type != DeviceType.CPU || ids_TM.numel() == 0)
             return;
         using var scope = NewDisposeScope();

@@ -15,6 +15,7 @@ namespace Microsoft.ML.MoE.Routing;
 public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>
 {
     private readonly ProductKeyOptions options;
+    private readonly ManagedProductKeys managed;
     private readonly Parameter rowKeys;
     private readonly Parameter columnKeys;
 
@@ -26,6 +27,7 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>
     {
         options.Validate();
         this.options = options;
+        managed = new ManagedProductKeys(options);
         var half = options.QueryWidth / 2;
         long[] shape = options.Shared ? [options.SubKeys, half] : [options.Heads, options.SubKeys, half];
         var bound = 1 / Math.Sqrt(half);
@@ -41,8 +43,11 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>
     {
         if (query_TQ.dim() != 2 || query_TQ.shape[1] != (long)options.Heads * options.QueryWidth)
             throw new ArgumentException($"The queries have the shape ({string.Join(", ", query_TQ.shape)}); (T, {(long)options.Heads * options.QueryWidth}) is wanted.", nameof(query_TQ));
-        return ForwardByTorch(query_TQ);
+        return managed.Suits(query_TQ, rowKeys, columnKeys) ? ForwardManaged(query_TQ) : ForwardByTorch(query_TQ);
     }
+
+    /// <summary>The path for float32 on the CPU.</summary>
+    internal ProductKeyChoice ForwardManaged(Tensor query_TQ) => ProductKeyFunction.Apply(managed, query_TQ, rowKeys, columnKeys);
 
     /// <summary>The path through libtorch's operators, which is also the definition: scores of all sub-keys, the K best of each half, the K best of their pairs.</summary>
     internal ProductKeyChoice ForwardByTorch(Tensor query_TQ)

@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -28,6 +29,66 @@ public sealed class ProductKeysTests
     [DynamicData(nameof(Shapes))]
     public void EqualsASearchAmongAllKeys(int tokens, int count, int heads, int chosen, int width, bool shared) =>
         CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) => keys.ForwardByTorch(query_TQ));
+
+    [TestMethod]
+    [RequiresAvx2]
+    [DynamicData(nameof(Shapes))]
+    public void TheManagedPathEqualsASearchAmongAllKeys(int tokens, int count, int heads, int chosen, int width, bool shared) =>
+        CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) => keys.ForwardManaged(query_TQ));
+
+    [TestMethod]
+    [RequiresAvx2]
+    public void TheManagedPathDoesNotDependOnTheNumberOfThreads()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var keys = new ProductKeys(new ProductKeyOptions(900, 3, 6, 20, Shared: false));
+        var query_TQ = randn(61, 60).requires_grad_(true);
+        var weights_THK = randn(61, 3, 6);
+        var results = new List<Tensor[]>();
+        foreach (var threads in new[] { 1, 2, 5 })
+        {
+            using var limit = new ThreadScope(threads);
+            var (ids_THK, scores_THK) = keys.ForwardManaged(query_TQ);
+            results.Add([ids_THK, scores_THK, .. autograd.grad([(scores_THK * weights_THK).sum()], [query_TQ, .. keys.parameters()])]);
+        }
+        foreach (var other in results.Skip(1))
+        {
+            for (var i = 0; i < other.Length; i++)
+                Assert.IsTrue(results[0][i].equal(other[i]).all().ToBoolean(), $"result {i}");
+        }
+    }
+
+    [TestMethod]
+    [RequiresAvx2]
+    public void ScoresThatAreNotNumbersAreNotLost()
+    {
+        using var scope = NewDisposeScope();
+        using var keys = new ProductKeys(new ProductKeyOptions(400, 2, 5, 8, Shared: true));
+        using (no_grad())
+            keys.parameters().First()[7] = float.NaN;
+        var query_TQ = randn(4, 16);
+        query_TQ[2] = float.NaN;
+        query_TQ[3] = float.PositiveInfinity;
+        foreach (var (ids_THK, scores_THK) in new[] { keys.ForwardManaged(query_TQ), keys.ForwardByTorch(query_TQ) })
+        {
+            Assert.IsTrue(scores_THK.isnan().any(-1).all().ToBoolean(), "one key is not a number, for every query");
+            Assert.IsTrue(scores_THK[2].isnan().all().ToBoolean(), "a query is not a number");
+            Assert.IsTrue(((ids_THK >= 0) & (ids_THK < 400)).all().ToBoolean(), "what is found exists");
+        }
+    }
+
+    [TestMethod]
+    [RequiresAvx2]
+    public void EqualScoresGiveDifferentKeys()
+    {
+        using var scope = NewDisposeScope();
+        using var keys = new ProductKeys(new ProductKeyOptions(2500, 2, 16, 8, Shared: true));
+        var (ids_THK, scores_THK) = keys.ForwardManaged(zeros(3, 16));
+        Assert.AreEqual(0, scores_THK.abs().max().ToDouble());
+        foreach (var list in ids_THK.flatten(0, 1).unbind())
+            Assert.AreEqual(16, list.data<long>().ToArray().Distinct().Count());
+    }
 
     [TestMethod]
     public void EveryKeyCanBeReached()
