@@ -1,0 +1,256 @@
+// The search among product keys in managed code on the CPU: scores of a few queries at a time stay in the cache, where the best are picked, and their pairs, before the next queries' scores
+// overwrite them. Nothing of the size queries · sub-keys is ever in memory.
+//
+// Axes: T = tokens of the whole batch, H = heads, A = d_k/2, half a query, N = sub-keys of a half, K = keys that a head retrieves.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.ML.MoE.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Routing;
+
+/// <summary>The search, and the gradients of the scores that it has found.</summary>
+/// <param name="options">Number of keys, heads, widths.</param>
+internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
+{
+    private const int KeysPerTask = 32;
+    private const int TokensPerTask = 8;
+
+    private readonly int heads = options.Heads;
+    private readonly int chosen = options.KeysPerHead;
+    private readonly int half = options.QueryWidth / 2;
+    private readonly int subKeys = options.SubKeys;
+    private readonly int groups = options.Shared ? 1 : options.Heads;   // of heads with the same sub-keys
+
+    // Of a query's pairs of lists of K best, (i, j) cannot be among the K best pairs unless (i + 1)·(j + 1) ≤ K: so many are at least as good.
+    private readonly (int Row, int Column)[] candidates =
+        [.. Enumerable.Range(0, options.KeysPerHead).SelectMany(i => Enumerable.Range(0, options.KeysPerHead / (i + 1)).Select(j => (i, j)))];
+
+    // Room for one task: packed queries, scores, and two lists for each query besides what selection needs.
+    private int ScoreStride => LargestScores.RoundUp(subKeys);
+
+    private int ListRoom => chosen + 1;
+
+    private long ScratchFloats => ((long)MicroKernel.MaxRows * half) + ((long)MicroKernel.MaxRows * ScoreStride) + (4L * MicroKernel.MaxRows * ListRoom)
+        + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates.Length)) + (2L * ListRoom) + 16;
+
+    /// <summary>Whether this can be used.</summary>
+    /// <param name="tensors">Queries and sub-keys.</param>
+    public bool Suits(params ReadOnlySpan<Tensor> tensors)
+    {
+        foreach (var tensor in tensors)
+        {
+            if (!Memory.HoldsFloats(tensor))
+                return false;
+        }
+
+        return MicroKernel.IsSupported && ScratchFloats <= WorkTeam.Scratch.Floats;
+    }
+
+    /// <summary>Finds the best keys.</summary>
+    /// <param name="query_TQ">Queries, contiguous (T, H·d_k).</param>
+    /// <param name="rowKeys">(N, A), or (H, N, A).</param>
+    /// <param name="columnKeys">(N, A), or (H, N, A).</param>
+    public ProductKeyChoice Search(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
+    {
+        using var scope = NewDisposeScope();
+        var tokens = checked((int)query_TQ.shape[0]);
+        var (ids_THK, scores_THK) = (empty([tokens, heads, chosen], int64), empty([tokens, heads, chosen]));
+        var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
+        var packed = empty([2, groups, panels, half, MicroKernel.Columns]);
+        var queriesOfGroup = options.Shared ? tokens * heads : tokens;
+        var tiles = (queriesOfGroup + MicroKernel.Rows - 1) / MicroKernel.Rows;
+        if (tokens > 0)
+        {
+            WorkTeam.Run(get_num_threads(), team =>
+            {
+                nint[] keys = [(nint)Memory.Floats(rowKeys), (nint)Memory.Floats(columnKeys)];
+                var query = Memory.Floats(query_TQ);
+                var right = Memory.Floats(packed);
+                var ids = Memory.Longs(ids_THK);
+                var scores = Memory.Floats(scores_THK);
+                var panelFloats = (nint)half * MicroKernel.Columns;
+                team.ForEach(2 * groups * panels, (task, _) =>
+                {
+                    var (part, group, panel) = (task / (groups * panels), task / panels % groups, task % panels);
+                    var source = new Operand((float*)keys[part] + ((nint)group * subKeys * half), half, termsAlongRow: true);
+                    var column = panel * MicroKernel.Columns;
+                    source.Pack(MicroKernel.Columns, column, Math.Min(MicroKernel.Columns, subKeys - column), 0, half, right + (task * panelFloats));
+                });
+                team.ForEach(groups * tiles, (task, scratch) => SearchTile(
+                    query, right, panels, task / tiles, task % tiles * MicroKernel.Rows, queriesOfGroup, ids, scores, scratch));
+            });
+        }
+
+        GC.KeepAlive(query_TQ);
+        GC.KeepAlive(rowKeys);
+        GC.KeepAlive(columnKeys);
+        return new ProductKeyChoice(ids_THK, scores_THK).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The gradients of the scores that a search has found.</summary>
+    /// <param name="query_TQ">Queries, contiguous (T, H·d_k).</param>
+    /// <param name="rowKeys">(N, A), or (H, N, A).</param>
+    /// <param name="columnKeys">(N, A), or (H, N, A).</param>
+    /// <param name="ids_THK">The keys that were found.</param>
+    /// <param name="dScores_THK">Gradient of their scores.</param>
+    /// <param name="wantsQueries">Whether the queries' gradient is wanted.</param>
+    /// <returns>Gradients of the queries, or null, and of the sub-keys.</returns>
+    public (Tensor? DQuery_TQ, Tensor DRowKeys, Tensor DColumnKeys) Backward(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys, Tensor ids_THK, Tensor dScores_THK, bool wantsQueries)
+    {
+        using var scope = NewDisposeScope();
+        var tokens = checked((int)query_TQ.shape[0]);
+        var dQuery_TQ = wantsQueries ? zeros_like(query_TQ) : null;
+        var (dRowKeys, dColumnKeys) = (zeros_like(rowKeys), zeros_like(columnKeys));
+        if (tokens > 0)
+        {
+            var pairs = checked(tokens * heads * chosen);
+            var (order, ends) = (empty([2, pairs], int32), empty([2, groups * subKeys], int32));
+            WorkTeam.Run(get_num_threads(), team =>
+            {
+                nint[] dKeys = [(nint)Memory.Floats(dRowKeys), (nint)Memory.Floats(dColumnKeys)];
+                var row = Memory.Floats(rowKeys);
+                var column = Memory.Floats(columnKeys);
+                var query = Memory.Floats(query_TQ);
+                var dQuery = dQuery_TQ is null ? null : Memory.Floats(dQuery_TQ);
+                var dScores = Memory.Floats(dScores_THK);
+                var ids = Memory.Longs(ids_THK);
+                var sorted = (int*)Memory.Address(order);
+                var keyEnds = (int*)Memory.Address(ends);
+
+                // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of threads.
+                team.ForEach(2, (part, _) => SortByKey(ids, pairs, part, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys)));
+                var keyTasks = ((groups * subKeys) + KeysPerTask - 1) / KeysPerTask;
+                team.ForEach(2 * keyTasks, (task, _) =>
+                {
+                    var (part, first) = (task / keyTasks, task % keyTasks * KeysPerTask);
+                    for (var key = first; key < Math.Min(first + KeysPerTask, groups * subKeys); key++)
+                        SumKey(query, dScores, part, key, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys), (float*)dKeys[part] + ((nint)key * half));
+                });
+                if (dQuery == null)
+                    return;
+                team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
+                {
+                    for (var i = task * TokensPerTask * heads; i < Math.Min((task + 1) * TokensPerTask, tokens) * heads; i++)
+                        SumQuery(row, column, ids, dScores, i, dQuery + ((nint)i * options.QueryWidth));
+                });
+            });
+        }
+
+        GC.KeepAlive(query_TQ);
+        GC.KeepAlive(rowKeys);
+        GC.KeepAlive(columnKeys);
+        GC.KeepAlive(ids_THK);
+        GC.KeepAlive(dScores_THK);
+        return (dQuery_TQ?.MoveToOuterDisposeScope(), dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope());
+    }
+
+    // A few queries: the best sub-keys of each half, then the best pairs.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void SearchTile(float* query, float* right, int panels, int group, int first, int queries, long* ids, float* scores, float* scratch)
+    {
+        var left = scratch;
+        var tile = left + ((nint)MicroKernel.MaxRows * half);
+        var lists = tile + ((nint)MicroKernel.MaxRows * ScoreStride);
+        var listFloats = (nint)MicroKernel.MaxRows * ListRoom;
+        var best = lists + (4 * listFloats);
+        var rest = best + (2 * ListRoom);
+        var count = Math.Min(MicroKernel.Rows, queries - first);
+        var stride = options.Shared ? options.QueryWidth : heads * options.QueryWidth;
+        var start = query + (options.Shared ? 0 : (nint)group * options.QueryWidth);
+        for (var part = 0; part < 2; part++)
+        {
+            new Operand(start + ((nint)part * half), stride, termsAlongRow: true).Pack(MicroKernel.Rows, first, count, 0, half, left);
+            var panel = right + ((((nint)part * groups) + group) * panels * half * MicroKernel.Columns);
+            for (var column = 0; column < panels * MicroKernel.Columns; column += MicroKernel.Columns, panel += half * MicroKernel.Columns)
+                MicroKernel.Multiply(half, left, panel, tile + column, ScoreStride, add: false);
+            for (var i = 0; i < count; i++)
+            {
+                var list = lists + (2 * part * listFloats) + ((nint)i * ListRoom);
+                LargestScores.Select(tile + ((nint)i * ScoreStride), subKeys, chosen, list, (int*)(list + listFloats), rest);
+            }
+        }
+
+        for (var i = 0; i < count; i++)
+        {
+            var rows = lists + ((nint)i * ListRoom);
+            var columns = rows + (2 * listFloats);
+            var rowPlaces = (int*)(rows + listFloats);
+            var columnPlaces = (int*)(columns + listFloats);
+            var bestPlaces = (int*)(best + ListRoom);
+            Combine(rows, columns, best, bestPlaces, rest);
+            var place = (options.Shared ? (nint)first + i : (((nint)first + i) * heads) + group) * chosen;
+            for (var k = 0; k < chosen; k++)
+            {
+                scores[place + k] = best[k];
+                ids[place + k] = ((long)rowPlaces[bestPlaces[k] / chosen] * subKeys) + columnPlaces[bestPlaces[k] % chosen];
+            }
+        }
+    }
+
+    // The K best of the pairs of two descending lists; a pair's place is row · K + column.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
+    {
+        if (!float.IsFinite(rows[0]) || !float.IsFinite(columns[0]) || !float.IsFinite(rows[chosen - 1]) || !float.IsFinite(columns[chosen - 1]))
+        {
+            // NaN and infinities break the order that leaves out most pairs.
+            var length = 0;
+            for (var i = 0; i < chosen; i++)
+            {
+                for (var j = 0; j < chosen; j++)
+                    length = LargestScores.Add(rows[i] + columns[j], (i * chosen) + j, chosen, best, bestPlaces, length);
+            }
+
+            return;
+        }
+
+        var places = (int*)(scratch + LargestScores.RoundUp(candidates.Length));
+        for (var c = 0; c < candidates.Length; c++)
+        {
+            var (i, j) = candidates[c];
+            scratch[c] = rows[i] + columns[j];
+            places[c] = (i * chosen) + j;
+        }
+
+        LargestScores.SelectAmongFew(scratch, places, candidates.Length, chosen, best, bestPlaces);
+    }
+
+    private int KeyOf(long id, int pair, int part)
+    {
+        var key = (int)(part == 0 ? id / subKeys : id % subKeys);
+        return options.Shared ? key : (pair / chosen % heads * subKeys) + key;
+    }
+
+    // Pairs in the order of their sub-keys, and one past the last of each; within a sub-key, as they were.
+    private void SortByKey(long* ids, int pairs, int part, int* sorted, int* ends)
+    {
+        var count = groups * subKeys;
+        NativeMemory.Clear(ends, (nuint)count * sizeof(int));
+        for (var pair = 0; pair < pairs; pair++)
+            ends[KeyOf(ids[pair], pair, part)]++;
+        var start = 0;
+        for (var key = 0; key < count; key++)
+            (ends[key], start) = (start, start + ends[key]);
+        for (var pair = 0; pair < pairs; pair++)
+            sorted[ends[KeyOf(ids[pair], pair, part)]++] = pair;
+    }
+
+    private void SumKey(float* query, float* dScores, int part, int key, int* sorted, int* ends, float* sum)
+    {
+        for (var i = key == 0 ? 0 : ends[key - 1]; i < ends[key]; i++)
+            RowSums.AddScaled(query + ((nint)(sorted[i] / chosen) * options.QueryWidth) + ((nint)part * half), dScores[sorted[i]], sum, half);
+    }
+
+    private void SumQuery(float* rowKeys, float* columnKeys, long* ids, float* dScores, int query, float* sum)
+    {
+        var offset = options.Shared ? 0 : (nint)(query % heads) * subKeys * half;
+        for (var pair = (nint)query * chosen; pair < ((nint)query + 1) * chosen; pair++)
+        {
+            RowSums.AddScaled(rowKeys + offset + ((nint)(ids[pair] / subKeys) * half), dScores[pair], sum, half);
+            RowSums.AddScaled(columnKeys + offset + ((nint)(ids[pair] % subKeys) * half), dScores[pair], sum + half, half);
+        }
+    }
+}
