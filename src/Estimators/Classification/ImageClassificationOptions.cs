@@ -28,6 +28,13 @@ public abstract class ImageClassificationOptions
     public string PredictedLabelColumnName { get; set; } = "PredictedLabel";
 
     /// <summary>
+    /// Column that receives what the model makes of each image before it reads the class from it, as features for other trainers: a vector of Single as wide as the model. Null (default) for none.
+    /// The vector is the input of the classification layer, <see cref="ImageClassifierOutput.Features_ND"/>: what the last block gives, after the final LayerNorm and pooled to one vector, and after the
+    /// linear layer with tanh where the architecture has one. NaN where the image is missing.
+    /// </summary>
+    public string? EmbeddingColumnName { get; set; }
+
+    /// <summary>
     /// Height of the model's images in pixels. Null (default): the column's own, and 224 for pictures whose column does not say. Pictures of another size are resized, vectors must have this one.
     /// </summary>
     public int? ImageHeight { get; set; }
@@ -212,8 +219,9 @@ public abstract class ImageClassificationOptions
         RequireName(FeatureColumnName, nameof(FeatureColumnName));
         RequireName(ScoreColumnName, nameof(ScoreColumnName));
         RequireName(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
-        if (ScoreColumnName == PredictedLabelColumnName)
-            throw new ArgumentException($"{nameof(ScoreColumnName)} and {nameof(PredictedLabelColumnName)} are both '{ScoreColumnName}'; they must differ.");
+        if (EmbeddingColumnName is { } embedding)
+            RequireName(embedding, nameof(EmbeddingColumnName));
+        RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)), (EmbeddingColumnName, nameof(EmbeddingColumnName)));
 
         RequireAtLeast(1, ImageHeight ?? 1, nameof(ImageHeight));
         RequireAtLeast(1, ImageWidth ?? 1, nameof(ImageWidth));
@@ -247,6 +255,18 @@ public abstract class ImageClassificationOptions
     {
         if (value < minimum)
             throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
+    private static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> columns)
+    {
+        for (var i = 0; i < columns.Length; i++)
+        {
+            for (var j = i + 1; j < columns.Length; j++)
+            {
+                if (columns[i].Name is { } name && name == columns[j].Name)
+                    throw new ArgumentException($"{columns[i].Option} and {columns[j].Option} are both '{name}'; they must differ.");
+            }
+        }
     }
 
     private static void RequireFraction(double value, string name)

@@ -43,7 +43,7 @@ internal sealed class ImageClassificationTrainer
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName, LabelColumn.Expected, label.GetTypeString());
 
         var columns = input.ToDictionary(column => column.Name);
-        foreach (var column in ClassificationColumns.Shapes(options.PredictedLabelColumnName, options.ScoreColumnName, label))
+        foreach (var column in ClassificationColumns.Shapes(options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, label))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }
@@ -89,7 +89,8 @@ internal sealed class ImageClassificationTrainer
             var summary = new ImageClassificationSummary(
                 result, examples.Count, held?.Count ?? 0,
                 scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed);
-            var columns = new ClassificationColumns(options.PredictedLabelColumnName, options.ScoreColumnName, config.ClassCount, training.Labels.Values);
+            var columns = new ClassificationColumns(
+                options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, training.Labels.Values);
             return new ImageClassificationTransformer(
                 host, new ImageScorer(model, scan.Normalization, device), training.Images, columns,
                 training.Labels.Name, options.Precision, options.PredictionBatchSize, summary);

@@ -12,7 +12,7 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities and the predicted label to a data view.</summary>
+/// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the embedding to a data view.</summary>
 /// <remarks>
 /// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
 /// NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
@@ -66,6 +66,9 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
 
     /// <summary>Column that receives the predicted label.</summary>
     public string PredictedLabelColumnName => output.PredictedLabelName;
+
+    /// <summary>Column that receives the vector that the classes are read from (<see cref="ImageClassifierOutput.Features_ND"/>); null for none.</summary>
+    public string? EmbeddingColumnName => output.EmbeddingName;
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -126,7 +129,8 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         environment.CheckValue(context, nameof(context));
         var device = environment.SelectDevice();
         var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
-        var columns = new ClassificationColumns(document.PredictedLabelColumn, document.ScoreColumn, model.Config.ClassCount, labelValues);
+        var columns = new ClassificationColumns(
+            document.PredictedLabelColumn, document.ScoreColumn, document.EmbeddingColumn, model.Config.ClassCount, model.Config.FeatureWidth, labelValues);
         return new ImageClassificationTransformer(
             environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training);
     }
@@ -140,6 +144,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         LabelColumn = LabelColumnName,
         ScoreColumn = output.ScoreName,
         PredictedLabelColumn = output.PredictedLabelName,
+        EmbeddingColumn = output.EmbeddingName,
         FeatureKind = column.Type.Kind,
         FeatureDimensions = [.. column.Type.Dimensions],
         Resizing = column.Resizing,

@@ -31,6 +31,9 @@ internal sealed record ClassifierDocument
     /// <summary>The column that receives the predicted label.</summary>
     public required string PredictedLabelColumn { get; init; }
 
+    /// <summary>The column that receives the pooled vector, or null.</summary>
+    public string? EmbeddingColumn { get; init; }
+
     /// <summary>What the feature column holds.</summary>
     public required ImageColumnKind FeatureKind { get; init; }
 

@@ -1,6 +1,6 @@
-// From a block of images to class probabilities.
+// From a block of images to class probabilities and embeddings.
 //
-// Axes: N = images, C = channels or classes, H = height, W = width.
+// Axes: N = images, C = channels or classes, H = height, W = width, D = model width.
 
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
@@ -37,22 +37,23 @@ internal sealed class ImageScorer : IDisposable
     /// <summary>Number of classes.</summary>
     public int ClassCount => Model.Config.ClassCount;
 
+    /// <summary>Width of an embedding.</summary>
+    public int FeatureWidth => Model.Config.FeatureWidth;
+
     /// <summary>Forward passes so far.</summary>
     public int ForwardCount { get; private set; }
 
     /// <summary>Scores a block.</summary>
     /// <param name="numbers_NCHW">The images' numbers as the column has them, uint8 or float32, on the CPU.</param>
-    /// <returns>Class probabilities, image after image.</returns>
+    /// <param name="withEmbeddings">Whether the embeddings are wanted too.</param>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public float[] Score(Tensor numbers_NCHW)
+    public ImageScores Score(Tensor numbers_NCHW, bool withEmbeddings)
     {
-        float[] probabilities = [];
-        Forward(numbers_NCHW, output =>
-        {
-            var probabilities_NC = output.Logits_NC.softmax(-1).cpu();
-            probabilities = probabilities_NC.data<float>().ToArray();
-        });
-        return probabilities;
+        ImageScores? scores = null;
+        Forward(numbers_NCHW, output => scores = new(Read(output.Logits_NC.softmax(-1)), withEmbeddings ? Read(output.Features_ND) : []));
+        return scores!;
+
+        static float[] Read(Tensor rows) => rows.cpu().data<float>().ToArray();
     }
 
     /// <summary>Runs the model on a block.</summary>

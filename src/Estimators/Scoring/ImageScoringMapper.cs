@@ -33,7 +33,8 @@ internal sealed class ImageScoringMapper(
             return getters;
         }
 
-        var block = new ScoreBlock(scorer, column);
+        var withEmbeddings = outputColumns.Length > ClassificationColumns.Embedding && activeOutput(ClassificationColumns.Embedding);
+        var block = new ScoreBlock(scorer, column, withEmbeddings);
         var reader = column.OpenReader(row);
         var unscored = new UnscoredRows(host, column, [reader]);
         long? position = null;
@@ -59,9 +60,17 @@ internal sealed class ImageScoringMapper(
                 block.GetScore(0, ref value);
             });
         }
+        if (withEmbeddings)
+        {
+            getters[ClassificationColumns.Embedding] = (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
+            {
+                Read();
+                block.GetEmbedding(0, ref value);
+            });
+        }
         return getters;
 
-        // Both columns share one forward pass of the row. A prediction engine counts a position for every prediction.
+        // All columns share one forward pass of the row. A prediction engine counts a position for every prediction.
         void Read()
         {
             if (position == row.Position)
@@ -77,5 +86,5 @@ internal sealed class ImageScoringMapper(
     /// <inheritdoc/>
     public void Save(ModelSaveContext ctx) => ((ICanSaveModel)transformer).Save(ctx);
 
-    private static bool IsActive(Func<int, bool> activeOutput) => activeOutput(ClassificationColumns.PredictedLabel) || activeOutput(ClassificationColumns.Score);
+    private bool IsActive(Func<int, bool> activeOutput) => Enumerable.Range(0, outputColumns.Length).Any(activeOutput);
 }

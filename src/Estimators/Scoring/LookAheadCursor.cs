@@ -75,6 +75,7 @@ internal sealed class LookAheadCursor : RootCursorBase
         var index = bindings.MapColumnIndex(out var isSource, column.Index);
         Delegate getter = isSource ? buffered[index].CreateGetter(Place)
             : index == ClassificationColumns.Score ? (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetScore(Place(), ref value))
+            : index == ClassificationColumns.Embedding ? (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetEmbedding(Place(), ref value))
             : (ValueGetter<uint>)((ref uint value) => value = block.GetPredictedLabel(Place()));
         return getter as ValueGetter<TValue>
             ?? throw Ch.Except($"Column '{column.Name}' has values of the type {getter.GetType().GetGenericArguments()[0]}; {typeof(TValue)} was asked for.");

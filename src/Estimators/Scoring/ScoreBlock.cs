@@ -7,11 +7,14 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Collects images, and scores them all in one forward pass when the first score is asked for. An image that is missing scores NaN and has no predicted label.</summary>
-internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisposable
+/// <param name="scorer">The model.</param>
+/// <param name="column">The column of the images.</param>
+/// <param name="withEmbeddings">Whether embeddings will be asked for.</param>
+internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool withEmbeddings) : IDisposable
 {
     private ImageBuffer? images;
     private bool[] present = [];
-    private float[]? probabilities;
+    private ImageScores? scores;
 
     /// <summary>Images in the block.</summary>
     public int Count { get; private set; }
@@ -20,7 +23,7 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
     public void Reset(int capacity)
     {
         Count = 0;
-        probabilities = null;
+        scores = null;
         if (capacity <= present.Length)
             return;
 
@@ -41,14 +44,13 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
     }
 
     /// <summary>Writes the class probabilities of an image.</summary>
-    public void GetScore(int index, ref VBuffer<float> destination)
+    public void GetScore(int index, ref VBuffer<float> destination) => Write(present[index] ? Probabilities(index) : default, scorer.ClassCount, ref destination);
+
+    /// <summary>Writes the embedding of an image.</summary>
+    public void GetEmbedding(int index, ref VBuffer<float> destination)
     {
-        var editor = VBufferEditor.Create(ref destination, scorer.ClassCount);
-        if (present[index])
-            Probabilities(index).CopyTo(editor.Values);
-        else
-            editor.Values.Fill(float.NaN);
-        destination = editor.Commit();
+        var width = scorer.FeatureWidth;
+        Write(present[index] ? Scores().Embeddings.AsSpan(index * width, width) : default, width, ref destination);
     }
 
     /// <summary>The key of the most probable class, counted from 1; 0, for missing, where there is none: the image is missing or the scores are NaN.</summary>
@@ -69,13 +71,25 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column) : IDisp
     /// <inheritdoc/>
     public void Dispose() => images?.Dispose();
 
-    private ReadOnlySpan<float> Probabilities(int index)
+    private ReadOnlySpan<float> Probabilities(int index) => Scores().Probabilities.AsSpan(index * scorer.ClassCount, scorer.ClassCount);
+
+    private ImageScores Scores()
     {
-        if (probabilities is null)
+        if (scores is null)
         {
             using var filled_NCHW = images!.First(Count);
-            probabilities = scorer.Score(filled_NCHW);
+            scores = scorer.Score(filled_NCHW, withEmbeddings);
         }
-        return probabilities.AsSpan(index * scorer.ClassCount, scorer.ClassCount);
+        return scores;
+    }
+
+    private static void Write(ReadOnlySpan<float> values, int length, ref VBuffer<float> destination)
+    {
+        var editor = VBufferEditor.Create(ref destination, length);
+        if (values.IsEmpty)
+            editor.Values.Fill(float.NaN);
+        else
+            values.CopyTo(editor.Values);
+        destination = editor.Commit();
     }
 }

@@ -5,7 +5,7 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>A data view with the columns of a classifier added, scored block by block as it is read.</summary>
 /// <remarks>
-/// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or pointless, because neither added column
+/// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or pointless, because no added column
 /// is active.
 /// </remarks>
 internal sealed class ScoringDataView : IDataView
@@ -68,6 +68,7 @@ internal sealed class ScoringDataView : IDataView
     {
         var readers = Array.ConvertAll(inputs, column.OpenReader);
         var unscored = new UnscoredRows(host, column, readers);
-        return [.. inputs.Zip(readers, (input, reader) => new LookAheadCursor(host, input, Schema, bindings, active, new ScoreBlock(scorer, column), reader, unscored, batchSize))];
+        var withEmbeddings = bindings.AddedColumnIndices.Count > ClassificationColumns.Embedding && active[bindings.AddedColumnIndices[ClassificationColumns.Embedding]];
+        return [.. inputs.Zip(readers, (input, reader) => new LookAheadCursor(host, input, Schema, bindings, active, new ScoreBlock(scorer, column, withEmbeddings), reader, unscored, batchSize))];
     }
 }

@@ -42,6 +42,9 @@ public abstract record ImageClassifierConfig
     // Width of the model's matrices.
     private protected abstract int MatrixWidth { get; }
 
+    // Width D of the pooled vector that the classes are read from.
+    internal abstract int FeatureWidth { get; }
+
     // Patches of an image.
     internal int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
 

@@ -17,6 +17,8 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
 
     private protected override int MatrixWidth => Width;
 
+    internal override int FeatureWidth => Width;
+
     /// <inheritdoc/>
     public override void Validate()
     {

@@ -59,6 +59,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     private protected override int MatrixWidth => Width;
 
+    internal override int FeatureWidth => Width;
+
     // Tokens of an image: its patches, and the class token where there is one.
     internal int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
 
