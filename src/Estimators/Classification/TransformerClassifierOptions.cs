@@ -21,6 +21,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
         RouterNoise = architecture.RouterNoise;
         Dropout = architecture.Dropout;
         DropPath = architecture.DropPath;
+        PositionStart = architecture.PositionStart;
     }
 
     /// <summary>
@@ -64,6 +65,9 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
     /// <summary>Probability that an image skips the last block while training, 0 to below 1; it rises linearly over the blocks, from 0 at the first. Default 0; 0.1 is common.</summary>
     public double DropPath { get; set; }
 
+    /// <summary>What the position embeddings are before training. Default: random numbers. Sines and cosines learn faster where training is short.</summary>
+    public PositionStart PositionStart { get; set; }
+
     /// <summary>An architecture with these options in it, for images and classes as the data have them.</summary>
     private protected TConfig Apply<TConfig>(TConfig architecture, int height, int width, int channels, int classCount)
         where TConfig : TransformerClassifierConfig => architecture with
@@ -84,6 +88,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             RouterNoise = RouterNoise,
             Dropout = Dropout,
             DropPath = DropPath,
+            PositionStart = PositionStart,
         };
 
     private protected override int SmallestSide => Math.Max(1, PatchSize ?? 1);

@@ -29,7 +29,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
     {
         this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
-        positions = new Parameter(nn.init.normal_(empty([1, config.Tokens, config.Width], float32, device), 0, config.PositionDeviation));
+        positions = new Parameter(StartPositions(config, device));
         if (config.ClassToken == ClassToken.Learned)
             classToken = new Parameter(zeros([1, 1, config.Width], float32, device));
         finalNorm = new LayerNorm(config.Width, device: device);
@@ -94,6 +94,19 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
 
     // What a block adds to its input.
     private protected Tensor Branch(int block, Tensor x_NLD) => config.DropPath > 0 ? dropPaths[block].forward(Drop(x_NLD)) : Drop(x_NLD);
+
+    private static Tensor StartPositions(TransformerClassifierConfig config, Device? device)
+    {
+        var positions_1LD = empty([1, config.Tokens, config.Width], float32, device);
+        if (config.PositionStart == PositionStart.Random)
+            return nn.init.normal_(positions_1LD, 0, config.PositionDeviation);
+
+        using var scope = NewDisposeScope();
+        var waves_LD = PositionWaves.Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width) * (config.PositionDeviation * Math.Sqrt(2));
+        positions_1LD.zero_();   // what stands before the patches has no place
+        positions_1LD.narrow(1, config.Tokens - waves_LD.shape[0], waves_LD.shape[0]).copy_(waves_LD);
+        return positions_1LD;
+    }
 
     private Tensor Embed(Tensor images_NCHW)
     {

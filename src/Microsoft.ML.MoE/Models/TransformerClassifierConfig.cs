@@ -33,7 +33,10 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Whether a linear layer with tanh stands between pooling and classes. Default false; the papers' sizes have it.</summary>
     public bool Representation { get; init; }
 
-    /// <summary>Standard deviation of the position embedding at the start. Default 0.02, as in the papers; the small sizes learn faster from 0.3.</summary>
+    /// <summary>What the position embedding is at the start. Default: random numbers.</summary>
+    public PositionStart PositionStart { get; init; }
+
+    /// <summary>Root mean square of the position embedding at the start. Default 0.02, as in the papers; the small sizes learn faster from 0.3.</summary>
     public double PositionDeviation { get; init; } = 0.02;
 
     /// <summary>Experts E of a mixture; 0 makes every feed-forward layer dense. Default 4.</summary>
@@ -80,6 +83,10 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
             throw new ArgumentException($"{nameof(DropPath)} is {DropPath}; it must be at least 0 and below 1.");
         if (!(PositionDeviation >= 0) || double.IsInfinity(PositionDeviation))
             throw new ArgumentException($"{nameof(PositionDeviation)} is {PositionDeviation}; it must be a finite number of at least 0.");
+        if (!Enum.IsDefined(PositionStart))
+            throw new ArgumentException($"{nameof(PositionStart)} is {PositionStart}; it must be {nameof(PositionStart.Random)} or {nameof(PositionStart.SineCosine)}.");
+        if (PositionStart == PositionStart.SineCosine && Width % 4 != 0)
+            throw new ArgumentException($"{nameof(PositionStart)} is {PositionStart} and {nameof(Width)} is {Width}; the width must be a multiple of 4.");
         if (Pooling == Pooling.ClassToken && ClassToken != ClassToken.Learned)
             throw new ArgumentException($"{nameof(Pooling)} is {nameof(Pooling.ClassToken)}, but {nameof(ClassToken)} is {ClassToken}; it must be {nameof(ClassToken.Learned)}.");
         if (!(BalanceLossWeight >= 0) || double.IsInfinity(BalanceLossWeight))

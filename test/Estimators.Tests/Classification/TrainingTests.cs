@@ -3,6 +3,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -296,6 +297,13 @@ public sealed class TrainingTests
         Assert.IsNull(config.TrainingCapacity);
         Assert.AreEqual((8, 8, 3, 4), (config.ImageHeight, config.ImageWidth, config.Channels, config.ClassCount));
         Assert.HasCount(2, model.Training!.Training.Epochs[0].Averages.ExpertLoad!, "a routing operation a group");
+    }
+
+    [TestMethod]
+    public void ThePositionsStart_ReachesTheModel()
+    {
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.PositionStart = PositionStart.SineCosine)).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        Assert.AreEqual(PositionStart.SineCosine, ((TransformerClassifierConfig)model.Model.Config).PositionStart);
     }
 
     private static WideNetImageClassifier.Options Change(Action<WideNetImageClassifier.Options> change)
