@@ -2,7 +2,7 @@ using Benchmarks.Experts;
 using Benchmarks.Optimizer;
 using Benchmarks.Scoring;
 using Benchmarks.Training;
-using Benchmarks.WideNet;
+using Microsoft.ML.MoE.Models;
 using static TorchSharp.torch;
 
 namespace Benchmarks;
@@ -18,12 +18,16 @@ internal static class BenchmarkCatalog
         new("experts/moe-vs-dense-e64-bf16", "a dense layer of the same active FLOPs", "bfloat16", Target: 0.62, () => new MoeVsDenseBenchmark(ExpertsWork.Standard with { Experts = 64 }, ScalarType.BFloat16)),
         new("experts/moe-vs-naive", "a loop over experts with masks", "float32", Target: 3, () => new MoeVsNaiveBenchmark()),
         new("experts/bf16-vs-fp32", "the layer in float32", "bfloat16", Target: 2.5, () => new BFloat16VsFloat32Benchmark()),
-        new("widenet/step-vs-dense-vit", "a ViT of the same active FLOPs", "float32", Target: 0.8, () => new StepBenchmark()),
+        new("widenet/step-vs-dense-vit", "a ViT of the same active FLOPs", "float32", Target: 0.8, () => new StepBenchmark(WideNetConfig.Small, VisionTransformerConfig.Small)),
+        new("sparsemlp/step-vs-dense-mixer", "a Mixer of the same active FLOPs", "float32", Target: 0.75, () => new StepBenchmark(SparseMlpConfig.Small, WiderMixer)),
         new("optimizer/adamw-vs-torchsharp", "torch.optim.AdamW", "float32", Target: 20, () => new AdamWBenchmark()),
         new("scoring/transform-vs-raw-forward", "the model called on tensors", "float32", Target: 0.9, () => new TransformBenchmark()),
         new("scoring/engine-vs-raw-forward", "the model called on one image", "float32", Target: 0.8, () => new PredictionEngineBenchmark()),
         new("training/fit-vs-raw-loop", "the same steps by hand on tensors", "float32", Target: 0.95, () => new FitBenchmark()),
     ];
+
+    // As wide as it takes for the multiply-adds of the small Sparse-MLP.
+    private static MlpMixerConfig WiderMixer => MlpMixerConfig.Small with { ChannelWidth = 464 };
 
     /// <summary>The benchmarks whose names contain <paramref name="filter"/>; all when it is null.</summary>
     public static IReadOnlyList<BenchmarkDefinition> Select(string? filter) =>

@@ -1,15 +1,14 @@
 // Axes: N = images of a batch, C = channels or classes, H = height, W = width.
 
-using Benchmarks.Training;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Benchmarks.WideNet;
+namespace Benchmarks.Training;
 
-/// <summary>A training step of the small WideNet on 64 images against one of the small ViT: the same width and depth, and as many active multiply-adds.</summary>
+/// <summary>A training step of a small sparse model on 64 images against one of a dense model of the same width and depth, and as many active multiply-adds.</summary>
 internal sealed class StepBenchmark : IBenchmark
 {
     private const int Images = 64;
@@ -20,14 +19,16 @@ internal sealed class StepBenchmark : IBenchmark
     private readonly Tensor images_NCHW;
     private readonly Tensor labels_N;
 
-    public StepBenchmark()
+    /// <param name="sparse">The model that is measured.</param>
+    /// <param name="dense">What it is compared with, for the same images.</param>
+    public StepBenchmark(ImageClassifierConfig sparse, ImageClassifierConfig dense)
     {
         using var seed = new SeedScope(1, CPU);
         var options = new TrainingOptions();
-        ours = new ModelStep(WideNetConfig.Small.Build(), options);
-        baseline = new ModelStep(VisionTransformerConfig.Small.Build(), options);
-        images_NCHW = randn(Images, 1, 28, 28);
-        labels_N = arange(Images, ScalarType.Int64).remainder(10);
+        ours = new ModelStep(sparse.Build(), options);
+        baseline = new ModelStep(dense.Build(), options);
+        images_NCHW = randn(Images, sparse.Channels, sparse.ImageHeight, sparse.ImageWidth);
+        labels_N = arange(Images, ScalarType.Int64).remainder(sparse.ClassCount);
     }
 
     public void Ours() => Run(ours);
