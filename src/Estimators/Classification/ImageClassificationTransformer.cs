@@ -16,8 +16,10 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <remarks>
 /// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
 /// NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
+/// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two forms the one that takes any model, a loaded pipeline, say,
+/// wants a name for each pixel (slot names of the feature column); the one that takes this transformer does not.
 /// </remarks>
-public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, IDisposable
+public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, ISingleFeaturePredictionTransformer, IDisposable
 {
     private readonly IHost host;
     private readonly ImageScorer scorer;
