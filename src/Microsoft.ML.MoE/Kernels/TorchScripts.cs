@@ -72,6 +72,9 @@ internal static class TorchScripts
         def global_norm(tensors: List[Tensor]):
             return torch.linalg_vector_norm(torch.stack([norm.float() for norm in torch._foreach_norm(tensors, 2)]))
 
+        def embedding_bag(table, ids, bag_starts, weights):
+            return torch.embedding_bag(table, ids, bag_starts, False, 0, False, weights)[0]
+
         """;
 
     // Compiled once per process, at the first use, on whichever thread comes first. The functions hold no state and never change, so
@@ -226,6 +229,30 @@ internal static class TorchScripts
         var norm = (Tensor)Compiled.Value.invoke("global_norm", [tensors]);
         GC.KeepAlive(tensors);
         return norm;
+    }
+
+    /// <summary>For every bag the weighted sum of its rows of a table, without a copy of the rows: Σ weightsᵢ · table[idsᵢ]. Call it where gradients are not recorded.</summary>
+    /// <param name="table_ND">Float32 (N, D).</param>
+    /// <param name="ids_CM">Rows of each bag, int64 (C, M); each from 0 to N − 1, which is not checked: that would bring them to the host.</param>
+    /// <param name="weights_CM">Float32 (C, M).</param>
+    /// <returns>Float32 (C, D).</returns>
+    /// <exception cref="ArgumentException">A shape or a type does not fit.</exception>
+    public static Tensor EmbeddingBag(Tensor table_ND, Tensor ids_CM, Tensor weights_CM)
+    {
+        if (table_ND.dim() != 2 || ids_CM.dim() != 2 || !ids_CM.shape.SequenceEqual(weights_CM.shape))
+            throw new ArgumentException($"The table [{Shape(table_ND)}], rows [{Shape(ids_CM)}] and weights [{Shape(weights_CM)}] do not match: (N, D), (C, M) and (C, M) are wanted.");
+        if (table_ND.dtype != ScalarType.Float32 || weights_CM.dtype != ScalarType.Float32 || ids_CM.dtype != ScalarType.Int64)
+            throw new ArgumentException($"The table is {table_ND.dtype}, rows are {ids_CM.dtype} and weights {weights_CM.dtype}; Float32, Int64 and Float32 are wanted.");
+
+        using var scope = NewDisposeScope();
+        var (bags, rows) = (ids_CM.shape[0], ids_CM.shape[1]);
+        var (ids, starts, weights) = (ids_CM.flatten(), arange(bags, int64, ids_CM.device) * rows, weights_CM.flatten());
+        var sums_CD = (Tensor)Compiled.Value.invoke("embedding_bag", table_ND, ids, starts, weights);
+        GC.KeepAlive(table_ND);
+        GC.KeepAlive(ids);
+        GC.KeepAlive(starts);
+        GC.KeepAlive(weights);
+        return sums_CD.MoveToOuterDisposeScope();
     }
 
     private static string Shape(Tensor tensor) => string.Join(", ", tensor.shape);

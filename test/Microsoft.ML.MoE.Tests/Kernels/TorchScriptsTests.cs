@@ -119,6 +119,20 @@ public sealed class TorchScriptsTests
     }
 
     [TestMethod]
+    public void EmbeddingBagIsAWeightedSumOfRows()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var table_ND = tensor(new[,] { { 1f, 2f }, { 10f, 20f }, { 100f, 200f } });
+        var ids_CM = tensor(new[,] { { 0L, 2L, 0L }, { 1L, 1L, 2L } });
+
+        AssertClose(tensor(new[,] { { 104.0, 208.0 }, { -20.0, -40.0 } }), TorchScripts.EmbeddingBag(table_ND, ids_CM, tensor(new[,] { { 1f, 1f, 3f }, { 2f, -4f, 0f } })), 1e-4);
+        Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND, ids_CM, zeros(3, 2)));
+        Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND, ids_CM.to_type(float32), zeros(2, 3)));
+        Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND.to_type(bfloat16), ids_CM, zeros(2, 3)));
+    }
+
+    [TestMethod]
     public void ManyThreadsShareTheCompiledFunctions()
     {
         var norms = new float[32];

@@ -1,0 +1,83 @@
+// The gradient of tables of which a step has touched a few rows.
+//
+// Axes: T = tokens of a backward pass, M = experts of a token, P = pairs (token, expert) of all backward passes, R = distinct rows, N = rows of a table, D = model width.
+
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Experts;
+
+/// <summary>
+/// The gradient of all tables of an <see cref="ExpertTables"/>, as factors: each (token, expert) pair adds a multiple of one vector of its token to one row. The rows of the gradient are only made
+/// where they are used, so that its memory is that of the tokens, not of the rows. Adds up over backward passes.
+/// </summary>
+public sealed class RowSparseGradient : IDisposable
+{
+    private readonly ExpertTables tables;
+    private readonly List<Pass> passes = [];
+
+    internal RowSparseGradient(ExpertTables tables) => this.tables = tables;
+
+    /// <summary>(Token, expert) pairs of all backward passes; several may be of one row.</summary>
+    public long Pairs => passes.Sum(pass => pass.Ids_TM.numel());
+
+    /// <summary>The rows that have a gradient, ascending, each once: int64 (R).</summary>
+    public Tensor Rows()
+    {
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        return cat([.. passes.Select(pass => pass.Ids_TM.flatten())], 0).sort().Values.unique_consecutive().output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The gradient of a table as a tensor of the table's size: for small tables.</summary>
+    /// <param name="table">Name of the table, as in <see cref="ExpertTables.Tables"/>.</param>
+    /// <returns>Float32 (N, D).</returns>
+    /// <exception cref="ArgumentException">There is no table of that name.</exception>
+    public Tensor ToDense(string table)
+    {
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        var index = tables.Tables.ToList().FindIndex(pair => pair.Key == table);
+        if (index < 0)
+            throw new ArgumentException($"There is no table '{table}', only {string.Join(", ", tables.Tables.Select(pair => $"'{pair.Key}'"))}.", nameof(table));
+        var dense_ND = zeros([tables.Experts, tables.Width], float32, passes[0].Ids_TM.device);
+        foreach (var (ids_TM, factors) in passes)
+        {
+            var (multiples_TM, vectors_TD) = factors[index];
+            for (var choice = 0L; choice < ids_TM.shape[1]; choice++)   // one expert of each token at a time: no more memory than the tokens take
+                dense_ND.index_add_(0, ids_TM.select(1, choice), multiples_TM.select(1, choice).unsqueeze(1) * vectors_TD, 1);
+        }
+
+        return dense_ND.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Frees the factors.</summary>
+    public void Dispose()
+    {
+        foreach (var pass in passes)
+            pass.Dispose();
+        passes.Clear();
+    }
+
+    /// <summary>Adds a backward pass.</summary>
+    /// <param name="ids_TM">Rows, int64 (T, M).</param>
+    /// <param name="factors">For every table the factors of each pair's gradient.</param>
+    internal void Add(Tensor ids_TM, IReadOnlyList<RowFactors> factors) => passes.Add(new Pass(
+        Own(ids_TM), [.. factors.Select(factor => new RowFactors(Own(factor.Multiples_TM), Own(factor.Vectors_TD)))]));
+
+    // The same memory, held by a handle of our own.
+    private static Tensor Own(Tensor tensor) => tensor.detach().DetachFromDisposeScope();
+
+    private sealed record Pass(Tensor Ids_TM, IReadOnlyList<RowFactors> Factors) : IDisposable
+    {
+        public void Dispose()
+        {
+            Ids_TM.Dispose();
+            foreach (var (multiples_TM, vectors_TD) in Factors)
+            {
+                multiples_TM.Dispose();
+                vectors_TD.Dispose();
+            }
+        }
+    }
+}

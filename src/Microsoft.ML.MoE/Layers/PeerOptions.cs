@@ -1,0 +1,60 @@
+using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>Options of a <see cref="Peer"/> layer. The defaults are the paper's layer of a million experts; what the paper leaves open (query width, activation) is said where it is.</summary>
+public sealed record PeerOptions : FeedForwardSlotOptions
+{
+    /// <summary>Number of experts N, a perfect square. Default: the paper's 1024².</summary>
+    public int Experts { get; init; } = 1024 * 1024;
+
+    /// <summary>Heads h, each of which retrieves experts of its own, at least 1. Default: the paper's 8.</summary>
+    public int Heads { get; init; } = 8;
+
+    /// <summary>Experts k that each head retrieves, 1 to √N. Default: the paper's 16.</summary>
+    public int ExpertsPerHead { get; init; } = 16;
+
+    /// <summary>Width d_k of a head's query, even. The paper does not give it; default 128, as in the published notebook of the product-key memory.</summary>
+    public int QueryWidth { get; init; } = 128;
+
+    /// <summary>Whether queries are normalised over the batch, which spreads the tokens over more experts (the paper's table 2). Default true.</summary>
+    public bool QueryBatchNorm { get; init; } = true;
+
+    /// <summary>Whether all heads share the sub-keys, as the paper says; false for sub-keys of each head's own, as product-key memories have. Default true.</summary>
+    public bool SharedSubKeys { get; init; } = true;
+
+    /// <summary>How scores become gates. Default: softmax over a head's experts.</summary>
+    public GateFunction Gate { get; init; }
+
+    /// <summary>The experts' activation. The paper names ReLU and GELU; default GELU.</summary>
+    public NeuronActivation Activation { get; init; }
+
+    /// <summary>Whether an expert is a gated neuron, with a third table. Default false.</summary>
+    public bool Gated { get; init; }
+
+    /// <summary>How the tables are stored and trained.</summary>
+    public ExpertTableOptions Tables { get; init; } = new();
+
+    internal ProductKeyOptions Keys => new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys);
+
+    internal ExpertKind Kind => Gated ? ExpertKind.GatedNeuron : ExpertKind.Neuron;
+
+    /// <inheritdoc/>
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new Peer(width, this, device);
+
+    /// <inheritdoc/>
+    public override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(Kind), Tables);
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        Keys.Validate(nameof(Experts), nameof(ExpertsPerHead));
+        OptionChecks.Defined(Gate, nameof(Gate));
+        OptionChecks.Defined(Activation, nameof(Activation));
+        Tables.Validate();
+    }
+}
