@@ -11,4 +11,7 @@ public enum StopReason
 
     /// <summary>Validation did not improve for as many epochs as <see cref="TrainingOptions.EarlyStopping"/> allows.</summary>
     EarlyStopping,
+
+    /// <summary><see cref="TrainingOptions.MaxTime"/> was over first.</summary>
+    TimeLimit,
 }

@@ -44,6 +44,9 @@ public sealed class TrainingLoop<TBatch>
     /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default.</summary>
     public Func<string, double> LearningRateScale { get; init; } = _ => 1;
 
+    /// <summary>What <see cref="TrainingOptions.MaxTime"/> is measured with.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Trains the module.</summary>
     /// <param name="data">The training batches.</param>
     /// <param name="validate">
@@ -93,7 +96,9 @@ public sealed class TrainingLoop<TBatch>
         private readonly ITrainingCompanion[] companions;
         private readonly WeightSnapshot? bestWeights;
         private readonly List<StepLoss> pending = [];   // of the batches since the last update
+        private readonly long start;
         private int steps;
+        private double learningRate;
 
         public RunState(
             TrainingLoop<TBatch> loop, IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate, Action<TrainingProgress>? progress, CancellationToken cancellationToken)
@@ -104,6 +109,7 @@ public sealed class TrainingLoop<TBatch>
             this.validate = validate;
             this.progress = progress;
             this.cancellationToken = cancellationToken;
+            start = loop.Clock.GetTimestamp();
             totalSteps = CountSteps();
             schedule = options.CreateSchedule(totalSteps);
             tracker = new BestEpochTracker(options.Monitor, options.EarlyStopping);
@@ -115,7 +121,13 @@ public sealed class TrainingLoop<TBatch>
 
         private bool StepLimitReached => steps >= options.MaxSteps;
 
-        private double LastLearningRate => schedule.RateAt(steps - 1);
+        // The part of the training's time that is over; 0 where there is no limit.
+        private double TimePassed => options.MaxTime is { } limit ? loop.Clock.GetElapsedTime(start) / limit : 0;
+
+        private bool TimeIsOver => TimePassed >= 1;
+
+        // What training will take at the speed so far.
+        private int ExpectedSteps => TimePassed is > 0 and var passed ? Math.Max(steps, (int)Math.Min(totalSteps, steps / passed)) : totalSteps;
 
         public TrainingResult Run()
         {
@@ -126,11 +138,12 @@ public sealed class TrainingLoop<TBatch>
                 var summary = RunEpoch(epochs.Count);
                 epochs.Add(summary);
                 progress?.Invoke(new TrainingProgress(
-                    summary.Epoch, options.Epochs, steps, totalSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
+                    summary.Epoch, options.Epochs, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
 
                 reason = tracker.PatienceIsOver ? StopReason.EarlyStopping
                     : epochs.Count == options.Epochs ? StopReason.EpochsCompleted
                     : StepLimitReached ? StopReason.StepLimit
+                    : TimeIsOver ? StopReason.TimeLimit
                     : null;
             }
 
@@ -173,8 +186,8 @@ public sealed class TrainingLoop<TBatch>
                     continue;
                 Update();
                 if (progress is not null && steps % options.ProgressInterval == 0)
-                    progress(new TrainingProgress(epoch + 1, options.Epochs, steps, totalSteps, meter.EndWindow(), LastLearningRate, EpochCompleted: false, Validation: null));
-                if (StepLimitReached)
+                    progress(new TrainingProgress(epoch + 1, options.Epochs, steps, ExpectedSteps, meter.EndWindow(), learningRate, EpochCompleted: false, Validation: null));
+                if (StepLimitReached || TimeIsOver)
                     break;
             }
 
@@ -183,7 +196,7 @@ public sealed class TrainingLoop<TBatch>
                 Update();
             if (steps == before)
                 throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
-            return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), LastLearningRate, Validation: null));
+            return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), learningRate, Validation: null));
         }
 
         // With a moving average of the weights, it is the average that is measured and kept.
@@ -235,11 +248,11 @@ public sealed class TrainingLoop<TBatch>
             // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
             var total = loss.Main + loss.Auxiliary;
             var skip = (norm is null ? total : total + norm).isfinite().logical_not().to_type(float32);
-            double learningRate = schedule.RateAt(steps);
+            learningRate = schedule.RateAt(Math.Max(steps, (int)(TimePassed * totalSteps)));   // slower than the time allows: a step of the schedule stands for less than one of ours
             optimizer.Step(learningRate, divisor, skip);
             steps++;
             foreach (var companion in companions)
-                companion.AfterUpdate(steps, totalSteps);
+                companion.AfterUpdate(steps, ExpectedSteps);
             meter.Add(steps, learningRate, loss, norm);
             DropPending();
         }

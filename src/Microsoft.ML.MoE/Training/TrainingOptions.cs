@@ -12,6 +12,13 @@ public sealed record TrainingOptions
     public int? MaxSteps { get; init; }
 
     /// <summary>
+    /// Time after which training ends even within an epoch, above 0; null (default) for no such limit. Counts from the start of the training, validation between epochs included and that after
+    /// the last update not. The learning rate is laid out over this time or over all updates, whichever ends first at the speed so far: it reaches its final value when the time is over.
+    /// What comes out depends on the machine's speed, and does not repeat to the bit.
+    /// </summary>
+    public TimeSpan? MaxTime { get; init; }
+
+    /// <summary>
     /// Batches whose gradients are averaged, weighted by their samples, for one update; at least 1. Default 1. The update is that of one batch with all their samples, but for what a
     /// model computes over a batch as a whole: capacity, balance losses, batch normalisation. At the end of an epoch an update may have fewer.
     /// </summary>
@@ -87,6 +94,8 @@ public sealed record TrainingOptions
         OptionChecks.AtLeast(1, Epochs, nameof(Epochs));
         if (MaxSteps is { } maxSteps)
             OptionChecks.AtLeast(1, maxSteps, nameof(MaxSteps));
+        if (MaxTime is { } maxTime && maxTime <= TimeSpan.Zero)
+            throw new ArgumentException($"{nameof(MaxTime)} is {maxTime}; it must be above 0.");
         OptionChecks.AtLeast(1, GradientAccumulation, nameof(GradientAccumulation));
         OptionChecks.Defined(Optimizer, nameof(Optimizer));
         OptionChecks.AtLeast(0, LearningRate, nameof(LearningRate));

@@ -42,6 +42,52 @@ public sealed class TrainingLoopEndTests
     }
 
     [TestMethod]
+    public void TimeEndsTraining_AndLaysOutTheLearningRate()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        var clock = new ManualClock();
+        var rates = new List<double>();
+        var expected = new List<int>();
+        var options = Options with { Epochs = 1000, WarmupFraction = 0, FinalLearningRate = 0, LearningRateDecay = LearningRateDecay.Linear, MaxTime = TimeSpan.FromSeconds(8), ProgressInterval = 1 };
+        var loop = new TrainingLoop<int>(
+            model,
+            _ =>
+            {
+                clock.Advance(TimeSpan.FromSeconds(1));
+                return model.SquaredValue();
+            },
+            options)
+        { Clock = clock };
+        var result = loop.Run(new NumberedBatches(5), progress: progress =>
+        {
+            if (progress.EpochCompleted)
+                return;
+            rates.Add(progress.LearningRate);
+            expected.Add(progress.TotalSteps);
+        });
+
+        Assert.AreEqual((StopReason.TimeLimit, 8), (result.StopReason, result.Steps));
+        Assert.AreEqual(2, result.Epochs.Count);
+        for (var step = 0; step < 8; step++)
+            Assert.AreEqual(0.05 * (1 - ((step + 1) / 8.0)), rates[step], 1e-9, "a step's rate is that of the time at which it is made");
+        CollectionAssert.AreEqual(Enumerable.Repeat(8, 8).ToArray(), expected, "what training will take at this speed");
+        StringAssert.StartsWith(Assert.ThrowsExactly<ArgumentException>((Options with { MaxTime = TimeSpan.Zero }).Validate).Message, "MaxTime");
+    }
+
+    [TestMethod]
+    public void TimeThatSuffices_ChangesNothing()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        using var other = new ScalarModule();
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { MaxTime = TimeSpan.FromSeconds(1) }) { Clock = new ManualClock() }.Run(new NumberedBatches(4));
+        new TrainingLoop<int>(other, _ => other.SquaredValue(), Options).Run(new NumberedBatches(4));
+        Assert.AreEqual((StopReason.EpochsCompleted, 12), (result.StopReason, result.Steps));
+        Assert.AreEqual(other.Value.item<float>(), model.Value.item<float>());
+    }
+
+    [TestMethod]
     public void AnImprovementBelowMinDeltaCostsPatienceButIsKept()
     {
         using var scope = NewDisposeScope();

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.MoE.Estimators;
+namespace Microsoft.ML.MoE.Training;
 
 /// <summary>Independent random sequences out of one seed.</summary>
 internal static class SeededRandom

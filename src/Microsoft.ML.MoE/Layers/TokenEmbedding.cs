@@ -1,0 +1,42 @@
+// Axes: N = sequences, L = tokens of a sequence, V = vocabulary, D = model width, … = any leading axes.
+
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>A vector for every token, which can also be what the next token is told from (tied embeddings; Press and Wolf, arXiv 1608.05859).</summary>
+public sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
+{
+    private readonly Parameter weight;
+
+    /// <summary>Makes vectors that are normal with mean 0.</summary>
+    /// <param name="vocabulary">Number of tokens V.</param>
+    /// <param name="width">Model width D.</param>
+    /// <param name="deviation">Standard deviation.</param>
+    /// <param name="device">Where they lie; CPU by default.</param>
+    public TokenEmbedding(int vocabulary, int width, double deviation = 0.02, Device? device = null) : base(nameof(TokenEmbedding))
+    {
+        weight = new Parameter(nn.init.normal_(empty([vocabulary, width], float32, device), 0, deviation));
+        RegisterComponents();
+    }
+
+    /// <summary>The vectors of tokens.</summary>
+    /// <param name="ids_NL">Tokens, int64 (N, L), each from 0 to V − 1.</param>
+    /// <returns>float32 (N, L, D).</returns>
+    public override Tensor forward(Tensor ids_NL)
+    {
+        using var scope = NewDisposeScope();
+        return weight.index_select(0, ids_NL.flatten()).view(ids_NL.shape[0], ids_NL.shape[1], -1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The inner product of vectors with every token's.</summary>
+    /// <param name="x">(…, D).</param>
+    /// <returns>(…, V), in the input's type.</returns>
+    public Tensor Score(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return nn.functional.linear(x, weight.to_type(x.dtype)).MoveToOuterDisposeScope();
+    }
+}
