@@ -6,6 +6,7 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -21,7 +22,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// pass of <see cref="forward"/> hands them to this module, which keeps them in <see cref="Gradient"/>, as <c>grad</c> does for a parameter: they add up until they are used and dropped.
 /// <c>zero_grad</c> does not know of them; <see cref="ClearGradient"/> does it.
 /// </remarks>
-public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>
+public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer
 {
     private readonly Parameter? down;
     private readonly Parameter? gate;
@@ -88,6 +89,12 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>
         Gradient = null;
     }
 
+    /// <summary>Makes the optimizer of the tables, a <see cref="RowSparseAdamW"/> with the decay rates and ε of the training, whatever optimizer trains the other parameters.</summary>
+    /// <param name="options">How the model is trained.</param>
+    /// <returns>A new optimizer.</returns>
+    /// <exception cref="InvalidOperationException">Its moments do not fit into the memory that is available.</exception>
+    public IOptimizer CreateOptimizer(TrainingOptions options) => new RowSparseAdamW(this, options.Beta1, options.Beta2, options.Epsilon);
+
     /// <summary>Adds up the experts of every token, weighted by its gates.</summary>
     /// <param name="x_TD">Tokens, float32 (T, D). Values do not depend on them.</param>
     /// <param name="gates_TM">Gates, float32 (T, M).</param>
@@ -130,11 +137,25 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    private Parameter Table(Device? device)
+    private unsafe Parameter Table(Device? device)
     {
         using var _ = no_grad();
         var table_ND = empty([Experts, Width], Options.Precision == TablePrecision.BFloat16 ? bfloat16 : float32, device);
-        return new Parameter(table_ND.normal_(0, 1 / Math.Sqrt(Width)), requires_grad: false);
+        var deviation = 1 / Math.Sqrt(Width);
+        if (table_ND.device_type != DeviceType.CPU)
+            return new Parameter(table_ND.normal_(0, deviation), requires_grad: false);
+
+        using var seed = randint(long.MinValue, long.MaxValue, [1], int64);
+        var (start, half, count) = (seed.item<long>(), Options.Precision == TablePrecision.BFloat16, table_ND.numel());
+        WorkTeam.Run(get_num_threads(), team =>
+        {
+            var numbers = (byte*)Memory.Address(table_ND);
+            if (half)
+                NormalNumbers<BFloat16Rows>.Fill(team, numbers, count, (float)deviation, start);
+            else
+                NormalNumbers<Float32Rows>.Fill(team, numbers, count, (float)deviation, start);
+        });
+        return new Parameter(table_ND, requires_grad: false);
     }
 
     private void Check(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)

@@ -71,7 +71,7 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Decay d of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999; null (default) for none. After update t an average keeps min(d, (1 + t) / (10 + t)) of itself. Validation
-    /// measures the average, and the module ends with it (with that of the best epoch where the best weights are kept).
+    /// measures the average, and the module ends with it (with that of the best epoch where the best weights are kept). Tables with an optimizer of their own are left out.
     /// </summary>
     public double? EmaDecay { get; init; }
 

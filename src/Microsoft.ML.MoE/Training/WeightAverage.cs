@@ -16,12 +16,12 @@ internal sealed class WeightAverage : ITrainingCompanion, IDisposable
 
     /// <summary>Starts from the module's weights as they are.</summary>
     /// <param name="module">The module.</param>
-    /// <param name="trained">Its parameters that change; the others need no average.</param>
+    /// <param name="trained">Its parameters that change; the others need no average. Those that do not require a gradient, tables with an optimizer of their own, get none.</param>
     /// <param name="decay">The decay of an old average, 0 to below 1.</param>
     public WeightAverage(nn.Module module, IEnumerable<Parameter> trained, double decay)
     {
         using var _ = no_grad();
-        var handles = trained.Select(parameter => parameter.Handle).ToHashSet();
+        var handles = trained.Where(parameter => parameter.requires_grad).Select(parameter => parameter.Handle).ToHashSet();   // tables of which an update touches a few rows have no gradient there: an average would touch all
         tensors = module.named_parameters().Where(pair => handles.Contains(pair.parameter.Handle)).Select(pair => (pair.name, (Tensor)pair.parameter))
             .Concat(module.named_buffers().Where(pair => pair.buffer.is_floating_point()).Select(pair => (pair.name, pair.buffer)))
             .DistinctBy(pair => pair.Item2.Handle)
