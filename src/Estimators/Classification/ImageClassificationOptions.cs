@@ -48,6 +48,25 @@ public abstract class ImageClassificationOptions
     /// <summary>How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it stretched.</summary>
     public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.IsoCrop;
 
+    /// <summary>
+    /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default): from
+    /// random weights. It is not changed. The architecture must be the same; what acts while training only (dropout, router noise, capacity, balance loss) may differ.
+    /// </summary>
+    /// <remarks>
+    /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads them goes on too; where they have others, or where only one of the two
+    /// has names for its classes, it starts anew.</para>
+    /// <para>Images of another size are allowed where the architecture bears it: the position embeddings of a Transformer are interpolated bicubically. Other channels are not. Sizes that neither
+    /// the options nor the column give are the earlier model's.</para>
+    /// <para>The normalisation of the pixels stays the earlier model's, so the column must hold them in the same units; a warning says where its mean or deviation is far off.</para>
+    /// </remarks>
+    public ITransformer? InitialModel { get; set; }
+
+    /// <summary>Parts that stay as they are in <see cref="InitialModel"/>, which must be set then. Default: none. They still drop values and add noise to routers while the rest learns, as far as the options say.</summary>
+    public ModelParts Frozen { get; set; }
+
+    /// <summary>What the learning rate of everything but the head is multiplied by, above 0. Default 1. Below 1 for a model that was trained before, whose head is new. Multiplies with <see cref="LayerDecay"/>.</summary>
+    public double BackboneLearningRateScale { get; set; } = 1;
+
     /// <summary>Passes over the training data, at least 1. Default 10.</summary>
     public int Epochs { get; set; } = 10;
 
@@ -174,8 +193,14 @@ public abstract class ImageClassificationOptions
     {
         var config = CreateConfigCore(shape.Height, shape.Width, shape.Channels, classCount);
         config.Validate();
+        if (StartingPoint is { } start)
+            config.RequireWeightsOf(start.Config);
         return config;
     }
+
+    /// <summary>The model to start from; null for random weights.</summary>
+    /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no image classifier in it, or several.</exception>
+    internal StartingPoint? StartingPoint => InitialModel is null ? null : StartingPoint.Find(InitialModel);
 
     /// <summary>The options of the training loop.</summary>
     internal TrainingOptions CreateTrainingOptions() => new()
@@ -242,10 +267,13 @@ public abstract class ImageClassificationOptions
         OptionChecks.Defined(Resizing, nameof(Resizing));
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.Defined(Monitor, nameof(Monitor));
+        OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
         CreateTrainingOptions().Validate();
+        ValidateFrozen();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
-        _ = CreateConfig(new ImageShape(Channels ?? 3, ImageHeight ?? SmallestSide, ImageWidth ?? SmallestSide), classCount: 2);
+        var earlier = StartingPoint?.Config;
+        _ = CreateConfig(new ImageShape(Channels ?? earlier?.Channels ?? 3, ImageHeight ?? earlier?.ImageHeight ?? SmallestSide, ImageWidth ?? earlier?.ImageWidth ?? SmallestSide), classCount: 2);
     }
 
     /// <summary>The smallest side of an image that the architecture takes, in pixels.</summary>
@@ -255,6 +283,17 @@ public abstract class ImageClassificationOptions
     {
         if (value < minimum)
             throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
+    private void ValidateFrozen()
+    {
+        const ModelParts All = ModelParts.Backbone | ModelParts.Head;
+        if ((Frozen & ~All) != 0)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}; it must be made of {nameof(ModelParts.Embedding)}, {nameof(ModelParts.Blocks)} and {nameof(ModelParts.Head)}.");
+        if (Frozen == All)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, which is all of the model; leave out what shall learn.");
+        if (Frozen != ModelParts.None && InitialModel is null)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, but {nameof(InitialModel)} is not set; random weights would stay as they are.");
     }
 
     private static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> columns)

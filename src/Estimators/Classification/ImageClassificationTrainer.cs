@@ -54,7 +54,9 @@ internal sealed class ImageClassificationTrainer
         host.CheckValue(trainData, nameof(trainData));
         using var channel = host.Start("Fit");
 
-        var training = FindColumns(trainData);
+        var start = options.StartingPoint;
+        start?.RequireAlive();
+        var training = FindColumns(trainData, start);
         var validating = validation is null ? null : FindValidationColumns(validation, training);
         var config = options.CreateConfig(training.Images.Shape, training.Labels.ClassCount);
         if (options.EarlyStopping is not null && validating is null && options.ValidationFraction == 0)
@@ -78,21 +80,24 @@ internal sealed class ImageClassificationTrainer
         using var seedScope = new SeedScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         var computeType = config.ComputeType(options.Precision, device);
+        var normalization = start?.Normalization ?? scan.Normalization;
         var model = config.Build(device, computeType);
         try
         {
-            var data = new FitData(examples, held, new ImageBatches(training.Images, scan.Normalization, device, options.BatchSize), seed);
+            var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), seed);
             Announce(channel, config, data, scan.Cached, device, computeType);
+            start?.CopyTo(model, training.Labels, scan.Normalization, options, channel);
             var result = Train(channel, model, data);
             Say(channel, Describe(result));
 
             var summary = new ImageClassificationSummary(
                 result, examples.Count, held?.Count ?? 0,
-                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed);
+                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed)
+            { Earlier = start?.Trainings ?? [] };
             var columns = new ClassificationColumns(
                 options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, training.Labels.Values);
             return new ImageClassificationTransformer(
-                host, new ImageScorer(model, scan.Normalization, device), training.Images, columns,
+                host, new ImageScorer(model, normalization, device), training.Images, columns,
                 training.Labels.Name, options.Precision, options.PredictionBatchSize, summary);
         }
         catch
@@ -117,6 +122,7 @@ internal sealed class ImageClassificationTrainer
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
         var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator, options.CreateMixing());
+        using var freezing = new FreezeScope(model, options.Frozen);
         var loop = new TrainingLoop<ImageBatch>(
             model,
             batch =>
@@ -124,7 +130,8 @@ internal sealed class ImageClassificationTrainer
                 host.CheckAlive();
                 return objective.ComputeLoss(batch);
             },
-            options.CreateTrainingOptions());
+            options.CreateTrainingOptions())
+        { LearningRateScale = name => model.PartOf(name) == ModelParts.Head ? 1 : options.BackboneLearningRateScale };
         var source = new PrefetchingBatchSource<ImageBatch>(new ImageBatchSource(data.Training, data.Batches, data.Seed), options.LookAhead);
         Func<CancellationToken, ValidationResult>? validate = data.Validation is { } examples
             ? token => objective.Evaluate(data.Batches.From(examples.InOrder(token), examples.Count), token)
@@ -135,9 +142,9 @@ internal sealed class ImageClassificationTrainer
     private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit) =>
         ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, options.CancellationToken);
 
-    private ImageData FindColumns(IDataView data) => new(
+    private ImageData FindColumns(IDataView data, StartingPoint? start) => new(
         data,
-        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing),
+        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape),
         LabelColumn.Find(host, data.Schema, options.LabelColumnName));
 
     private ImageData FindValidationColumns(IDataView data, ImageData training)

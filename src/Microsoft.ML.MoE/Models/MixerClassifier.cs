@@ -26,6 +26,13 @@ public abstract class MixerClassifier : ImageClassifier
     // λ.
     private protected virtual double BalanceLossWeight => 0;
 
+    internal override ModelParts PartOf(string name) => name.Split('.')[0] switch
+    {
+        nameof(patches) => ModelParts.Embedding,
+        nameof(classes) => ModelParts.Head,
+        _ => ModelParts.Blocks,
+    };
+
     /// <summary>Classifies a batch.</summary>
     /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>
     /// <exception cref="ArgumentException">The images have another shape.</exception>
