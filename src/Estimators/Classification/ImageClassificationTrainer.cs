@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -81,7 +82,7 @@ internal sealed class ImageClassificationTrainer
         var model = config.Build(device, computeType);
         try
         {
-            var data = new FitData(examples, held, new ImageBatches(training.Images, scan.Normalization, device, options.BatchSize), seed);
+            var data = new FitData(examples, held, new ImageBatches(training.Images, scan.Normalization, device, options.BatchSize), scan.Range.ToScale(scan.Normalization), seed);
             Announce(channel, config, data, scan.Cached, device, computeType);
             var result = Train(channel, model, data);
             Say(channel, Describe(result));
@@ -116,7 +117,7 @@ internal sealed class ImageClassificationTrainer
     private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
-        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator, options.CreateMixing());
+        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(data.Pixels), options.LabelSmoothing, generator, options.CreateMixing());
         var loop = new TrainingLoop<ImageBatch>(
             model,
             batch =>
@@ -191,5 +192,5 @@ internal sealed class ImageClassificationTrainer
     private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
 
     /// <summary>The examples of a training, and how they become batches.</summary>
-    private sealed record FitData(IImageExamples Training, IImageExamples? Validation, ImageBatches Batches, int Seed);
+    private sealed record FitData(IImageExamples Training, IImageExamples? Validation, ImageBatches Batches, PixelScale Pixels, int Seed);
 }

@@ -9,11 +9,12 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <param name="Examples">The usable rows.</param>
 /// <param name="Normalization">Measured over them.</param>
+/// <param name="Range">Measured over them.</param>
 /// <param name="Labels">Their classes.</param>
 /// <param name="MissingLabels">Rows left out because they have no label.</param>
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
-internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes)
+internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, PixelRange Range, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes)
 {
     /// <summary>Whether the images are in memory.</summary>
     public bool Cached => CachedBytes > 0;
@@ -49,7 +50,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
 
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, labels.Count, poolSize, channel);
-        return new(examples, statistics.ToNormalization(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0);
+        return new(examples, statistics.ToNormalization(), statistics.ToRange(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0);
     }
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>
