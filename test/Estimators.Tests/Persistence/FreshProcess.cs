@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Estimators.Tests.Support;
 using Microsoft.ML;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Persistence;
 
@@ -35,6 +36,20 @@ internal static class FreshProcess
         var scored = model.Transform(ml.Data.LoadFromEnumerable(Colours.Rows(rows)));
         return string.Join('\n', ml.Data.CreateEnumerable<Prediction>(scored, reuseRowObject: false).Select(p =>
             $"{p.PredictedLabel} {string.Join(' ', p.Score.Select(s => s.ToString("R", CultureInfo.InvariantCulture)))}"));
+    }
+
+    /// <summary>What two models print must be the same labels, and scores but for rounding.</summary>
+    public static void AssertScores(string expected, string actual, double tolerance)
+    {
+        var (wanted, found) = (expected.Trim().Split('\n'), actual.Trim().Split('\n'));
+        Assert.HasCount(wanted.Length, found, actual);
+        for (var row = 0; row < wanted.Length; row++)
+        {
+            var (w, f) = (wanted[row].Split(' '), found[row].Split(' '));
+            Assert.AreEqual(w[0], f[0], $"row {row}");
+            for (var i = 1; i < w.Length; i++)
+                Assert.AreEqual(double.Parse(w[i], CultureInfo.InvariantCulture), double.Parse(f[i], CultureInfo.InvariantCulture), tolerance, $"row {row}");
+        }
     }
 
     /// <summary>Predicts instead of running tests where <see cref="Predict"/> started this process.</summary>
