@@ -9,6 +9,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>What all image classifiers can be told: columns, images, training, data. The architecture is each estimator's own.</summary>
 public abstract class ImageClassificationOptions
 {
+    // What is told otherwise (the images' size and the pool by the data, the seed, the weights of an initial model), or changes no weight.
+    private static readonly HashSet<string> WithoutInfluence =
+    [
+        nameof(ImageHeight), nameof(ImageWidth), nameof(Channels), nameof(Seed), nameof(Threads), nameof(LookAhead), nameof(CacheInMemory), nameof(CacheLimit), nameof(ShufflePoolSize), nameof(PredictionBatchSize),
+        nameof(InitialModel), nameof(ProgressInterval), nameof(Progress), nameof(CancellationToken), nameof(OnCancellation),
+        nameof(CheckpointFolder), nameof(CheckpointEverySteps), nameof(CheckpointEveryEpochs), nameof(CheckpointsKept), nameof(Resume),
+    ];
+
     private protected ImageClassificationOptions()
     {
     }
@@ -200,11 +208,38 @@ public abstract class ImageClassificationOptions
     /// <summary>Rows that are scored in one forward pass, at least 1. Default 64.</summary>
     public int PredictionBatchSize { get; set; } = 64;
 
-    /// <summary>Called every few steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
+    /// <summary>Steps between two progress reports within an epoch, at least 1. Default 50.</summary>
+    public int ProgressInterval { get; set; } = 50;
+
+    /// <summary>Called every <see cref="ProgressInterval"/> steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
     public Action<TrainingProgress>? Progress { get; set; }
 
-    /// <summary>Ends training within a step, with an <see cref="OperationCanceledException"/>.</summary>
+    /// <summary>Ends training before its next batch. So does <c>MLContext.CancelExecution</c>.</summary>
     public CancellationToken CancellationToken { get; set; }
+
+    /// <summary>Whether <c>Fit</c> throws an <see cref="OperationCanceledException"/> when training is cancelled (default), or returns the best model so far, if there has been a step.</summary>
+    public CancellationBehavior OnCancellation { get; set; }
+
+    /// <summary>
+    /// Folder for checkpoints, made where it is missing; null (default) for none. Whatever ends the process, training can go on from the last one (<see cref="Resume"/>). One <c>Fit</c> at a time, and nothing else
+    /// in it. A checkpoint takes some four times the memory of the weights.
+    /// </summary>
+    public string? CheckpointFolder { get; set; }
+
+    /// <summary>Steps between two checkpoints, at least 1; null (default) for none within an epoch.</summary>
+    public int? CheckpointEverySteps { get; set; }
+
+    /// <summary>Epochs between two checkpoints, at least 1; null for none. Default 1. The end of training and its cancellation write one in any case.</summary>
+    public int? CheckpointEveryEpochs { get; set; } = 1;
+
+    /// <summary>Newest checkpoints that stay, at least 1. Default 2: should one be damaged, there is another.</summary>
+    public int CheckpointsKept { get; set; } = 2;
+
+    /// <summary>
+    /// Whether <c>Fit</c> goes on where the newest readable checkpoint in <see cref="CheckpointFolder"/> stands; without one it starts from the beginning. Options and data must be those of the training that wrote
+    /// it. On a CPU with the same <see cref="Threads"/> the result is the same, to the bit, as without interruption. Default false: then a folder with checkpoints is refused.
+    /// </summary>
+    public bool Resume { get; set; }
 
     /// <summary>The model's configuration for images and classes as the data have them; the estimator's own options fill in the rest.</summary>
     private protected abstract ImageClassifierConfig CreateConfigCore(int height, int width, int channels, int classCount);
@@ -241,7 +276,17 @@ public abstract class ImageClassificationOptions
         EmaDecay = EmaDecay,
         EarlyStopping = EarlyStopping,
         Monitor = Monitor,
+        ProgressInterval = ProgressInterval,
+        OnCancellation = OnCancellation,
+        Checkpoints = CheckpointFolder is null
+            ? null
+            : new() { Folder = CheckpointFolder, EverySteps = CheckpointEverySteps, EveryEpochs = CheckpointEveryEpochs, Kept = CheckpointsKept, Resume = Resume },
     };
+
+    /// <summary>The options that decide how weights change, by name: a training that is continued must have them all as they were.</summary>
+    internal IEnumerable<KeyValuePair<string, string>> Describe() => GetType().GetProperties()
+        .Where(property => property.CanWrite && !WithoutInfluence.Contains(property.Name) && !property.Name.EndsWith("ColumnName", StringComparison.Ordinal))
+        .SelectMany(property => TrainingState.Describe(property.GetValue(this)).Select(value => KeyValuePair.Create((property.Name + '.' + value.Key).TrimEnd('.'), value.Value)));
 
     /// <summary>What happens to training images.</summary>
     /// <param name="pixels">How they are normalised.</param>
@@ -307,6 +352,8 @@ public abstract class ImageClassificationOptions
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.Defined(Monitor, nameof(Monitor));
         OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
+        if (Resume && CheckpointFolder is null)
+            throw new ArgumentException($"{nameof(Resume)} is true, but {nameof(CheckpointFolder)} names no folder to continue from.");
         CreateTrainingOptions().Validate();
         ValidateFrozen();
 

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
+using Estimators.Tests.Classification;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -7,12 +9,13 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 namespace Estimators.Tests.Persistence;
 
 /// <summary>
-/// Whether a model loads where nothing has been set up can only be seen in a new process: the test executable, started again to predict instead of running tests. What it does names
-/// no type of ours.
+/// Whether a model loads where nothing has been set up can only be seen in a new process: the test executable, started again to predict or to train instead of running tests. What it
+/// predicts with names no type of ours.
 /// </summary>
 internal static class FreshProcess
 {
     private const string Variable = "MOE_ML_TEST_PREDICT";
+    private const string TrainVariable = "MOE_ML_TEST_TRAIN";
 
     /// <summary>Loads a zip in a new process and scores <see cref="Colours.Rows"/> with it.</summary>
     /// <param name="zip">Path of the model.</param>
@@ -28,6 +31,32 @@ internal static class FreshProcess
         var error = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         return process.ExitCode == 0 ? (await output).Trim() : throw new InvalidOperationException(await output + await error);
+    }
+
+    /// <summary>Trains in a new process, and kills it some time after it has reported a step, if it has not ended by itself.</summary>
+    /// <param name="folder">Where its checkpoints are; it goes on from what is there.</param>
+    /// <param name="streamed">Whether the images are read anew each epoch.</param>
+    /// <param name="steps">After how many reports it is killed; null to let it end.</param>
+    /// <param name="delay">How long after the last of them.</param>
+    /// <returns>What it printed until then.</returns>
+    public static async Task<string> Train(string folder, bool streamed, int? steps, TimeSpan delay)
+    {
+        var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment[TrainVariable] = FormattableString.Invariant($"{streamed}:{folder}");
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        using var process = Process.Start(start)!;
+        var (output, error) = (new StringBuilder(), process.StandardError.ReadToEndAsync());
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            _ = output.AppendLine(line);
+            if (line.StartsWith("step", StringComparison.Ordinal) && --steps == 0)
+            {
+                await Task.Delay(delay);
+                process.Kill();
+            }
+        }
+        await process.WaitForExitAsync();
+        return output + await error;
     }
 
     /// <summary>What the new process prints.</summary>
@@ -52,10 +81,16 @@ internal static class FreshProcess
         }
     }
 
-    /// <summary>Predicts instead of running tests where <see cref="Predict"/> started this process.</summary>
+    /// <summary>Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.</summary>
     /// <returns>Whether it did.</returns>
     public static bool Play()
     {
+        if (Environment.GetEnvironmentVariable(TrainVariable) is { Length: > 0 } training)
+        {
+            var separator = training.IndexOf(':', StringComparison.Ordinal);
+            Console.WriteLine(CheckpointTests.TrainInChild(training[(separator + 1)..], bool.Parse(training.AsSpan(0, separator))));
+            return true;
+        }
         if (Environment.GetEnvironmentVariable(Variable) is not { Length: > 0 } task)
             return false;
 
