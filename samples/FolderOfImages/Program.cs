@@ -69,7 +69,7 @@ static int Train(CommandLine line, ImageFolder folder)
     mlContext.Model.Save(model, train.Schema, line.ModelFile);
     Console.WriteLine($"saved {line.ModelFile}, {new FileInfo(line.ModelFile).Length / 1024:N0} KB; loading it in another process");
 
-    var some = folder.Test.Where((_, i) => i % Math.Max(1, folder.Test.Count / ScoredPictures) == 0).Select(picture => picture.Path);
+    var some = folder.Test.Chunk(Math.Max(1, folder.Test.Count / ScoredPictures)).Take(ScoredPictures).Select(chunk => chunk[0].Path);
     using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ["--model", line.ModelFile, "--score", .. some]))!;
     process.WaitForExit();
     return process.ExitCode;

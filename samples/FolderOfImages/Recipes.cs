@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 
 namespace FolderOfImages;
 
@@ -17,14 +18,17 @@ internal static class Recipes
     /// <summary>Fresh options of a recipe.</summary>
     public static WideNetImageClassifier.Options Create(string name) => name switch
     {
-        Cifar10 => new()
+        // The learning rate and the start of the positions were chosen on training pictures that were held out, the shape by what two cores do in half an hour: 16 passes at this width and depth.
+        Cifar10 => new(WideNetConfig.Small with { PositionDeviation = 0.8 })
         {
             ImageHeight = 32,
             ImageWidth = 32,
             PatchSize = 4,
             Width = 128,
+            ExpertWidth = 256,
+            PositionStart = PositionStart.SineCosine,
             Epochs = 16,
-            LearningRate = 3e-3,
+            LearningRate = 1e-3,
             RandomCropPadding = 4,
             HorizontalFlip = true,
         },

@@ -21,6 +21,6 @@ internal static class EnvironmentSettings
         }
     }
 
-    /// <summary>The seed: the option's, else the context's, else a new one for each call.</summary>
-    public static int SelectSeed(this IHost host, int? option) => option ?? (host as IHostEnvironmentInternal)?.Seed ?? Random.Shared.Next();
+    /// <summary>The seed: the option's, else the context's, else that of the training that is continued, else a new one for each call.</summary>
+    public static int SelectSeed(this IHost host, int? option, int? continued) => option ?? (host as IHostEnvironmentInternal)?.Seed ?? continued ?? Random.Shared.Next();
 }

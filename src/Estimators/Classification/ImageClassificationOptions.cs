@@ -9,6 +9,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>What all image classifiers can be told: columns, images, training, data. The architecture is each estimator's own.</summary>
 public abstract class ImageClassificationOptions
 {
+    // What is told otherwise (the images' size and the pool by the data, the seed, the weights of an initial model), or changes no weight.
+    private static readonly HashSet<string> WithoutInfluence =
+    [
+        nameof(ImageHeight), nameof(ImageWidth), nameof(Channels), nameof(Seed), nameof(Threads), nameof(LookAhead), nameof(CacheInMemory), nameof(CacheLimit), nameof(ShufflePoolSize), nameof(PredictionBatchSize),
+        nameof(InitialModel), nameof(ProgressInterval), nameof(Progress), nameof(CancellationToken), nameof(OnCancellation),
+        nameof(CheckpointFolder), nameof(CheckpointEverySteps), nameof(CheckpointEveryEpochs), nameof(CheckpointsKept), nameof(Resume),
+    ];
+
     private protected ImageClassificationOptions()
     {
     }
@@ -47,6 +55,25 @@ public abstract class ImageClassificationOptions
 
     /// <summary>How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it stretched.</summary>
     public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.IsoCrop;
+
+    /// <summary>
+    /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default): from
+    /// random weights. It is not changed. The architecture must be the same; what acts while training only (dropout, router noise, capacity, balance loss) may differ.
+    /// </summary>
+    /// <remarks>
+    /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads them goes on too; where they have others, or where only one of the two
+    /// has names for its classes, it starts anew.</para>
+    /// <para>Images of another size are allowed where the architecture bears it: the position embeddings of a Transformer are interpolated bicubically. Other channels are not. Sizes that neither
+    /// the options nor the column give are the earlier model's.</para>
+    /// <para>The normalisation of the pixels stays the earlier model's, so the column must hold them in the same units; a warning says where its mean or deviation is far off.</para>
+    /// </remarks>
+    public ITransformer? InitialModel { get; set; }
+
+    /// <summary>Parts that stay as they are in <see cref="InitialModel"/>, which must be set then. Default: none. They still drop values and add noise to routers while the rest learns, as far as the options say.</summary>
+    public ModelParts Frozen { get; set; }
+
+    /// <summary>What the learning rate of everything but the head is multiplied by, above 0. Default 1. Below 1 for a model that was trained before, whose head is new. Multiplies with <see cref="LayerDecay"/>.</summary>
+    public double BackboneLearningRateScale { get; set; } = 1;
 
     /// <summary>Passes over the training data, at least 1. Default 10.</summary>
     public int Epochs { get; set; } = 10;
@@ -115,8 +142,29 @@ public abstract class ImageClassificationOptions
     /// <summary>Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Default 0.</summary>
     public int RandomCropPadding { get; set; }
 
+    /// <summary>
+    /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the whole (random resized crop). Null (default): none.
+    /// 0.08 is common for large photographs, 0.5 and more for small ones. Not together with <see cref="RandomCropPadding"/>.
+    /// </summary>
+    public double? RandomResizedCropScale { get; set; }
+
     /// <summary>Whether training images are mirrored left to right at random. Default false: it spoils digits and letters, and helps with most photographs.</summary>
     public bool HorizontalFlip { get; set; }
+
+    /// <summary>
+    /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0 (hue stays, as in timm). Default 0: not at all;
+    /// 0.4 is common. Grey images have no saturation to change. Pixels are what <see cref="RandAugmentOperations"/> says.
+    /// </summary>
+    public double ColorJitter { get; set; }
+
+    /// <summary>
+    /// Operations that are drawn for each training image out of fourteen that move it, change its colours or its contrast (RandAugment, arXiv 1909.13719), at least 0. Default 0: off;
+    /// 2 is common. Black and white are 0 and 255 for pictures and bytes, and the smallest and greatest number of the training data for other vectors.
+    /// </summary>
+    public int RandAugmentOperations { get; set; }
+
+    /// <summary>How strong those operations are, 0 to 10, give or take a standard deviation of 0.5. Default 9, as for large models (timm's "rand-m9-mstd0.5-inc1").</summary>
+    public double RandAugmentMagnitude { get; set; } = 9;
 
     /// <summary>
     /// Probability, 0 to 1, that a training image loses a rectangle of 2 % to a third of its area, which becomes noise (random erasing, arXiv 1708.04896). Default 0; 0.25 is common.
@@ -160,11 +208,38 @@ public abstract class ImageClassificationOptions
     /// <summary>Rows that are scored in one forward pass, at least 1. Default 64.</summary>
     public int PredictionBatchSize { get; set; } = 64;
 
-    /// <summary>Called every few steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
+    /// <summary>Steps between two progress reports within an epoch, at least 1. Default 50.</summary>
+    public int ProgressInterval { get; set; } = 50;
+
+    /// <summary>Called every <see cref="ProgressInterval"/> steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
     public Action<TrainingProgress>? Progress { get; set; }
 
-    /// <summary>Ends training within a step, with an <see cref="OperationCanceledException"/>.</summary>
+    /// <summary>Ends training before its next batch. So does <c>MLContext.CancelExecution</c>.</summary>
     public CancellationToken CancellationToken { get; set; }
+
+    /// <summary>Whether <c>Fit</c> throws an <see cref="OperationCanceledException"/> when training is cancelled (default), or returns the best model so far, if there has been a step.</summary>
+    public CancellationBehavior OnCancellation { get; set; }
+
+    /// <summary>
+    /// Folder for checkpoints, made where it is missing; null (default) for none. Whatever ends the process, training can go on from the last one (<see cref="Resume"/>). One <c>Fit</c> at a time, and nothing else
+    /// in it. A checkpoint takes some four times the memory of the weights.
+    /// </summary>
+    public string? CheckpointFolder { get; set; }
+
+    /// <summary>Steps between two checkpoints, at least 1; null (default) for none within an epoch.</summary>
+    public int? CheckpointEverySteps { get; set; }
+
+    /// <summary>Epochs between two checkpoints, at least 1; null for none. Default 1. The end of training and its cancellation write one in any case.</summary>
+    public int? CheckpointEveryEpochs { get; set; } = 1;
+
+    /// <summary>Newest checkpoints that stay, at least 1. Default 2: should one be damaged, there is another.</summary>
+    public int CheckpointsKept { get; set; } = 2;
+
+    /// <summary>
+    /// Whether <c>Fit</c> goes on where the newest readable checkpoint in <see cref="CheckpointFolder"/> stands; without one it starts from the beginning. Options and data must be those of the training that wrote
+    /// it. On a CPU with the same <see cref="Threads"/> the result is the same, to the bit, as without interruption. Default false: then a folder with checkpoints is refused.
+    /// </summary>
+    public bool Resume { get; set; }
 
     /// <summary>The model's configuration for images and classes as the data have them; the estimator's own options fill in the rest.</summary>
     private protected abstract ImageClassifierConfig CreateConfigCore(int height, int width, int channels, int classCount);
@@ -174,8 +249,14 @@ public abstract class ImageClassificationOptions
     {
         var config = CreateConfigCore(shape.Height, shape.Width, shape.Channels, classCount);
         config.Validate();
+        if (StartingPoint is { } start)
+            config.RequireWeightsOf(start.Config);
         return config;
     }
+
+    /// <summary>The model to start from; null for random weights.</summary>
+    /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no image classifier in it, or several.</exception>
+    internal StartingPoint? StartingPoint => InitialModel is null ? null : StartingPoint.Find(InitialModel);
 
     /// <summary>The options of the training loop.</summary>
     internal TrainingOptions CreateTrainingOptions() => new()
@@ -195,14 +276,29 @@ public abstract class ImageClassificationOptions
         EmaDecay = EmaDecay,
         EarlyStopping = EarlyStopping,
         Monitor = Monitor,
+        ProgressInterval = ProgressInterval,
+        OnCancellation = OnCancellation,
+        Checkpoints = CheckpointFolder is null
+            ? null
+            : new() { Folder = CheckpointFolder, EverySteps = CheckpointEverySteps, EveryEpochs = CheckpointEveryEpochs, Kept = CheckpointsKept, Resume = Resume },
     };
 
+    /// <summary>The options that decide how weights change, by name: a training that is continued must have them all as they were.</summary>
+    internal IEnumerable<KeyValuePair<string, string>> Describe() => GetType().GetProperties()
+        .Where(property => property.CanWrite && !WithoutInfluence.Contains(property.Name) && !property.Name.EndsWith("ColumnName", StringComparison.Ordinal))
+        .SelectMany(property => TrainingState.Describe(property.GetValue(this)).Select(value => KeyValuePair.Create((property.Name + '.' + value.Key).TrimEnd('.'), value.Value)));
+
     /// <summary>What happens to training images.</summary>
-    internal ImageAugmentation CreateAugmentation() => new()
+    /// <param name="pixels">How they are normalised.</param>
+    internal ImageAugmentation CreateAugmentation(PixelScale pixels) => new()
     {
+        Pixels = pixels,
+        RandomResizedCrop = RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null,
         CropPadding = RandomCropPadding,
         FlipProbability = HorizontalFlip ? 0.5 : 0,
-        Erasing = RandomErasing > 0 ? new RandomErasing { Probability = RandomErasing, Fill = ErasingFill.Noise } : null,
+        RandAugment = RandAugmentOperations > 0 ? new RandAugment { Operations = RandAugmentOperations, Magnitude = RandAugmentMagnitude, MagnitudeDeviation = 0.5 } : null,
+        ColorJitter = ColorJitter > 0 ? new ColorJitter { Brightness = ColorJitter, Contrast = ColorJitter, Saturation = ColorJitter } : null,
+        RandomErasing = RandomErasing > 0 ? new RandomErasing { Probability = RandomErasing, Fill = ErasingFill.Noise } : null,
     };
 
     /// <summary>How training images are mixed with one another.</summary>
@@ -232,6 +328,19 @@ public abstract class ImageClassificationOptions
         OptionChecks.AtLeast(0, CutMix, nameof(CutMix));
         OptionChecks.Between(0, 1, MixupProbability, nameof(MixupProbability));
         RequireAtLeast(0, RandomCropPadding, nameof(RandomCropPadding));
+        if (RandomResizedCropScale is { } scale)
+        {
+            OptionChecks.Above(0, scale, nameof(RandomResizedCropScale));
+            OptionChecks.Between(0, 1, scale, nameof(RandomResizedCropScale));
+            if (RandomCropPadding > 0)
+            {
+                throw new ArgumentException(
+                    $"{nameof(RandomResizedCropScale)} is {scale} and {nameof(RandomCropPadding)} is {RandomCropPadding}; an image is cropped one way or the other: leave out one of them.");
+            }
+        }
+        OptionChecks.AtLeast(0, ColorJitter, nameof(ColorJitter));
+        RequireAtLeast(0, RandAugmentOperations, nameof(RandAugmentOperations));
+        OptionChecks.Between(0, 10, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
         OptionChecks.Between(0, 1, RandomErasing, nameof(RandomErasing));
         RequireFraction(ValidationFraction, nameof(ValidationFraction));
         RequireAtLeast(1, Threads ?? 1, nameof(Threads));
@@ -242,10 +351,15 @@ public abstract class ImageClassificationOptions
         OptionChecks.Defined(Resizing, nameof(Resizing));
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.Defined(Monitor, nameof(Monitor));
+        OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
+        if (Resume && CheckpointFolder is null)
+            throw new ArgumentException($"{nameof(Resume)} is true, but {nameof(CheckpointFolder)} names no folder to continue from.");
         CreateTrainingOptions().Validate();
+        ValidateFrozen();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
-        _ = CreateConfig(new ImageShape(Channels ?? 3, ImageHeight ?? SmallestSide, ImageWidth ?? SmallestSide), classCount: 2);
+        var earlier = StartingPoint?.Config;
+        _ = CreateConfig(new ImageShape(Channels ?? earlier?.Channels ?? 3, ImageHeight ?? earlier?.ImageHeight ?? SmallestSide, ImageWidth ?? earlier?.ImageWidth ?? SmallestSide), classCount: 2);
     }
 
     /// <summary>The smallest side of an image that the architecture takes, in pixels.</summary>
@@ -255,6 +369,17 @@ public abstract class ImageClassificationOptions
     {
         if (value < minimum)
             throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
+    private void ValidateFrozen()
+    {
+        const ModelParts All = ModelParts.Backbone | ModelParts.Head;
+        if ((Frozen & ~All) != 0)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}; it must be made of {nameof(ModelParts.Embedding)}, {nameof(ModelParts.Blocks)} and {nameof(ModelParts.Head)}.");
+        if (Frozen == All)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, which is all of the model; leave out what shall learn.");
+        if (Frozen != ModelParts.None && InitialModel is null)
+            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, but {nameof(InitialModel)} is not set; random weights would stay as they are.");
     }
 
     private static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> columns)

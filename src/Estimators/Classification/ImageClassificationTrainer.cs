@@ -1,9 +1,13 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms.Image;
 using TorchSharp;
@@ -54,7 +58,9 @@ internal sealed class ImageClassificationTrainer
         host.CheckValue(trainData, nameof(trainData));
         using var channel = host.Start("Fit");
 
-        var training = FindColumns(trainData);
+        var start = options.StartingPoint;
+        start?.RequireAlive();
+        var training = FindColumns(trainData, start);
         var validating = validation is null ? null : FindValidationColumns(validation, training);
         var config = options.CreateConfig(training.Images.Shape, training.Labels.ClassCount);
         if (options.EarlyStopping is not null && validating is null && options.ValidationFraction == 0)
@@ -64,7 +70,8 @@ internal sealed class ImageClassificationTrainer
         }
 
         var device = host.SelectDevice();
-        var seed = host.SelectSeed(options.Seed);
+        var continued = options.Resume ? CheckpointStore.Peek(options.CheckpointFolder!) : null;
+        var seed = host.SelectSeed(options.Seed, continued?.Identity.TryGetValue(nameof(options.Seed), out var earlier) == true ? int.Parse(earlier, CultureInfo.InvariantCulture) : null);
         var scan = Scan(channel, training, "training", CacheLimit);
         if (scan.Labels.Distinct().Count() == 1)
         {
@@ -78,21 +85,27 @@ internal sealed class ImageClassificationTrainer
         using var seedScope = new SeedScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         var computeType = config.ComputeType(options.Precision, device);
+        var normalization = start?.Normalization ?? scan.Normalization;
         var model = config.Build(device, computeType);
         try
         {
-            var data = new FitData(examples, held, new ImageBatches(training.Images, scan.Normalization, device, options.BatchSize), seed);
-            Announce(channel, config, data, scan.Cached, device, computeType);
+            Announce(channel, config, examples, held, scan.Cached, device, computeType);
+            start?.CopyTo(model, training.Labels, scan.Normalization, options, channel);
+            var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, validationScan, start is null ? null : model);
+            var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
+            if (continued is not null)
+                Say(channel, string.Create(CultureInfo.InvariantCulture, $"Training continues after {continued.Steps:n0} steps and {continued.Epochs.Count} epochs, from '{options.CheckpointFolder}'."));
             var result = Train(channel, model, data);
             Say(channel, Describe(result));
 
             var summary = new ImageClassificationSummary(
                 result, examples.Count, held?.Count ?? 0,
-                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed);
+                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed)
+            { Earlier = start?.Trainings ?? [] };
             var columns = new ClassificationColumns(
                 options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, training.Labels.Values);
             return new ImageClassificationTransformer(
-                host, new ImageScorer(model, scan.Normalization, device), training.Images, columns,
+                host, new ImageScorer(model, normalization, device), training.Images, columns,
                 training.Labels.Name, options.Precision, options.PredictionBatchSize, summary);
         }
         catch
@@ -116,28 +129,54 @@ internal sealed class ImageClassificationTrainer
     private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
-        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(), options.LabelSmoothing, generator, options.CreateMixing());
-        var loop = new TrainingLoop<ImageBatch>(
-            model,
-            batch =>
-            {
-                host.CheckAlive();
-                return objective.ComputeLoss(batch);
-            },
-            options.CreateTrainingOptions());
+        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(data.Pixels), options.LabelSmoothing, generator, options.CreateMixing());
+        using var freezing = new FreezeScope(model, options.Frozen);
+        var loop = new TrainingLoop<ImageBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        {
+            LearningRateScale = name => model.PartOf(name) == ModelParts.Head ? 1 : options.BackboneLearningRateScale,
+            Generators = new Dictionary<string, torch.Generator> { ["augmentation"] = generator },
+            Identity = data.Identity,
+            Warn = text => channel.Warning(MessageSensitivity.None, text),
+        };
+        using var cancellation = new HostCancellation(host, options.CancellationToken);
         var source = new PrefetchingBatchSource<ImageBatch>(new ImageBatchSource(data.Training, data.Batches, data.Seed), options.LookAhead);
         Func<CancellationToken, ValidationResult>? validate = data.Validation is { } examples
-            ? token => objective.Evaluate(data.Batches.From(examples.InOrder(token), examples.Count), token)
+            ? token => objective.Evaluate(cancellation.Watch(data.Batches.From(examples.InOrder(token), examples.Count)), token)
             : null;
-        return loop.Run(source, validate, progress => Report(channel, progress), options.CancellationToken);
+        return loop.Run(cancellation.Watch(source), validate, progress => Report(channel, progress), cancellation.Token);
+    }
+
+    // What a training that is continued must have as it was, besides the options of the loop.
+    private Dictionary<string, string> Identity(ImageClassifierConfig config, torch.ScalarType computeType, int seed, ImageScan scan, ImageScan? validationScan, ImageClassifier? initial)
+    {
+        var identity = new Dictionary<string, string>(options.Describe())
+        {
+            [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
+            [nameof(options.ShufflePoolSize)] = scan.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture),
+            ["ComputeType"] = computeType.ToString(),
+            [nameof(options.InitialModel)] = initial is null ? "none" : HashOfWeights(initial),
+        };
+        foreach (var (name, value) in TrainingState.Describe(JsonNode.Parse(config.ToJson())))
+            identity.Add($"Model.{name}", value);
+        foreach (var (name, value) in scan.Fingerprint.Concat(validationScan is null ? [] : validationScan.Fingerprint))
+            identity.Add(name, value);
+        return identity;
+    }
+
+    private static string HashOfWeights(ImageClassifier model)
+    {
+        using var hash = SHA256.Create();
+        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
+            ModuleWeights.Save(model, stream);
+        return Convert.ToHexStringLower(hash.Hash!);
     }
 
     private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit) =>
-        ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, options.CancellationToken);
+        ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, fingerprint: options.CheckpointFolder is not null, options.CancellationToken);
 
-    private ImageData FindColumns(IDataView data) => new(
+    private ImageData FindColumns(IDataView data, StartingPoint? start) => new(
         data,
-        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing),
+        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape),
         LabelColumn.Find(host, data.Schema, options.LabelColumnName));
 
     private ImageData FindValidationColumns(IDataView data, ImageData training)
@@ -157,10 +196,10 @@ internal sealed class ImageClassificationTrainer
         _ => false,
     };
 
-    private void Announce(IChannel channel, ImageClassifierConfig config, FitData data, bool cached, torch.Device device, torch.ScalarType computeType) => Say(channel, string.Create(
+    private void Announce(IChannel channel, ImageClassifierConfig config, IImageExamples training, IImageExamples? validation, bool cached, torch.Device device, torch.ScalarType computeType) => Say(channel, string.Create(
         CultureInfo.InvariantCulture,
-        $"Training a model of {config.GetCost().Parameters:n0} parameters on {data.Training.Count:n0} images of {new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth)} "
-        + $"in {config.ClassCount} classes, validating on {data.Validation?.Count ?? 0:n0}; {options.Epochs} epochs; "
+        $"Training a model of {config.GetCost().Parameters:n0} parameters on {training.Count:n0} images of {new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth)} "
+        + $"in {config.ClassCount} classes, validating on {validation?.Count ?? 0:n0}; {options.Epochs} epochs; "
         + $"images {(cached ? "in memory" : "read anew each epoch")}; {device}, {computeType}."));
 
     private void Report(IChannel channel, TrainingProgress progress)
@@ -191,5 +230,6 @@ internal sealed class ImageClassificationTrainer
     private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
 
     /// <summary>The examples of a training, and how they become batches.</summary>
-    private sealed record FitData(IImageExamples Training, IImageExamples? Validation, ImageBatches Batches, int Seed);
+    private sealed record FitData(
+        IImageExamples Training, IImageExamples? Validation, ImageBatches Batches, PixelScale Pixels, int Seed, IReadOnlyDictionary<string, string> Identity);
 }

@@ -76,6 +76,8 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
 
     internal ImageScorer Scorer => scorer;
 
+    internal LabelValues? LabelValues => output.LabelValues;
+
     /// <summary>Adds the columns to a data view. Nothing is computed until rows are read.</summary>
     /// <exception cref="ArgumentException">The feature column is missing or has another type than in training.</exception>
     public IDataView Transform(IDataView input)

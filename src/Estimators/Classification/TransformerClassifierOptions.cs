@@ -26,7 +26,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
 
     /// <summary>
     /// Side of a square patch in pixels, a divisor of the images' height and width. Null (the default without a preset): the largest divisor that gives at least 7 patches a side, at
-    /// most 16; images for which that makes more than 1,024 patches are refused, since attention takes time with the square of that number.
+    /// most 16; images for which that makes more than 1,024 patches are refused, since attention takes time with the square of that number. With <see cref="ImageClassificationOptions.InitialModel"/>: that model's.
     /// </summary>
     public int? PatchSize { get; set; }
 
@@ -76,7 +76,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             ImageWidth = width,
             Channels = channels,
             ClassCount = classCount,
-            PatchSize = PatchSize ?? PatchSizes.Choose(height, width),
+            PatchSize = PatchSize ?? StartingPoint?.Config.PatchSize ?? PatchSizes.Choose(height, width),
             Width = Width,
             Heads = Heads,
             Blocks = Blocks,
@@ -91,5 +91,5 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             PositionStart = PositionStart,
         };
 
-    private protected override int SmallestSide => Math.Max(1, PatchSize ?? 1);
+    private protected override int SmallestSide => Math.Max(1, PatchSize ?? StartingPoint?.Config.PatchSize ?? 1);
 }

@@ -25,11 +25,11 @@ internal sealed class CachedImages : IImageExamples
     public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(indices, cancellationToken);
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> Shuffled(Random random, CancellationToken cancellationToken)
+    public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
     {
         var order = (int[])indices.Clone();
         random.Shuffle(order);
-        return Read(order, cancellationToken);
+        return Read(order[Math.Min(skip, order.Length)..], cancellationToken);
     }
 
     /// <inheritdoc/>

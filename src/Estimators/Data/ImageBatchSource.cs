@@ -9,6 +9,12 @@ internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches bat
     public int? BatchesPerEpoch => (examples.Count + batches.BatchSize - 1) / batches.BatchSize;
 
     /// <inheritdoc/>
-    public IEnumerable<ImageBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) =>
-        batches.From(examples.Shuffled(SeededRandom.Create(seed, epoch), cancellationToken), examples.Count);
+    public IEnumerable<ImageBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) => ReadEpoch(epoch, skip: 0, cancellationToken);
+
+    /// <inheritdoc/>
+    public IEnumerable<ImageBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
+    {
+        var done = (int)Math.Min((long)skip * batches.BatchSize, examples.Count);
+        return batches.From(examples.Shuffled(SeededRandom.Create(seed, epoch), done, cancellationToken), examples.Count - done);
+    }
 }

@@ -27,14 +27,15 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
     /// <param name="height">Height wanted in pixels; null for what the column says.</param>
     /// <param name="width">Width wanted in pixels; null for what the column says.</param>
     /// <param name="resizing">How pictures of another size are brought to this one.</param>
+    /// <param name="usual">What the images are where neither the caller nor the column says; null for colour pictures of 224×224.</param>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
     public static ImageColumn Find(
-        IExceptionContext context, DataViewSchema schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing)
+        IExceptionContext context, DataViewSchema schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual = null)
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
         var type = ImageColumnType.From(column.Type)
             ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name, ImageColumnType.Expected, column.Type.ToString());
-        var (shape, channelsLast) = type.Resolve(name, channels, height, width);
+        var (shape, channelsLast) = type.Resolve(name, channels, height, width, usual);
         if (type.Kind == ImageColumnKind.Image && shape.Channels is not (1 or 3))
             throw new ArgumentException($"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
         return new(name, type, shape, channelsLast, resizing);

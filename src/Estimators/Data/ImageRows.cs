@@ -19,7 +19,7 @@ internal sealed class ImageRows : IDisposable
         image = new byte[data.Images.ByteCount];
     }
 
-    /// <summary>The row that <see cref="MoveNext"/> moved to; its image is overwritten by the next.</summary>
+    /// <summary>The row that <see cref="MoveNext(CancellationToken)"/> moved to; its image is overwritten by the next.</summary>
     public ImageExample Current { get; private set; }
 
     /// <summary>Number of that row in the data, from 0, unusable rows counted.</summary>
@@ -33,7 +33,13 @@ internal sealed class ImageRows : IDisposable
 
     /// <summary>Moves to the next usable row.</summary>
     /// <returns>False after the last one.</returns>
-    public bool MoveNext(CancellationToken cancellationToken)
+    public bool MoveNext(CancellationToken cancellationToken) => MoveNext(_ => true, cancellationToken);
+
+    /// <summary>Moves to the next usable row, or to one whose image is not wanted: that is taken to be usable, and its example has no pixels.</summary>
+    /// <param name="isWanted">Whether the image of a row, by its number, is wanted.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    /// <returns>False after the last one.</returns>
+    public bool MoveNext(Func<int, bool> isWanted, CancellationToken cancellationToken)
     {
         while (cursor.MoveNext())
         {
@@ -42,6 +48,11 @@ internal sealed class ImageRows : IDisposable
             if (readLabel() is not { } label)
             {
                 MissingLabels++;
+            }
+            else if (!isWanted(RowNumber))
+            {
+                Current = new ImageExample(default, label);
+                return true;
             }
             else if (imageReader.TryRead(image))
             {

@@ -9,11 +9,15 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <param name="Examples">The usable rows.</param>
 /// <param name="Normalization">Measured over them.</param>
+/// <param name="Range">Measured over them.</param>
 /// <param name="Labels">Their classes.</param>
 /// <param name="MissingLabels">Rows left out because they have no label.</param>
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
-internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Normalization, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes)
+/// <param name="Fingerprint">What the examples are, by name; empty where it was not asked for.</param>
+internal sealed record ImageScan(
+    IImageExamples Examples, PixelNormalization Normalization, PixelRange Range, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes,
+    IReadOnlyDictionary<string, string> Fingerprint)
 {
     /// <summary>Whether the images are in memory.</summary>
     public bool Cached => CachedBytes > 0;
@@ -25,10 +29,12 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
     /// <param name="what">What the data are for, in messages: "training" or "validation".</param>
     /// <param name="cacheLimit">Bytes that decoded images may take; 0 never caches.</param>
     /// <param name="poolSize">Size of the shuffle pool for images that are not cached.</param>
+    /// <param name="fingerprint">Whether to find out what the examples are, for checkpoints.</param>
     /// <param name="cancellationToken">Stops the pass.</param>
     /// <exception cref="InvalidOperationException">There is no usable row.</exception>
-    public static ImageScan Run(IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, CancellationToken cancellationToken)
+    public static ImageScan Run(IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, bool fingerprint, CancellationToken cancellationToken)
     {
+        using var prints = fingerprint ? new DataFingerprint() : null;
         var statistics = new PixelStatistics(data.Images);
         var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var labels = new List<int>();
@@ -42,6 +48,7 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
             usable[rows.RowNumber] = true;
             labels.Add(rows.Current.Label);
             statistics.Add(rows.Current.Pixels.Span);
+            prints?.Add(rows.Current);
             cache?.Add(rows.Current);
             if (cache?.Bytes > cacheLimit)
                 cache = null;
@@ -49,7 +56,8 @@ internal sealed record ImageScan(IImageExamples Examples, PixelNormalization Nor
 
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, labels.Count, poolSize, channel);
-        return new(examples, statistics.ToNormalization(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0);
+        return new(
+            examples, statistics.ToNormalization(), statistics.ToRange(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0, prints?.Describe(what).ToDictionary() ?? []);
     }
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>

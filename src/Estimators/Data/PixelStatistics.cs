@@ -3,13 +3,15 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Mean and standard deviation of each channel over many images.</summary>
+/// <summary>Mean and standard deviation of each channel over many images, and the range of all.</summary>
 internal sealed class PixelStatistics(ImageColumn column)
 {
     private readonly int pixels = column.Shape.Height * column.Shape.Width;
     private readonly double[] sums = new double[column.Shape.Channels];
     private readonly double[] squares = new double[column.Shape.Channels];
     private long images;
+    private float least = float.PositiveInfinity;
+    private float most = float.NegativeInfinity;
 
     /// <summary>Takes one image in.</summary>
     /// <param name="image">An image as <see cref="ImageReader"/> writes it.</param>
@@ -34,6 +36,9 @@ internal sealed class PixelStatistics(ImageColumn column)
         return new(Array.ConvertAll(mean, m => (float)m), [.. deviation.Select((d, channel) => d > 1e-6 * Math.Max(1, Math.Abs(mean[channel])) ? (float)d : 1f)]);
     }
 
+    /// <summary>What is black and what is white.</summary>
+    public PixelRange ToRange() => column.NumberType == torch.ScalarType.Byte ? new(byte.MinValue, byte.MaxValue) : new(least, most);
+
     private void AddBytes(int channel, ReadOnlySpan<byte> plane)
     {
         long sum = 0, square = 0;
@@ -53,6 +58,8 @@ internal sealed class PixelStatistics(ImageColumn column)
         {
             sum += value;
             square += (double)value * value;
+            least = Math.Min(least, value);
+            most = Math.Max(most, value);
         }
         sums[channel] += sum;
         squares[channel] += square;

@@ -18,13 +18,83 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
     public int Count => count;
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken)
+    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(_ => true, cancellationToken);
+
+    /// <inheritdoc/>
+    public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
+    {
+        var plan = skip > 0 ? Plan(random, skip) : null;
+        var pixels = new List<byte[]>();
+        var labels = new List<int>();
+        byte[]? spare = null;
+        var draws = 0;
+        foreach (var example in Read(position => plan?.Skipped[position] != true, cancellationToken))
+        {
+            if (pixels.Count < poolSize)
+            {
+                pixels.Add(example.Pixels.ToArray());
+                labels.Add(example.Label);
+                continue;
+            }
+
+            var drawn = plan?.Draws[draws] ?? random.Next(pixels.Count);
+            draws++;
+            var leaving = new ImageExample(pixels[drawn], labels[drawn]);
+            var next = spare?.Length == example.Pixels.Length ? spare : new byte[example.Pixels.Length];
+            example.Pixels.CopyTo(next);
+            spare = pixels[drawn];   // free again when the consumer asks for the next example
+            pixels[drawn] = next;
+            labels[drawn] = example.Label;
+            if (draws > skip)
+                yield return leaving;
+        }
+
+        foreach (var index in (plan?.Leftover ?? Permutation(random, pixels.Count)).Skip(skip - draws).Where(index => index < pixels.Count))   // more are planned where an example was lost
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            yield return new ImageExample(pixels[index], labels[index]);
+        }
+    }
+
+    /// <summary>
+    /// What the pool will do, found out with positions in place of images: which place of it is drawn each time, in which order the rest leaves, and which examples are among the first that leave.
+    /// </summary>
+    private ShufflePlan Plan(Random random, int skip)
+    {
+        var pool = Enumerable.Range(0, Math.Min(poolSize, count)).ToArray();
+        var draws = new int[count - pool.Length];
+        var skipped = new BitArray(count);
+        for (var i = 0; i < draws.Length; i++)
+        {
+            draws[i] = random.Next(pool.Length);
+            if (i < skip)
+                skipped[pool[draws[i]]] = true;
+            pool[draws[i]] = pool.Length + i;
+        }
+        var rest = Permutation(random, pool.Length);
+        foreach (var index in rest.Take(skip - draws.Length))
+            skipped[pool[index]] = true;
+        return new ShufflePlan(draws, rest, skipped);
+    }
+
+    private static int[] Permutation(Random random, int count)
+    {
+        int[] order = [.. Enumerable.Range(0, count)];
+        random.Shuffle(order);
+        return order;
+    }
+
+    /// <summary>Reads the members.</summary>
+    /// <param name="isWanted">Whether the image of a member, by its position among them, is wanted.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, CancellationToken cancellationToken)
     {
         using var rows = data.Open();
         var read = 0;
-        while (rows.MoveNext(cancellationToken))
+        bool IsMember(int row) => row < members.Count && members[row];
+        while (rows.MoveNext(row => !IsMember(row) || read >= count || isWanted(read), cancellationToken))
         {
-            if (rows.RowNumber < members.Count && members[rows.RowNumber])
+            if (IsMember(rows.RowNumber))
             {
                 read++;
                 yield return rows.Current;
@@ -37,40 +107,6 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
                 MessageSensitivity.None,
                 $"{count - read:n0} of {count:n0} rows could be used in the first pass over the data and cannot be in a later one, which goes without them: "
                 + $"of all rows now {rows.MissingLabels:n0} have no label, {rows.Unreadable}.");
-        }
-    }
-
-    /// <inheritdoc/>
-    public IEnumerable<ImageExample> Shuffled(Random random, CancellationToken cancellationToken)
-    {
-        var pixels = new List<byte[]>();
-        var labels = new List<int>();
-        byte[]? spare = null;
-        foreach (var example in InOrder(cancellationToken))
-        {
-            if (pixels.Count < poolSize)
-            {
-                pixels.Add(example.Pixels.ToArray());
-                labels.Add(example.Label);
-                continue;
-            }
-
-            var drawn = random.Next(pixels.Count);
-            var leaving = new ImageExample(pixels[drawn], labels[drawn]);
-            var next = spare ?? new byte[example.Pixels.Length];
-            example.Pixels.CopyTo(next);
-            spare = pixels[drawn];   // free again when the consumer asks for the next example
-            pixels[drawn] = next;
-            labels[drawn] = example.Label;
-            yield return leaving;
-        }
-
-        int[] rest = [.. Enumerable.Range(0, pixels.Count)];
-        random.Shuffle(rest);
-        foreach (var index in rest)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            yield return new ImageExample(pixels[index], labels[index]);
         }
     }
 
@@ -90,4 +126,6 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
         }
         return new StreamedImages(data, mask, kept, poolSize, channel);
     }
+
+    private sealed record ShufflePlan(int[] Draws, int[] Leftover, BitArray Skipped);
 }

@@ -51,6 +51,9 @@ internal sealed record TrainingDocument
     /// <summary>See <see cref="TrainingResult.Epochs"/>.</summary>
     public required IReadOnlyList<EpochSummary> Epochs { get; init; }
 
+    /// <summary>See <see cref="ImageClassificationSummary.Earlier"/>.</summary>
+    public IReadOnlyList<TrainingDocument> Earlier { get; init; } = [];
+
     /// <summary>Writes a training; null for a model that was saved without one.</summary>
     public static byte[] ToBytes(ImageClassificationSummary? training) => JsonSerializer.SerializeToUtf8Bytes(training is null ? null : From(training), Json);
 
@@ -90,6 +93,7 @@ internal sealed record TrainingDocument
         BestEpoch = training.Training.BestEpoch?.Epoch,
         BestWeightsRestored = training.Training.BestWeightsRestored,
         Epochs = training.Training.Epochs,
+        Earlier = [.. training.Earlier.Select(From)],
     };
 
     private ImageClassificationSummary ToSummary()
@@ -104,6 +108,9 @@ internal sealed record TrainingDocument
         var best = BestEpoch is { } number
             ? Epochs.FirstOrDefault(epoch => epoch.Epoch == number) ?? throw new InvalidDataException($"The history of the training has no epoch {number}, which is said to be the best.")
             : null;
-        return new(new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed);
+        return new(new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed)
+        {
+            Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
+        };
     }
 }

@@ -9,11 +9,37 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
 
-/// <summary>Random changes to training images that keep their class. All images of a batch at once, on their device, each with its own random numbers.</summary>
+/// <summary>
+/// Random changes to training images that keep their class. All images of a batch at once, on their device, each with its own random numbers. The changes come in the order of the
+/// properties; those that change colours work on pixels from 0 to 1, which <see cref="Pixels"/> makes of the normalised images and back.
+/// </summary>
 public sealed record ImageAugmentation
 {
     /// <summary>No change.</summary>
     public static ImageAugmentation None { get; } = new();
+
+    /// <summary>The first of MoCo v3's two views of an image (arXiv 2104.02057, after arXiv 2006.07733): always blurred. Set <see cref="Pixels"/>; the blur is for images of 224 pixels.</summary>
+    public static ImageAugmentation MoCoV3First { get; } = new()
+    {
+        RandomResizedCrop = new(),
+        FlipProbability = 0.5,
+        ColorJitter = new() { Probability = 0.8, Brightness = 0.4, Contrast = 0.4, Saturation = 0.2, Hue = 0.1 },
+        Grayscale = new() { Probability = 0.2 },
+        GaussianBlur = new() { Probability = 1 },
+    };
+
+    /// <summary>The second of MoCo v3's two views of an image: seldom blurred, sometimes solarised. Set <see cref="Pixels"/>.</summary>
+    public static ImageAugmentation MoCoV3Second { get; } = MoCoV3First with
+    {
+        GaussianBlur = new() { Probability = 0.1 },
+        Solarize = new() { Probability = 0.2 },
+    };
+
+    /// <summary>How the images are normalised. Default null; needed where a change works on pixels: <see cref="RandAugment"/>, <see cref="ColorJitter"/>, <see cref="Grayscale"/>, <see cref="Solarize"/>.</summary>
+    public PixelScale? Pixels { get; init; }
+
+    /// <summary>A part of the image enlarged to its whole. Default null: none. Takes the place of <see cref="CropPadding"/>.</summary>
+    public RandomResizedCrop? RandomResizedCrop { get; init; }
 
     /// <summary>
     /// Zeros put around an image, in pixels, before a window of its own size is cut out at a random place: shifts by up to this many pixels each way. Default 0: no crop. After
@@ -24,37 +50,88 @@ public sealed record ImageAugmentation
     /// <summary>Probability, 0 to 1, that an image is mirrored left to right. Default 0.</summary>
     public double FlipProbability { get; init; }
 
-    /// <summary>Random erasing, the last of the changes. Default null: none.</summary>
-    public RandomErasing? Erasing { get; init; }
+    /// <summary>A few operations out of fourteen. Default null: none. Without a <see cref="RandAugment.Fill"/> of its own, the mean colour comes in where an image is moved.</summary>
+    public RandAugment? RandAugment { get; init; }
+
+    /// <summary>Other brightness, contrast, saturation and hue. Default null: the same.</summary>
+    public ColorJitter? ColorJitter { get; init; }
+
+    /// <summary>Some images without colours. Default null: none.</summary>
+    public Grayscale? Grayscale { get; init; }
+
+    /// <summary>Some images blurred. Default null: none.</summary>
+    public GaussianBlur? GaussianBlur { get; init; }
+
+    /// <summary>Bright pixels of some images inverted. Default null: none.</summary>
+    public Solarize? Solarize { get; init; }
+
+    /// <summary>A rectangle of some images wiped out. Default null: none.</summary>
+    public RandomErasing? RandomErasing { get; init; }
+
+    private bool ChangesColours => RandAugment is not null || ColorJitter is not null || Grayscale is not null || Solarize is not null;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, or two do not go together; the message names them with the values found and wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(0, CropPadding, nameof(CropPadding));
         OptionChecks.Between(0, 1, FlipProbability, nameof(FlipProbability));
-        Erasing?.Validate();
+        if (RandomResizedCrop is not null && CropPadding > 0)
+            throw new ArgumentException($"{nameof(RandomResizedCrop)} is set and {nameof(CropPadding)} is {CropPadding}; an image is cropped one way or the other: leave out one of them.");
+        if (ChangesColours && Pixels is null)
+        {
+            throw new ArgumentException(
+                $"{nameof(Pixels)} is not set, but {nameof(RandAugment)}, {nameof(ColorJitter)}, {nameof(Grayscale)} or {nameof(Solarize)} is, which work on pixels from 0 to 1: "
+                + "say how the images are normalised.");
+        }
+        Pixels?.Validate();
+        RandomResizedCrop?.Validate();
+        RandAugment?.Validate();
+        ColorJitter?.Validate();
+        Grayscale?.Validate();
+        GaussianBlur?.Validate();
+        Solarize?.Validate();
+        RandomErasing?.Validate();
     }
 
     /// <summary>Changes a batch.</summary>
-    /// <param name="images_NCHW">Images, (N, C, H, W).</param>
+    /// <param name="images_NCHW">Normalised images, floating point (N, C, H, W).</param>
     /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
     /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the input.</returns>
-    /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
+    /// <exception cref="ArgumentException">The images have another number of axes or of channels, or an option is out of range.</exception>
     public Tensor Apply(Tensor images_NCHW, Generator generator)
     {
         Validate();
         ImageShapes.Require(images_NCHW);
-        if (CropPadding == 0 && FlipProbability == 0 && Erasing is null)
-            return images_NCHW.alias();
-
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        var changed_NCHW = CropPadding > 0 || FlipProbability > 0 ? CropAndFlip(images_NCHW, generator) : images_NCHW;
-        if (Erasing is not null)
-            changed_NCHW = Erasing.Apply(changed_NCHW, generator);
-        return changed_NCHW.MoveToOuterDisposeScope();
+        var x_NCHW = images_NCHW.alias();
+        if (RandomResizedCrop is not null)
+            x_NCHW = RandomResizedCrop.Apply(x_NCHW, generator);
+        if (CropPadding > 0 || FlipProbability > 0)
+            x_NCHW = CropAndFlip(x_NCHW, generator);
+
+        if (ChangesColours)
+            x_NCHW = Pixels!.ToPixels(x_NCHW);
+        if (RandAugment is not null)
+            x_NCHW = (RandAugment with { Fill = RandAugment.Fill ?? MeanColour }).Apply(x_NCHW, generator);
+        if (ColorJitter is not null)
+            x_NCHW = ColorJitter.Apply(x_NCHW, generator);
+        if (Grayscale is not null)
+            x_NCHW = Grayscale.Apply(x_NCHW, generator);
+        if (GaussianBlur is not null)
+            x_NCHW = GaussianBlur.Apply(x_NCHW, generator);
+        if (Solarize is not null)
+            x_NCHW = Solarize.Apply(x_NCHW, generator);
+        if (ChangesColours)
+            x_NCHW = Pixels!.FromPixels(x_NCHW);
+
+        if (RandomErasing is not null)
+            x_NCHW = RandomErasing.Apply(x_NCHW, generator);
+        return x_NCHW.MoveToOuterDisposeScope();
     }
+
+    private float[] MeanColour => [.. Pixels!.Mean.Select(mean => Math.Clamp(mean, 0, 1))];
 
     private Tensor CropAndFlip(Tensor images_NCHW, Generator generator)
     {

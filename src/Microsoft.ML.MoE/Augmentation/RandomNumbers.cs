@@ -15,9 +15,14 @@ internal static class RandomNumbers
     public static float[,] Uniform(long images, int each, Generator generator)
     {
         using var numbers_NR = rand([images, each], float32, CPU, generator: generator);
-        var result = new float[images, each];
-        numbers_NR.data<float>().CopyTo(MemoryMarshal.CreateSpan(ref result[0, 0], result.Length));
-        return result;
+        return ToArray(numbers_NR);
+    }
+
+    /// <summary>Numbers of the standard normal distribution, R of them for each image.</summary>
+    public static float[,] Normal(long images, int each, Generator generator)
+    {
+        using var numbers_NR = randn([images, each], float32, CPU, generator: generator);
+        return ToArray(numbers_NR);
     }
 
     /// <summary>One number of Beta(α, α) for each image.</summary>
@@ -26,5 +31,12 @@ internal static class RandomNumbers
         using var scope = NewDisposeScope();
         var gamma_2N = _standard_gamma(full([2, images], alpha, float64), generator);   // X / (X + Y) of two Gamma numbers
         return (gamma_2N[0] / gamma_2N.sum([0])).data<double>().ToArray();
+    }
+
+    private static float[,] ToArray(Tensor numbers_NR)
+    {
+        var result = new float[numbers_NR.shape[0], numbers_NR.shape[1]];
+        numbers_NR.data<float>().CopyTo(MemoryMarshal.CreateSpan(ref result[0, 0], result.Length));
+        return result;
     }
 }

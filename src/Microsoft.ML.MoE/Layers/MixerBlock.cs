@@ -17,21 +17,27 @@ public sealed class MixerBlock : nn.Module<Tensor, Tensor>
     private readonly FeedForward spatial;
     private readonly LayerNorm channelNorm;
     private readonly FeedForward channel;
+    private readonly DropPath? dropPath;
 
     /// <summary>Makes a block.</summary>
     /// <param name="patches">Patches S of an image.</param>
     /// <param name="width">Channels C.</param>
     /// <param name="spatialWidth">Hidden width D_S of the spatial network.</param>
     /// <param name="channelWidth">Hidden width D_C of the channel network.</param>
+    /// <param name="dropPath">Probability that an image skips a branch while training, 0 (default) to below 1.</param>
     /// <param name="computeType">Type of the matrix products; float32 by default.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public MixerBlock(int patches, int width, int spatialWidth, int channelWidth, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(MixerBlock))
+    /// <exception cref="ArgumentException">The probability is out of range.</exception>
+    public MixerBlock(int patches, int width, int spatialWidth, int channelWidth, double dropPath = 0, ScalarType computeType = ScalarType.Float32, Device? device = null)
+        : base(nameof(MixerBlock))
     {
         this.computeType = computeType;
         spatialNorm = new LayerNorm(width, device: device);
         spatial = new FeedForward(patches, spatialWidth, device);
         channelNorm = new LayerNorm(width, device: device);
         channel = new FeedForward(width, channelWidth, device);
+        if (dropPath != 0)
+            this.dropPath = new DropPath(dropPath);
         RegisterComponents();
     }
 
@@ -42,7 +48,9 @@ public sealed class MixerBlock : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var normed_NCS = spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2);
-        var y_NSC = x_NSC + spatial.forward(normed_NCS).transpose(1, 2);
-        return (y_NSC + channel.forward(channelNorm.forward(y_NSC).to_type(computeType))).MoveToOuterDisposeScope();
+        var y_NSC = x_NSC + Branch(spatial.forward(normed_NCS).transpose(1, 2));
+        return (y_NSC + Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)))).MoveToOuterDisposeScope();
     }
+
+    private Tensor Branch(Tensor x_NSC) => dropPath is null ? x_NSC : dropPath.forward(x_NSC);
 }

@@ -26,12 +26,13 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
     private readonly FeedForward? channel;
     private readonly MixtureOfExperts? channelMixture;
     private readonly ReRepresentation? leave;
+    private readonly DropPath? dropPath;
 
     /// <summary>Makes a block.</summary>
     /// <param name="options">Sizes and mixtures.</param>
     /// <param name="computeType">Type of the matrix products; float32 by default. Routers always compute in float32.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    /// <exception cref="ArgumentException">An option of a mixture is out of range, or an inner size differs where it is not rescaled.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, or an inner size differs where it is not rescaled.</exception>
     public SparseMlpBlock(SparseMlpBlockOptions options, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(SparseMlpBlock))
     {
         var (patches, width, innerPatches, innerWidth) = (options.Patches, options.Width, options.InnerPatches, options.InnerWidth);
@@ -57,6 +58,8 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
             channel = new FeedForward(innerWidth, options.ChannelWidth, device);
         if (options.ReRepresented != ReRepresentedAxes.None)
             leave = new ReRepresentation((innerPatches, patches), (innerWidth, width), rescalesChannels, channelsFirst: true, computeType, device);
+        if (options.DropPath != 0)
+            dropPath = new DropPath(options.DropPath);
         RegisterComponents();
     }
 
@@ -67,10 +70,12 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
         using var scope = NewDisposeScope();
         var routing = new List<RoutingRecord>();
         var x_NPD = enter is null ? x_NSC : enter.forward(x_NSC);
-        var y_NPD = x_NPD + Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2);
-        var z_NPD = y_NPD + Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing);
+        var y_NPD = x_NPD + Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2));
+        var z_NPD = y_NPD + Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing));
         return new SparseMlpBlockOutput(leave is null ? z_NPD : leave.forward(z_NPD), routing).MoveToOuterDisposeScope();
     }
+
+    private Tensor Branch(Tensor x_NPD) => dropPath is null ? x_NPD : dropPath.forward(x_NPD);
 
     // Every vector of the last axis through the dense network or through the experts that it chooses.
     private Tensor Apply(FeedForward? dense, MixtureOfExperts? mixture, Tensor items, List<RoutingRecord> routing)

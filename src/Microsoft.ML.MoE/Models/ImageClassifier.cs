@@ -1,3 +1,6 @@
+// Axes: N = images, C = channels or classes, H = height, W = width.
+
+using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,6 +17,36 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
 
     /// <summary>The configuration that the network was made from.</summary>
     public ImageClassifierConfig Config { get; }
+
+    /// <summary>The part that a parameter or a buffer belongs to. Those of the head have the classes as their first axis.</summary>
+    /// <param name="name">Its name in the module, as <c>named_parameters</c> gives it.</param>
+    internal abstract ModelParts PartOf(string name);
+
+    /// <summary>Takes over the weights of an earlier model of the same architecture (<see cref="ImageClassifierConfig.RequireWeightsOf"/>), which may have other classes and, where the architecture bears it, images of another size.</summary>
+    /// <param name="earlier">The earlier model, on any device; not changed.</param>
+    /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
+    internal void CopyFrom(ImageClassifier earlier, IReadOnlyList<int>? classes)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var theirs = ModuleWeights.Collect(earlier);
+        foreach (var (name, mine) in ModuleWeights.Collect(this))
+        {
+            var value = theirs[name];
+            if (PartOf(name) != ModelParts.Head)
+                value = Adapt(name, value, earlier.Config);
+            else if (classes is not null)
+                value = value.index_select(0, tensor(classes.Select(number => (long)number).ToArray(), int64, value.device));
+            else
+                continue;
+            if (!value.shape.AsSpan().SequenceEqual(mine.shape))
+                throw new InvalidOperationException($"Tensor '{name}' is ({string.Join(", ", value.shape)}) in the earlier model and ({string.Join(", ", mine.shape)}) in this one.");
+            mine.copy_(value);
+        }
+    }
+
+    /// <summary>A tensor of an earlier model, not of its head, as this model needs it where their images differ in size.</summary>
+    private protected virtual Tensor Adapt(string name, Tensor value, ImageClassifierConfig earlier) => value;
 
     private protected void CheckImages(Tensor images_NCHW)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -7,13 +8,15 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Everything that determines an image classifier's shape. Immutable; written to model files as JSON.</summary>
-[JsonPolymorphic(TypeDiscriminatorPropertyName = "architecture", UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
+[JsonPolymorphic(TypeDiscriminatorPropertyName = Architecture, UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
 [JsonDerivedType(typeof(WideNetConfig), "WideNet")]
 [JsonDerivedType(typeof(VisionTransformerConfig), "VisionTransformer")]
 [JsonDerivedType(typeof(SparseMlpConfig), "SparseMlp")]
 [JsonDerivedType(typeof(MlpMixerConfig), "MlpMixer")]
 public abstract record ImageClassifierConfig
 {
+    private const string Architecture = "architecture";
+
     private static readonly JsonSerializerOptions Json = new()
     {
         WriteIndented = true,
@@ -47,6 +50,30 @@ public abstract record ImageClassifierConfig
 
     // Patches of an image.
     internal int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
+
+    // Rows and columns of patches.
+    internal (int Rows, int Columns) Grid => (ImageHeight / PatchSize, ImageWidth / PatchSize);
+
+    /// <summary>The properties by which a model may differ from an earlier one whose weights it takes over: what acts while training only, and what weights can be brought to.</summary>
+    private protected virtual IEnumerable<string> FreeProperties => [nameof(ClassCount)];
+
+    /// <summary>Checks that a model of this configuration can take over the weights of an earlier one.</summary>
+    /// <param name="earlier">The earlier model's configuration.</param>
+    /// <exception cref="ArgumentException">It cannot; the message names the property with both values.</exception>
+    internal void RequireWeightsOf(ImageClassifierConfig earlier)
+    {
+        var (mine, theirs) = (JsonNode.Parse(ToJson())!.AsObject(), JsonNode.Parse(earlier.ToJson())!.AsObject());
+        if (!JsonNode.DeepEquals(mine[Architecture], theirs[Architecture]))
+            throw new ArgumentException($"The initial model is a {theirs[Architecture]}; a {mine[Architecture]} cannot take over its weights.");
+        var differing = mine.Select(property => property.Key).Except(FreeProperties).FirstOrDefault(name => !JsonNode.DeepEquals(mine[name], theirs[name]));
+        if (differing is not null)
+        {
+            throw new ArgumentException(
+                $"{differing} is {Text(mine[differing])}, but the initial model has {Text(theirs[differing])}; a {mine[Architecture]} can take over the weights only where the two agree.");
+        }
+
+        static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";
+    }
 
     /// <summary>Parameters, active parameters and multiply-adds. Allocates no weights.</summary>
     /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>

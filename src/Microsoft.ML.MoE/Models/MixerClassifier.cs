@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels of an image, classes, or channels of a patch (model width), H = height, W = width, S = patches of an image, D = model width of a pooled vector.
 
+using System.Globalization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
@@ -10,21 +11,51 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Base of <see cref="MlpMixer"/> and <see cref="SparseMlp"/>, which differ in their blocks. There is no position embedding: a spatial network knows its patches.</summary>
-public abstract class MixerClassifier : ImageClassifier
+public abstract class MixerClassifier : ImageClassifier, IHasLayers
 {
     private readonly PatchEmbedding patches;
     private readonly LayerNorm finalNorm;
     private readonly Dense classes;
+    private readonly MixerClassifierConfig config;
 
     private protected MixerClassifier(string name, MixerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
     {
+        this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
         finalNorm = new LayerNorm(config.Width, device: device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
     }
 
+    /// <summary>The final norm and the head; layer 0 embeds the images, and the blocks lie between.</summary>
+    public int LastLayer => config.Blocks + 1;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<int> LayersOf(string parameterName)
+    {
+        var path = parameterName.Split('.');
+        return path[0] switch
+        {
+            nameof(patches) => [0],
+            nameof(finalNorm) or nameof(classes) => [LastLayer],
+            _ => [BlockOf(path[0], int.Parse(path[1], CultureInfo.InvariantCulture)) + 1],
+        };
+    }
+
+    /// <summary>The position, from 0, of a block of a list of blocks.</summary>
+    private protected abstract int BlockOf(string list, int index);
+
+    private protected MixerBlock DenseBlock(int block, ScalarType computeType, Device? device) => new(
+        config.Patches, config.Width, config.SpatialWidth, config.ChannelWidth, DropPath.ProbabilityOf(config.DropPath, block, config.Blocks), computeType, device);
+
     // λ.
     private protected virtual double BalanceLossWeight => 0;
+
+    internal override ModelParts PartOf(string name) => name.Split('.')[0] switch
+    {
+        nameof(patches) => ModelParts.Embedding,
+        nameof(classes) => ModelParts.Head,
+        _ => ModelParts.Blocks,
+    };
 
     /// <summary>Classifies a batch.</summary>
     /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>

@@ -15,6 +15,12 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
     /// <summary>Hidden width D_C of a dense block's channel network. Default 3072.</summary>
     public int ChannelWidth { get; init; } = 3072;
 
+    /// <summary>
+    /// Stochastic depth (arXiv 1603.09382): probability that an image skips each of the last block's two branches while training; 0 to below 1. It rises linearly over the blocks, from 0 at
+    /// the first. Default 0; the paper uses it in pre-training, at a rate that it does not give.
+    /// </summary>
+    public double DropPath { get; init; }
+
     private protected override int MatrixWidth => Width;
 
     internal override int FeatureWidth => Width;
@@ -27,6 +33,8 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
         RequireAtLeast(1, Blocks, nameof(Blocks));
         RequireAtLeast(1, SpatialWidth, nameof(SpatialWidth));
         RequireAtLeast(1, ChannelWidth, nameof(ChannelWidth));
+        if (!(DropPath >= 0 && DropPath < 1))
+            throw new ArgumentException($"{nameof(DropPath)} is {DropPath}; it must be at least 0 and below 1.");
     }
 
     // Sizes of parts, for costs. Lin(a, b) = a·b + b.

@@ -23,9 +23,11 @@ public sealed class MlpMixer : MixerClassifier
     public MlpMixer(MlpMixerConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(MlpMixer), config, device, computeType)
     {
         for (var i = 0; i < config.Blocks; i++)
-            blocks.Add(new MixerBlock(config.Patches, config.Width, config.SpatialWidth, config.ChannelWidth, computeType, device));
+            blocks.Add(DenseBlock(i, computeType, device));
         RegisterComponents();
     }
+
+    private protected override int BlockOf(string list, int index) => index;
 
     private protected override Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing)
     {

@@ -27,22 +27,24 @@ public sealed class SparseMlp : MixerClassifier
         this.config = config;
         for (var i = 0; i < config.Blocks; i++)
         {
-            if (config.SparseBlocks.Contains(i, config.Blocks))
-                sparseBlocks.Add(new SparseMlpBlock(config.BlockOptions, computeType, device));
+            if (IsSparse(i))
+                sparseBlocks.Add(new SparseMlpBlock(config.BlockOptions with { DropPath = DropPath.ProbabilityOf(config.DropPath, i, config.Blocks) }, computeType, device));
             else
-                denseBlocks.Add(new MixerBlock(config.Patches, config.Width, config.SpatialWidth, config.ChannelWidth, computeType, device));
+                denseBlocks.Add(DenseBlock(i, computeType, device));
         }
         RegisterComponents();
     }
 
     private protected override double BalanceLossWeight => config.BalanceLossWeight;
 
+    private protected override int BlockOf(string list, int index) => Enumerable.Range(0, config.Blocks).Where(block => IsSparse(block) == (list == nameof(sparseBlocks))).ElementAt(index);
+
     private protected override Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing)
     {
         var (dense, sparse) = (0, 0);
         for (var i = 0; i < config.Blocks; i++)
         {
-            if (config.SparseBlocks.Contains(i, config.Blocks))
+            if (IsSparse(i))
             {
                 var output = sparseBlocks[sparse++].forward(x_NSC);
                 routing.AddRange(output.Routing);
@@ -55,4 +57,6 @@ public sealed class SparseMlp : MixerClassifier
         }
         return x_NSC;
     }
+
+    private bool IsSparse(int block) => config.SparseBlocks.Contains(block, config.Blocks);
 }

@@ -132,6 +132,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
         EvaluationCapacity = EvaluationCapacity,
     };
 
+    private protected override IEnumerable<string> FreeProperties => [.. base.FreeProperties, nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight)];
+
     /// <inheritdoc/>
     public override ModelCost GetCost()
     {

@@ -59,6 +59,16 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
         };
     }
 
+    internal override ModelParts PartOf(string name) => name.Split('.')[0] switch
+    {
+        nameof(patches) or nameof(positions) or nameof(classToken) => ModelParts.Embedding,
+        nameof(classes) => ModelParts.Head,
+        _ => ModelParts.Blocks,
+    };
+
+    private protected override Tensor Adapt(string name, Tensor value, ImageClassifierConfig earlier) =>
+        name == nameof(positions) ? PositionGrid.Resize(value, earlier.Grid, config.Grid) : value;
+
     /// <summary>Classifies a batch.</summary>
     /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size.</param>
     /// <exception cref="ArgumentException">The images have another shape.</exception>

@@ -60,6 +60,13 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
+    // Positions are interpolated; how they started does not matter any more.
+    private protected override IEnumerable<string> FreeProperties =>
+    [
+        .. base.FreeProperties, nameof(ImageHeight), nameof(ImageWidth), nameof(PositionStart), nameof(PositionDeviation),
+        nameof(Dropout), nameof(DropPath), nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight),
+    ];
+
     private protected override int MatrixWidth => Width;
 
     internal override int FeatureWidth => Width;

@@ -11,6 +11,18 @@ internal sealed class BestEpochTracker(MonitoredQuantity monitor, EarlyStopping?
 
     public bool PatienceIsOver => earlyStopping is not null && epochsWithoutImprovement >= earlyStopping.Patience;
 
+    /// <summary>What a checkpoint keeps.</summary>
+    public BestEpochState State => new(Best?.Epoch, best, reference, epochsWithoutImprovement);
+
+    /// <summary>Goes on from a state.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="epochs">The epochs so far.</param>
+    public void Restore(BestEpochState state, IReadOnlyList<EpochSummary> epochs)
+    {
+        (best, reference, epochsWithoutImprovement) = (state.Score, state.Reference, state.EpochsWithoutImprovement);
+        Best = state.Epoch is { } number ? epochs[number - 1] : null;
+    }
+
     /// <summary>Takes an epoch in; true where it is the best so far. A metric that is NaN is never better.</summary>
     public bool Add(EpochSummary epoch, ValidationResult validation)
     {

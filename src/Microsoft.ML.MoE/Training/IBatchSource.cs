@@ -11,4 +11,19 @@ public interface IBatchSource<TBatch>
     /// <param name="epoch">Epoch from 0; a shuffling source draws another order for each.</param>
     /// <param name="cancellationToken">Stops the reading with an <see cref="OperationCanceledException"/>.</param>
     IEnumerable<TBatch> ReadEpoch(int epoch, CancellationToken cancellationToken);
+
+    /// <summary>Reads the batches of one epoch but for the first ones, for a training that goes on in the middle of it.</summary>
+    /// <param name="epoch">Epoch from 0.</param>
+    /// <param name="skip">How many batches to leave out. A source that can do so without making them should.</param>
+    /// <param name="cancellationToken">Stops the reading with an <see cref="OperationCanceledException"/>.</param>
+    IEnumerable<TBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
+    {
+        foreach (var batch in ReadEpoch(epoch, cancellationToken))
+        {
+            if (skip-- <= 0)
+                yield return batch;
+            else
+                (batch as IDisposable)?.Dispose();
+        }
+    }
 }

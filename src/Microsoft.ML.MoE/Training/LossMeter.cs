@@ -19,13 +19,16 @@ internal sealed class LossMeter : IDisposable
     private readonly Stopwatch epoch = new();
     private Tensor? load_X;
     private int[] layerExperts = [];   // E of each layer: how load_X is laid out
-    private Sums windowSums = new();
-    private Sums epochSums = new();
+    private LossSums windowSums = new();
+    private LossSums epochSums = new();
+    private TimeSpan windowBefore;   // what the clocks do not show: the time before a training was continued
+    private TimeSpan epochBefore;
 
-    /// <summary>Runs the clocks, except while validating.</summary>
+    /// <summary>Starts the clocks and the sums.</summary>
     public void StartEpoch()
     {
-        (windowSums, epochSums) = (new Sums(), new Sums());
+        windowBefore = epochBefore = TimeSpan.Zero;
+        (windowSums, epochSums) = (new LossSums(), new LossSums());
         window.Restart();
         epoch.Restart();
     }
@@ -61,8 +64,9 @@ internal sealed class LossMeter : IDisposable
         Fetch();
         FetchLoad();
         epochSums.Add(windowSums);
-        var averages = windowSums.Average(window.Elapsed);
-        windowSums = new Sums();
+        var averages = windowSums.Average(windowBefore + window.Elapsed);
+        windowSums = new LossSums();
+        windowBefore = TimeSpan.Zero;
         window.Restart();
         return averages;
     }
@@ -71,7 +75,33 @@ internal sealed class LossMeter : IDisposable
     public TrainingAverages EndEpoch()
     {
         EndWindow();
-        return epochSums.Average(epoch.Elapsed);
+        return epochSums.Average(epochBefore + epoch.Elapsed);
+    }
+
+    /// <summary>What a checkpoint keeps. Stops the clocks, so that writing it does not count.</summary>
+    public LossMeterState Pause()
+    {
+        window.Stop();
+        epoch.Stop();
+        Fetch();
+        FetchLoad();
+        return new(windowSums with { }, windowBefore + window.Elapsed, epochSums with { }, epochBefore + epoch.Elapsed);
+    }
+
+    /// <summary>Lets the clocks run on after <see cref="Pause"/>.</summary>
+    public void Continue()
+    {
+        window.Start();
+        epoch.Start();
+    }
+
+    /// <summary>Goes on from a state, with the clocks running.</summary>
+    public void Restore(LossMeterState state)
+    {
+        (windowSums, windowBefore) = (state.Window with { }, state.WindowTime);
+        (epochSums, epochBefore) = (state.Epoch with { }, state.EpochTime);
+        window.Restart();
+        epoch.Restart();
     }
 
     public void Dispose()
@@ -115,7 +145,7 @@ internal sealed class LossMeter : IDisposable
         var loads = new ExpertLoad[layerExperts.Length];
         for (int layer = 0, start = 0; layer < loads.Length; start += layerExperts[layer++])
             loads[layer] = new ExpertLoad(numbers[start..(start + layerExperts[layer])], dropped[layer]);
-        windowSums.Load = loads;
+        windowSums.AddLoad(loads);
         load_X.Dispose();
         load_X = null;
     }
@@ -124,42 +154,5 @@ internal sealed class LossMeter : IDisposable
     {
         if (!double.IsFinite(value))
             throw new TrainingDivergedException(quantity, value, step, learningRate);
-    }
-
-    private sealed class Sums
-    {
-        private int steps;
-        private long samples;
-        private double loss;
-        private double auxiliary;
-        private double norm;
-        private bool hasNorm;
-
-        public ExpertLoad[]? Load { get; set; }
-
-        public void Add(int count, double main, double aux, double? gradientNorm)
-        {
-            steps++;
-            samples += count;
-            loss += main * count;
-            auxiliary += aux * count;
-            norm += gradientNorm ?? 0;
-            hasNorm |= gradientNorm is not null;
-        }
-
-        public void Add(Sums other)
-        {
-            steps += other.steps;
-            samples += other.samples;
-            loss += other.loss;
-            auxiliary += other.auxiliary;
-            norm += other.norm;
-            hasNorm |= other.hasNorm;
-            if (other.Load is not null)
-                Load = Load is null ? other.Load : Load.Zip(other.Load, (ours, theirs) => ours.Add(theirs)).ToArray();
-        }
-
-        public TrainingAverages Average(TimeSpan elapsed) => new(
-            steps, samples, loss / samples, auxiliary / samples, hasNorm ? norm / steps : null, samples / elapsed.TotalSeconds, Load);
     }
 }

@@ -6,6 +6,24 @@ namespace Microsoft.ML.MoE.Training;
 /// <summary>Tensors by name, such as the state of an optimizer.</summary>
 internal static class NamedTensors
 {
+    /// <summary>A module's parameters and all its buffers, those of a module that is used several times once.</summary>
+    public static IReadOnlyDictionary<string, Tensor> Of(nn.Module module) =>
+        module.named_parameters().Select(pair => KeyValuePair.Create(pair.name, (Tensor)pair.parameter))
+            .Concat(module.named_buffers().Select(pair => KeyValuePair.Create(pair.name, pair.buffer)))
+            .DistinctBy(pair => pair.Value.Handle)
+            .ToDictionary();
+
+    /// <summary>The gradients of a module's parameters that have one, by the parameters' names.</summary>
+    public static IReadOnlyDictionary<string, Tensor> GradientsOf(nn.Module module) => module.named_parameters()
+        .Where(pair => pair.parameter.grad is not null).DistinctBy(pair => pair.parameter.Handle).ToDictionary(pair => pair.name, pair => pair.parameter.grad!);
+
+    /// <summary>Gives a module's parameters gradients, by copying, and takes away those of the others.</summary>
+    public static void SetGradients(nn.Module module, IReadOnlyDictionary<string, Tensor> gradients)
+    {
+        foreach (var (name, parameter) in module.named_parameters())
+            parameter.grad = gradients.TryGetValue(name, out var gradient) ? gradient.to(parameter.device, copy: true) : null;
+    }
+
     /// <summary>Copies values into tensors of the same names, shapes and types.</summary>
     /// <param name="targets">What is overwritten.</param>
     /// <param name="values">The new values, on any device.</param>

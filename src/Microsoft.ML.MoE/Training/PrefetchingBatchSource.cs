@@ -30,9 +30,12 @@ public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
     public int? BatchesPerEpoch => source.BatchesPerEpoch;
 
     /// <inheritdoc/>
-    public IEnumerable<TBatch> ReadEpoch(int epoch, CancellationToken cancellationToken)
+    public IEnumerable<TBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) => ReadEpoch(epoch, skip: 0, cancellationToken);
+
+    /// <inheritdoc/>
+    public IEnumerable<TBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
     {
-        using var reader = new Reader(source, epoch, lookAhead, cancellationToken);
+        using var reader = new Reader(token => source.ReadEpoch(epoch, skip, token), lookAhead, cancellationToken);
         while (reader.TryTake(out var batch))
             yield return batch;
     }
@@ -46,12 +49,12 @@ public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
         private readonly Thread thread;
         private ExceptionDispatchInfo? failure;   // written before `ready` is completed, read after
 
-        public Reader(IBatchSource<TBatch> source, int epoch, int lookAhead, CancellationToken cancellationToken)
+        public Reader(Func<CancellationToken, IEnumerable<TBatch>> open, int lookAhead, CancellationToken cancellationToken)
         {
             this.cancellationToken = cancellationToken;
             stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             free = new SemaphoreSlim(lookAhead);
-            thread = new Thread(() => Read(source, epoch)) { IsBackground = true, Name = "Batch reader" };
+            thread = new Thread(() => Read(open)) { IsBackground = true, Name = "Batch reader" };
             thread.Start();
         }
 
@@ -78,11 +81,11 @@ public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
             stop.Dispose();
         }
 
-        private void Read(IBatchSource<TBatch> source, int epoch)
+        private void Read(Func<CancellationToken, IEnumerable<TBatch>> open)
         {
             try
             {
-                using var batches = source.ReadEpoch(epoch, stop.Token).GetEnumerator();
+                using var batches = open(stop.Token).GetEnumerator();
                 while (true)
                 {
                     free.Wait(stop.Token);   // before the batch is made, so that no more than the look-ahead exist

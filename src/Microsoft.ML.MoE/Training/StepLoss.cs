@@ -31,6 +31,31 @@ public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadO
         Main.detach().DetachFromDisposeScope(), Auxiliary.detach().DetachFromDisposeScope(), Samples,
         ExpertCounts_E?.Select(counts_E => counts_E.detach().DetachFromDisposeScope()).ToArray(), DroppedCounts_B?.detach().DetachFromDisposeScope());
 
+    /// <summary>The tensors by name, for a checkpoint.</summary>
+    internal IEnumerable<KeyValuePair<string, Tensor>> ToTensors()
+    {
+        yield return new(nameof(Main), Main);
+        yield return new(nameof(Auxiliary), Auxiliary);
+        for (int layer = 0; layer < ExpertCounts_E?.Count; layer++)
+            yield return new($"{nameof(ExpertCounts_E)}{layer}", ExpertCounts_E[layer]);
+        if (DroppedCounts_B is not null)
+            yield return new(nameof(DroppedCounts_B), DroppedCounts_B);
+    }
+
+    /// <summary>Copies of what <see cref="ToTensors"/> gave, outside any dispose scope.</summary>
+    /// <exception cref="InvalidDataException">A loss is missing.</exception>
+    internal static StepLoss FromTensors(IReadOnlyDictionary<string, Tensor> tensors, int samples, Device device)
+    {
+        Tensor? Find(string name) => tensors.TryGetValue(name, out var value) ? value.to(device, copy: true).DetachFromDisposeScope() : null;
+        var counts = tensors.Keys.Count(name => name.StartsWith(nameof(ExpertCounts_E), StringComparison.Ordinal));
+        return new StepLoss(
+            Find(nameof(Main)) ?? throw new InvalidDataException("The loss of a batch is not in the saved state."),
+            Find(nameof(Auxiliary)) ?? throw new InvalidDataException("The auxiliary loss of a batch is not in the saved state."),
+            samples,
+            counts == 0 ? null : [.. Enumerable.Range(0, counts).Select(layer => Find($"{nameof(ExpertCounts_E)}{layer}")!)],
+            Find(nameof(DroppedCounts_B)));
+    }
+
     /// <summary>Frees the tensors.</summary>
     internal void Dispose()
     {

@@ -14,4 +14,7 @@ public enum StopReason
 
     /// <summary><see cref="TrainingOptions.MaxTime"/> was over first.</summary>
     TimeLimit,
+
+    /// <summary>It was cancelled, and <see cref="TrainingOptions.OnCancellation"/> says to return what there is.</summary>
+    Cancelled,
 }

@@ -1,4 +1,6 @@
+using System.Globalization;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -6,7 +8,7 @@ namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
 /// Trains any module on any batches: AdamW, LAMB or gradient descent with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
-/// is not finite.
+/// is not finite; checkpoints that training continues from, to the bit, after its process has ended.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
 /// <remarks>
@@ -44,6 +46,18 @@ public sealed class TrainingLoop<TBatch>
     /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default.</summary>
     public Func<string, double> LearningRateScale { get; init; } = _ => 1;
 
+    /// <summary>Generators of random numbers besides libtorch's own, by name, that training draws from: checkpoints keep their state. They stay the caller's.</summary>
+    public IReadOnlyDictionary<string, Generator> Generators { get; init; } = new Dictionary<string, Generator>();
+
+    /// <summary>
+    /// What decides the course of a training besides <see cref="TrainingOptions"/>, by name: model, data, seed, as texts to compare. A checkpoint of a training with others is refused, and the message
+    /// names the difference.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Identity { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Receives what somebody should know who continues a training, in sentences. A null (default) turns a checkpoint that cannot be written into an exception.</summary>
+    public Action<string>? Warn { get; init; }
+
     /// <summary>What <see cref="TrainingOptions.MaxTime"/> is measured with.</summary>
     internal TimeProvider Clock { get; init; } = TimeProvider.System;
 
@@ -53,9 +67,14 @@ public sealed class TrainingLoop<TBatch>
     /// Measures the module on the validation set, at the end of every epoch; null for no validation. It may switch the module to evaluation mode.
     /// </param>
     /// <param name="progress">Called on this thread every <see cref="TrainingOptions.ProgressInterval"/> updates and at the end of every epoch; null for no reports.</param>
-    /// <param name="cancellationToken">Ends training after the current update.</param>
+    /// <param name="cancellationToken">
+    /// Ends training before the next batch, with a checkpoint where <see cref="TrainingOptions.Checkpoints"/> are set, as <see cref="TrainingOptions.OnCancellation"/> says.
+    /// </param>
     /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last (their moving average with <see cref="TrainingOptions.EmaDecay"/>), and the mode (training or evaluation) it had before.</returns>
-    /// <exception cref="InvalidOperationException">The training data has no batch, or nothing tells how many updates there will be.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The training data has no batch, or nothing tells how many updates there will be; or the folder for checkpoints is in use, has those of another training, or has some and is not to be resumed.
+    /// </exception>
+    /// <exception cref="InvalidDataException">None of the checkpoints in the folder can be read.</exception>
     /// <exception cref="ArgumentException">Early stopping without validation.</exception>
     /// <exception cref="TrainingDivergedException">A loss or gradient became NaN or infinite.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the module has the weights of the last update.</exception>
@@ -65,6 +84,9 @@ public sealed class TrainingLoop<TBatch>
         ArgumentNullException.ThrowIfNull(data);
         if (options.EarlyStopping is not null && validate is null)
             throw new ArgumentException($"{nameof(TrainingOptions.EarlyStopping)} is set, but there is no validation that could tell when to stop.", nameof(validate));
+
+        if (Companions.GroupBy(companion => companion.Name).FirstOrDefault(group => group.Count() > 1) is { Key: var name })
+            throw new InvalidOperationException($"Two of the {nameof(Companions)} are called '{name}'; checkpoints tell them apart by name.");
 
         bool wasTraining = module.training;
         using var run = new RunState(this, data, validate, progress, cancellationToken);
@@ -95,10 +117,17 @@ public sealed class TrainingLoop<TBatch>
         private readonly WeightAverage? average;
         private readonly ITrainingCompanion[] companions;
         private readonly WeightSnapshot? bestWeights;
+        private readonly CheckpointStore? checkpoints;
+        private readonly GeneratorStates generators;
+        private readonly Dictionary<string, string> identity;
         private readonly List<StepLoss> pending = [];   // of the batches since the last update
+        private readonly List<EpochSummary> epochs = [];
         private readonly long start;
+        private TimeSpan before;   // what a training that is continued had taken
         private int steps;
         private double learningRate;
+        private int batches;   // of the epoch under way
+        private bool withinBatch;
 
         public RunState(
             TrainingLoop<TBatch> loop, IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate, Action<TrainingProgress>? progress, CancellationToken cancellationToken)
@@ -116,13 +145,25 @@ public sealed class TrainingLoop<TBatch>
             optimizer = TrainingOptimizer.Create(loop.module, options, loop.LearningRateScale);
             average = options.EmaDecay is { } decay ? new WeightAverage(loop.module, optimizer.Parameters, decay) : null;
             companions = average is null ? [.. loop.Companions] : [.. loop.Companions, average];
+            checkpoints = options.Checkpoints is { } folder ? new CheckpointStore(folder, loop.Warn) : null;
+            generators = new GeneratorStates(loop.Generators);
+            identity = new(loop.Identity)
+            {
+                ["Steps in all"] = totalSteps.ToString(CultureInfo.InvariantCulture),
+                ["Validation"] = validate is null ? "none" : "after every epoch",
+                ["Companions"] = string.Join(", ", companions.Select(companion => companion.Name)),
+            };
             bestWeights = validate is not null && options.KeepBestWeights ? new WeightSnapshot(loop.module) : null;
         }
+
+        private Device Device => loop.module.parameters().First().device;
 
         private bool StepLimitReached => steps >= options.MaxSteps;
 
         // The part of the training's time that is over; 0 where there is no limit.
-        private double TimePassed => options.MaxTime is { } limit ? loop.Clock.GetElapsedTime(start) / limit : 0;
+        private double TimePassed => options.MaxTime is { } limit ? Elapsed / limit : 0;
+
+        private TimeSpan Elapsed => before + loop.Clock.GetElapsedTime(start);
 
         private bool TimeIsOver => TimePassed >= 1;
 
@@ -131,32 +172,57 @@ public sealed class TrainingLoop<TBatch>
 
         public TrainingResult Run()
         {
-            var epochs = new List<EpochSummary>();
-            StopReason? reason = null;
-            while (reason is null)
+            if (checkpoints is not null)
             {
-                var summary = RunEpoch(epochs.Count);
-                epochs.Add(summary);
-                progress?.Invoke(new TrainingProgress(
-                    summary.Epoch, options.Epochs, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
-
-                reason = tracker.PatienceIsOver ? StopReason.EarlyStopping
-                    : epochs.Count == options.Epochs ? StopReason.EpochsCompleted
-                    : StepLimitReached ? StopReason.StepLimit
-                    : TimeIsOver ? StopReason.TimeLimit
-                    : null;
+                checkpoints.Open();
+                Resume(checkpoints);
             }
+            try
+            {
+                StopReason? reason = batches == 0 && epochs.Count > 0 ? EndReason() : null;   // a training that was continued may have been at its end
+                while (reason is null)
+                {
+                    var summary = RunEpoch(epochs.Count);
+                    epochs.Add(summary);
+                    batches = 0;
+                    progress?.Invoke(new TrainingProgress(
+                        summary.Epoch, options.Epochs, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
+                    reason = EndReason();
+                    if (reason is not null || epochs.Count % options.Checkpoints?.EveryEpochs == 0)
+                        Save();
+                }
+                return Finish(reason.Value);
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                if (!withinBatch)
+                    Save();
+                if (options.OnCancellation == CancellationBehavior.Throw || steps == 0)
+                    throw;
+                return Finish(StopReason.Cancelled);
+            }
+        }
 
+        private StopReason? EndReason() =>
+            tracker.PatienceIsOver ? StopReason.EarlyStopping
+            : epochs.Count == options.Epochs ? StopReason.EpochsCompleted
+            : StepLimitReached ? StopReason.StepLimit
+            : TimeIsOver ? StopReason.TimeLimit
+            : null;
+
+        private TrainingResult Finish(StopReason reason)
+        {
             bool restore = bestWeights is not null && tracker.Best is not null;
             if (restore)
                 bestWeights!.Restore();
             else
                 average?.Swap();
-            return new TrainingResult(epochs, steps, reason.Value, tracker.Best, restore);
+            return new TrainingResult(epochs, steps, reason, tracker.Best, restore);
         }
 
         public void Dispose()
         {
+            checkpoints?.Dispose();
             DropPending();
             optimizer.ZeroGrad();
             optimizer.Dispose();
@@ -167,14 +233,28 @@ public sealed class TrainingLoop<TBatch>
 
         private EpochSummary RunEpoch(int epoch)
         {
-            int before = steps;
             loop.module.train();
-            meter.StartEpoch();
-            foreach (var batch in data.ReadEpoch(epoch, cancellationToken))
+            if (batches == 0)
+                meter.StartEpoch();
+            if (batches == 0 || !(StepLimitReached || TimeIsOver))
+                TrainOn(batches == 0 ? data.ReadEpoch(epoch, cancellationToken) : data.ReadEpoch(epoch, batches, cancellationToken), epoch);
+
+            cancellationToken.ThrowIfCancellationRequested();
+            if (pending.Count > 0)
+                Update();
+            if (batches == 0)
+                throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
+            return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), learningRate, Validation: null));
+        }
+
+        private void TrainOn(IEnumerable<TBatch> epochData, int epoch)
+        {
+            foreach (var batch in epochData)
             {
                 try
                 {
                     cancellationToken.ThrowIfCancellationRequested();
+                    withinBatch = true;
                     Accumulate(batch);
                 }
                 finally
@@ -182,21 +262,19 @@ public sealed class TrainingLoop<TBatch>
                     (batch as IDisposable)?.Dispose();
                 }
 
-                if (pending.Count < options.GradientAccumulation)
+                batches++;
+                if (pending.Count == options.GradientAccumulation)
+                    Update();
+                withinBatch = false;
+                if (pending.Count > 0)
                     continue;
-                Update();
                 if (progress is not null && steps % options.ProgressInterval == 0)
                     progress(new TrainingProgress(epoch + 1, options.Epochs, steps, ExpectedSteps, meter.EndWindow(), learningRate, EpochCompleted: false, Validation: null));
+                if (steps % options.Checkpoints?.EverySteps == 0)
+                    Save();
                 if (StepLimitReached || TimeIsOver)
                     break;
             }
-
-            cancellationToken.ThrowIfCancellationRequested();
-            if (pending.Count > 0)
-                Update();
-            if (steps == before)
-                throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
-            return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), learningRate, Validation: null));
         }
 
         // With a moving average of the weights, it is the average that is measured and kept.
@@ -204,6 +282,8 @@ public sealed class TrainingLoop<TBatch>
         {
             if (validate is null)
                 return epoch;
+            using var scope = NewDisposeScope();
+            var random = checkpoints is null ? null : generators.Read();
             average?.Swap();
             try
             {
@@ -212,6 +292,11 @@ public sealed class TrainingLoop<TBatch>
                 if (tracker.Add(epoch, validation))
                     bestWeights?.Take();
                 return epoch;
+            }
+            catch (OperationCanceledException) when (random is not null)
+            {
+                generators.Set(random, Device, steps);   // the validation begins again when training is continued
+                throw;
             }
             finally
             {
@@ -262,6 +347,77 @@ public sealed class TrainingLoop<TBatch>
             foreach (var loss in pending)
                 loss.Dispose();
             pending.Clear();
+        }
+
+        private void Save()
+        {
+            if (checkpoints is null)
+                return;
+
+            using var scope = NewDisposeScope();
+            if (pending.Count == 0)
+                optimizer.ZeroGrad();   // what they were for is done
+            var checkpoint = new TrainingCheckpoint();
+            checkpoint.Add("weights", NamedTensors.Of(loop.module));
+            checkpoint.Add("optimizer", optimizer.State);
+            checkpoint.Add("gradients", NamedTensors.GradientsOf(loop.module));
+            for (int i = 0; i < pending.Count; i++)
+                checkpoint.Add($"loss{i}", pending[i].ToTensors());
+            foreach (var companion in companions)
+                checkpoint.Add($"companion/{companion.Name}", companion.State);
+            if (bestWeights is not null && tracker.Best is not null)
+                checkpoint.Add("best", bestWeights.Copies);
+            checkpoint.Add("random", generators.Read());
+            checkpoints.Save(steps, checkpoint.Tensors, new TrainingState
+            {
+                Options = options.Describe(),
+                Identity = identity,
+                Circumstances = TrainingState.CircumstancesOf(Device),
+                Steps = steps,
+                Batches = batches,
+                LearningRate = learningRate,
+                Elapsed = Elapsed,
+                Epochs = epochs,
+                Best = tracker.State,
+                Meter = meter.Pause(),
+                PendingSamples = [.. pending.Select(loss => loss.Samples)],
+            });
+            meter.Continue();
+        }
+
+        private void Resume(CheckpointStore store)
+        {
+            if (store.Load() is not var (path, contents, state))
+                return;
+            try
+            {
+                using var scope = NewDisposeScope();
+                if ((TrainingState.Difference(state.Options, options.Describe()) ?? TrainingState.Difference(state.Identity, identity)) is { } difference)
+                    throw new InvalidOperationException($"The training of checkpoint '{path}' was another one and cannot be continued: {difference}.");
+                if (TrainingState.Difference(state.Circumstances, TrainingState.CircumstancesOf(Device)) is { } change)
+                    loop.Warn?.Invoke($"The training of checkpoint '{path}' continues under other circumstances, so that the last digits of its weights will not be those of a training without interruption: {change}.");
+
+                var checkpoint = new TrainingCheckpoint(contents.Tensors);
+                NamedTensors.Copy(NamedTensors.Of(loop.module), checkpoint["weights"]);
+                optimizer.Restore(checkpoint["optimizer"]);
+                NamedTensors.SetGradients(loop.module, checkpoint["gradients"]);
+                for (int i = 0; i < state.PendingSamples.Count; i++)
+                    pending.Add(StepLoss.FromTensors(checkpoint[$"loss{i}"], state.PendingSamples[i], Device));
+                foreach (var companion in companions)
+                    companion.Restore(checkpoint[$"companion/{companion.Name}"]);
+                epochs.AddRange(state.Epochs);
+                tracker.Restore(state.Best, epochs);
+                if (bestWeights is not null && tracker.Best is not null)
+                    NamedTensors.Copy(bestWeights.Copies, checkpoint["best"]);
+                (steps, batches, learningRate, before) = (state.Steps, state.Batches, state.LearningRate, state.Elapsed);
+                meter.Restore(state.Meter);
+                generators.Set(checkpoint["random"], Device, steps);
+            }
+            finally
+            {
+                foreach (var tensor in contents.Tensors.Values)
+                    tensor.Dispose();
+            }
         }
 
         private int CountSteps()

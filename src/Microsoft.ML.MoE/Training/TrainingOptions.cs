@@ -84,6 +84,12 @@ public sealed record TrainingOptions
     /// <summary>Whether a model that is validated ends with the weights of its best epoch rather than of its last. Default true.</summary>
     public bool KeepBestWeights { get; init; } = true;
 
+    /// <summary>Where training is written down so that it can go on after its process has ended; null (default) for nowhere.</summary>
+    public CheckpointOptions? Checkpoints { get; init; }
+
+    /// <summary>What happens when training is cancelled. Default: it throws.</summary>
+    public CancellationBehavior OnCancellation { get; init; }
+
     /// <summary>Updates between two progress reports within an epoch, at least 1. Default 50.</summary>
     public int ProgressInterval { get; init; } = 50;
 
@@ -118,8 +124,13 @@ public sealed record TrainingOptions
         if (EmaDecay is { } emaDecay)
             OptionChecks.AtLeastAndBelow(0, 1, emaDecay, nameof(EmaDecay));
         EarlyStopping?.Validate();
+        Checkpoints?.Validate();
+        OptionChecks.Defined(OnCancellation, nameof(OnCancellation));
         OptionChecks.AtLeast(1, ProgressInterval, nameof(ProgressInterval));
     }
+
+    /// <summary>The options that decide how weights change: a training that is continued must have them all as they were.</summary>
+    internal IReadOnlyDictionary<string, string> Describe() => TrainingState.Describe(this with { Checkpoints = null, OnCancellation = default, ProgressInterval = 1 });
 
     /// <summary>The learning rate by step.</summary>
     /// <param name="totalSteps">Updates of the whole training.</param>

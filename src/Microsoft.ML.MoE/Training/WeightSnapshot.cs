@@ -5,17 +5,16 @@ namespace Microsoft.ML.MoE.Training;
 /// <summary>A copy, in the memory of the CPU, of a module's parameters and buffers.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
-    private readonly (Tensor Live, Tensor Copy)[] tensors;
+    private readonly (string Name, Tensor Live, Tensor Copy)[] tensors;
 
     public WeightSnapshot(nn.Module module)
     {
         using var _ = no_grad();
-        tensors = module.named_parameters().Select(pair => (Tensor)pair.parameter)
-            .Concat(module.named_buffers().Select(pair => pair.buffer))
-            .DistinctBy(tensor => tensor.Handle)
-            .Select(tensor => (tensor, empty_like(tensor, device: CPU).DetachFromDisposeScope()))
-            .ToArray();
+        tensors = NamedTensors.Of(module).Select(pair => (pair.Key, pair.Value, empty_like(pair.Value, device: CPU).DetachFromDisposeScope())).ToArray();
     }
+
+    /// <summary>The copies, by the names of parameters and buffers.</summary>
+    public IReadOnlyDictionary<string, Tensor> Copies => tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Copy);
 
     public void Take() => CopyAll((live, copy) => copy.copy_(live));
 
@@ -23,7 +22,7 @@ internal sealed class WeightSnapshot : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, copy) in tensors)
+        foreach (var (_, _, copy) in tensors)
             copy.Dispose();
     }
 
@@ -31,7 +30,7 @@ internal sealed class WeightSnapshot : IDisposable
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        foreach (var (live, kept) in tensors)
+        foreach (var (_, live, kept) in tensors)
             copy(live, kept);
     }
 }

@@ -6,16 +6,19 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Classification;
 
-/// <summary>The estimator among ML.NET's own components.</summary>
-[TestClass]
-public sealed class PipelineTests
+/// <summary>An estimator among ML.NET's own components.</summary>
+public abstract class PipelineTests
 {
+    private protected abstract ImageClassificationOptions Options();
+
+    private protected abstract ImageClassifierEstimator Simple(MLContext ml, string label, string feature, string score, string predictedLabel);
+
     [TestMethod]
     public void Vectors_TrainAndEvaluate()
     {
         var ml = new MLContext(seed: 1);
         var data = ml.Data.LoadFromEnumerable(Colours.Rows(200));
-        using var model = Colours.Pipeline(ml, Colours.Options()).Fit(data);
+        using var model = Colours.Pipeline(ml, Options()).Fit(data);
 
         var metrics = ml.MulticlassClassification.Evaluate(model.Transform(ml.Data.LoadFromEnumerable(Colours.Rows(100, seed: 2))));
         Assert.IsGreaterThan(0.95, metrics.MicroAccuracy);
@@ -28,7 +31,7 @@ public sealed class PipelineTests
     public void Pictures_AreResizedAndLearned()
     {
         var ml = new MLContext(seed: 1);
-        var options = Colours.Options();
+        var options = Options();
         (options.ImageHeight, options.ImageWidth) = (8, 8);   // from 12 × 10
         var data = ml.Data.LoadFromEnumerable(Colours.Pictures(200));
         using var model = Colours.Pipeline(ml, options).Fit(data);
@@ -49,7 +52,7 @@ public sealed class PipelineTests
     {
         var ml = new MLContext(seed: 1);
         var data = ml.Data.LoadFromEnumerable(Colours.Rows(160));
-        var results = ml.MulticlassClassification.CrossValidate(data, Colours.Pipeline(ml, Colours.Options()), numberOfFolds: 2);
+        var results = ml.MulticlassClassification.CrossValidate(data, Colours.Pipeline(ml, Options()), numberOfFolds: 2);
 
         Assert.HasCount(2, results);
         foreach (var result in results)
@@ -63,7 +66,7 @@ public sealed class PipelineTests
     public void PredictionEngine_AgreesWithTransform()
     {
         var ml = new MLContext(seed: 1);
-        var model = Colours.Pipeline(ml, Colours.Options()).Fit(ml.Data.LoadFromEnumerable(Colours.Rows(120)));
+        var model = Colours.Pipeline(ml, Options()).Fit(ml.Data.LoadFromEnumerable(Colours.Rows(120)));
         var rows = Colours.Rows(40, seed: 3);
         var batched = ml.Data.CreateEnumerable<Prediction>(model.Transform(ml.Data.LoadFromEnumerable(rows)), reuseRowObject: false).ToArray();
 
@@ -82,9 +85,9 @@ public sealed class PipelineTests
     {
         var ml = new MLContext(seed: 1);
         var data = Colours.WithKeys(ml, Colours.Rows(60));
-        var options = Colours.Options();
+        var options = Options();
         options.Epochs = 1;
-        var estimator = ml.MulticlassClassification.Trainers.WideNetImageClassifier(options);
+        var estimator = Colours.Trainer(ml, options);
         var promised = estimator.GetOutputSchema(SchemaShapeOf(data.Schema)).ToDictionary(c => c.Name);
         using var model = estimator.Fit(data);
         var schema = model.GetOutputSchema(data.Schema);
@@ -101,9 +104,9 @@ public sealed class PipelineTests
     {
         var ml = new MLContext(seed: 1);
         var data = Colours.WithKeys(ml, Colours.Rows(60));
-        var options = Colours.Options();
+        var options = Options();
         options.Epochs = 1;
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(data);
+        using var model = Colours.Trainer(ml, options).Fit(data);
         var schema = model.GetOutputSchema(data.Schema);
 
         var names = Colours.Names.Order().ToArray();
@@ -120,7 +123,7 @@ public sealed class PipelineTests
         Assert.AreEqual("PredictedLabel", Text(predicted, "ScoreValueKind"));
         Assert.AreEqual(ScoreSet(score), ScoreSet(predicted));
 
-        using var second = ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(model.Transform(data));
+        using var second = Colours.Trainer(ml, options).Fit(model.Transform(data));
         Assert.AreNotEqual(ScoreSet(score), ScoreSet(second.GetOutputSchema(schema)["Score"]), "two scorers in one pipeline are told apart");
     }
 
@@ -131,7 +134,7 @@ public sealed class PipelineTests
         var rows = Colours.Rows(40).Select(r => new { Image = r.Features, r.Label });
         var data = ml.Data.LoadFromEnumerable(rows, Sized(rows, "Image", 3, 8, 8));
         using var model = ml.Transforms.Conversion.MapValueToKey("Class", "Label")
-            .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier("Class", "Image", "P", "Guess")).Fit(data);
+            .Append(Simple(ml, "Class", "Image", "P", "Guess")).Fit(data);
 
         var schema = model.GetOutputSchema(data.Schema);
         Assert.IsNotNull(schema.GetColumnOrNull("P"));
@@ -146,10 +149,10 @@ public sealed class PipelineTests
         var ml = new MLContext(seed: 1);
         var rows = Colours.Rows(60).Select(r => new { r.Features, Label = 10 * Array.IndexOf(Colours.Names, r.Label) });
         var data = ml.Data.LoadFromEnumerable(rows, Sized(rows, "Features", 3, 8, 8));
-        var options = Colours.Options();
+        var options = Options();
         options.Epochs = 1;
         using var model = ml.Transforms.Conversion.MapValueToKey("Label")
-            .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options))
+            .Append(Colours.Trainer(ml, options))
             .Append(ml.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(data);
 
         var predicted = model.Transform(data).GetColumn<int>("PredictedLabel").ToArray();
@@ -157,14 +160,14 @@ public sealed class PipelineTests
     }
 
     // The scores of the training data.
-    private static float[] TrainThroughExtractPixels(bool interleave)
+    private float[] TrainThroughExtractPixels(bool interleave)
     {
         var ml = new MLContext(seed: 1);
         var data = ml.Data.LoadFromEnumerable(Colours.Pictures(200));
         using var model = ml.Transforms.ResizeImages("Resized", 8, 8, nameof(PictureRow.Features))
             .Append(ml.Transforms.ExtractPixels("Pixels", "Resized", interleavePixelColors: interleave, offsetImage: 128, scaleImage: 1 / 128f))
             .Append(ml.Transforms.CopyColumns("Features", "Pixels"))
-            .Append(Colours.Pipeline(ml, Colours.Options())).Fit(data);
+            .Append(Colours.Pipeline(ml, Options())).Fit(data);
 
         var scored = model.Transform(data);
         Assert.IsGreaterThan(0.95, ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, $"interleaved: {interleave}");

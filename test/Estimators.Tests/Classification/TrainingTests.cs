@@ -115,7 +115,8 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
-    public void RowsLeftOut_AreCountedAndReported()
+    [DynamicData(nameof(Colours.Architectures), typeof(Colours))]
+    public void RowsLeftOut_AreCountedAndReported(string architecture)
     {
         var rows = Colours.Rows(60);
         rows[3].Label = null;
@@ -123,7 +124,7 @@ public sealed class TrainingTests
         rows[7].Features[5] = float.NaN;
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { })).Fit(Colours.WithKeys(logging, rows));
+        using var model = Colours.Trainer(logging, OptionsOf(architecture)).Fit(Colours.WithKeys(logging, rows));
 
         Assert.AreEqual((57, 2L, 1L), (model.Training!.TrainingImages, model.Training.MissingLabels, model.Training.UnreadableImages));
         StringAssert.Contains(log.TakeWarnings().Single(), "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
@@ -201,7 +202,8 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
-    public void ATokenOrTheContext_CancelsTraining()
+    [DynamicData(nameof(Colours.Architectures), typeof(Colours))]
+    public void ATokenOrTheContext_CancelsTraining(string architecture)
     {
         using var source = new CancellationTokenSource();
         var reports = 0;
@@ -210,12 +212,17 @@ public sealed class TrainingTests
             reports++;
             source.Cancel();
         };
-        Assert.Throws<OperationCanceledException>(() => Train(options => (options.Epochs, options.CancellationToken, options.Progress) = (1000, source.Token, cancel)));
+        var data = Colours.WithKeys(ml, Colours.Rows(60));
+        var options = OptionsOf(architecture);
+        (options.Epochs, options.CancellationToken, options.Progress) = (1000, source.Token, cancel);
+        Assert.Throws<OperationCanceledException>(() => Colours.Trainer(ml, options).Fit(data));
         Assert.AreEqual(1, reports);
-        Assert.Throws<OperationCanceledException>(() => Train(options => options.CancellationToken = source.Token), "before the first step");
+        Assert.Throws<OperationCanceledException>(() => Colours.Trainer(ml, options).Fit(data), "before the first step");
+        Assert.AreEqual(1, reports);
 
         var cancelling = new MLContext(seed: 1);
-        var estimator = cancelling.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.Progress) = (1000, _ => Cancel(cancelling))));
+        (options.CancellationToken, options.Progress) = (default, _ => Cancel(cancelling));
+        var estimator = Colours.Trainer(cancelling, options);
         Assert.Throws<OperationCanceledException>(() => estimator.Fit(Colours.WithKeys(cancelling, Colours.Rows(60))));
     }
 
@@ -227,6 +234,11 @@ public sealed class TrainingTests
             options => options.RandomCropPadding = 1,
             options => options.HorizontalFlip = true,
             options => options.RandomErasing = 0.5,
+            options => options.RandomResizedCropScale = 0.5,
+            options => options.ColorJitter = 0.4,
+            options => options.RandAugmentOperations = 2,
+            options => (options.RandAugmentOperations, options.RandAugmentMagnitude) = (2, 4),
+            options => (options.RandAugmentOperations, options.RandAugmentMagnitude) = (1, 4),
             options => options.Mixup = 0.4,
             options => options.CutMix = 1,
             options => (options.Mixup, options.CutMix) = (0.4, 1),
@@ -304,6 +316,13 @@ public sealed class TrainingTests
     {
         using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.PositionStart = PositionStart.SineCosine)).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         Assert.AreEqual(PositionStart.SineCosine, ((TransformerClassifierConfig)model.Model.Config).PositionStart);
+    }
+
+    private static ImageClassificationOptions OptionsOf(string architecture)
+    {
+        var options = Colours.OptionsOf(architecture);
+        options.Epochs = 1;
+        return options;
     }
 
     private static WideNetImageClassifier.Options Change(Action<WideNetImageClassifier.Options> change)

@@ -91,6 +91,31 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    [DataRow(50, DisplayName = "the pool holds all")]
+    [DataRow(7)]
+    [DataRow(1)]
+    public void ALaterPartOfTheShuffledExamples_IsTheSame_WithoutDecodingTheEarlier(int poolSize)
+    {
+        var data = Open(Colours.Rows(50));
+        foreach (var cacheLimit in new[] { 0, long.MaxValue })
+        {
+            var examples = Scan(data, cacheLimit, poolSize).Examples.Where(new BitArray(Enumerable.Range(0, 50).Select(i => i % 10 != 4).ToArray()));
+            var all = Keys(examples.Shuffled(new Random(1), default));
+            foreach (var skip in new[] { 0, 1, 5, 38, 43, 44, 45 })
+                CollectionAssert.AreEqual(all[skip..], Keys(examples.Shuffled(new Random(1), skip, default)), $"without the first {skip}");
+        }
+
+        var decoded = new List<int>();
+        using var rows = data.Open();
+        while (rows.MoveNext(row => row % 2 == 0, default))
+        {
+            if (rows.Current.Pixels.Length > 0)
+                decoded.Add(rows.RowNumber);
+        }
+        CollectionAssert.AreEqual(Enumerable.Range(0, 25).Select(i => 2 * i).ToArray(), decoded);
+    }
+
+    [TestMethod]
     public void Split_SetsAPartAside_TheSameWherever()
     {
         var data = Open(Colours.Rows(50));
@@ -121,7 +146,7 @@ public sealed class ImageDataTests
         var log = new LogMessages(ml);
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        var (training, validation) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, default).Split(0.2, new Random(3));
+        var (training, validation) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default).Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
 
@@ -174,6 +199,49 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    public void Batches_GoOnInTheMiddleOfAnEpoch()
+    {
+        var data = Open(Colours.Rows(10));
+        var scan = Scan(data, long.MaxValue, 7);
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Normalization, torch.CPU, batchSize: 4), seed: 5);
+        var all = Pixels(source.ReadEpoch(1, default));
+        Assert.HasCount(3, all);
+        for (var skip = 0; skip <= 4; skip++)
+            CollectionAssert.AreEqual(all.Skip(skip).ToArray(), Pixels(source.ReadEpoch(1, skip, default)));
+
+        static string[] Pixels(IEnumerable<ImageBatch> batches) => [.. batches.Select(batch =>
+        {
+            using (batch)
+                return Convert.ToHexString(batch.Images_NCHW.bytes);
+        })];
+    }
+
+    [TestMethod]
+    public void AFingerprint_ChangesWithAnyPixelLabelOrOrder()
+    {
+        var seen = new List<string>();
+        foreach (var change in new Action<List<ColourRow>>[]
+        {
+            _ => { },
+            rows => rows[3].Features[5]++,
+            rows => rows[3].Label = rows[3].Label == "red" ? "blue" : "red",
+            rows => (rows[3], rows[4]) = (rows[4], rows[3]),
+            rows => rows.RemoveAt(9),
+        })
+        {
+            var rows = Colours.Rows(10);
+            change(rows);
+            var environment = ((IHostEnvironment)ml).Register("test");
+            using var channel = environment.Start("scan");
+            var fingerprint = ImageScan.Run(environment, channel, Open(rows), "training", cacheLimit: 0, poolSize: 7, fingerprint: true, default).Fingerprint;
+            CollectionAssert.AreEqual(new[] { "Number of training images", "Hash of the training images", "Hash of the training labels" }, fingerprint.Keys.ToArray());
+            seen.Add(string.Join(' ', fingerprint.Values));
+        }
+        Assert.AreEqual(seen.Count, seen.Distinct().Count());
+        Assert.IsEmpty(Scan(Open(Colours.Rows(10)), 0, 7).Fingerprint);
+    }
+
+    [TestMethod]
     public void SeededRandom_GivesUnrelatedSequences()
     {
         var draws = (from seed in Enumerable.Range(0, 20) from stream in Enumerable.Range(-1, 20) select SeededRandom.Create(seed, stream).Next()).ToArray();
@@ -192,7 +260,7 @@ public sealed class ImageDataTests
     {
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, default);
+        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, fingerprint: false, default);
     }
 
     private static float[] ReadOne(VBuffer<float> value, bool channelsLast)

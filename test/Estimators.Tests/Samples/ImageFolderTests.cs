@@ -100,6 +100,15 @@ public sealed class ImageFolderTests
     }
 
     [TestMethod]
+    public void TheRecipes_AreValid()
+    {
+        var ml = new MLContext(seed: 1);
+        foreach (var name in Recipes.Names)
+            Assert.IsNotNull(ml.MulticlassClassification.Trainers.WideNetImageClassifier(Recipes.Create(name)), "the estimator checks them");
+        Assert.AreEqual((32, 64), (Recipes.Create(Recipes.Cifar10).ImageHeight, Recipes.Create(Recipes.Default).ImageHeight));
+    }
+
+    [TestMethod]
     public void Arguments_AreRead()
     {
         var train = CommandLine.Parse(["--data", "pictures", "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1"]);

@@ -7,8 +7,7 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 namespace Estimators.Tests.Scoring;
 
 /// <summary>Scores and the other columns must belong to the same row, however the rows are read.</summary>
-[TestClass]
-public sealed class BatchedScoringTests
+public abstract class BatchedScoringTests
 {
     private const float Tolerance = 1e-5f;   // blocks of different sizes may add up in another order
 
@@ -16,20 +15,26 @@ public sealed class BatchedScoringTests
     private static readonly List<ColourRow> Rows = Colours.Rows(300, seed: 9);
     private static ImageClassificationTransformer model = null!;
     private static Dictionary<int, float[]> expected = null!;
+    private static Type? trainedFor;
 
-    [ClassInitialize]
-    public static void Train(TestContext _)
+    private protected abstract ImageClassificationOptions Options();
+
+    // Once a class: there is an object for every test, and only it knows its architecture.
+    [TestInitialize]
+    public void Train()
     {
-        var options = Colours.Options();
+        if (trainedFor == GetType())
+            return;
+        var options = Options();
         (options.Epochs, options.PredictionBatchSize) = (1, 16);   // barely trained: scores that differ from row to row
-        model = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(Colours.WithKeys(Ml, Rows));
+        (model, trainedFor) = (Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Rows)), GetType());
 
         var engine = Ml.Model.CreatePredictionEngine<ColourRow, ScoreOnly>(model, new PredictionEngineOptions { OwnsTransformer = false });
         expected = Rows.ToDictionary(row => row.Id, row => engine.Predict(row).Score);
         Assert.AreEqual(Rows.Count, expected.Values.Select(s => s[0]).Distinct().Count(), "scores tell the rows apart");
     }
 
-    [ClassCleanup]
+    [ClassCleanup(InheritanceBehavior.BeforeEachDerivedClass)]
     public static void Free() => model.Dispose();
 
     [TestMethod]
@@ -157,9 +162,9 @@ public sealed class BatchedScoringTests
     public void PicturesDownstream_AreReadRowByRow()
     {
         var pictures = Colours.Pictures(30, seed: 5);
-        var options = Colours.Options();
+        var options = Options();
         (options.Epochs, options.ImageHeight, options.ImageWidth) = (1, 8, 8);
-        using var pictureModel = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(Colours.WithKeys(Ml, pictures));
+        using var pictureModel = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, pictures));
         var scored = pictureModel.Transform(Ml.Data.LoadFromEnumerable(pictures));
 
         var batched = Read(scored);
@@ -241,9 +246,9 @@ public sealed class BatchedScoringTests
     [TestMethod]
     public void ADisposedTransformer_SaysSo()
     {
-        var options = Colours.Options();
+        var options = Options();
         options.Epochs = 1;
-        var disposed = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(Colours.WithKeys(Ml, Rows.Take(20)));
+        var disposed = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Rows.Take(20)));
         var scored = disposed.Transform(Ml.Data.LoadFromEnumerable(Rows));
         disposed.Dispose();
         disposed.Dispose();

@@ -37,19 +37,34 @@ internal static class Colours
     }
 
     /// <summary>Options of a model small enough for tests.</summary>
-    public static WideNetImageClassifier.Options Options() => new(WideNetConfig.Tiny)
+    public static WideNetImageClassifier.Options Options() => Quick(new WideNetImageClassifier.Options(WideNetConfig.Tiny));
+
+    /// <summary>The same of another architecture.</summary>
+    public static SparseMlpTrainer.Options SparseMlpOptions() => Quick(new SparseMlpTrainer.Options(SparseMlpConfig.Tiny));
+
+    /// <summary>The architectures that what every trainer keeps to is tested with, and options of each.</summary>
+    public static IEnumerable<string> Architectures => ["WideNet", "SparseMlp"];
+
+    /// <summary>Options of one of <see cref="Architectures"/>.</summary>
+    public static ImageClassificationOptions OptionsOf(string architecture) => architecture switch
     {
-        Epochs = 4,
-        BatchSize = 16,
-        LearningRate = 5e-3,
-        Seed = 7,
-        Precision = Precision.Float32,   // what tests compare must not depend on the CPU
+        "WideNet" => Options(),
+        "SparseMlp" => SparseMlpOptions(),
+        _ => throw new ArgumentException($"No test options for '{architecture}'.", nameof(architecture)),
+    };
+
+    /// <summary>The estimator that the options are for.</summary>
+    public static ImageClassifierEstimator Trainer(MLContext ml, ImageClassificationOptions options) => options switch
+    {
+        WideNetImageClassifier.Options wideNet => ml.MulticlassClassification.Trainers.WideNetImageClassifier(wideNet),
+        SparseMlpTrainer.Options sparseMlp => ml.MulticlassClassification.Trainers.SparseMlp(sparseMlp),
+        _ => throw new ArgumentException($"No trainer for {options.GetType()}.", nameof(options)),
     };
 
     /// <summary>Label to key, the classifier, and the predicted key back to text.</summary>
-    public static EstimatorChain<KeyToValueMappingTransformer> Pipeline(MLContext ml, WideNetImageClassifier.Options options) =>
+    public static EstimatorChain<KeyToValueMappingTransformer> Pipeline(MLContext ml, ImageClassificationOptions options) =>
         ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
-            .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options))
+            .Append(Trainer(ml, options))
             .Append(ml.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
 
     /// <summary>The rows with their label as a key.</summary>
@@ -71,6 +86,16 @@ internal static class Colours
             bgra[(4 * i) + 3] = 255;
         }
         return MLImage.CreateFromPixels(width, height, MLPixelFormat.Bgra32, bgra);
+    }
+
+    private static T Quick<T>(T options) where T : ImageClassificationOptions
+    {
+        options.Epochs = 4;
+        options.BatchSize = 16;
+        options.LearningRate = 5e-3;
+        options.Seed = 7;
+        options.Precision = Precision.Float32;   // what tests compare must not depend on the CPU
+        return options;
     }
 
     private static byte[] Pixels(int label, int height, int width, Random random)

@@ -114,10 +114,77 @@ public sealed class ImageAugmentationTests
     }
 
     [TestMethod]
+    public void ColoursAreChangedInPixelsAndNormalisedAgain()
+    {
+        using var scope = NewDisposeScope();
+        using Generator generator = new(2), same = new(2);
+        var scale = new PixelScale([0.5f, 0.4f, 0.3f], [0.25f, 0.2f, 0.1f]);
+        var pixels_NCHW = rand(20, 3, 6, 6);
+        var jitter = new ColorJitter { Brightness = 0.4, Contrast = 0.4, Saturation = 0.4, Hue = 0.1 };
+        var augmentation = new ImageAugmentation { Pixels = scale, ColorJitter = jitter, Grayscale = new() { Probability = 0.5 }, Solarize = new() { Probability = 0.5 } };
+
+        var changed_NCHW = augmentation.Apply(scale.FromPixels(pixels_NCHW), generator);
+
+        var expected_NCHW = augmentation.Solarize.Apply(augmentation.Grayscale.Apply(jitter.Apply(scale.ToPixels(scale.FromPixels(pixels_NCHW)), same), same), same);
+        TensorAssert.AreClose(expected_NCHW, scale.ToPixels(changed_NCHW), 1e-5);
+    }
+
+    [TestMethod]
+    public void TheMeanColourComesInWhereRandAugmentMovesAnImage()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(3);
+        var scale = new PixelScale([0.5f, 0.4f, 0.3f], [0.25f, 0.2f, 0.1f]);
+        var black_NCHW = scale.FromPixels(zeros(200, 3, 8, 8));   // only moving changes it
+
+        var changed_NCHW = new ImageAugmentation { Pixels = scale, RandAugment = new() }.Apply(black_NCHW, generator);
+        var filled_NCHW = new ImageAugmentation { Pixels = scale, RandAugment = new() { Fill = [0, 0, 0] } }.Apply(black_NCHW, generator);
+
+        Assert.IsGreaterThan(0.05, changed_NCHW.abs().lt(1e-5).to_type(float32).mean().ToDouble());
+        TensorAssert.AreClose(black_NCHW, filled_NCHW, 1e-5, "a fill of its own comes first");
+    }
+
+    [TestMethod]
+    public void PixelsComeBackFromTheirNormalisation()
+    {
+        using var scope = NewDisposeScope();
+        var scale = new PixelScale([0.5f, 0.25f], [0.25f, 0.5f]);
+        var pixels_NCHW = tensor(new[] { 0, 0.5, 1, 0.25 }, [2, 2, 1, 1]);
+
+        TensorAssert.AreClose(tensor(new[] { -2.0, 0.5, 2, 0 }, [2, 2, 1, 1]), scale.FromPixels(pixels_NCHW), 1e-7);
+        TensorAssert.AreClose(pixels_NCHW, scale.ToPixels(scale.FromPixels(pixels_NCHW)), 1e-7);
+        TensorAssert.AreClose(tensor(new[] { 0.0, 1 }, [1, 2, 1, 1]), scale.ToPixels(tensor(new[] { -9.0, 9 }, [1, 2, 1, 1])), 0, "what lies outside");
+        Assert.Contains("3 channels and PixelScale has 2", Assert.ThrowsExactly<ArgumentException>(() => scale.ToPixels(rand(1, 3, 2, 2))).Message);
+    }
+
+    [TestMethod]
     public void WhatDoesNotFitIsNamed()
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
+        var pixels = new PixelScale([0], [1]);
+        (ImageAugmentation Augmentation, string Message)[] bad =
+        [
+            (new() { RandAugment = new() }, "Pixels is not set, but RandAugment, ColorJitter, Grayscale or Solarize is"),
+            (new() { Solarize = new() }, "Pixels is not set"),
+            (new() { CropPadding = 1, RandomResizedCrop = new() }, "RandomResizedCrop is set and CropPadding is 1"),
+            (new() { Pixels = new([], []) }, "Mean has 0 numbers and Deviation has 0"),
+            (new() { Pixels = new([0, 0], [1]) }, "Mean has 2 numbers and Deviation has 1"),
+            (new() { Pixels = new([float.NaN], [1]) }, "Mean is (NaN)"),
+            (new() { Pixels = new([0], [0]) }, "Deviation is (0)"),
+            (new() { Pixels = pixels, RandAugment = new() { Operations = 0 } }, "Operations is 0"),
+            (new() { Pixels = pixels, ColorJitter = new() { Hue = 1 } }, "Hue is 1"),
+            (new() { Pixels = pixels, Grayscale = new() { Probability = 2 } }, "Probability is 2"),
+            (new() { Pixels = pixels, Solarize = new() { Threshold = -1 } }, "Threshold is -1"),
+            (new() { GaussianBlur = new() { MinSigma = 0 } }, "MinSigma is 0"),
+            (new() { RandomResizedCrop = new() { MinScale = 0 } }, "MinScale is 0"),
+            (new() { RandomErasing = new() { MinArea = 0 } }, "MinArea is 0"),
+        ];
+        foreach (var (augmentation, message) in bad)
+        {
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(augmentation.Validate).Message);
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => augmentation.Apply(zeros(1, 1, 4, 4), generator)).Message);
+        }
 
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { CropPadding = -1 }.Validate()).Message, "CropPadding is -1");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { FlipProbability = 1.5 }.Validate()).Message, "FlipProbability is 1.5");

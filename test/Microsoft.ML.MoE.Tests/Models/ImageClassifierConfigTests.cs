@@ -79,6 +79,7 @@ public sealed class ImageClassifierConfigTests
         [MlpMixerConfig.Tiny with { ChannelWidth = 0 }, "ChannelWidth is 0"],
         [MlpMixerConfig.Tiny with { Blocks = 0 }, "Blocks is 0"],
         [MlpMixerConfig.Tiny with { Width = 0 }, "Width is 0"],
+        [MlpMixerConfig.Tiny with { DropPath = 1 }, "DropPath is 1"],
         [SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.Last(3) }, "SparseBlocks is 'last 3', but Blocks is 2"],
         [SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At(0, 2) }, "SparseBlocks is '0, 2', but Blocks is 2"],
         [SparseMlpConfig.Tiny with { SparseBlocks = null! }, "SparseBlocks is null"],

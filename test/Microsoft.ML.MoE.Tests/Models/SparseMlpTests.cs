@@ -151,6 +151,57 @@ public sealed class SparseMlpTests
     }
 
     [TestMethod]
+    public void EveryParameterBelongsToTheLayerOfItsBlock()
+    {
+        using var model = (SparseMlp)(SparseMlpConfig.Tiny with { Blocks = 4, SparseBlocks = BlockPositions.At(0, 2) }).Build();
+        Assert.AreEqual(5, model.LastLayer);
+        var layers = model.named_parameters().GroupBy(pair => string.Join('.', pair.name.Split('.').TakeWhile(part => part is "denseBlocks" or "sparseBlocks" || int.TryParse(part, out _))))
+            .ToDictionary(group => group.Key, group => group.Select(pair => model.LayersOf(pair.name).Single()).Distinct().ToArray());
+        CollectionAssert.AreEqual(new[] { 1 }, layers["sparseBlocks.0"]);
+        CollectionAssert.AreEqual(new[] { 2 }, layers["denseBlocks.0"]);
+        CollectionAssert.AreEqual(new[] { 3 }, layers["sparseBlocks.1"]);
+        CollectionAssert.AreEqual(new[] { 4 }, layers["denseBlocks.1"]);
+        CollectionAssert.AreEquivalent(new[] { 0, 5 }, layers[""], "the embedding, and the final norm and head");
+    }
+
+    [TestMethod]
+    public void DropPathLeavesBranchesOutWhileTraining()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(8, CPU);
+        var x_NSC = randn(64, 4, 16);
+        using var dense = new MixerBlock(4, 16, 5, 7, dropPath: 0.5);
+        Assert.AreEqual(0.25, Unchanged(dense.forward(x_NSC), x_NSC), 0.15, "both branches are left out");
+        dense.eval();
+        Assert.AreEqual(0, Unchanged(dense.forward(x_NSC), x_NSC));
+
+        using var sparse = new SparseMlpBlock(BlockOptions with { ReRepresented = ReRepresentedAxes.None, InnerPatches = 4, InnerWidth = 16, DropPath = 0.5 });
+        Assert.AreEqual(0.25, Unchanged(sparse.forward(x_NSC).Output_NSC, x_NSC), 0.15);
+        Assert.Contains("probability is 1", Assert.ThrowsExactly<ArgumentException>(() => new MixerBlock(4, 16, 5, 7, dropPath: 1)).Message);
+
+        static double Unchanged(Tensor y_NSC, Tensor x_NSC) => (y_NSC - x_NSC).abs().amax([1, 2]).eq(0).to_type(float64).mean().ToDouble();
+    }
+
+    [TestMethod]
+    public void DropPathRisesOverTheBlocks()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(9, CPU);
+        using var model = (SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None, DropPath = 0.9, Blocks = 3 }).Build();
+        Randomise(model);
+        var images_NCHW = randn(4, 3, 8, 8);
+        Assert.IsGreaterThan(1e-4, (model.forward(images_NCHW).Logits_NC - model.forward(images_NCHW).Logits_NC).abs().max().ToDouble());
+        CollectionAssert.AreEqual(new double[] { 0.45, 0.9 }, model.named_modules().Where(pair => pair.module is DropPath).Select(pair => ProbabilityOf((DropPath)pair.module)).ToArray());
+
+        static double ProbabilityOf(DropPath layer)
+        {
+            layer.train();
+            var kept = layer.forward(ones(20_000, 1)).gt(0).to_type(float64).mean().ToDouble();
+            return Math.Round((1 - kept) / 0.45) * 0.45;
+        }
+    }
+
+    [TestMethod]
     public void InnerSizesThatNothingRescalesToAreRefused()
     {
         Assert.Contains("work on 4 patches of 16 channels, not on 8 of 16", Assert.ThrowsExactly<ArgumentException>(() =>

@@ -3,7 +3,9 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Training;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Tests.Runtime;
@@ -23,6 +25,39 @@ internal static partial class ChildProcess
     /// <param name="folder">Where the test executable's files lie; null for this process's own.</param>
     public static async Task<string> Run(string scenario, (string Name, string? Value)[] environment, string? folder = null)
     {
+        using var process = Process.Start(StartInfo(scenario, environment, folder))!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (await output + await error).Trim();
+    }
+
+    /// <summary>Plays a scenario in a new process and kills it, if it has not ended by itself, some time after it has printed some lines.</summary>
+    /// <param name="scenario">The name of one of the scenarios below.</param>
+    /// <param name="environment">Variables to set.</param>
+    /// <param name="stopAfter">What the lines that count begin with; null to let the process end.</param>
+    /// <param name="lines">How many such lines.</param>
+    /// <param name="delay">How long after the last of them.</param>
+    /// <returns>What it printed until then.</returns>
+    public static async Task<string> RunUntil(string scenario, (string Name, string? Value)[] environment, string? stopAfter, int lines, TimeSpan delay)
+    {
+        using var process = Process.Start(StartInfo(scenario, environment, folder: null))!;
+        var (output, error) = (new StringBuilder(), process.StandardError.ReadToEndAsync());
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            _ = output.AppendLine(line);
+            if (stopAfter is not null && line.StartsWith(stopAfter, StringComparison.Ordinal) && --lines == 0)
+            {
+                await Task.Delay(delay);
+                process.Kill();
+            }
+        }
+        await process.WaitForExitAsync();
+        return output + await error;
+    }
+
+    private static ProcessStartInfo StartInfo(string scenario, (string Name, string? Value)[] environment, string? folder)
+    {
         var assembly = Path.Combine(folder ?? AppContext.BaseDirectory, Path.GetFileName(typeof(ChildProcess).Assembly.Location));
         var start = new ProcessStartInfo("dotnet", ["exec", assembly]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment[Variable] = scenario;
@@ -34,12 +69,7 @@ internal static partial class ChildProcess
             else
                 start.Environment[name] = value;
         }
-
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var error = process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return (await output + await error).Trim();
+        return start;
     }
 
     [ModuleInitializer]
@@ -63,6 +93,7 @@ internal static partial class ChildProcess
                 "released memory" => Initialize() + ReleaseMemory(10, always: true),
                 "released memory, if most is free" => Initialize() + ReleaseMemory(40, always: false),
                 "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, always: false),
+                "training with checkpoints" => TrainingCheckpointTests.TrainInChild(Environment.GetEnvironmentVariable("MOE_ML_TEST_FOLDER")!),
                 _ => $"There is no scenario '{scenario}'.",
             });
         }

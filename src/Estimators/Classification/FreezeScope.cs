@@ -1,0 +1,27 @@
+using Microsoft.ML.MoE.Models;
+using TorchSharp.Modules;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Keeps parts of a model from learning until it is disposed.</summary>
+internal sealed class FreezeScope : IDisposable
+{
+    private readonly List<Parameter> frozen = [];
+
+    /// <summary>Freezes.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="parts">Its parts that shall not learn.</param>
+    public FreezeScope(ImageClassifier model, ModelParts parts)
+    {
+        foreach (var (name, parameter) in model.named_parameters())
+        {
+            if (!parameter.requires_grad || (model.PartOf(name) & parts) == 0)
+                continue;
+            parameter.requires_grad = false;
+            frozen.Add(parameter);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => frozen.ForEach(parameter => parameter.requires_grad = true);
+}

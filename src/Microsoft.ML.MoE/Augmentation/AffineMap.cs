@@ -1,0 +1,45 @@
+// Axes: N = images, C = channels, H = height, W = width.
+
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Augmentation;
+
+/// <summary>
+/// Where a pixel of a new image lies in the old one: x′ = Xx·x + Xy·y + X1, y′ = Yx·x + Yy·y + Y1, in pixels from the middle of the image, x to the right and y down.
+/// </summary>
+internal readonly record struct AffineMap(double Xx, double Xy, double X1, double Yx, double Yy, double Y1)
+{
+    /// <summary>Turns the image counterclockwise about its middle.</summary>
+    public static AffineMap Rotation(double degrees)
+    {
+        var (sin, cos) = Math.SinCos(degrees * Math.PI / 180);
+        return new(cos, -sin, 0, sin, cos, 0);
+    }
+
+    /// <summary>Moves each row to the left by its distance from the upper border times this.</summary>
+    public static AffineMap ShearX(double factor, long height) => new(1, factor, factor * height / 2, 0, 1, 0);
+
+    /// <summary>Moves each column up by its distance from the left border times this.</summary>
+    public static AffineMap ShearY(double factor, long width) => new(1, 0, 0, factor, 1, factor * width / 2);
+
+    /// <summary>Moves the image to the left and up.</summary>
+    public static AffineMap Translation(double left, double up) => new(1, 0, left, 0, 1, up);
+
+    /// <summary>Moves the pixels of a batch, with bilinear interpolation.</summary>
+    /// <param name="pixels_NCHW">The images.</param>
+    /// <param name="maps_N">One map an image.</param>
+    /// <param name="fill_1C11">The colour that comes in from outside.</param>
+    public static Tensor Warp(Tensor pixels_NCHW, AffineMap[] maps_N, Tensor fill_1C11)
+    {
+        using var scope = NewDisposeScope();
+        var (height, width) = ((double)pixels_NCHW.shape[2], (double)pixels_NCHW.shape[3]);
+
+        // libtorch counts from -1 to 1 from border to border, whatever the size.
+        var numbers = maps_N.SelectMany(map => new[] { map.Xx, map.Xy * height / width, 2 * map.X1 / width, map.Yx * width / height, map.Yy, 2 * map.Y1 / height }).ToArray();
+        var theta_N23 = tensor(numbers, [maps_N.Length, 2, 3], pixels_NCHW.dtype).to(pixels_NCHW.device);
+        var grid_NHW2 = nn.functional.affine_grid(theta_N23, pixels_NCHW.shape, align_corners: false);
+        return nn.functional.grid_sample(pixels_NCHW - fill_1C11, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Zeros, align_corners: false)
+            .add_(fill_1C11).clamp_(0, 1).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,16 @@
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+
+namespace Estimators.Tests.Classification;
+
+/// <summary><see cref="SparseMlpTrainer"/> among ML.NET's own components.</summary>
+[TestClass]
+public sealed class SparseMlpPipelineTests : PipelineTests
+{
+    private protected override ImageClassificationOptions Options() => Colours.SparseMlpOptions();
+
+    private protected override ImageClassifierEstimator Simple(MLContext ml, string label, string feature, string score, string predictedLabel) =>
+        ml.MulticlassClassification.Trainers.SparseMlp(label, feature, score, predictedLabel);
+}
