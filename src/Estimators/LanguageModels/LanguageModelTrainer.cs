@@ -52,7 +52,7 @@ internal sealed class LanguageModelTrainer
         }
 
         var device = host.SelectDevice();
-        var seed = host.SelectSeed(options.Seed);
+        var seed = host.SelectSeed(options.Seed, continued: null);
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
         var tokenizer = options.Tokenizer.Create(texts, options.CancellationToken);
         var data = Encode(channel, tokenizer, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
