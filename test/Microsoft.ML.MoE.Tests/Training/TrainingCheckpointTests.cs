@@ -355,7 +355,7 @@ public sealed class TrainingCheckpointTests
 
         static (float[] Values, int Batches, long TensorsLeft) Train(TrainingOptions options, int cancelAt)
         {
-            long before = Tensor.TotalCount;
+            long before = LiveTensors.Count();
             using var cancellation = new CancellationTokenSource();
             using var model = new TableModule(rows: 6, width: 3);
             var done = 0;
