@@ -9,10 +9,11 @@ internal static class TrainingDisplay
 {
     /// <summary>Runs a training that reports its progress.</summary>
     /// <param name="train">Trains; hands what it is given to the trainer's options.</param>
-    public static TModel Show<TModel>(Func<Action<TrainingProgress>, TModel> train)
+    /// <param name="samples">What the model is trained on.</param>
+    public static TModel Show<TModel>(Func<Action<TrainingProgress>, TModel> train, string samples = "images")
     {
         if (Console.IsOutputRedirected)
-            return train(progress => WriteEpoch(progress, Console.WriteLine));
+            return train(progress => WriteEpoch(progress, samples, Console.WriteLine));
 
         return AnsiConsole.Progress()
             .AutoClear(true)
@@ -25,19 +26,19 @@ internal static class TrainingDisplay
                     bar.MaxValue = progress.TotalSteps;
                     bar.Value = progress.Step;
                     bar.Description = string.Create(CultureInfo.InvariantCulture, $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F3}  {progress.SamplesPerSecond:F0}/s");
-                    WriteEpoch(progress, AnsiConsole.WriteLine);
+                    WriteEpoch(progress, samples, AnsiConsole.WriteLine);
                 });
             });
     }
 
-    private static void WriteEpoch(TrainingProgress progress, Action<string> write)
+    private static void WriteEpoch(TrainingProgress progress, string samples, Action<string> write)
     {
         if (!progress.EpochCompleted)
             return;
 
         var line = string.Create(
             CultureInfo.InvariantCulture,
-            $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F4}  balance {progress.AuxiliaryLoss:F4}  learning rate {progress.LearningRate:G3}  {progress.SamplesPerSecond:F0} images/s");
+            $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F4}  balance {progress.AuxiliaryLoss:F4}  learning rate {progress.LearningRate:G3}  {progress.SamplesPerSecond:F0} {samples}/s");
         if (progress.ExpertLoad is { Count: > 0 } load)
         {
             line += string.Create(

@@ -83,7 +83,11 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     public IDataView Transform(IDataView input)
     {
         host.CheckValue(input, nameof(input));
-        return new ScoringDataView(host, input, scorer, column.FindIn(host, input.Schema), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+        var images = column.FindIn(host, input.Schema);
+        return new ScoringDataView(
+            host, input, images.Name,
+            (rows, isActive) => ImageRowBlock.Open(host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding)),
+            predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>

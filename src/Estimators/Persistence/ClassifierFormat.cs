@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Weights;
@@ -36,31 +35,15 @@ internal static class ClassifierFormat
     private const uint FirstWithTraining = 0x00010002;
     private const uint OldestRead = 0x00010001;
 
-    // A description with a million class names takes a few dozen megabytes, and so does the history of a thousand epochs of a hundred layers of a hundred experts.
-    private const int MostJsonBytes = 1 << 28;
-
-    private const int ChecksumBytes = SHA256.HashSizeInBytes;
-
     /// <summary>Writes the entries of a model.</summary>
     public static void Save(ModelSaveContext context, ClassifierDocument document, ImageClassifier model, ImageClassificationSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
 
-        var description = document.ToBytes();
-        context.Writer.Write(SHA256.HashData(description));
-        context.SaveBinaryStream(DocumentEntry, writer => writer.Write(description));
-        context.SaveBinaryStream(WeightsEntry, writer =>
-        {
-            using var sha = SHA256.Create();
-            using (var hashing = new CryptoStream(writer.BaseStream, sha, CryptoStreamMode.Write, leaveOpen: true))
-                ModuleWeights.Save(model, hashing);
-            context.Writer.Write(sha.Hash!);
-        });
-
-        var history = TrainingDocument.ToBytes(training);
-        context.Writer.Write(SHA256.HashData(history));
-        context.SaveBinaryStream(TrainingEntry, writer => writer.Write(history));
+        ModelEntries.Write(context, DocumentEntry, document.ToBytes());
+        ModelEntries.WriteWeights(context, WeightsEntry, model);
+        ModelEntries.Write(context, TrainingEntry, TrainingDocument.ToBytes(training));
     }
 
     /// <summary>Reads the entries of a model and makes it.</summary>
@@ -72,18 +55,14 @@ internal static class ClassifierFormat
     {
         try
         {
-            if (context.Header.ModelVerReadable > VersionWritten)
-            {
-                throw new InvalidDataException(
-                    $"it was saved by a newer version of MoE.ML (format 0x{context.Header.ModelVerReadable:x8}; this version reads up to 0x{VersionWritten:x8}). Update the package MoE.ML.");
-            }
+            ModelEntries.RequireReadable(context, VersionWritten);
             context.CheckAtModel(GetVersion());
-            var documentChecksum = ReadChecksum(context);
-            var weightsChecksum = ReadChecksum(context);
-            var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ReadChecksum(context) : null;
+            var documentChecksum = ModelEntries.ReadChecksum(context);
+            var weightsChecksum = ModelEntries.ReadChecksum(context);
+            var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ModelEntries.ReadChecksum(context) : null;
 
-            var document = ClassifierDocument.FromBytes(ReadJson(context, DocumentEntry, documentChecksum));
-            var training = trainingChecksum is null ? null : TrainingDocument.FromBytes(ReadJson(context, TrainingEntry, trainingChecksum));
+            var document = ClassifierDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, documentChecksum));
+            var training = trainingChecksum is null ? null : TrainingDocument.FromBytes(ModelEntries.Read(context, TrainingEntry, trainingChecksum));
             var config = document.ReadModel();
             document.Normalization.Validate(config.Channels);
             var column = document.ReadColumn(config);
@@ -99,39 +78,17 @@ internal static class ClassifierFormat
         }
     }
 
-    private static byte[] ReadChecksum(ModelLoadContext context)
-    {
-        var checksum = context.Reader.ReadBytes(ChecksumBytes);
-        return checksum.Length == ChecksumBytes ? checksum : throw new InvalidDataException("it is truncated.");
-    }
-
-    private static byte[] ReadJson(ModelLoadContext context, string entry, byte[] checksum)
-    {
-        byte[] bytes = [];
-        Open(context, entry, stream =>
-        {
-            if (stream.Length > MostJsonBytes)
-                throw new InvalidDataException($"the entry '{entry}' has {stream.Length} bytes; at most {MostJsonBytes} are read.");
-            bytes = new byte[stream.Length];
-            stream.ReadExactly(bytes);
-        });
-        Compare(SHA256.HashData(bytes), checksum, entry);
-        return bytes;
-    }
-
     private static ImageClassifier LoadModel(ModelLoadContext context, ImageClassifierConfig config, byte[] checksum, Device device, ScalarType computeType)
     {
         ImageClassifier? model = null;
         try
         {
-            Open(context, WeightsEntry, stream =>
+            ModelEntries.Read(context, WeightsEntry, checksum, stream =>
             {
-                Compare(SHA256.HashData(stream), checksum, WeightsEntry);
                 var parameters = config.GetCost().Parameters;
                 if (parameters <= 0 || parameters > stream.Length / sizeof(float))
                     throw new InvalidDataException($"its description asks for {parameters} parameters, but '{WeightsEntry}' has {stream.Length} bytes.");
                 model = config.Build(device, computeType);
-                stream.Position = 0;
                 ModuleWeights.Load(model, stream, stream.Length);
             });
             return model!;
@@ -141,18 +98,6 @@ internal static class ClassifierFormat
             model?.Dispose();
             throw;
         }
-    }
-
-    private static void Open(ModelLoadContext context, string entry, Action<Stream> read)
-    {
-        if (!context.TryLoadBinaryStream(entry, reader => read(reader.BaseStream)))
-            throw new InvalidDataException($"it has no entry '{entry}'.");
-    }
-
-    private static void Compare(byte[] found, byte[] wanted, string entry)
-    {
-        if (!found.AsSpan().SequenceEqual(wanted))
-            throw new InvalidDataException($"the entry '{entry}' has been altered or is damaged (its checksum differs).");
     }
 
     private static VersionInfo GetVersion() => new(

@@ -17,9 +17,7 @@ internal sealed class LookAheadCursor : RootCursorBase
     private readonly DataViewRowCursor input;
     private readonly ColumnBindings bindings;
     private readonly bool[] active;
-    private readonly ScoreBlock block;
-    private readonly ImageReader imageReader;
-    private readonly UnscoredRows unscored;
+    private readonly IRowBlock block;
     private readonly Dictionary<int, BufferedColumn> buffered = [];
     private readonly ValueGetter<DataViewRowId> inputId;
     private readonly int largestBlock;
@@ -33,8 +31,7 @@ internal sealed class LookAheadCursor : RootCursorBase
     private bool disposed;
 
     public LookAheadCursor(
-        IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active, ScoreBlock block, ImageReader imageReader,
-        UnscoredRows unscored, int largestBlock)
+        IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active, IRowBlock block, int largestBlock)
         : base(provider)
     {
         Schema = schema;
@@ -42,8 +39,6 @@ internal sealed class LookAheadCursor : RootCursorBase
         this.bindings = bindings;
         this.active = active;
         this.block = block;
-        this.imageReader = imageReader;
-        this.unscored = unscored;
         this.largestBlock = largestBlock;
         inputId = input.GetIdGetter();
         for (var index = 0; index < active.Length; index++)
@@ -73,10 +68,7 @@ internal sealed class LookAheadCursor : RootCursorBase
             throw Ch.ExceptParam(nameof(column), $"Column '{column.Name}' is not active in this cursor.");
 
         var index = bindings.MapColumnIndex(out var isSource, column.Index);
-        Delegate getter = isSource ? buffered[index].CreateGetter(Place)
-            : index == ClassificationColumns.Score ? (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetScore(Place(), ref value))
-            : index == ClassificationColumns.Embedding ? (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetEmbedding(Place(), ref value))
-            : (ValueGetter<uint>)((ref uint value) => value = block.GetPredictedLabel(Place()));
+        var getter = isSource ? buffered[index].CreateGetter(Place) : block.CreateGetter(index, Place);
         return getter as ValueGetter<TValue>
             ?? throw Ch.Except($"Column '{column.Name}' has values of the type {getter.GetType().GetGenericArguments()[0]}; {typeof(TValue)} was asked for.");
     }
@@ -105,7 +97,6 @@ internal sealed class LookAheadCursor : RootCursorBase
             place = -1;
             block.Dispose();
             input.Dispose();
-            unscored.Close();
         }
         disposed = true;
         base.Dispose(disposing);
@@ -151,6 +142,6 @@ internal sealed class LookAheadCursor : RootCursorBase
         batches[index] = input.Batch;
         foreach (var column in buffered.Values)
             column.Store(index);
-        block.Add(imageReader);   // last: only a row that has been read completely counts
+        block.Add();   // last: only a row that has been read completely counts
     }
 }

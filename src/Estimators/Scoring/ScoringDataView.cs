@@ -3,7 +3,7 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A data view with the columns of a classifier added, scored block by block as it is read.</summary>
+/// <summary>A data view with the columns of a model added, scored block by block as it is read.</summary>
 /// <remarks>
 /// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or pointless, because no added column
 /// is active.
@@ -12,18 +12,27 @@ internal sealed class ScoringDataView : IDataView
 {
     private readonly IHost host;
     private readonly IDataView source;
-    private readonly ImageScorer scorer;
-    private readonly ImageColumn column;
+    private readonly string inputColumn;
+    private readonly Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open;
     private readonly int batchSize;
     private readonly ColumnBindings bindings;
     private readonly RowToRowMapperTransform rowByRow;
 
-    public ScoringDataView(IHost host, IDataView source, ImageScorer scorer, ImageColumn column, int batchSize, IRowMapper mapper, Func<DataViewSchema, IRowMapper> mapperFactory)
+    /// <summary>Makes the view.</summary>
+    /// <param name="host">The host.</param>
+    /// <param name="source">The view without the added columns.</param>
+    /// <param name="inputColumn">The column that the model reads.</param>
+    /// <param name="open">Makes a block for each of the cursors that read the source together, given which of the added columns are wanted.</param>
+    /// <param name="batchSize">Rows of a block.</param>
+    /// <param name="mapper">Adds the same columns row by row.</param>
+    /// <param name="mapperFactory">Makes such a mapper for another schema.</param>
+    public ScoringDataView(
+        IHost host, IDataView source, string inputColumn, Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open, int batchSize, IRowMapper mapper, Func<DataViewSchema, IRowMapper> mapperFactory)
     {
         this.host = host;
         this.source = source;
-        this.scorer = scorer;
-        this.column = column;
+        this.inputColumn = inputColumn;
+        this.open = open;
         this.batchSize = batchSize;
         bindings = new ColumnBindings(source.Schema, mapper.GetOutputColumns());
         rowByRow = new RowToRowMapperTransform(host, source, mapper, mapperFactory);
@@ -59,16 +68,11 @@ internal sealed class ScoringDataView : IDataView
         active = wanted;
         var activeInput = bindings.GetActiveInput(index => wanted[index]);
         var canBuffer = source.Schema.All(c => !activeInput[c.Index] || BufferedColumn.CanBuffer(c.Type));
-        activeInput[source.Schema[column.Name].Index] = true;
+        activeInput[source.Schema[inputColumn].Index] = true;
         inputColumns = [.. source.Schema.Where(c => activeInput[c.Index])];
         return canBuffer && bindings.AddedColumnIndices.Any(index => wanted[index]);
     }
 
-    private DataViewRowCursor[] Open(DataViewRowCursor[] inputs, bool[] active)
-    {
-        var readers = Array.ConvertAll(inputs, column.OpenReader);
-        var unscored = new UnscoredRows(host, column, readers);
-        var withEmbeddings = bindings.AddedColumnIndices.Count > ClassificationColumns.Embedding && active[bindings.AddedColumnIndices[ClassificationColumns.Embedding]];
-        return [.. inputs.Zip(readers, (input, reader) => new LookAheadCursor(host, input, Schema, bindings, active, new ScoreBlock(scorer, column, withEmbeddings), reader, unscored, batchSize))];
-    }
+    private DataViewRowCursor[] Open(DataViewRowCursor[] inputs, bool[] active) =>
+        [.. inputs.Zip(open(inputs, column => active[bindings.AddedColumnIndices[column]]), (input, block) => new LookAheadCursor(host, input, Schema, bindings, active, block, batchSize))];
 }

@@ -124,6 +124,16 @@ public sealed record LanguageModelConfig
         }
     }
 
+    /// <summary>Experts of a sparse layer; null where there are none.</summary>
+    internal long? SparseExperts => SparseLayer switch
+    {
+        PeerOptions peer => peer.Experts,
+        ProductKeyMemoryOptions memory => memory.Memories,
+        MixtureSlotOptions mixture => mixture.Mixture.Router.Experts,
+        ExpertChoiceOptions choice => choice.Experts,
+        _ => null,
+    };
+
     /// <summary>Bytes of the sparse layers' tables, and of the optimizer's state for them.</summary>
     internal (long Tables, long Optimizer) GetTableBytes()
     {

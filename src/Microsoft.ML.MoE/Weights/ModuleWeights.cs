@@ -60,14 +60,21 @@ public static class ModuleWeights
         var staged = new List<(Tensor Target, Tensor Value)>();
         foreach (var entry in header.Entries)
         {
-            var value = SafeTensors.ReadData(source, entry);
-            if (stage)
+            var target = targets[entry.Name];
+            if (!stage && target.device_type == DeviceType.CPU && target.is_contiguous())
             {
-                staged.Add((targets[entry.Name], value));
+                SafeTensors.ReadData(source, entry, target);   // a table of several gigabytes need not be there twice
                 continue;
             }
 
-            targets[entry.Name].copy_(value);
+            var value = SafeTensors.ReadData(source, entry);
+            if (stage)
+            {
+                staged.Add((target, value));
+                continue;
+            }
+
+            target.copy_(value);
             value.Dispose();
         }
 

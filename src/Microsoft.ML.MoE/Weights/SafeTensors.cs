@@ -67,7 +67,22 @@ public static class SafeTensors
         var tensor = empty(entry.Shape, dtype: entry.Type, device: CPU);
         try
         {
-            foreach (var piece in PiecesOf(tensor))
+            ReadData(source, entry, tensor);
+            return tensor;
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads the next tensor's bytes into a contiguous tensor of the same type and shape on the CPU, piece by piece.</summary>
+    internal static void ReadData(Stream source, SafeTensorsEntry entry, Tensor target)
+    {
+        try
+        {
+            foreach (var piece in PiecesOf(target))
             {
                 var bytes = piece.bytes;
                 source.ReadExactly(bytes);
@@ -75,15 +90,10 @@ public static class SafeTensors
                     throw new InvalidDataException($"Tensor '{entry.Name}': it holds the byte {bytes[i]} where a BOOL is 0 or 1.");
                 GC.KeepAlive(piece);
             }
-
-            return tensor;
         }
-        catch (Exception e)
+        catch (EndOfStreamException exception)
         {
-            tensor.Dispose();
-            if (e is EndOfStreamException)
-                throw new InvalidDataException($"Tensor '{entry.Name}': the data end before its {entry.ByteCount} bytes do: the file is truncated.", e);
-            throw;
+            throw new InvalidDataException($"Tensor '{entry.Name}': the data end before its {entry.ByteCount} bytes do: the file is truncated.", exception);
         }
     }
 

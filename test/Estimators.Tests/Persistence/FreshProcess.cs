@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Estimators.Tests.Classification;
+using Estimators.Tests.LanguageModels;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -16,15 +17,23 @@ internal static class FreshProcess
 {
     private const string Variable = "MOE_ML_TEST_PREDICT";
     private const string TrainVariable = "MOE_ML_TEST_TRAIN";
+    private const string Texts = "texts";
 
     /// <summary>Loads a zip in a new process and scores <see cref="Colours.Rows"/> with it.</summary>
     /// <param name="zip">Path of the model.</param>
     /// <param name="rows">Number of rows.</param>
     /// <returns>What the process printed: a line with the predicted label and the scores for each row.</returns>
-    public static async Task<string> Predict(string zip, int rows)
+    public static Task<string> Predict(string zip, int rows) => Run(FormattableString.Invariant($"{rows}:{zip}"));
+
+    /// <summary>Loads the zip of a language model in a new process and scores <see cref="Rhymes.Texts"/> with it.</summary>
+    /// <param name="zip">Path of the model.</param>
+    /// <returns>What <see cref="DescribeTexts"/> says there.</returns>
+    public static Task<string> PredictTexts(string zip) => Run($"{Texts}:{zip}");
+
+    private static async Task<string> Run(string task)
     {
         var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment[Variable] = FormattableString.Invariant($"{rows}:{zip}");
+        start.Environment[Variable] = task;
         start.Environment["OMP_NUM_THREADS"] = "1";   // as in the tests
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
@@ -81,6 +90,10 @@ internal static class FreshProcess
         }
     }
 
+    /// <summary>What the new process prints of a language model.</summary>
+    public static string DescribeTexts(MLContext ml, ITransformer model) =>
+        string.Join('\n', Rhymes.Predict(ml, model, Rhymes.Rows(6)).Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
+
     /// <summary>Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.</summary>
     /// <returns>Whether it did.</returns>
     public static bool Play()
@@ -96,7 +109,8 @@ internal static class FreshProcess
 
         var colon = task.IndexOf(':', StringComparison.Ordinal);
         var ml = new MLContext();
-        Console.WriteLine(Describe(ml, ml.Model.Load(task[(colon + 1)..], out _), int.Parse(task.AsSpan(0, colon), CultureInfo.InvariantCulture)));
+        var model = ml.Model.Load(task[(colon + 1)..], out _);
+        Console.WriteLine(task[..colon] == Texts ? DescribeTexts(ml, model) : Describe(ml, model, int.Parse(task.AsSpan(0, colon), CultureInfo.InvariantCulture)));
         return true;
     }
 }

@@ -1,0 +1,60 @@
+// PEER on tiny Shakespeare: a language model on characters, trained for three minutes, saved, and used from another process.
+//
+//     dotnet run -c Release --project samples/Shakespeare
+
+using System.Diagnostics;
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Layers;
+using Samples;
+using Shakespeare;
+
+// The options below were chosen on the last tenth of the training part. The validation part only measures.
+const string ModelFile = "model.zip";
+
+try
+{
+    switch (args)
+    {
+        case ["--continue", var prompt]:
+            return await Playwright.RunAsync(ModelFile, prompt);
+        case []:
+            return await TrainAsync();
+        default:
+            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: Shakespeare");
+            return 2;
+    }
+}
+catch (Exception e) when (e is IOException or InvalidDataException)
+{
+    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
+    return 1;
+}
+
+static async Task<int> TrainAsync()
+{
+    var mlContext = new MLContext(seed: 1);
+    var data = mlContext.Data.LoadFromEnumerable([ShakespeareText.Read().Training]);
+    using var model = TrainingDisplay.Show(
+        progress => mlContext.Transforms.Text.PeerLanguageModel(new PeerLanguageModel.Options
+        {
+            Tokenizer = TokenizerOptions.Characters,
+            SparseLayer = new PeerOptions { Experts = 64 * 64, Heads = 4, ExpertsPerHead = 8, QueryWidth = 64 },
+            ContextLength = 128,
+            BatchSize = 12,
+            LearningRate = 4e-3,
+            Epochs = 100,   // the time ends training, not their number
+            MaxTime = TimeSpan.FromMinutes(3),
+            Progress = progress,
+        }).Fit(data),
+        "tokens");
+
+    Console.WriteLine();
+    var end = await Playwright.WriteAsync(model, "ROMEO:\n");
+    mlContext.Model.Save(model, data.Schema, ModelFile);
+    Console.WriteLine($"\nsaved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; going on in another process\n");
+
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(Playwright).Assembly.Location, "--continue", end))!;
+    process.WaitForExit();
+    return process.ExitCode;
+}

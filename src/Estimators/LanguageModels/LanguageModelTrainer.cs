@@ -1,0 +1,200 @@
+using System.Globalization;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.Runtime;
+using TorchSharp;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Checks the column, reads the texts, trains a language model, and hands out a transformer.</summary>
+internal sealed class LanguageModelTrainer
+{
+    private readonly IHost host;
+    private readonly PeerLanguageModel.Options options;
+    private readonly LanguageModelColumns columns;
+
+    public LanguageModelTrainer(IHostEnvironment environment, string name, PeerLanguageModel.Options options)
+    {
+        options.Validate();
+        host = environment.Register(name);
+        this.options = options.Copy();
+        columns = this.options.CreateColumns();
+    }
+
+    /// <summary>The columns after the estimator, from the columns before it.</summary>
+    public SchemaShape GetOutputSchema(SchemaShape input)
+    {
+        host.CheckValue(input, nameof(input));
+        if (!input.TryFindColumn(columns.Text, out var text))
+            throw host.ExceptSchemaMismatch(nameof(input), "text", columns.Text);
+        if (text.Kind != SchemaShape.Column.VectorKind.Scalar || text.ItemType != TextDataViewType.Instance)
+            throw host.ExceptSchemaMismatch(nameof(input), "text", columns.Text, TextDataViewType.Instance.ToString(), text.GetTypeString());
+
+        var shapes = input.ToDictionary(column => column.Name);
+        foreach (var column in columns.ToShapes())
+            shapes[column.Name] = column;
+        return new SchemaShape(shapes.Values);
+    }
+
+    /// <summary>Trains.</summary>
+    public LanguageModelTransformer Fit(IDataView trainData, IDataView? validation)
+    {
+        host.CheckValue(trainData, nameof(trainData));
+        using var channel = host.Start("Fit");
+        var text = columns.FindText(host, trainData.Schema);
+        var validationText = validation is null ? (DataViewSchema.Column?)null : columns.FindText(host, validation.Schema);
+        if (options.EarlyStopping is not null && validation is null && options.ValidationFraction == 0)
+        {
+            throw new InvalidOperationException(
+                $"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit, or set {nameof(options.ValidationFraction)} above 0.");
+        }
+
+        var device = host.SelectDevice();
+        var seed = host.SelectSeed(options.Seed);
+        var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
+        var tokenizer = options.Tokenizer.Create(texts, options.CancellationToken);
+        var data = Encode(channel, tokenizer, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
+        var config = options.CreateConfig(tokenizer.VocabularySize);
+
+        using var seedScope = new SeedScope(seed, device);
+        using var threadScope = new ThreadScope(options.Threads);
+        var computeType = config.ComputeType(options.Precision, device);
+        Announce(channel, config, data, device, computeType);
+        var model = config.Build(device, computeType);
+        try
+        {
+            var result = Train(channel, model, tokenizer, data, seed, device);
+            Say(channel, Describe(result));
+            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, seed);
+            return new LanguageModelTransformer(
+                host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation, options.Precision, options.PredictionBatchSize, summary);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+        finally
+        {
+            TorchRuntime.ReleaseFreedMemory();   // gradients, activations, the optimizer's moments: several times the model
+        }
+    }
+
+    private TrainingResult Train(IChannel channel, LanguageModel model, TextTokenizer tokenizer, FitData data, int seed, torch.Device device)
+    {
+        var objective = new LanguageModelObjective(model);
+        var loop = new TrainingLoop<TokenBatch>(
+            model,
+            batch =>
+            {
+                host.CheckAlive();
+                return objective.ComputeLoss(batch);
+            },
+            options.CreateTrainingOptions());
+        var windows = new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize, seed, device);
+        Func<CancellationToken, ValidationResult>? validate = data.Validation is { } documents
+            ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token)
+            : null;
+        return loop.Run(new PrefetchingBatchSource<TokenBatch>(windows, options.LookAhead), validate, progress => Report(channel, progress), options.CancellationToken);
+    }
+
+    private FitData Encode(IChannel channel, TextTokenizer tokenizer, string[] texts, IEnumerable<string>? validationTexts)
+    {
+        var (training, empty) = EncodeAll(channel, tokenizer, texts, "training");
+        if (validationTexts is not null)
+        {
+            var (held, heldEmpty) = EncodeAll(channel, tokenizer, validationTexts, "validation");
+            return new(training, held, empty + heldEmpty);
+        }
+        if (options.ValidationFraction == 0)
+            return new(training, null, empty);
+
+        var (first, last) = Split(training, options.ValidationFraction);
+        return new(first, last, empty);
+    }
+
+    private (List<int[]> Documents, long Empty) EncodeAll(IChannel channel, TextTokenizer tokenizer, IEnumerable<string> texts, string what)
+    {
+        var (documents, empty) = (new List<int[]>(), 0L);
+        foreach (var text in texts)
+        {
+            options.CancellationToken.ThrowIfCancellationRequested();
+            host.CheckAlive();
+            var document = tokenizer.Encode(text);
+            if (document.Length > 0)
+                documents.Add(document);
+            else
+                empty++;
+        }
+
+        if (documents.Count == 0)
+            throw new InvalidOperationException(empty == 0 ? $"The {what} data have no rows." : $"The {what} data have no text in column '{columns.Text}': all {empty:n0} rows are empty.");
+        if (empty > 0)
+            channel.Warning(MessageSensitivity.None, $"Of the {what} data {documents.Count:n0} rows are used; {empty:n0} have no text in column '{columns.Text}'.");
+        return (documents, empty);
+    }
+
+    private static (List<int[]> First, List<int[]> Last) Split(List<int[]> documents, double fraction)
+    {
+        var all = documents.Sum(document => (long)document.Length);
+        var left = all - Math.Max(1, (long)Math.Round(all * fraction));
+        if (left < 1)
+            throw new InvalidOperationException($"{nameof(PeerLanguageModel.Options.ValidationFraction)} is {fraction}, which leaves nothing of {all:n0} tokens to train on.");
+
+        var (first, last) = (new List<int[]>(), new List<int[]>());
+        foreach (var document in documents)
+        {
+            var here = (int)Math.Min(left, document.Length);
+            if (here > 0)
+                first.Add(document[..here]);
+            if (here < document.Length)
+                last.Add(document[here..]);
+            left -= here;
+        }
+        return (first, last);
+    }
+
+    private void Announce(IChannel channel, LanguageModelConfig config, FitData data, torch.Device device, torch.ScalarType computeType)
+    {
+        var cost = config.GetCost();
+        var (tables, optimizer) = config.GetTableBytes();
+        var limit = options.MaxTime is { } time ? $" or {time}" : "";
+        var memory = tables > 0 ? string.Create(CultureInfo.InvariantCulture, $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.") : "";
+        Say(channel, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Training a language model of {cost.Parameters:n0} parameters ({cost.ActiveParameters:n0} active for a token) on {data.TrainingTokens:n0} tokens of {data.Training.Count:n0} texts, "
+            + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs{limit}; {device}, {computeType}.{memory}"));
+    }
+
+    private void Report(IChannel channel, TrainingProgress progress)
+    {
+        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
+        Say(channel, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}{Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} tokens/s, learning rate {progress.LearningRate:0.0e0}."));
+        options.Progress?.Invoke(progress);
+    }
+
+    private static string Describe(ValidationResult? validation) =>
+        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
+
+    private static string Describe(TrainingResult result)
+    {
+        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
+        return result.BestEpoch is { } best
+            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
+            : end;
+    }
+
+    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
+
+    /// <summary>The documents of a training.</summary>
+    private sealed record FitData(List<int[]> Training, List<int[]>? Validation, long EmptyTexts)
+    {
+        public long TrainingTokens { get; } = Training.Sum(document => (long)document.Length) + Training.Count;
+
+        public long ValidationTokens { get; } = Validation?.Sum(document => (long)document.Length) ?? 0;
+    }
+}

@@ -1,0 +1,57 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Scores one row at a time: for prediction engines, and for cursors whose rows cannot be buffered.</summary>
+internal sealed class TextScoringMapper(
+    LanguageModelTransformer transformer, LanguageModelColumns columns, DataViewSchema.Column text, Func<DataViewRow, Func<int, bool>, IRowBlock> open, int width) : IRowMapper
+{
+    private readonly DataViewSchema.DetachedColumn[] outputColumns = columns.ToColumns(width);
+
+    /// <inheritdoc/>
+    public DataViewSchema.DetachedColumn[] GetOutputColumns() => outputColumns;
+
+    /// <inheritdoc/>
+    public ITransformer GetTransformer() => transformer;
+
+    /// <inheritdoc/>
+    public Func<int, bool> GetDependencies(Func<int, bool> activeOutput)
+    {
+        var active = Enumerable.Range(0, outputColumns.Length).Any(activeOutput);
+        return index => active && index == text.Index;
+    }
+
+    /// <inheritdoc/>
+    public Delegate[] CreateGetters(DataViewRow row, Func<int, bool> activeOutput, out Action disposer)
+    {
+        disposer = () => { };
+        var getters = new Delegate[outputColumns.Length];
+        if (!Enumerable.Range(0, outputColumns.Length).Any(activeOutput))
+            return getters;
+
+        var block = open(row, activeOutput);
+        long? position = null;
+        for (var column = 0; column < getters.Length; column++)
+        {
+            if (activeOutput(column))
+                getters[column] = block.CreateGetter(column, Read);
+        }
+        return getters;
+
+        // All columns share one forward pass of the row. A prediction engine counts a position for every prediction.
+        int Read()
+        {
+            if (position != row.Position)
+            {
+                block.Reset(1);
+                block.Add();
+                position = row.Position;
+            }
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Save(ModelSaveContext ctx) => ((ICanSaveModel)transformer).Save(ctx);
+}

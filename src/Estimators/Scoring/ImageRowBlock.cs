@@ -1,0 +1,40 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>The images of a row or cursor, block by block.</summary>
+internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, UnscoredRows unscored) : IRowBlock
+{
+    /// <summary>Blocks for rows or cursors that are read together.</summary>
+    public static IRowBlock[] Open(IHost host, ImageScorer scorer, ImageColumn column, DataViewRow[] rows, bool withEmbeddings)
+    {
+        var readers = Array.ConvertAll(rows, column.OpenReader);
+        var unscored = new UnscoredRows(host, column, readers);
+        return Array.ConvertAll(readers, IRowBlock (reader) => new ImageRowBlock(new ScoreBlock(scorer, column, withEmbeddings), reader, unscored));
+    }
+
+    /// <inheritdoc/>
+    public int Count => block.Count;
+
+    /// <inheritdoc/>
+    public void Reset(int capacity) => block.Reset(capacity);
+
+    /// <inheritdoc/>
+    public void Add() => block.Add(reader);
+
+    /// <inheritdoc/>
+    public Delegate CreateGetter(int column, Func<int> current) => column switch
+    {
+        ClassificationColumns.Score => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetScore(current(), ref value)),
+        ClassificationColumns.Embedding => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetEmbedding(current(), ref value)),
+        _ => (ValueGetter<uint>)((ref uint value) => value = block.GetPredictedLabel(current())),
+    };
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        block.Dispose();
+        unscored.Close();
+    }
+}
