@@ -105,14 +105,21 @@ public sealed class DropPathTests
     }
 
     [TestMethod]
-    public void AThousandStepsLeaveNoTensorBehind()
+    public void AHundredStepsLeaveNoTensorBehind()
     {
         using var seed = new SeedScope(5, CPU);
         using var model = (VisionTransformerConfig.Tiny with { DropPath = 0.5 }).Build();
         using var images_NCHW = rand(2, 3, 8, 8);
         Step();
+<<<<<<< HEAD
         var before = LiveTensors.Count();
         for (var i = 0; i < 1000; i++)
+=======
+        GC.Collect();   // what other tests have left to the garbage collector must not go in between
+        GC.WaitForPendingFinalizers();
+        var before = Tensor.TotalCount;
+        for (var i = 0; i < 100; i++)
+>>>>>>> augment
             Step();
         Assert.AreEqual(before, Tensor.TotalCount);
 
