@@ -5,6 +5,7 @@
 //     dotnet run -c Release --project samples/FashionMnist -- compare         WideNet beside ViT and ViT-MoE; Comparison/ExperimentCatalog.cs has the other experiments
 
 using System.Diagnostics;
+using System.Text.Json;
 using FashionMnist;
 using FashionMnist.Comparison;
 using Microsoft.ML;
@@ -13,6 +14,7 @@ using Samples;
 
 // The options below were chosen on training images that were held out: the last 10,000 for the small set, the last 5,000 for the full one. The test images only evaluate.
 const string ModelFile = "model.zip";
+const string ExpertLoadFile = "expert-load.json";
 
 try
 {
@@ -69,6 +71,9 @@ static int Train(string directory, int epochs)
 
     mlContext.Model.Save(model, train.Schema, ModelFile);
     Console.WriteLine($"saved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; loading it in another process");
+
+    // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from eng/DrawTraining.cs.
+    File.WriteAllText(ExpertLoadFile, JsonSerializer.Serialize(model.LastTransformer.GetExpertLoad(model.Transform(test))));
 
     using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, "--score", directory))!;
     process.WaitForExit();

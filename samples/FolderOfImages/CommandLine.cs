@@ -9,20 +9,21 @@ namespace FolderOfImages;
 /// <param name="Epochs">Passes over the training pictures; null for the recipe's.</param>
 /// <param name="Size">Side of the model's images in pixels; null for the recipe's.</param>
 /// <param name="Validation">Part of the training pictures that are held out to measure the model on after every epoch.</param>
+/// <param name="Checkpoints">The folder of checkpoints, from which an interrupted training goes on; null for none.</param>
 /// <param name="Pictures">Pictures to score.</param>
-public sealed record CommandLine(string? Data, string ModelFile, string Recipe, int? Epochs, int? Size, double Validation, IReadOnlyList<string> Pictures)
+public sealed record CommandLine(string? Data, string ModelFile, string Recipe, int? Epochs, int? Size, double Validation, string? Checkpoints, IReadOnlyList<string> Pictures)
 {
     /// <summary>How to call the program.</summary>
     public const string Usage =
         """
-        usage: FolderOfImages --data DIR [--recipe NAME] [--epochs N] [--size N] [--validation FRACTION] [--model FILE]
+        usage: FolderOfImages --data DIR [--recipe NAME] [--epochs N] [--size N] [--validation FRACTION] [--checkpoints DIR] [--model FILE]
                FolderOfImages [--model FILE] --score PICTURE...
         """;
 
     /// <exception cref="ArgumentException">The arguments are not as <see cref="Usage"/> says.</exception>
     public static CommandLine Parse(ReadOnlySpan<string> args)
     {
-        var line = new CommandLine(null, "model.zip", Recipes.Default, null, null, 0, []);
+        var line = new CommandLine(null, "model.zip", Recipes.Default, null, null, 0, null, []);
         for (var i = 0; i < args.Length; i++)
         {
             if (args[i] == "--score")
@@ -44,6 +45,7 @@ public sealed record CommandLine(string? Data, string ModelFile, string Recipe, 
                 "--recipe" => line with { Recipe = RecipeName(Value(option, value)) },
                 "--epochs" => line with { Epochs = Number(option, Value(option, value)) },
                 "--size" => line with { Size = Number(option, Value(option, value)) },
+                "--checkpoints" => line with { Checkpoints = Value(option, value) },
                 "--validation" => line with { Validation = Fraction(option, Value(option, value)) },
                 _ => throw new ArgumentException($"'{option}' is not an option."),
             };

@@ -1,7 +1,8 @@
 // WideNet on any folder of pictures by class: the README's pipeline with a command line. It trains, evaluates, saves a model zip, and scores some pictures with it in another process.
 //
 //     dotnet run -c Release --project samples/FolderOfImages -- --data DIR                      DIR/train/CLASS/* and DIR/test/CLASS/*, or DIR/CLASS/*
-//     dotnet run -c Release --project samples/FolderOfImages -- --data DIR --recipe cifar10     CIFAR-10 as such a folder: results/ has what comes out
+//     dotnet run -c Release --project samples/FolderOfImages -- --data DIR --recipe cifar10     CIFAR-10 as such a folder: results/ says how the recipe was chosen
+//     dotnet run -c Release --project samples/FolderOfImages -- --data DIR --checkpoints DIR    the same command again goes on where an interrupted one stopped
 //     dotnet run -c Release --project samples/FolderOfImages -- --score PICTURE...              classifies pictures with the saved model
 
 using System.Diagnostics;
@@ -13,6 +14,7 @@ using Samples;
 const int Seed = 1;
 const int MostClassesInTable = 20;
 const int ScoredPictures = 5;
+const int StepsBetweenCheckpoints = 200;
 
 try
 {
@@ -48,6 +50,9 @@ static int Train(CommandLine line, ImageFolder folder)
         options.ImageHeight = line.Size ?? options.ImageHeight;
         options.ImageWidth = line.Size ?? options.ImageWidth;
         options.ValidationFraction = line.Validation;
+        options.CheckpointFolder = line.Checkpoints;
+        options.CheckpointEverySteps = StepsBetweenCheckpoints;
+        options.Resume = line.Checkpoints is not null;   // goes on where a checkpoint stands, and begins where there is none
         options.Progress = progress;
 
         var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")

@@ -9,7 +9,7 @@ internal static class Recipes
     /// <summary>The recipe for photographs of any size and number: a start.</summary>
     public const string Default = "photos";
 
-    /// <summary>The recipe for CIFAR-10; <c>results/</c> has what it reaches.</summary>
+    /// <summary>The recipe for CIFAR-10; <c>results/</c> says how it was chosen.</summary>
     public const string Cifar10 = "cifar10";
 
     /// <summary>The names of all recipes.</summary>
@@ -18,7 +18,7 @@ internal static class Recipes
     /// <summary>Fresh options of a recipe.</summary>
     public static WideNetImageClassifier.Options Create(string name) => name switch
     {
-        // The learning rate and the start of the positions were chosen on training pictures that were held out, the shape by what two cores do in half an hour: 16 passes at this width and depth.
+        // The learning rate and the start of the positions were chosen on training pictures that were held out; 16 passes at this width and depth take two cores about half an hour.
         Cifar10 => new(WideNetConfig.Small with { PositionDeviation = 0.8 })
         {
             ImageHeight = 32,

@@ -84,6 +84,11 @@ public abstract class ImageClassificationOptions
     /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Takes the memory of one batch and trains like a batch of all of them together.</summary>
     public int GradientAccumulation { get; set; } = 1;
 
+    /// <summary>
+    /// What is learned without labels before the training; null (default) for nothing. A training that is continued from a checkpoint has it behind it: checkpoints begin after it.
+    /// </summary>
+    public MoCoPretraining? Pretraining { get; set; }
+
     /// <summary>The optimizer. Default: AdamW.</summary>
     public OptimizerKind Optimizer { get; set; }
 
@@ -305,7 +310,12 @@ public abstract class ImageClassificationOptions
     internal ImageMixing CreateMixing() => new() { MixupAlpha = Mixup, CutMixAlpha = CutMix, Probability = MixupProbability };
 
     /// <summary>A copy that later changes do not reach.</summary>
-    internal ImageClassificationOptions Copy() => (ImageClassificationOptions)MemberwiseClone();
+    internal ImageClassificationOptions Copy()
+    {
+        var copy = (ImageClassificationOptions)MemberwiseClone();
+        copy.Pretraining = Pretraining?.Copy();
+        return copy;
+    }
 
     /// <summary>Checks all that can be checked before there are data.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
@@ -355,6 +365,7 @@ public abstract class ImageClassificationOptions
         if (Resume && CheckpointFolder is null)
             throw new ArgumentException($"{nameof(Resume)} is true, but {nameof(CheckpointFolder)} names no folder to continue from.");
         CreateTrainingOptions().Validate();
+        Pretraining?.Validate();
         ValidateFrozen();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.

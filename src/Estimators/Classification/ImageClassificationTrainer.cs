@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Pretraining;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
@@ -19,6 +20,7 @@ internal sealed class ImageClassificationTrainer
 {
     // Independent random sequences out of one seed; epochs take those from 0 up.
     private const int SplitStream = -1;
+    private const int PretrainingStream = -2;
 
     private readonly IHost host;
     private readonly ImageClassificationOptions options;
@@ -61,8 +63,10 @@ internal sealed class ImageClassificationTrainer
         var start = options.StartingPoint;
         start?.RequireAlive();
         var training = FindColumns(trainData, start);
-        var validating = validation is null ? null : FindValidationColumns(validation, training);
-        var config = options.CreateConfig(training.Images.Shape, training.Labels.ClassCount);
+        var labels = training.Labels!;   // FindColumns has found them
+        var validating = validation is null ? null : FindValidationColumns(validation, training.Images, labels);
+        var unlabelled = options.Pretraining?.UnlabeledData is { } images ? new ImageData(images, training.Images.FindIn(host, images.Schema), Labels: null) : null;
+        var config = options.CreateConfig(training.Images.Shape, labels.ClassCount);
         if (options.EarlyStopping is not null && validating is null && options.ValidationFraction == 0)
         {
             throw new InvalidOperationException(
@@ -76,10 +80,11 @@ internal sealed class ImageClassificationTrainer
         if (scan.Labels.Distinct().Count() == 1)
         {
             throw new InvalidOperationException(
-                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column '{training.Labels.Name}'); a classifier needs examples of at least 2.");
+                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column '{labels.Name}'); a classifier needs examples of at least 2.");
         }
 
         var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit - scan.CachedBytes);
+        var unlabelledScan = unlabelled is null ? null : Scan(channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
         var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
 
         using var seedScope = new SeedScope(seed, device);
@@ -90,11 +95,13 @@ internal sealed class ImageClassificationTrainer
         try
         {
             Announce(channel, config, examples, held, scan.Cached, device, computeType);
-            start?.CopyTo(model, training.Labels, scan.Normalization, options, channel);
-            var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, validationScan, start is null ? null : model);
+            start?.CopyTo(model, labels, scan.Normalization, options, channel);
+            var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, [validationScan, unlabelledScan], start is null ? null : model);
             var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
             if (continued is not null)
                 Say(channel, string.Create(CultureInfo.InvariantCulture, $"Training continues after {continued.Steps:n0} steps and {continued.Epochs.Count} epochs, from '{options.CheckpointFolder}'."));
+            else if (options.Pretraining is { } pretraining)
+                Pretrain(channel, model, pretraining, data, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, device, pretraining.BatchSize), computeType);
             var result = Train(channel, model, data);
             Say(channel, Describe(result));
 
@@ -103,10 +110,10 @@ internal sealed class ImageClassificationTrainer
                 scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, seed)
             { Earlier = start?.Trainings ?? [] };
             var columns = new ClassificationColumns(
-                options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, training.Labels.Values);
+                options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, labels.Values);
             return new ImageClassificationTransformer(
                 host, new ImageScorer(model, normalization, device), training.Images, columns,
-                training.Labels.Name, options.Precision, options.PredictionBatchSize, summary);
+                labels.Name, options.Precision, options.PredictionBatchSize, summary);
         }
         catch
         {
@@ -126,6 +133,22 @@ internal sealed class ImageClassificationTrainer
         null => options.CacheLimit,
     };
 
+    private void Pretrain(
+        IChannel channel, ImageClassifier model, MoCoPretraining pretraining, FitData data, IImageExamples examples, ImageBatches batches, torch.ScalarType computeType)
+    {
+        if (examples.Count < 2)
+            throw new InvalidOperationException($"There is {examples.Count} image to pre-train on; at least 2 are wanted.");
+        Say(channel, string.Create(CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
+        using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
+        using var moco = new MoCo(model, pretraining.CreateMoCoOptions(data.Pixels, Math.Max(model.Config.ImageHeight, model.Config.ImageWidth)), generator, computeType);
+        var loop = new TrainingLoop<ImageBatch>(moco.Module, batch => moco.ComputeLoss(batch.Images_NCHW), pretraining.CreateTrainingOptions()) { Companions = [moco] };
+        using var cancellation = new HostCancellation(host, options.CancellationToken);
+        var source = new ImageBatchSource(examples, batches, SeededRandom.Create(data.Seed, PretrainingStream).NextInt64(), wholeBatchesOnly: true);
+        loop.Run(
+            cancellation.Watch(new PrefetchingBatchSource<ImageBatch>(source, options.LookAhead)), progress: progress => Report(channel, "Pre-training, epoch", progress, pretraining.Progress),
+            cancellationToken: cancellation.Token);
+    }
+
     private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
@@ -143,11 +166,11 @@ internal sealed class ImageClassificationTrainer
         Func<CancellationToken, ValidationResult>? validate = data.Validation is { } examples
             ? token => objective.Evaluate(cancellation.Watch(data.Batches.From(examples.InOrder(token), examples.Count)), token)
             : null;
-        return loop.Run(cancellation.Watch(source), validate, progress => Report(channel, progress), cancellation.Token);
+        return loop.Run(cancellation.Watch(source), validate, progress => Report(channel, "Epoch", progress, options.Progress), cancellation.Token);
     }
 
     // What a training that is continued must have as it was, besides the options of the loop.
-    private Dictionary<string, string> Identity(ImageClassifierConfig config, torch.ScalarType computeType, int seed, ImageScan scan, ImageScan? validationScan, ImageClassifier? initial)
+    private Dictionary<string, string> Identity(ImageClassifierConfig config, torch.ScalarType computeType, int seed, ImageScan scan, ImageScan?[] others, ImageClassifier? initial)
     {
         var identity = new Dictionary<string, string>(options.Describe())
         {
@@ -158,7 +181,7 @@ internal sealed class ImageClassificationTrainer
         };
         foreach (var (name, value) in TrainingState.Describe(JsonNode.Parse(config.ToJson())))
             identity.Add($"Model.{name}", value);
-        foreach (var (name, value) in scan.Fingerprint.Concat(validationScan is null ? [] : validationScan.Fingerprint))
+        foreach (var (name, value) in others.Prepend(scan).OfType<ImageScan>().SelectMany(each => each.Fingerprint))
             identity.Add(name, value);
         return identity;
     }
@@ -179,14 +202,14 @@ internal sealed class ImageClassificationTrainer
         ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape),
         LabelColumn.Find(host, data.Schema, options.LabelColumnName));
 
-    private ImageData FindValidationColumns(IDataView data, ImageData training)
+    private ImageData FindValidationColumns(IDataView data, ImageColumn trainingImages, LabelColumn trainingLabels)
     {
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
-        if (labels.ClassCount != training.Labels.ClassCount)
-            throw new ArgumentException($"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {training.Labels.ClassCount} in the training data; use the same key mapping for both.");
-        if (labels.Values is { } values && training.Labels.Values is { } trainingValues && values.ToJson().ToJsonString() != trainingValues.ToJson().ToJsonString())
+        if (labels.ClassCount != trainingLabels.ClassCount)
+            throw new ArgumentException($"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {trainingLabels.ClassCount} in the training data; use the same key mapping for both.");
+        if (labels.Values is { } values && trainingLabels.Values is { } trainingValues && values.ToJson().ToJsonString() != trainingValues.ToJson().ToJsonString())
             throw new ArgumentException($"Column '{labels.Name}' names its classes differently in the validation data and in the training data; use the same key mapping for both.");
-        return new(data, training.Images.FindIn(host, data.Schema), labels);
+        return new(data, trainingImages.FindIn(host, data.Schema), labels);
     }
 
     private static bool CanHoldImages(SchemaShape.Column column) => column.Kind switch
@@ -202,14 +225,14 @@ internal sealed class ImageClassificationTrainer
         + $"in {config.ClassCount} classes, validating on {validation?.Count ?? 0:n0}; {options.Epochs} epochs; "
         + $"images {(cached ? "in memory" : "read anew each epoch")}; {device}, {computeType}."));
 
-    private void Report(IChannel channel, TrainingProgress progress)
+    private static void Report(IChannel channel, string what, TrainingProgress progress, Action<TrainingProgress>? callback)
     {
         var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
         Say(channel, string.Create(
             CultureInfo.InvariantCulture,
-            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.ExpertLoad)}{Describe(progress.Validation)}, "
+            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.ExpertLoad)}{Describe(progress.Validation)}, "
             + $"{progress.SamplesPerSecond:n0} images/s, learning rate {progress.LearningRate:0.0e0}."));
-        options.Progress?.Invoke(progress);
+        callback?.Invoke(progress);
     }
 
     private static string Describe(ValidationResult? validation) =>

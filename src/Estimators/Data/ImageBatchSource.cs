@@ -3,10 +3,16 @@ using Microsoft.ML.MoE.Training;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Batches of a training set, in another order each epoch: the same orders for the same seed.</summary>
-internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long seed) : IBatchSource<ImageBatch>
+/// <param name="examples">The set.</param>
+/// <param name="batches">Makes the batches.</param>
+/// <param name="seed">Decides the orders.</param>
+/// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no other.</param>
+internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long seed, bool wholeBatchesOnly = false) : IBatchSource<ImageBatch>
 {
+    private int ExamplesPerEpoch => wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;
+
     /// <inheritdoc/>
-    public int? BatchesPerEpoch => (examples.Count + batches.BatchSize - 1) / batches.BatchSize;
+    public int? BatchesPerEpoch => (ExamplesPerEpoch + batches.BatchSize - 1) / batches.BatchSize;
 
     /// <inheritdoc/>
     public IEnumerable<ImageBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) => ReadEpoch(epoch, skip: 0, cancellationToken);
@@ -14,7 +20,7 @@ internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches bat
     /// <inheritdoc/>
     public IEnumerable<ImageBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
     {
-        var done = (int)Math.Min((long)skip * batches.BatchSize, examples.Count);
-        return batches.From(examples.Shuffled(SeededRandom.Create(seed, epoch), done, cancellationToken), examples.Count - done);
+        var done = (int)Math.Min((long)skip * batches.BatchSize, ExamplesPerEpoch);
+        return batches.From(examples.Shuffled(SeededRandom.Create(seed, epoch), done, cancellationToken), ExamplesPerEpoch - done);
     }
 }

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A data view with its image column and its label column.</summary>
-internal sealed record ImageData(IDataView View, ImageColumn Images, LabelColumn Labels)
+/// <summary>A data view with its image column and, where labels are wanted, its label column.</summary>
+internal sealed record ImageData(IDataView View, ImageColumn Images, LabelColumn? Labels)
 {
-    /// <summary>Opens a reader over the rows that have both an image and a label.</summary>
+    /// <summary>Opens a reader over the rows that have both an image and a label; an image alone where no labels are wanted.</summary>
     public ImageRows Open() => new(this);
 }

@@ -2,7 +2,7 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Reads the rows that have a label and an image that can be read; counts those that have not.</summary>
+/// <summary>Reads the rows that have a label, where labels are wanted, and an image that can be read; counts those that have not.</summary>
 internal sealed class ImageRows : IDisposable
 {
     private readonly DataViewRowCursor cursor;
@@ -13,8 +13,8 @@ internal sealed class ImageRows : IDisposable
     public ImageRows(ImageData data)
     {
         var schema = data.View.Schema;
-        cursor = data.View.GetRowCursor(schema[data.Images.Name], schema[data.Labels.Name]);
-        readLabel = data.Labels.OpenReader(cursor);
+        cursor = data.View.GetRowCursor(data.Labels is null ? [schema[data.Images.Name]] : [schema[data.Images.Name], schema[data.Labels.Name]]);
+        readLabel = data.Labels is null ? static () => 0 : data.Labels.OpenReader(cursor);
         imageReader = data.Images.OpenReader(cursor);
         image = new byte[data.Images.ByteCount];
     }

@@ -26,7 +26,7 @@ internal sealed record ImageScan(
     /// <param name="host">Tells whether the context's operations have been cancelled.</param>
     /// <param name="channel">Receives warnings about rows left out, in this pass and in later ones.</param>
     /// <param name="data">What to read.</param>
-    /// <param name="what">What the data are for, in messages: "training" or "validation".</param>
+    /// <param name="what">What the data are for, in messages: "training", "validation" or "unlabelled".</param>
     /// <param name="cacheLimit">Bytes that decoded images may take; 0 never caches.</param>
     /// <param name="poolSize">Size of the shuffle pool for images that are not cached.</param>
     /// <param name="fingerprint">Whether to find out what the examples are, for checkpoints.</param>
@@ -91,7 +91,7 @@ internal sealed record ImageScan(
     {
         var reasons = new List<string>();
         if (rows.MissingLabels > 0)
-            reasons.Add($"{rows.MissingLabels:n0} have no label in column '{data.Labels.Name}'");
+            reasons.Add($"{rows.MissingLabels:n0} have no label in column '{data.Labels!.Name}'");
         if (rows.Unreadable.Count > 0)
             reasons.Add(rows.Unreadable.ToString());
 

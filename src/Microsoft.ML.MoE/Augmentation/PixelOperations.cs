@@ -54,9 +54,11 @@ internal static class PixelOperations
         if (height < 3 || width < 3)
             return pixels_NCHW.alias();   // all border
         using var scope = NewDisposeScope();
+        var threes_NCHW = pixels_NCHW.narrow(3, 0, width - 2) + pixels_NCHW.narrow(3, 1, width - 2) + pixels_NCHW.narrow(3, 2, width - 2);
+        var nines_NCHW = threes_NCHW.narrow(2, 0, height - 2) + threes_NCHW.narrow(2, 1, height - 2) + threes_NCHW.narrow(2, 2, height - 2);
         var smooth_NCHW = pixels_NCHW.clone();
         var inner_NCHW = smooth_NCHW.narrow(2, 1, height - 2).narrow(3, 1, width - 2);
-        inner_NCHW.mul_(4.0 / 13).add_(nn.functional.avg_pool2d(pixels_NCHW, 3, 1), alpha: 9.0 / 13);   // (4 · middle + sum of nine) / 13
+        inner_NCHW.mul_(4.0 / 13).add_(nines_NCHW, alpha: 1.0 / 13);   // (4 · middle + sum of nine) / 13
         return Blend(smooth_NCHW, pixels_NCHW, factor_N111).MoveToOuterDisposeScope();
     }
 
@@ -67,8 +69,8 @@ internal static class PixelOperations
             return pixels_NCHW.alias();
         using var scope = NewDisposeScope();
         var (red_N1HW, green_N1HW, blue_N1HW) = (pixels_NCHW.narrow(1, 0, 1), pixels_NCHW.narrow(1, 1, 1), pixels_NCHW.narrow(1, 2, 1));
-        var most_N1HW = pixels_NCHW.amax([1], keepdim: true);
-        var chroma_N1HW = most_N1HW - pixels_NCHW.amin([1], keepdim: true);
+        var most_N1HW = maximum(maximum(red_N1HW, green_N1HW), blue_N1HW);
+        var chroma_N1HW = most_N1HW - minimum(minimum(red_N1HW, green_N1HW), blue_N1HW);
         var divisor_N1HW = chroma_N1HW.clamp(min: 1e-12);   // a grey pixel has no hue: its differences are 0 too
 
         // The circle in sixths from red: about 0 where red is the most, 2 where green is, 4 where blue is.
@@ -76,11 +78,17 @@ internal static class PixelOperations
             most_N1HW.eq(red_N1HW), (green_N1HW - blue_N1HW) / divisor_N1HW,
             where(most_N1HW.eq(green_N1HW), ((blue_N1HW - red_N1HW) / divisor_N1HW).add_(2), ((red_N1HW - green_N1HW) / divisor_N1HW).add_(4)));
 
-        // Each channel falls from the most to the least between 1 and 2 sixths from its own place on the circle.
-        var start_1C11 = tensor(new double[] { 5, 3, 1 }, [1, 3, 1, 1], pixels_NCHW.dtype).to(pixels_NCHW.device);
-        var place_NCHW = ((turn_N111 * 6) + sixths_N1HW + start_1C11).remainder_(6);
-        var fall_NCHW = minimum(place_NCHW, 4 - place_NCHW).clamp_(0, 1);
-        return most_N1HW.addcmul(chroma_N1HW, fall_NCHW, -1).clamp_(0, 1).MoveToOuterDisposeScope();
+        // Each channel is at its most within 1 sixth of its own place on the circle, 0, 2 or 4, and has fallen to its least 2 sixths from it. One channel after the other, since libtorch
+        // would lay out the result of all three at once with the channels last, where everything else is slow.
+        var turned_N1HW = sixths_N1HW.add_(turn_N111 * 6);
+        return cat([Channel(0), Channel(2), Channel(4)], 1).clamp_(0, 1).MoveToOuterDisposeScope();
+
+        Tensor Channel(double place)
+        {
+            var ahead_N1HW = turned_N1HW - place;
+            var distance_N1HW = ahead_N1HW.add_((ahead_N1HW / 6).round_(), alpha: -6).abs_();
+            return most_N1HW.addcmul(chroma_N1HW, distance_N1HW.sub_(1).clamp_(0, 1), -1);
+        }
     }
 
     /// <summary>Inverts the pixels that are at least the threshold.</summary>

@@ -58,11 +58,21 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
                 + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
         }
 
-        return ManagedExpertsFunction.Suits(x_TD, gates_TK, weight1, bias1, weight2, bias2) ? ForwardManaged(x_TD, gates_TK, plan) : ForwardByTorch(x_TD, gates_TK, plan);
+        return ManagedExpertsFunction.Suits(x_TD, gates_TK, weight1, bias1, weight2, bias2) ? ForwardManaged(x_TD, gates_TK, plan)
+            : BFloat16ExpertsFunction.Suits(x_TD, gates_TK) ? ForwardInBFloat16(x_TD, gates_TK, plan)
+            : ForwardByTorch(x_TD, gates_TK, plan);
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan);
+
+    /// <summary>The path for bfloat16 on the CPU.</summary>
+    internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        using var scope = NewDisposeScope();
+        return BFloat16ExpertsFunction.Apply(
+            x_TD, gates_TK, weight1.to_type(bfloat16), bias1.to_type(float32), weight2.to_type(bfloat16), bias2.to_type(float32), plan).MoveToOuterDisposeScope();
+    }
 
     /// <summary>The path through libtorch's operators, for every device and type.</summary>
     internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)

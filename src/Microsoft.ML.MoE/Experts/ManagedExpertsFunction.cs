@@ -34,7 +34,7 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
     /// <summary>Computes the experts; see <see cref="FeedForwardExperts.forward"/>. All tensors are float32 on the CPU.</summary>
     public static Tensor Apply(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, DispatchPlan plan)
     {
-        Check(plan, w1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
+        plan.CheckRows(w1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
         using var scope = NewDisposeScope();
         return is_grad_enabled()
             ? apply(x_TD, gates_TK, Memory.Unshared(w1_EDF), Memory.Unshared(b1_EF), Memory.Unshared(w2_EFD), Memory.Unshared(b2_ED), plan).MoveToOuterDisposeScope()
@@ -103,29 +103,6 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         var pairOfRow = Memory.Longs(pairOfRow_R);
         return new ManagedExperts(
             checked((int)x_TD.shape[0]), (int)gates_TK.shape[1], (int)w1_EDF.shape[1], (int)w1_EDF.shape[2], rowEnds_E.data<int>().ToArray(), tokenOfRow, pairOfRow);
-    }
-
-    // A plan's rows become places in memory; whoever makes one by hand may have made them wrong. Checked before autograd is entered: what
-    // the forward pass saves is what the backward pass reads, where an exception would end the process.
-    private static void Check(DispatchPlan plan, long experts, long tokens, long choices)
-    {
-        var rowEnds = plan.RowEnds_E.data<int>().ToArray();
-        var tokenOfRow = Memory.Longs(plan.TokenOfRow_R);
-        var pairOfRow = Memory.Longs(plan.PairOfRow_R);
-        var rows = plan.PairOfRow_R.shape[0];
-        if (rowEnds.Length != experts || rowEnds[^1] != rows || plan.TokenOfRow_R.shape[0] != rows)
-            throw new ArgumentException($"The dispatch plan has {rows} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has {experts}.");
-        for (var e = 0; e < rowEnds.Length; e++)
-        {
-            if (rowEnds[e] < (e == 0 ? 0 : rowEnds[e - 1]))
-                throw new ArgumentException($"In the dispatch plan the rows of expert {e} end at {rowEnds[e]}, before they begin.");
-        }
-
-        for (var row = 0; row < rows; row++)
-        {
-            if ((ulong)pairOfRow[row] >= (ulong)(tokens * choices) || tokenOfRow[row] != pairOfRow[row] / choices)
-                throw new ArgumentException($"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with {choices} choices each.");
-        }
     }
 
     private static nint[] Pointers(IEnumerable<Tensor> tensors) => [.. tensors.Select(tensor => (nint)Memory.Address(tensor))];

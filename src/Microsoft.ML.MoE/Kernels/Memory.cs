@@ -26,6 +26,10 @@ internal static class Memory
     /// <summary>Whether a tensor's numbers are float32 in the CPU's memory.</summary>
     public static bool HoldsFloats(Tensor tensor) => tensor.device_type == DeviceType.CPU && tensor.dtype == ScalarType.Float32;
 
+    /// <summary>The address of the first number of a contiguous bfloat16 tensor on the CPU.</summary>
+    public static unsafe ushort* Halves(Tensor tensor) =>
+        tensor.dtype == ScalarType.BFloat16 ? (ushort*)Address(tensor) : throw new ArgumentException($"A bfloat16 tensor is wanted; this one is {tensor.dtype}.");
+
     /// <summary>The address of the first number of a contiguous int64 tensor on the CPU.</summary>
     public static unsafe long* Longs(Tensor tensor) =>
         tensor.dtype == ScalarType.Int64 ? (long*)Address(tensor) : throw new ArgumentException($"An int64 tensor is wanted; this one is {tensor.dtype}.");

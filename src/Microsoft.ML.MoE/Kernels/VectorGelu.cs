@@ -24,6 +24,15 @@ internal static class VectorGelu
         return Vector512.FusedMultiplyAdd(x * Vector512.Create(0.3989422804f), bell, Distribution(x, bell));
     }
 
+    /// <summary>Both at once, which takes hardly longer than one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float> Value, Vector512<float> Derivative) ValueAndDerivative(Vector512<float> x)
+    {
+        var bell = Density(x);
+        var distribution = Distribution(x, bell);
+        return (x * distribution, Vector512.FusedMultiplyAdd(x * Vector512.Create(0.3989422804f), bell, distribution));
+    }
+
     // exp(-x²/2): 2 to the power of an integer and a fraction in [-1/2, 1/2], the fraction's part by its Taylor polynomial of degree 7 (error below 1e-8).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Density(Vector512<float> x)

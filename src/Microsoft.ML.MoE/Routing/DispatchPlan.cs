@@ -125,6 +125,38 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         return new DispatchPlan(order_P, order_P.div(choices, RoundingMode.floor), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// Checks that the rows are pairs of a batch, each expert's after the one's before. For paths on which they become places in memory: whoever makes a plan by hand may have made it wrong.
+    /// To be called before autograd is entered: an exception in its backward pass ends the process.
+    /// </summary>
+    /// <param name="experts">Experts of the layer.</param>
+    /// <param name="tokens">Tokens of the batch.</param>
+    /// <param name="choices">Choices of each.</param>
+    /// <exception cref="ArgumentException">They are not.</exception>
+    internal unsafe void CheckRows(long experts, long tokens, long choices)
+    {
+        var rowEnds = RowEnds_E.data<int>().ToArray();
+        var tokenOfRow = Memory.Longs(TokenOfRow_R);
+        var pairOfRow = Memory.Longs(PairOfRow_R);
+        var rows = PairOfRow_R.shape[0];
+        if (rowEnds.Length != experts || rowEnds[^1] != rows || TokenOfRow_R.shape[0] != rows)
+            throw new ArgumentException($"The dispatch plan has {rows} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has {experts}.");
+        for (var e = 0; e < rowEnds.Length; e++)
+        {
+            if (rowEnds[e] < (e == 0 ? 0 : rowEnds[e - 1]))
+                throw new ArgumentException($"In the dispatch plan the rows of expert {e} end at {rowEnds[e]}, before they begin.");
+        }
+
+        for (var row = 0; row < rows; row++)
+        {
+            if ((ulong)pairOfRow[row] >= (ulong)(tokens * choices) || tokenOfRow[row] != pairOfRow[row] / choices)
+                throw new ArgumentException($"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with {choices} choices each.");
+        }
+
+        GC.KeepAlive(TokenOfRow_R);
+        GC.KeepAlive(PairOfRow_R);
+    }
+
     internal DispatchPlan MoveToOuterDisposeScope() => new(
         PairOfRow_R.MoveToOuterDisposeScope(), TokenOfRow_R.MoveToOuterDisposeScope(), ExpertOfRow_R.MoveToOuterDisposeScope(), RowEnds_E.MoveToOuterDisposeScope(),
         Kept_TK.MoveToOuterDisposeScope(), ExpertCounts_E.MoveToOuterDisposeScope(), DroppedCount.MoveToOuterDisposeScope());

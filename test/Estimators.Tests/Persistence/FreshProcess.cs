@@ -16,8 +16,8 @@ namespace Estimators.Tests.Persistence;
 internal static class FreshProcess
 {
     private const string Variable = "MOE_ML_TEST_PREDICT";
-    private const string Texts = "texts";
     private const string TrainVariable = "MOE_ML_TEST_TRAIN";
+    private const string Texts = "texts";
 
     /// <summary>Loads a zip in a new process and scores <see cref="Colours.Rows"/> with it.</summary>
     /// <param name="zip">Path of the model.</param>
@@ -76,10 +76,6 @@ internal static class FreshProcess
             $"{p.PredictedLabel} {string.Join(' ', p.Score.Select(s => s.ToString("R", CultureInfo.InvariantCulture)))}"));
     }
 
-    /// <summary>What the new process prints of a language model.</summary>
-    public static string DescribeTexts(MLContext ml, ITransformer model) =>
-        string.Join('\n', Rhymes.Predict(ml, model, Rhymes.Rows(6)).Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
-
     /// <summary>What two models print must be the same labels, and scores but for rounding.</summary>
     public static void AssertScores(string expected, string actual, double tolerance)
     {
@@ -93,6 +89,10 @@ internal static class FreshProcess
                 Assert.AreEqual(double.Parse(w[i], CultureInfo.InvariantCulture), double.Parse(f[i], CultureInfo.InvariantCulture), tolerance, $"row {row}");
         }
     }
+
+    /// <summary>What the new process prints of a language model.</summary>
+    public static string DescribeTexts(MLContext ml, ITransformer model) =>
+        string.Join('\n', Rhymes.Predict(ml, model, Rhymes.Rows(6)).Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
 
     /// <summary>Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.</summary>
     /// <returns>Whether it did.</returns>

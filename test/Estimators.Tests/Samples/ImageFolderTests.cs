@@ -111,8 +111,8 @@ public sealed class ImageFolderTests
     [TestMethod]
     public void Arguments_AreRead()
     {
-        var train = CommandLine.Parse(["--data", "pictures", "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1"]);
-        Assert.AreEqual(("pictures", 3, 48, "m.zip", "cifar10", 0.1), (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation));
+        var train = CommandLine.Parse(["--data", "pictures", "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1", "--checkpoints", "c"]);
+        Assert.AreEqual(("pictures", 3, 48, "m.zip", "cifar10", 0.1, "c"), (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation, train.Checkpoints));
 
         var score = CommandLine.Parse(["--model", "m.zip", "--score", "a.jpg", "--b.jpg"]);
         Assert.IsNull(score.Data);

@@ -139,7 +139,7 @@ public sealed class AugmentationContractTests
         using var generator = new Generator(5);
         var images_NCHW = rand(20, 3, 8, 8);
         var recorded_NCHW = images_NCHW.detach().requires_grad_(true);
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 3; i++)
         {
             using var changed_NCHW = Augmentations[name].Something(recorded_NCHW, generator);

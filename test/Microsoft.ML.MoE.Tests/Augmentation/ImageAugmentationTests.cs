@@ -105,7 +105,7 @@ public sealed class ImageAugmentationTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         var images = rand(5, 3, 6, 4);
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
 
         new ImageAugmentation { CropPadding = 2, FlipProbability = 0.5 }.Apply(images, generator).Dispose();
         ImageAugmentation.None.Apply(images, generator).Dispose();

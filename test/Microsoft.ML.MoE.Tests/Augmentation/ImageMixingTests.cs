@@ -159,7 +159,7 @@ public sealed class ImageMixingTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(8);
         var (images_NCHW, labels_N) = (rand(5, 3, 6, 4).requires_grad_(true), zeros(5, int64));
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         foreach (var mixing in new ImageMixing[] { new() { MixupAlpha = 1 }, new() { CutMixAlpha = 1 }, new() { MixupAlpha = 1, CutMixAlpha = 1 } })
         {
             var (mixed_NCHW, targets_NC) = mixing.Apply(images_NCHW, labels_N, 2, generator);

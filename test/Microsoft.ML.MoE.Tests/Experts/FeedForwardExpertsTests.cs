@@ -40,6 +40,140 @@ public sealed class FeedForwardExpertsTests
         CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => module.ForwardManaged(x_TD, gates_TK, plan));
 
     [TestMethod]
+    [RequiresBFloat16]
+    [DynamicData(nameof(Shapes))]
+    [DataRow(1300, 64, 256, 2, 2, 0.0, false)]   // several slices an expert
+    public void TheBFloat16PathEqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse)
+    {
+        // Weights and tokens that bfloat16 holds exactly, so that the two differ by what is rounded on the way alone.
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(11, CPU);
+        using var module = new FeedForwardExperts(width, hidden, experts);
+        Randomise(module);
+        using (no_grad())
+        {
+            foreach (var parameter in module.parameters())
+                parameter.copy_(parameter.to_type(bfloat16));
+        }
+
+        var (any_TD, gates_TK, plan) = Inputs(tokens, width, experts, choices, factor, collapse);
+        var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
+        var weights_TD = randn(tokens, width);
+        var actual_TD = module.ForwardInBFloat16(x_TD, gates_TK, plan);
+        (actual_TD * weights_TD).sum().backward();
+
+        var oracle = new Oracle(module, x_TD, gates_TK);
+        var expected_TD = oracle.Forward(plan);
+        (expected_TD * weights_TD).sum().backward();
+
+        // A number is rounded by 2^-9 of itself, each sum's terms several times. Relative to a tensor's largest number, so that small numbers count too.
+        Assert.AreEqual(float32, actual_TD.dtype);
+        AreNear(expected_TD, actual_TD, "output");
+        oracle.ForEachGradient(module, x_TD, gates_TK, AreNear);
+
+        static void AreNear(Tensor expected, Tensor actual, string what)
+        {
+            var largest = Math.Max(expected.abs().max().ToDouble(), 1e-3);
+            TensorAssert.AreClose(expected / largest, actual.to_type(float64) / largest, 0.012, what);
+        }
+    }
+
+    [TestMethod]
+    [RequiresBFloat16]
+    public void TheBFloat16PathDoesNotDependOnThreadsOrChunks()
+    {
+        // A hidden width of 2^15 makes chunks of 1024 rows: the 1400 rows of one expert are two.
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var module = new FeedForwardExperts(16, 1 << 15, 1);
+        using (no_grad())
+        {
+            foreach (var parameter in module.parameters())
+                parameter.normal_(0, 0.02).copy_(parameter.to_type(bfloat16));
+        }
+
+        var (any_TD, gates_TK, plan) = Inputs(1400, 16, 1, 1, 0, collapse: false);
+        var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
+        var weights_TD = randn(1400, 16);
+        var wide = Results(() => module.ForwardByTorch(x_TD.to_type(float32), gates_TK, plan));
+        var results = new[] { 1, 5 }.Select(threads =>
+        {
+            using var limit = new ThreadScope(threads);
+            return Results(() => module.ForwardInBFloat16(x_TD, gates_TK, plan));
+        }).ToArray();
+        foreach (var (name, expected) in wide)
+        {
+            foreach (var result in results)
+                TensorAssert.AreClose(expected / expected.abs().max(), result[name] / expected.abs().max(), 0.012, name);
+        }
+
+        Dictionary<string, Tensor> Results(Func<Tensor> forward)
+        {
+            var y_TD = forward();
+            (y_TD * weights_TD).sum().backward();
+            var results = module.named_parameters().ToDictionary(p => $"gradient of {p.name}", p => p.parameter.grad!.clone());
+            (results["output"], results["gradient of x"], results["gradient of the gates"]) = (y_TD.detach(), x_TD.grad!.to_type(float32), gates_TK.grad!.clone());
+            module.zero_grad(set_to_none: true);
+            (x_TD.grad, gates_TK.grad) = (null, null);
+            return results;
+        }
+    }
+
+    [TestMethod]
+    [RequiresBFloat16]
+    public void TheBFloat16PathRepeatsItselfAndPredictsWhatItTrains()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var module = new FeedForwardExperts(24, 100, 3);
+        var (any_TD, gates_TK, plan) = Inputs(700, 24, 3, 2, 1.0, collapse: false);
+        var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
+        var trained_TD = module.ForwardInBFloat16(x_TD, gates_TK, plan);
+        trained_TD.square().sum().backward();
+        var first = module.parameters().Select(parameter => parameter.grad!.clone()).ToArray();
+        module.zero_grad(set_to_none: true);
+        module.ForwardInBFloat16(x_TD, gates_TK, plan).square().sum().backward();
+        foreach (var (before, parameter) in first.Zip(module.parameters()))
+            Assert.IsTrue(before.equal(parameter.grad!).all().ToBoolean(), "the same tokens give the same gradients, whichever thread computes what");
+        using var noGrad = no_grad();
+        TensorAssert.AreClose(trained_TD, module.ForwardInBFloat16(x_TD, gates_TK, plan), 0.01, "without gradients, sums before GELU are not rounded");
+    }
+
+    [TestMethod]
+    [RequiresBFloat16]
+    public void TheBFloat16PathFreesItsTensors()
+    {
+        using var module = new FeedForwardExperts(8, 16, 4);
+        Step();
+        GC.Collect();   // what the module's construction and other tests have left to the finalizer must not go in between
+        GC.WaitForPendingFinalizers();
+        var before = Tensor.TotalCount;
+        for (var i = 0; i < 300; i++)
+            Step();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        void Step()
+        {
+            using var scope = NewDisposeScope();
+            var (x_TD, gates_TK, plan) = Inputs(12, 8, 4, 2, 0, collapse: false);
+            module.ForwardInBFloat16(x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
+            module.zero_grad(set_to_none: true);
+        }
+    }
+
+    [TestMethod]
+    [RequiresBFloat16]
+    public void TheBFloat16PathLeavesTheNumberOfThreadsAlone()
+    {
+        using var scope = NewDisposeScope();
+        using var module = new FeedForwardExperts(8, 16, 4);
+        using var limit = new ThreadScope(3);
+        var (x_TD, gates_TK, plan) = Inputs(12, 8, 4, 2, 0, collapse: false);
+        module.ForwardInBFloat16(x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
+        Assert.AreEqual(3, get_num_threads());
+    }
+
+    [TestMethod]
     [RequiresAvx2]
     public void TheManagedPathDoesNotDependOnHowManyChunksTheRowsTake()
     {
@@ -85,9 +219,7 @@ public sealed class FeedForwardExpertsTests
     {
         using var module = new FeedForwardExperts(8, 16, 4);
         Step();
-        GC.Collect();   // what the module's construction and other tests have left to the finalizer must not go in between
-        GC.WaitForPendingFinalizers();
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 1000; i++)
             Step();
         Assert.AreEqual(before, Tensor.TotalCount);
@@ -254,15 +386,17 @@ public sealed class FeedForwardExpertsTests
             return stack(rows);
         }
 
-        public void CompareGradients(FeedForwardExperts module, Tensor x, Tensor gates, double tolerance)
+        public void CompareGradients(FeedForwardExperts module, Tensor x, Tensor gates, double tolerance) =>
+            ForEachGradient(module, x, gates, (expected, actual, what) => TensorAssert.AreClose(expected, actual, tolerance, what));
+
+        public void ForEachGradient(FeedForwardExperts module, Tensor x, Tensor gates, Action<Tensor, Tensor, string> compare)
         {
             Compare(x_TD, x, "gradient of x");
             Compare(gates_TK, gates, "gradient of the gates");
             foreach (var (name, parameter) in module.named_parameters())
                 Compare(weights[name], parameter, $"gradient of {name}");
 
-            void Compare(Tensor expected, Tensor actual, string what) =>
-                TensorAssert.AreClose(expected.grad ?? zeros_like(expected), actual.grad ?? zeros_like(actual), tolerance, what);
+            void Compare(Tensor expected, Tensor actual, string what) => compare(expected.grad ?? zeros_like(expected), actual.grad ?? zeros_like(actual), what);
         }
     }
 }

@@ -296,9 +296,7 @@ public sealed class RowSparseAdamWTests
         using var tables = Tables(50, new());
         using var optimizer = new RowSparseAdamW(tables);
         Run();
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 100; i++)
             Run();
         Assert.AreEqual(before, Tensor.TotalCount);

@@ -68,7 +68,7 @@ public sealed class ManagedLinearFunctionTests
         using var weight = ones(2, 5).requires_grad_(true);
         using var bias = zeros(2).requires_grad_(true);
         Step();
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 1000; i++)
             Step();
         Assert.AreEqual(before, Tensor.TotalCount);

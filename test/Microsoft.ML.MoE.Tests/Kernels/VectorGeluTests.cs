@@ -25,11 +25,13 @@ public sealed class VectorGeluTests
         {
             var v = Vector512.Create<float>(numbers.AsSpan(i));
             var (actual, derivative) = (VectorGelu.Value(v), VectorGelu.Derivative(v));
+            var both = VectorGelu.ValueAndDerivative(v);
             for (var j = 0; j < Vector512<float>.Count; j++)
             {
                 // Relative to the size of the argument: exact to about two units in the last place of float32.
                 Assert.AreEqual(values[i + j], actual[j], 2.5e-7 * Math.Max(1, Math.Abs(values[i + j])), $"gelu({numbers[i + j]})");
                 Assert.AreEqual(derivatives[i + j], derivative[j], 4e-7, $"gelu'({numbers[i + j]})");
+                Assert.AreEqual((actual[j], derivative[j]), (both.Value[j], both.Derivative[j]));
             }
         }
     }

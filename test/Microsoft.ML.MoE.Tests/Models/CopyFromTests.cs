@@ -120,7 +120,7 @@ public sealed class CopyFromTests
         using var earlier = Build(WideNetConfig.Tiny, seed: 1);
         using var model = Build(WideNetConfig.Tiny with { ImageHeight = 12 }, seed: 2);
         model.CopyFrom(earlier, [0, 1, 2, 3]);
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         model.CopyFrom(earlier, [0, 1, 2, 3]);
         Assert.AreEqual(before, Tensor.TotalCount);
     }

@@ -146,7 +146,7 @@ public sealed class ImageClassifierContractTests
         using var model = config.Build();
         using var images_NCHW = Images(config, 2);
         Step();
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 1000; i++)
             Step();
         Assert.AreEqual(before, Tensor.TotalCount);

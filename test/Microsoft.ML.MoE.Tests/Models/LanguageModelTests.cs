@@ -186,9 +186,7 @@ public sealed class LanguageModelTests
         {
             if (i == 2)
             {
-                GC.Collect();   // what other tests have left
-                GC.WaitForPendingFinalizers();
-                before = Tensor.TotalCount;
+                before = LiveTensors.Count();
             }
             using var scope = NewDisposeScope();
             var ids_NL = Tokens(model, 1, 6);

@@ -30,7 +30,7 @@ public sealed class ExpertLoadTests
         var ids_TK = tensor(new long[,] { { 1, 0 }, { 0, 2 }, { 0, 3 }, { 1, 0 } });
         var decision = new RoutingDecision(ids_TK, full(ids_TK.shape, 0.5f), zeros([]));
         var record = new RoutingRecord(decision, DispatchPlan.Create(decision, 4, new ExpertCapacity(1)));
-        var tensors = Tensor.TotalCount;
+        var tensors = LiveTensors.Count();
 
         var load = ExpertLoad.From(record);
 

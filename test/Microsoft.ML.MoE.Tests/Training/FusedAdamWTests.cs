@@ -129,7 +129,7 @@ public sealed class FusedAdamWTests
         parameter.grad = ones(4, 4);
         optimizer.Step(0.1);
 
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         for (int step = 0; step < 10; step++)
             optimizer.Step(0.1);
         Assert.AreEqual(before, Tensor.TotalCount);

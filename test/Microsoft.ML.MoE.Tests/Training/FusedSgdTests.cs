@@ -91,7 +91,7 @@ public sealed class FusedSgdTests
 
         resumed.Restore(running.State);
         second.grad = first.grad.clone();
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         for (int step = 0; step < 5; step++)
         {
             running.Step(0.1);

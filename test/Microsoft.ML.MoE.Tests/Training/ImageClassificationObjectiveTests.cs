@@ -171,7 +171,7 @@ public sealed class ImageClassificationObjectiveTests
         using var model = Build(seed: 3);
         var objective = new ImageClassificationObjective(model, new ImageAugmentation { FlipProbability = 0.5 }, 0.1, generator);
         var loop = new TrainingLoop<ImageBatch>(model, objective.ComputeLoss, new TrainingOptions { Epochs = 6, LearningRate = 1e-2 });
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         TrainingProgress? last = null;
 
         var result = loop.Run(

@@ -149,7 +149,7 @@ public sealed class LanguageModelObjectiveTests
         using var model = Model(Config);
         var scorer = new DocumentScorer(model, 19);
         scorer.Score([[1, 2, 3]]);
-        var before = Tensor.TotalCount;
+        var before = LiveTensors.Count();
         for (var i = 0; i < 5; i++)
             scorer.Score([[1, 2, 3], [.. Enumerable.Range(0, 19)]], withEmbeddings: true, usage: [new ExpertUsage(256)]);
         Assert.AreEqual(before, Tensor.TotalCount);

@@ -328,6 +328,54 @@ public sealed class TrainingCheckpointTests
     }
 
     [TestMethod]
+    public void TheTimeThatTrainingHadTakenCounts()
+    {
+        using var scope = NewDisposeScope();
+        var (options, rates) = (new TrainingOptions { Epochs = 100, MaxTime = TimeSpan.FromSeconds(10), WarmupSteps = 0, LearningRate = 1, FinalLearningRate = 0, LearningRateDecay = LearningRateDecay.Linear }, new List<double>());
+        Assert.AreEqual(StopReason.TimeLimit, Train(checkpoints: null, failAt: -1).StopReason);
+        var expected = rates.ToArray();
+        Assert.AreEqual(10, expected.Length);
+
+        rates.Clear();
+        Assert.Throws<InvalidOperationException>(() => Train(Checkpoints with { EverySteps = 1 }, failAt: 6));
+        Assert.AreEqual(StopReason.TimeLimit, Train(Checkpoints with { EverySteps = 1, Resume = true }, failAt: -1).StopReason);
+
+        CollectionAssert.AreEqual(expected, rates);
+
+        // Every batch takes a second.
+        TrainingResult Train(CheckpointOptions? checkpoints, int failAt)
+        {
+            var clock = new TickingClock();
+            using var model = new ScalarModule();
+            var loop = new TrainingLoop<int>(
+                model,
+                number =>
+                {
+                    if (number == failAt)
+                        throw new InvalidOperationException("from within");
+                    clock.Seconds++;
+                    return model.SquaredValue();
+                },
+                options with { Checkpoints = checkpoints, ProgressInterval = 1 })
+            { Clock = clock };
+            return loop.Run(new NumberedBatches(20), progress: report =>
+            {
+                if (!report.EpochCompleted)
+                    rates.Add(report.LearningRate);
+            });
+        }
+    }
+
+    private sealed class TickingClock : TimeProvider
+    {
+        public long Seconds { get; set; }
+
+        public override long TimestampFrequency => 1;
+
+        public override long GetTimestamp() => Seconds;
+    }
+
+    [TestMethod]
     public void ACheckpointThatCannotBeWrittenCostsAWarningAndNotTheTraining()
     {
         using var scope = NewDisposeScope();
@@ -355,7 +403,7 @@ public sealed class TrainingCheckpointTests
 
         static (float[] Values, int Batches, long TensorsLeft) Train(TrainingOptions options, int cancelAt)
         {
-            long before = Tensor.TotalCount;
+            long before = LiveTensors.Count();
             using var cancellation = new CancellationTokenSource();
             using var model = new TableModule(rows: 6, width: 3);
             var done = 0;

@@ -153,7 +153,7 @@ public sealed class TrainingLoopEndTests
                 return batch.SquaredError(model);
             },
             Options);
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
 
         Assert.ThrowsExactly<OperationCanceledException>(() => loop.Run(new PrefetchingBatchSource<RegressionBatch>(data), cancellationToken: cancellation.Token));
 

@@ -98,7 +98,7 @@ public sealed class WeightAverageTests
         using var scope = NewDisposeScope();
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1));
         var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options with { EmaDecay = 0.99 });
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
 
         loop.Run(new RegressionBatches(batches: 20));
         Assert.AreEqual(before, Tensor.TotalCount);
