@@ -20,7 +20,7 @@ namespace Microsoft.ML.MoE.Experts;
 internal sealed unsafe class ManagedExpertTables<TRow>(ExpertTables tables) : IExpertTablesKernel where TRow : struct, IRowFormat
 {
     private const int BlockSize = 16;       // pairs: one vector of gates, 16 KB of rows in flight at a width of 256
-    private const int TokensPerTask = 2;
+    private const int TokensPerTask = 8;    // the first block of a task is not on its way yet
 
     private bool Gated => tables.Kind == ExpertKind.GatedNeuron;
 

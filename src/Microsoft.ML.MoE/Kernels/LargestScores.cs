@@ -56,8 +56,8 @@ internal static unsafe class LargestScores
             Insert(candidates, candidatePlaces, found, k, values, places);
     }
 
-    /// <summary>The same for at most <see cref="MostRanked"/> scores that come with their places, or for more of them, one after the other.</summary>
-    /// <param name="scores">Finite scores, in room for a multiple of sixteen of them; what follows them is overwritten.</param>
+    /// <summary>The same for a few scores that come with their places.</summary>
+    /// <param name="scores">Scores without NaN, in room for a multiple of sixteen of them; what follows them is overwritten.</param>
     /// <param name="scorePlaces">Their places.</param>
     /// <param name="count">How many there are, at least k.</param>
     /// <param name="k">How many are wanted, at least 1.</param>
@@ -101,6 +101,8 @@ internal static unsafe class LargestScores
         // Padding is not finite either: it is in the last vectors alone, and says nothing.
         if (!Vector512.EqualsAll(nan, nan) && HasNaN(scores, padded))
             return float.NaN;
+        if (Avx512F.IsSupported && k <= Lanes)
+            return LargestOfTwo(first, second, k);
         float* maxima = stackalloc float[2 * Lanes];
         var groups = 2 * Lanes;
         if (k <= Lanes)
@@ -121,6 +123,42 @@ internal static unsafe class LargestScores
         for (var i = 1; i < groups; i++)
             bound = MathF.Min(bound, maxima[i]);
         return bound;
+    }
+
+    // The k-th largest of 32 numbers, k up to 16: of one vector in ascending and one in descending order, the larger of each two are the sixteen largest.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float LargestOfTwo(Vector512<float> first, Vector512<float> second, int k)
+    {
+        var larger = Vector512.MaxNative(SortDescending(first), Avx512F.PermuteVar16x32(SortDescending(second), Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)));
+        return SortDescending(larger)[k - 1];
+    }
+
+    // Batcher's bitonic network: each number is compared with the one whose place differs in one bit.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> SortDescending(Vector512<float> v)
+    {
+        var (by1, by2) = (Vector512.Create(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14), Vector512.Create(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+        var (by4, by8) = (Vector512.Create(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11), Vector512.Create(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+        v = Exchange(v, by1, 0b0110_0110_0110_0110);
+        v = Exchange(v, by2, 0b0011_1100_0011_1100);
+        v = Exchange(v, by1, 0b0101_1010_0101_1010);
+        v = Exchange(v, by4, 0b0000_1111_1111_0000);
+        v = Exchange(v, by2, 0b0011_0011_1100_1100);
+        v = Exchange(v, by1, 0b0101_0101_1010_1010);
+        v = Exchange(v, by8, 0b1111_1111_0000_0000);
+        v = Exchange(v, by4, 0b1111_0000_1111_0000);
+        v = Exchange(v, by2, 0b1100_1100_1100_1100);
+        return Exchange(v, by1, 0b1010_1010_1010_1010);
+    }
+
+    // Where a bit of the mask is set, the smaller of a number and its partner; else the larger.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Exchange(Vector512<float> v, Vector512<int> partners, uint smaller)
+    {
+        var partner = Avx512F.PermuteVar16x32(v, partners);
+        var bits = Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
+        var takesSmaller = Vector512.Equals(Vector512.Create((int)smaller) & bits, bits).AsSingle();
+        return Vector512.ConditionalSelect(takesSmaller, Vector512.MinNative(v, partner), Vector512.MaxNative(v, partner));
     }
 
     private static bool HasNaN(float* scores, int padded)

@@ -18,7 +18,7 @@ namespace Microsoft.ML.MoE.Kernels;
 /// <param name="secondPerRow">Whether a row has one second moment.</param>
 internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder order, int width, int* clock, int update, bool countsAll, bool secondPerRow) where TRow : struct, IRowFormat
 {
-    private const int RowsPerTask = 64;
+    private const int RowsPerTask = 256;
     private const int FetchAhead = 2;   // rows; six kilobytes each at a width of 256 and two tables
 
     /// <summary>Makes the update.</summary>

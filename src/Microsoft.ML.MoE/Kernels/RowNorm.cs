@@ -22,12 +22,16 @@ internal static unsafe class RowNorm
         var parts = new double[(order.Count + RowsPerTask - 1) / RowsPerTask];
         team.ForEach(parts.Length, (task, scratch) =>
         {
+            var sum = 0.0;
+            var start = order.Start(task * RowsPerTask);
             for (var i = task * RowsPerTask; i < Math.Min((task + 1) * RowsPerTask, order.Count); i++)
             {
-                var start = order.Start(i);
                 var vector = gradient.OfRow(order.Pairs + start, order.Ends[i] - start, scratch, out var multiple);
-                parts[task] += (double)multiple * multiple * SumOfSquares(vector, width);
+                sum += (double)multiple * multiple * SumOfSquares(vector, width);
+                start = order.Ends[i];
             }
+
+            parts[task] = sum;
         });
         return parts.Sum();
     }

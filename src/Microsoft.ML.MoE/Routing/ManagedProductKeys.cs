@@ -24,9 +24,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     private readonly int subKeys = options.SubKeys;
     private readonly int groups = options.Shared ? 1 : options.Heads;   // of heads with the same sub-keys
 
-    // Of a query's pairs of lists of K best, (i, j) cannot be among the K best pairs unless (i + 1)·(j + 1) ≤ K: so many are at least as good.
-    private readonly (int Row, int Column)[] candidates =
-        [.. Enumerable.Range(0, options.KeysPerHead).SelectMany(i => Enumerable.Range(0, options.KeysPerHead / (i + 1)).Select(j => (i, j)))];
+    private readonly int candidates = Enumerable.Range(1, options.KeysPerHead).Sum(i => options.KeysPerHead / i);
 
     // Room for one task: packed queries, scores, and two lists for each query besides what selection needs.
     private int ScoreStride => LargestScores.RoundUp(subKeys);
@@ -34,7 +32,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     private int ListRoom => chosen + 1;
 
     private long ScratchFloats => ((long)MicroKernel.MaxRows * half) + ((long)MicroKernel.MaxRows * ScoreStride) + (4L * MicroKernel.MaxRows * ListRoom)
-        + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates.Length)) + (2L * ListRoom) + 16;
+        + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates)) + (2L * ListRoom) + 16;
 
     /// <summary>Whether this can be used.</summary>
     /// <param name="tensors">Queries and sub-keys.</param>
@@ -53,11 +51,12 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     /// <param name="query_TQ">Queries, contiguous (T, H·d_k).</param>
     /// <param name="rowKeys">(N, A), or (H, N, A).</param>
     /// <param name="columnKeys">(N, A), or (H, N, A).</param>
-    public ProductKeyChoice Search(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
+    /// <returns>The keys with their scores, and the two sub-keys of each, int32 (2, T, H, K).</returns>
+    public (ProductKeyChoice Choice, Tensor SubKeys_2THK) Search(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
     {
         using var scope = NewDisposeScope();
         var tokens = checked((int)query_TQ.shape[0]);
-        var (ids_THK, scores_THK) = (empty([tokens, heads, chosen], int64), empty([tokens, heads, chosen]));
+        var (ids_THK, scores_THK, subKeys_2THK) = (empty([tokens, heads, chosen], int64), empty([tokens, heads, chosen]), empty([2, tokens, heads, chosen], int32));
         var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
         var packed = empty([2, groups, panels, half, MicroKernel.Columns]);
         var queriesOfGroup = options.Shared ? tokens * heads : tokens;
@@ -71,6 +70,8 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                 var right = Memory.Floats(packed);
                 var ids = Memory.Longs(ids_THK);
                 var scores = Memory.Floats(scores_THK);
+                var places = (int*)Memory.Address(subKeys_2THK);
+                var pairs = (nint)tokens * heads * chosen;
                 var panelFloats = (nint)half * MicroKernel.Columns;
                 team.ForEach(2 * groups * panels, (task, _) =>
                 {
@@ -80,25 +81,25 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                     source.Pack(MicroKernel.Columns, column, Math.Min(MicroKernel.Columns, subKeys - column), 0, half, right + (task * panelFloats));
                 });
                 team.ForEach(groups * tiles, (task, scratch) => SearchTile(
-                    query, right, panels, task / tiles, task % tiles * MicroKernel.Rows, queriesOfGroup, ids, scores, scratch));
+                    query, right, panels, task / tiles, task % tiles * MicroKernel.Rows, queriesOfGroup, ids, scores, places, places + pairs, scratch));
             });
         }
 
         GC.KeepAlive(query_TQ);
         GC.KeepAlive(rowKeys);
         GC.KeepAlive(columnKeys);
-        return new ProductKeyChoice(ids_THK, scores_THK).MoveToOuterDisposeScope();
+        return (new ProductKeyChoice(ids_THK, scores_THK).MoveToOuterDisposeScope(), subKeys_2THK.MoveToOuterDisposeScope());
     }
 
     /// <summary>The gradients of the scores that a search has found.</summary>
     /// <param name="query_TQ">Queries, contiguous (T, H·d_k).</param>
     /// <param name="rowKeys">(N, A), or (H, N, A).</param>
     /// <param name="columnKeys">(N, A), or (H, N, A).</param>
-    /// <param name="ids_THK">The keys that were found.</param>
+    /// <param name="subKeys_2THK">The sub-keys of the keys that were found.</param>
     /// <param name="dScores_THK">Gradient of their scores.</param>
     /// <param name="wantsQueries">Whether the queries' gradient is wanted.</param>
     /// <returns>Gradients of the queries, or null, and of the sub-keys.</returns>
-    public (Tensor? DQuery_TQ, Tensor DRowKeys, Tensor DColumnKeys) Backward(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys, Tensor ids_THK, Tensor dScores_THK, bool wantsQueries)
+    public (Tensor? DQuery_TQ, Tensor DRowKeys, Tensor DColumnKeys) Backward(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys, Tensor subKeys_2THK, Tensor dScores_THK, bool wantsQueries)
     {
         using var scope = NewDisposeScope();
         var tokens = checked((int)query_TQ.shape[0]);
@@ -116,12 +117,12 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                 var query = Memory.Floats(query_TQ);
                 var dQuery = dQuery_TQ is null ? null : Memory.Floats(dQuery_TQ);
                 var dScores = Memory.Floats(dScores_THK);
-                var ids = Memory.Longs(ids_THK);
+                var places = (int*)Memory.Address(subKeys_2THK);
                 var sorted = (int*)Memory.Address(order);
                 var keyEnds = (int*)Memory.Address(ends);
 
                 // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of threads.
-                team.ForEach(2, (part, _) => SortByKey(ids, pairs, part, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys)));
+                team.ForEach(2, (part, _) => SortByKey(places + ((nint)part * pairs), pairs, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys)));
                 var keyTasks = ((groups * subKeys) + KeysPerTask - 1) / KeysPerTask;
                 team.ForEach(2 * keyTasks, (task, _) =>
                 {
@@ -134,7 +135,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                 team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
                 {
                     for (var i = task * TokensPerTask * heads; i < Math.Min((task + 1) * TokensPerTask, tokens) * heads; i++)
-                        SumQuery(row, column, ids, dScores, i, dQuery + ((nint)i * options.QueryWidth));
+                        SumQuery(row, column, places, places + pairs, dScores, i, dQuery + ((nint)i * options.QueryWidth));
                 });
             });
         }
@@ -142,14 +143,14 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         GC.KeepAlive(query_TQ);
         GC.KeepAlive(rowKeys);
         GC.KeepAlive(columnKeys);
-        GC.KeepAlive(ids_THK);
+        GC.KeepAlive(subKeys_2THK);
         GC.KeepAlive(dScores_THK);
         return (dQuery_TQ?.MoveToOuterDisposeScope(), dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope());
     }
 
     // A few queries: the best sub-keys of each half, then the best pairs.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SearchTile(float* query, float* right, int panels, int group, int first, int queries, long* ids, float* scores, float* scratch)
+    private void SearchTile(float* query, float* right, int panels, int group, int first, int queries, long* ids, float* scores, int* rowsFound, int* columnsFound, float* scratch)
     {
         var left = scratch;
         var tile = left + ((nint)MicroKernel.MaxRows * half);
@@ -184,13 +185,16 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             var place = (options.Shared ? (nint)first + i : (((nint)first + i) * heads) + group) * chosen;
             for (var k = 0; k < chosen; k++)
             {
+                var (row, column) = Math.DivRem((uint)bestPlaces[k], (uint)chosen);
                 scores[place + k] = best[k];
-                ids[place + k] = ((long)rowPlaces[bestPlaces[k] / chosen] * subKeys) + columnPlaces[bestPlaces[k] % chosen];
+                rowsFound[place + k] = rowPlaces[row];
+                columnsFound[place + k] = columnPlaces[column];
+                ids[place + k] = ((long)rowPlaces[row] * subKeys) + columnPlaces[column];
             }
         }
     }
 
-    // The K best of the pairs of two descending lists; a pair's place is row · K + column.
+    // The K best of the pairs of two descending lists; a pair's place is row · K + column. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
     {
@@ -207,50 +211,79 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             return;
         }
 
-        var places = (int*)(scratch + LargestScores.RoundUp(candidates.Length));
-        for (var c = 0; c < candidates.Length; c++)
+        // The first i rows with the first ⌈K / i⌉ columns are K pairs, of which the last is the worst: its score is one that K pairs reach.
+        var bound = float.NegativeInfinity;
+        for (var i = 1; i <= chosen; i++)
+            bound = MathF.Max(bound, rows[i - 1] + columns[((chosen + i - 1) / i) - 1]);
+
+        var places = (int*)(scratch + LargestScores.RoundUp(candidates));
+        var count = 0;
+        for (var i = 0; i < chosen; i++)
         {
-            var (i, j) = candidates[c];
-            scratch[c] = rows[i] + columns[j];
-            places[c] = (i * chosen) + j;
+            for (var j = 0; j < chosen / (i + 1) && rows[i] + columns[j] >= bound; j++)
+            {
+                scratch[count] = rows[i] + columns[j];
+                places[count++] = (i * chosen) + j;
+            }
         }
 
-        LargestScores.SelectAmongFew(scratch, places, candidates.Length, chosen, best, bestPlaces);
-    }
-
-    private int KeyOf(long id, int pair, int part)
-    {
-        var key = (int)(part == 0 ? id / subKeys : id % subKeys);
-        return options.Shared ? key : (pair / chosen % heads * subKeys) + key;
+        LargestScores.SelectAmongFew(scratch, places, count, chosen, best, bestPlaces);
     }
 
     // Pairs in the order of their sub-keys, and one past the last of each; within a sub-key, as they were.
-    private void SortByKey(long* ids, int pairs, int part, int* sorted, int* ends)
+    private void SortByKey(int* keyOfPair, int pairs, int* sorted, int* ends)
     {
         var count = groups * subKeys;
         NativeMemory.Clear(ends, (nuint)count * sizeof(int));
         for (var pair = 0; pair < pairs; pair++)
-            ends[KeyOf(ids[pair], pair, part)]++;
+            ends[Group(pair) + keyOfPair[pair]]++;
         var start = 0;
         for (var key = 0; key < count; key++)
             (ends[key], start) = (start, start + ends[key]);
         for (var pair = 0; pair < pairs; pair++)
-            sorted[ends[KeyOf(ids[pair], pair, part)]++] = pair;
+            sorted[ends[Group(pair) + keyOfPair[pair]]++] = pair;
     }
 
+    // Where the sub-keys of a pair's head begin.
+    private int Group(int pair) => options.Shared ? 0 : pair / chosen % heads * subKeys;
+
+    // A query's halves are rows of half its width.
     private void SumKey(float* query, float* dScores, int part, int key, int* sorted, int* ends, float* sum)
     {
-        for (var i = key == 0 ? 0 : ends[key - 1]; i < ends[key]; i++)
-            RowSums.AddScaled(query + ((nint)(sorted[i] / chosen) * options.QueryWidth) + ((nint)part * half), dScores[sorted[i]], sum, half);
+        const int Block = 16;
+        var rows = stackalloc long[Block];
+        var factors = stackalloc float[Block];
+        for (var i = key == 0 ? 0 : ends[key - 1]; i < ends[key]; i += Block)
+        {
+            var count = Math.Min(Block, ends[key] - i);
+            for (var j = 0; j < count; j++)
+            {
+                rows[j] = (2L * (sorted[i + j] / chosen)) + part;
+                factors[j] = dScores[sorted[i + j]];
+            }
+
+            RowGather<Float32Rows>.AddRows((byte*)query, half, rows, count, factors, sum, default);
+        }
     }
 
-    private void SumQuery(float* rowKeys, float* columnKeys, long* ids, float* dScores, int query, float* sum)
+    private void SumQuery(float* rowKeys, float* columnKeys, int* rowsFound, int* columnsFound, float* dScores, int query, float* sum)
     {
-        var offset = options.Shared ? 0 : (nint)(query % heads) * subKeys * half;
-        for (var pair = (nint)query * chosen; pair < ((nint)query + 1) * chosen; pair++)
+        const int Block = 16;
+        var rows = stackalloc long[Block];
+        var columns = stackalloc long[Block];
+        var first = options.Shared ? 0 : query % heads * subKeys;
+        for (var k = 0; k < chosen; k += Block)
         {
-            RowSums.AddScaled(rowKeys + offset + ((nint)(ids[pair] / subKeys) * half), dScores[pair], sum, half);
-            RowSums.AddScaled(columnKeys + offset + ((nint)(ids[pair] % subKeys) * half), dScores[pair], sum + half, half);
+            var pair = ((nint)query * chosen) + k;
+            var count = Math.Min(Block, chosen - k);
+            for (var j = 0; j < count; j++)
+            {
+                rows[j] = first + rowsFound[pair + j];
+                columns[j] = first + columnsFound[pair + j];
+            }
+
+            RowGather<Float32Rows>.AddRows((byte*)rowKeys, half, rows, count, dScores + pair, sum, default);
+            RowGather<Float32Rows>.AddRows((byte*)columnKeys, half, columns, count, dScores + pair, sum + half, default);
         }
     }
 }

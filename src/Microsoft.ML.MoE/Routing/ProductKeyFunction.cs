@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>
-/// The scores of the keys that a search has found, as an operation that autograd knows. Arguments: query_TQ, the two sets of sub-keys, then <see cref="ManagedProductKeys"/> and what it has found.
+/// The scores of the keys that a search has found, as an operation that autograd knows. Arguments: query_TQ, the two sets of sub-keys, then <see cref="ManagedProductKeys"/> and what it has found: the keys, and their sub-keys.
 /// </summary>
 internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<ProductKeyFunction>
 {
@@ -22,9 +22,9 @@ internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<Product
     {
         using var scope = NewDisposeScope();
         var contiguous_TQ = query_TQ.contiguous();
-        var found = keys.Search(contiguous_TQ, rowKeys, columnKeys);
+        var (found, subKeys_2THK) = keys.Search(contiguous_TQ, rowKeys, columnKeys);
         return (is_grad_enabled()
-            ? found with { Scores_THK = apply(contiguous_TQ, Memory.Unshared(rowKeys), Memory.Unshared(columnKeys), keys, found) }
+            ? found with { Scores_THK = apply(contiguous_TQ, Memory.Unshared(rowKeys), Memory.Unshared(columnKeys), keys, found, subKeys_2THK) }
             : found).MoveToOuterDisposeScope();
     }
 
@@ -35,7 +35,7 @@ internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<Product
         ctx.set_materialize_grads(false);   // an output without a gradient needs no work
         ctx.save_data(QueryNeedsGradient, query_TQ.requires_grad);
         ctx.save_data(Keys, vars[3]);
-        ctx.save_for_backward([query_TQ, rowKeys, columnKeys, found.Ids_THK]);
+        ctx.save_for_backward([query_TQ, rowKeys, columnKeys, (Tensor)vars[5]]);
         return found.Scores_THK.alias();   // the one that carries the gradient; the search's own goes with the scope
     }
 
@@ -43,15 +43,15 @@ internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<Product
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         if (grad_output.IsInvalid)
-            return [null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!];
 
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        if (ctx.get_saved_variables() is not [var query_TQ, var rowKeys, var columnKeys, var ids_THK])
+        if (ctx.get_saved_variables() is not [var query_TQ, var rowKeys, var columnKeys, var subKeys_2THK])
             throw new InvalidOperationException("The forward pass saved other tensors than the backward pass expects.");
 
         var keys = (ManagedProductKeys)ctx.get_data(Keys);
-        var (dQuery_TQ, dRowKeys, dColumnKeys) = keys.Backward(query_TQ, rowKeys, columnKeys, ids_THK, grad_output.contiguous(), (bool)ctx.get_data(QueryNeedsGradient));
-        return [dQuery_TQ?.MoveToOuterDisposeScope()!, dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope(), null!, null!];
+        var (dQuery_TQ, dRowKeys, dColumnKeys) = keys.Backward(query_TQ, rowKeys, columnKeys, subKeys_2THK, grad_output.contiguous(), (bool)ctx.get_data(QueryNeedsGradient));
+        return [dQuery_TQ?.MoveToOuterDisposeScope()!, dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope(), null!, null!, null!];
     }
 }
