@@ -9,7 +9,7 @@ using Microsoft.ML.MoE.Layers;
 using Samples;
 using Shakespeare;
 
-// The options below were chosen on the last tenth of the training part. The validation part only measures.
+// The options are a first guess that has not been tuned. The validation part only measures.
 const string ModelFile = "model.zip";
 
 try

@@ -94,7 +94,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     {
         if (sequences < 1)
             throw new ArgumentException($"The number of sequences is {sequences}; it must be at least 1.", nameof(sequences));
-        return new(Config.Blocks, sequences, Config.Heads, Config.ContextLength, Config.Width / Config.Heads, computeType, this.parameters().First().device);
+        return new(Config.Blocks, sequences, Config.Heads, Config.ContextLength, Config.Width / Config.Heads, computeType, parameters().First().device);
     }
 
     /// <summary>

@@ -1,5 +1,5 @@
-using Samples;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Samples;
 
 namespace Estimators.Tests.Samples;
 
