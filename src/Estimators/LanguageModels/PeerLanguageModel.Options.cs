@@ -128,7 +128,7 @@ public sealed partial class PeerLanguageModel
         /// <summary>Limit on the norm of all gradients together, above 0; null for none. Default 1.</summary>
         public double? GradientClipNorm { get; set; } = 1;
 
-        /// <summary>Decay of a moving average of the weights, which then is what the model ends with, above 0 and below 1; null (default) for none. Tables of experts are not averaged.</summary>
+        /// <summary>Decay of a moving average of the weights, which then is what the model ends with, 0 to below 1; null (default) for none. Tables of experts are not averaged.</summary>
         public double? EmaDecay { get; set; }
 
         /// <summary>

@@ -5,7 +5,7 @@ using Microsoft.ML.MoE.Estimators;
 namespace Estimators.Tests.Persistence;
 
 /// <summary>
-/// Writes the golden zips of the present format version, one for each architecture, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project test/Estimators.Tests</c>.
+/// Writes the golden zips of the present format version, for a WideNet and a Sparse-MLP, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project test/Estimators.Tests</c>.
 /// A zip is never written again.
 /// </summary>
 internal static class GoldenZip
