@@ -2,6 +2,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -103,7 +104,7 @@ public sealed class PretrainingTests
     [TestMethod]
     public void Pretraining_CanBeCancelled_AndLeavesNoTensorBehind()
     {
-        long before = torch.Tensor.TotalCount;
+        long before = LiveTensors.Count();
         Microsoft.ML.MoE.Models.SparseMlpConfig.Tiny.Build().Dispose();
         var counted = torch.Tensor.TotalCount - before;   // a new Parameter leaves the empty tensor that it is made of in the count
 
@@ -112,12 +113,10 @@ public sealed class PretrainingTests
         options.CancellationToken = source.Token;
         Assert.Throws<OperationCanceledException>(() => Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, Colours.Rows(40))));
 
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Fit("SparseMlp", _ => { }, epochs: 1).Dispose();
         var once = torch.Tensor.TotalCount - before;
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Fit("SparseMlp", pretraining => pretraining.Epochs = 6, epochs: 1).Dispose();
         Assert.AreEqual(once, torch.Tensor.TotalCount - before, "whatever the length");
         Assert.IsLessThan(4 * counted, once, "the classifier, the key encoder and the heads");

@@ -4,6 +4,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
@@ -261,19 +262,19 @@ public sealed class TrainingTests
     public void FitAndDispose_LeaveNoTensorBehind()
     {
         // A new Parameter takes over the handle of the tensor that it is made of, and TorchSharp goes on counting the empty tensor.
-        long before = torch.Tensor.TotalCount;
+        long before = LiveTensors.Count();
         Microsoft.ML.MoE.Models.WideNetConfig.Tiny.Build().Dispose();
         var counted = torch.Tensor.TotalCount - before;
 
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Train(_ => { });
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before);
 
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Train(options => (options.Epochs, options.ValidationFraction, options.RandomCropPadding, options.HorizontalFlip, options.RandomErasing, options.Mixup, options.CutMix) = (3, 0.2, 1, true, 0.5, 0.4, 1));
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "whatever the length");
 
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Assert.Throws<InvalidOperationException>(() => Train(options => options.Progress = _ => throw new InvalidOperationException("from the callback")));
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "a Fit that fails frees its model");
     }

@@ -3,6 +3,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -273,12 +274,12 @@ public sealed class TransferTests
     [TestMethod]
     public void Transfer_LeavesNoTensorBehind()
     {
-        long before = torch.Tensor.TotalCount;
+        long before = LiveTensors.Count();
         WideNetConfig.Tiny.Build().Dispose();
         var counted = torch.Tensor.TotalCount - before;   // TorchSharp goes on counting the tensors that parameters are made of
 
         var data = Colours.WithKeys(Ml, Colours.Rows(40));
-        before = torch.Tensor.TotalCount;
+        before = LiveTensors.Count();
         Fit(data, options => options.Frozen = ModelParts.Embedding).Dispose();
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before);
     }

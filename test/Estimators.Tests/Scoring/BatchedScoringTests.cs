@@ -2,6 +2,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Scoring;
@@ -269,7 +270,7 @@ public abstract class BatchedScoringTests
     {
         var scored = model.Transform(Ml.Data.LoadFromEnumerable(Rows));
         Read(scored);
-        var before = TorchSharp.torch.Tensor.TotalCount;
+        var before = LiveTensors.Count();
         Read(scored);
         Assert.AreEqual(before, TorchSharp.torch.Tensor.TotalCount);
     }

@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Augmentation;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;

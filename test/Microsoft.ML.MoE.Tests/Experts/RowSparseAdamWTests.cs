@@ -1,6 +1,7 @@
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Tests.Training;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;

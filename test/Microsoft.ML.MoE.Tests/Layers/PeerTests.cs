@@ -3,6 +3,7 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Routing;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

@@ -1,6 +1,7 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

@@ -1,6 +1,7 @@
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

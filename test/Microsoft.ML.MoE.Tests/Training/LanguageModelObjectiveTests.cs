@@ -2,6 +2,7 @@ using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

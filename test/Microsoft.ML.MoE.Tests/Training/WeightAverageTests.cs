@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
