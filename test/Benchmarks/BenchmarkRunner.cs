@@ -15,7 +15,7 @@ internal static class BenchmarkRunner
     /// <exception cref="BenchmarkCheckException">The fast path does not compute what the baseline computes.</exception>
     public static void Check(BenchmarkDefinition definition)
     {
-        using var benchmark = definition.Create();
+        using var benchmark = (definition.CreateSmall ?? definition.Create)();
         benchmark.Check();
     }
 
