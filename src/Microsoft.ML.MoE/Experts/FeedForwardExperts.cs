@@ -4,6 +4,7 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -47,6 +48,13 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     /// <exception cref="ArgumentException">The tokens are not as wide as the layer, or tokens, gates and plan do not belong together.</exception>
     public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
+        using var casts = new CastWeights();
+        return ForwardWith(x_TD, gates_TK, plan, casts);
+    }
+
+    /// <summary>The same with weights that are cast once for several calls.</summary>
+    internal Tensor ForwardWith(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts)
+    {
         if (x_TD.dim() != 2 || x_TD.shape[1] != weight1.shape[1])
             throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {weight1.shape[1]}) is wanted.", nameof(x_TD));
         if (gates_TK.dim() != 2 || gates_TK.shape[0] != x_TD.shape[0])
@@ -59,29 +67,25 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
         }
 
         return ManagedExpertsFunction.Suits(x_TD, gates_TK, weight1, bias1, weight2, bias2) ? ForwardManaged(x_TD, gates_TK, plan)
-            : BFloat16ExpertsFunction.Suits(x_TD, gates_TK) ? ForwardInBFloat16(x_TD, gates_TK, plan)
-            : ForwardByTorch(x_TD, gates_TK, plan);
+            : BFloat16ExpertsFunction.Suits(x_TD, gates_TK) ? ForwardInBFloat16(x_TD, gates_TK, plan, casts)
+            : ForwardByTorch(x_TD, gates_TK, plan, casts);
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan);
 
     /// <summary>The path for bfloat16 on the CPU.</summary>
-    internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
-    {
-        using var scope = NewDisposeScope();
-        return BFloat16ExpertsFunction.Apply(
-            x_TD, gates_TK, weight1.to_type(bfloat16), bias1.to_type(float32), weight2.to_type(bfloat16), bias2.to_type(float32), plan).MoveToOuterDisposeScope();
-    }
+    internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts) => BFloat16ExpertsFunction.Apply(
+        x_TD, gates_TK, casts.Of(weight1, bfloat16), casts.Of(bias1, float32), casts.Of(weight2, bfloat16), casts.Of(bias2, float32), plan);
 
     /// <summary>The path through libtorch's operators, for every device and type.</summary>
-    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts)
     {
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;
         var x_RD = Rows.Gather(x_TD, plan.TokenOfRow_R);
-        var hidden_RF = GroupedMatMul.Apply(x_RD, weight1.to_type(type), plan.RowEnds_E) + Rows.Gather(bias1.to_type(type), plan.ExpertOfRow_R);
-        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), weight2.to_type(type), plan.RowEnds_E) + Rows.Gather(bias2.to_type(type), plan.ExpertOfRow_R);
+        var hidden_RF = GroupedMatMul.Apply(x_RD, casts.Of(weight1, type), plan.RowEnds_E) + Rows.Gather(casts.Of(bias1, type), plan.ExpertOfRow_R);
+        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), casts.Of(weight2, type), plan.RowEnds_E) + Rows.Gather(casts.Of(bias2, type), plan.ExpertOfRow_R);
 
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RD.to_type(float32) * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TD.shape[0]).MoveToOuterDisposeScope();

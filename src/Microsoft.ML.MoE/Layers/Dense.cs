@@ -3,6 +3,7 @@
 // Axes: … = any leading axes, I = inputs, O = outputs.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -35,9 +36,16 @@ public sealed class Dense : nn.Module<Tensor, Tensor>
     /// <returns>Output, (…, O), in the input's type.</returns>
     public override Tensor forward(Tensor x)
     {
+        using var casts = new CastWeights();
+        return ForwardWith(x, casts);
+    }
+
+    /// <summary>Applies the layer with weights that are cast once for several calls.</summary>
+    internal Tensor ForwardWith(Tensor x, CastWeights casts)
+    {
         if (ManagedLinearFunction.Suits(x, weight))
             return ManagedLinearFunction.Apply(x, weight, bias);
         using var scope = NewDisposeScope();
-        return nn.functional.linear(x, weight.to_type(x.dtype), bias.to_type(x.dtype)).MoveToOuterDisposeScope();
+        return nn.functional.linear(x, casts.Of(weight, x.dtype), casts.Of(bias, x.dtype)).MoveToOuterDisposeScope();
     }
 }

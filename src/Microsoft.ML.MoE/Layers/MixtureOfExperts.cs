@@ -4,6 +4,7 @@
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,10 +38,17 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     /// <param name="x_TD">Tokens of the whole batch, float32 (T, D).</param>
     public override MixtureOfExpertsOutput forward(Tensor x_TD)
     {
+        using var casts = new CastWeights();
+        return ForwardWith(x_TD, casts);
+    }
+
+    /// <summary>Routes the tokens and computes them with weights that are cast once for several calls.</summary>
+    internal MixtureOfExpertsOutput ForwardWith(Tensor x_TD, CastWeights casts)
+    {
         using var scope = NewDisposeScope();
         var decision = router.forward(x_TD);
         var plan = DispatchPlan.Create(decision, options.Router.Experts, training ? options.TrainingCapacity : options.EvaluationCapacity);
-        return new MixtureOfExpertsOutput(experts.forward(x_TD.to_type(computeType), decision.Gates_TK, plan), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
+        return new MixtureOfExpertsOutput(experts.ForwardWith(x_TD.to_type(computeType), decision.Gates_TK, plan, casts), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the tokens with the assignment of an earlier call.</summary>
@@ -50,8 +58,15 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     /// <returns>Combined expert outputs, float32 (T, D).</returns>
     public Tensor ForwardWith(Tensor x_TD, RoutingRecord routing, RoutingReuse reuse)
     {
+        using var casts = new CastWeights();
+        return ForwardWith(x_TD, routing, reuse, casts);
+    }
+
+    /// <summary>Computes the tokens with the assignment of an earlier call and weights that are cast once for several calls.</summary>
+    internal Tensor ForwardWith(Tensor x_TD, RoutingRecord routing, RoutingReuse reuse, CastWeights casts)
+    {
         using var scope = NewDisposeScope();
         var gates_TK = reuse == RoutingReuse.ExpertsAndGates ? routing.Gates_TK : router.GatesFor(x_TD, routing.ExpertIds_TK);
-        return experts.forward(x_TD.to_type(computeType), gates_TK, routing.Plan).MoveToOuterDisposeScope();
+        return experts.ForwardWith(x_TD.to_type(computeType), gates_TK, routing.Plan, casts).MoveToOuterDisposeScope();
     }
 }

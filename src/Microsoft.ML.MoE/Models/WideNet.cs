@@ -7,6 +7,7 @@
 
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -55,11 +56,12 @@ public sealed class WideNet : TransformerClassifier
 
     private protected override Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing)
     {
+        using var casts = new CastWeights();
         for (var block = 0; block < config.Blocks; block++)
         {
-            x_NLD = x_NLD + Branch(block, Of(attentions, block).forward(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType)));
+            x_NLD = x_NLD + Branch(block, Of(attentions, block).ForwardWith(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType), casts));
             var normed_NLD = Of(mixtureNorms, block).forward(x_NLD);
-            x_NLD = x_NLD + Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing) : Of(feedForwards, block).forward(normed_NLD.to_type(ComputeType)));
+            x_NLD = x_NLD + Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing, casts) : Of(feedForwards, block).ForwardWith(normed_NLD.to_type(ComputeType), casts));
         }
         return x_NLD;
     }
@@ -70,14 +72,14 @@ public sealed class WideNet : TransformerClassifier
         return shared ? Enumerable.Range(0, config.Blocks) : [index];
     }
 
-    private Tensor Mix(int block, Tensor x_NLD, List<RoutingRecord> routing)
+    private Tensor Mix(int block, Tensor x_NLD, List<RoutingRecord> routing, CastWeights casts)
     {
         var x_TD = x_NLD.flatten(0, 1);   // (N, L, D) -> (T, D)
         var mixture = Of(mixtures, block);
         if (block % config.BlocksPerGroup != 0)
-            return mixture.ForwardWith(x_TD, routing[^1], config.RoutingReuse).view(x_NLD.shape);
+            return mixture.ForwardWith(x_TD, routing[^1], config.RoutingReuse, casts).view(x_NLD.shape);
 
-        var (output_TD, record) = mixture.forward(x_TD);
+        var (output_TD, record) = mixture.ForwardWith(x_TD, casts);
         routing.Add(record);
         return output_TD.view(x_NLD.shape);
     }

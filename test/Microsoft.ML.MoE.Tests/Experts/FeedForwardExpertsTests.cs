@@ -31,7 +31,7 @@ public sealed class FeedForwardExpertsTests
     [TestMethod]
     [DynamicData(nameof(Shapes))]
     public void EqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse) =>
-        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => module.ForwardByTorch(x_TD, gates_TK, plan));
+        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => ByTorch(module, x_TD, gates_TK, plan));
 
     [TestMethod]
     [RequiresAvx2]
@@ -59,7 +59,7 @@ public sealed class FeedForwardExpertsTests
         var (any_TD, gates_TK, plan) = Inputs(tokens, width, experts, choices, factor, collapse);
         var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
         var weights_TD = randn(tokens, width);
-        var actual_TD = module.ForwardInBFloat16(x_TD, gates_TK, plan);
+        var actual_TD = InBFloat16(module, x_TD, gates_TK, plan);
         (actual_TD * weights_TD).sum().backward();
 
         var oracle = new Oracle(module, x_TD, gates_TK);
@@ -95,11 +95,11 @@ public sealed class FeedForwardExpertsTests
         var (any_TD, gates_TK, plan) = Inputs(1400, 16, 1, 1, 0, collapse: false);
         var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
         var weights_TD = randn(1400, 16);
-        var wide = Results(() => module.ForwardByTorch(x_TD.to_type(float32), gates_TK, plan));
+        var wide = Results(() => ByTorch(module, x_TD.to_type(float32), gates_TK, plan));
         var results = new[] { 1, 5 }.Select(threads =>
         {
             using var limit = new ThreadScope(threads);
-            return Results(() => module.ForwardInBFloat16(x_TD, gates_TK, plan));
+            return Results(() => InBFloat16(module, x_TD, gates_TK, plan));
         }).ToArray();
         foreach (var (name, expected) in wide)
         {
@@ -128,15 +128,15 @@ public sealed class FeedForwardExpertsTests
         using var module = new FeedForwardExperts(24, 100, 3);
         var (any_TD, gates_TK, plan) = Inputs(700, 24, 3, 2, 1.0, collapse: false);
         var x_TD = any_TD.detach().to_type(bfloat16).requires_grad_(true);
-        var trained_TD = module.ForwardInBFloat16(x_TD, gates_TK, plan);
+        var trained_TD = InBFloat16(module, x_TD, gates_TK, plan);
         trained_TD.square().sum().backward();
         var first = module.parameters().Select(parameter => parameter.grad!.clone()).ToArray();
         module.zero_grad(set_to_none: true);
-        module.ForwardInBFloat16(x_TD, gates_TK, plan).square().sum().backward();
+        InBFloat16(module, x_TD, gates_TK, plan).square().sum().backward();
         foreach (var (before, parameter) in first.Zip(module.parameters()))
             Assert.IsTrue(before.equal(parameter.grad!).all().ToBoolean(), "the same tokens give the same gradients, whichever thread computes what");
         using var noGrad = no_grad();
-        TensorAssert.AreClose(trained_TD, module.ForwardInBFloat16(x_TD, gates_TK, plan), 0.01, "without gradients, sums before GELU are not rounded");
+        TensorAssert.AreClose(trained_TD, InBFloat16(module, x_TD, gates_TK, plan), 0.01, "without gradients, sums before GELU are not rounded");
     }
 
     [TestMethod]
@@ -154,7 +154,7 @@ public sealed class FeedForwardExpertsTests
         {
             using var scope = NewDisposeScope();
             var (x_TD, gates_TK, plan) = Inputs(12, 8, 4, 2, 0, collapse: false);
-            module.ForwardInBFloat16(x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
+            InBFloat16(module, x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
             module.zero_grad(set_to_none: true);
         }
     }
@@ -167,7 +167,7 @@ public sealed class FeedForwardExpertsTests
         using var module = new FeedForwardExperts(8, 16, 4);
         using var limit = new ThreadScope(3);
         var (x_TD, gates_TK, plan) = Inputs(12, 8, 4, 2, 0, collapse: false);
-        module.ForwardInBFloat16(x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
+        InBFloat16(module, x_TD.to_type(bfloat16), gates_TK, plan).square().sum().backward();
         Assert.AreEqual(3, get_num_threads());
     }
 
@@ -185,7 +185,7 @@ public sealed class FeedForwardExpertsTests
         var results = new List<(Tensor Y, Dictionary<string, Tensor> Gradients)>();
         foreach (var managed in new[] { true, false })
         {
-            var y_TD = managed ? module.ForwardManaged(x_TD, gates_TK, plan) : module.ForwardByTorch(x_TD, gates_TK, plan);
+            var y_TD = managed ? module.ForwardManaged(x_TD, gates_TK, plan) : ByTorch(module, x_TD, gates_TK, plan);
             (y_TD * weights_TD).sum().backward();
             var inputs = new Dictionary<string, Tensor> { ["x"] = x_TD.grad!, ["gates"] = gates_TK.grad! };
             results.Add((y_TD, module.named_parameters().Select(p => (p.name, gradient: p.parameter.grad!)).Concat(inputs.Select(i => (i.Key, i.Value))).ToDictionary(g => g.Item1, g => g.Item2)));
@@ -396,5 +396,17 @@ public sealed class FeedForwardExpertsTests
 
             void Compare(Tensor expected, Tensor actual, string what) => compare(expected.grad ?? zeros_like(expected), actual.grad ?? zeros_like(actual), what);
         }
+    }
+
+    private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        using var casts = new CastWeights();
+        return module.ForwardInBFloat16(x_TD, gates_TK, plan, casts);
+    }
+
+    private static Tensor ByTorch(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        using var casts = new CastWeights();
+        return module.ForwardByTorch(x_TD, gates_TK, plan, casts);
     }
 }
