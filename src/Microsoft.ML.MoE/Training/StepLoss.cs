@@ -12,6 +12,13 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="DroppedCounts_B">How many of those choices found no place, by layer, int64 (B); null for none.</param>
 public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
 {
+    /// <summary>What is minimised. Not by <c>+</c>: TorchSharp hands that a scalar that the garbage collector may free during the call, which was seen to happen on a machine with too much to do.</summary>
+    internal Tensor Total()
+    {
+        using var scope = NewDisposeScope();
+        return stack([Main, Auxiliary]).sum().MoveToOuterDisposeScope();
+    }
+
     /// <summary>The loss of several batches as of one: means weighted by samples, counts added up.</summary>
     internal static StepLoss Together(IReadOnlyList<StepLoss> losses)
     {

@@ -311,7 +311,7 @@ public sealed class TrainingLoop<TBatch>
             if (pending.Count == 0)
                 optimizer.ZeroGrad();
             var loss = loop.computeLoss(batch);
-            var total = loss.Main + loss.Auxiliary;
+            var total = loss.Total();
             (options.GradientAccumulation == 1 ? total : total * loss.Samples).backward();
             pending.Add(loss.Detach());
         }
@@ -331,7 +331,7 @@ public sealed class TrainingLoop<TBatch>
             }
 
             // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
-            var total = loss.Main + loss.Auxiliary;
+            var total = loss.Total();
             var skip = (norm is null ? total : total + norm).isfinite().logical_not().to_type(float32);
             learningRate = schedule.RateAt(Math.Max(steps, (int)(TimePassed * totalSteps)));   // slower than the time allows: a step of the schedule stands for less than one of ours
             optimizer.Step(learningRate, divisor, skip);
