@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 
 namespace FashionMnist.Comparison;
 
@@ -11,6 +12,9 @@ internal static class ExperimentCatalog
 
     // Deep and narrow, since what is shared or reused over depth shows in depth: 12 blocks, as WideNet-B has.
     private static readonly WideNetConfig Deep = WideNetConfig.Small with { PatchSize = 7, Blocks = 12, Width = 64, ExpertWidth = 128 };
+
+    // What the sample trains without arguments.
+    private static readonly WideNetConfig Sample = WideNetConfig.Small with { PatchSize = 7, Blocks = 3 };
 
     /// <summary>The main comparison.</summary>
     public static Experiment Models { get; } = new(
@@ -62,6 +66,14 @@ internal static class ExperimentCatalog
             [
                 Variant.WideNet("8 experts, λ = 0.01", Deep with { Experts = 8 }),
                 Variant.WideNet("8 experts, λ = 0", Deep with { Experts = 8, BalanceLossWeight = 0 }),
+            ]),
+        new(
+            "precision", "Matrix products in float32, or in bfloat16",
+            "The paper does not say in which type it computes.",
+            TrainingImages: 8000, Epochs: 12,
+            [
+                Variant.WideNet("float32", Sample, Precision.Float32),
+                Variant.WideNet("bfloat16", Sample, Precision.BFloat16),
             ]),
     ];
 }

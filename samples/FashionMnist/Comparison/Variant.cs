@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 
 namespace FashionMnist.Comparison;
 
@@ -10,9 +11,9 @@ namespace FashionMnist.Comparison;
 internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassificationOptions>, ImageClassifierEstimator> CreateEstimator)
 {
     /// <summary>A WideNet.</summary>
-    public static Variant WideNet(string name, WideNetConfig architecture) => new(name, (mlContext, train) =>
+    public static Variant WideNet(string name, WideNetConfig architecture, Precision precision = Precision.Auto) => new(name, (mlContext, train) =>
     {
-        var options = new WideNetImageClassifier.Options(architecture);
+        var options = new WideNetImageClassifier.Options(architecture) { Precision = precision };
         train(options);
         return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
     });
