@@ -32,8 +32,8 @@ Plot[] plots =
     BySize("validation loss, nats a byte", entry => (double)entry["training"]!["validationLoss"]!),
     BySize("unevenness, nats (dashed: the paper's)", entry => (double)entry["training"]!["usage"]!["unevenness"]!, entry => (double?)entry["paperUnevenness"]),
     BySize("usage, %", entry => 100 * (double)entry["training"]!["usage"]!["usage"]!),
-    BySize("tokens/s in training", entry => (double)entry["training"]!["tokensPerSecond"]!),
-    BySize("peak memory, GB", entry => (double)entry["training"]!["peakBytes"]! / 1e9),
+    BySize("tokens/s in training", entry => (double)entry["training"]!["tokensPerSecond"]!, fromZero: true),
+    BySize("peak memory, GB", entry => (double)entry["training"]!["peakBytes"]! / 1e9, fromZero: true),
 ];
 var picture = new Multiplot();
 picture.Reset(plots[0]);   // it is made with an empty plot
@@ -61,7 +61,7 @@ Plot Curves()
     return plot;
 }
 
-Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>? paper = null)
+Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>? paper = null, bool fromZero = false)
 {
     var plot = new Plot();
     foreach (var (name, color, entries) in variants)
@@ -79,6 +79,8 @@ Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>?
     plot.Title(title, size: 14);
     plot.XLabel("experts", size: 13);
     plot.ShowLegend();
+    if (fromZero)
+        plot.Axes.SetLimitsY(0, trainings.Max(entry => value(entry!)) * 1.15);
     return plot;
 }
 
