@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Shakespeare;
 
 namespace MillionExperts;
 
@@ -14,7 +15,7 @@ namespace MillionExperts;
 /// <param name="ValidationLoss">Loss on the validation part, in nats a byte.</param>
 /// <param name="ValidationTokens">Bytes of that part.</param>
 /// <param name="Usage">How the PEER layer used its experts on the validation part.</param>
-/// <param name="Curve">Training loss and speed by step.</param>
+/// <param name="Curve">Training loss and speed by step and time.</param>
 internal sealed record TrainedExperts(
     int Experts, bool QueryBatchNorm, ModelCost Cost, double TokensPerSecond, double Seconds, long PeakBytes,
     double TrainingLoss, double ValidationLoss, long ValidationTokens, SparseLayerUsage Usage, IReadOnlyList<CurvePoint> Curve);

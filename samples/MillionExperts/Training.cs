@@ -32,7 +32,7 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
         var mlContext = new MLContext(seed: 1);
         var (training, validation) = ShakespeareText.Read(File);
         var measured = new ShakespeareText { Text = validation.Text[..Math.Min(MostValidation, validation.Text.Length)] };
-        var curve = new List<CurvePoint>();
+        var curve = new TrainingCurve();
         var options = new PeerLanguageModel.Options
         {
             SparseLayer = new PeerOptions { Experts = Experts, QueryBatchNorm = QueryBatchNorm },
@@ -46,9 +46,7 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
             ProgressInterval = Math.Max(1, Steps / CurvePoints),
             Progress = progress =>
             {
-                if (progress.EpochCompleted)
-                    return;
-                curve.Add(new CurvePoint(progress.Step, progress.Loss, progress.SamplesPerSecond));
+                curve.Add(progress);
                 report(FormattableString.Invariant($"{Experts:N0} experts{(QueryBatchNorm ? "" : ", no batch norm")}: step {progress.Step}/{progress.TotalSteps}, loss {progress.Loss:F3}, {progress.SamplesPerSecond:N0} tokens/s"));
             },
         };
@@ -58,9 +56,8 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
         var seconds = clock.Elapsed.TotalSeconds;
         var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([measured]));
         using var process = Process.GetCurrentProcess();
-        var speeds = curve.Select(point => point.TokensPerSecond).Order().ToArray();
         return new TrainedExperts(
-            Experts, QueryBatchNorm, model.Model.Config.GetCost(), speeds[speeds.Length / 2], seconds, process.PeakWorkingSet64,
-            curve[^1].Loss, metrics.Loss, metrics.Tokens, metrics.Layers.Single(), curve);
+            Experts, QueryBatchNorm, model.Model.Config.GetCost(), curve.TokensPerSecond, seconds, process.PeakWorkingSet64,
+            curve.Points[^1].Loss, metrics.Loss, metrics.Tokens, metrics.Layers.Single(), curve.Points);
     }
 }
