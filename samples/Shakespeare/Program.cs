@@ -1,6 +1,8 @@
 // PEER on tiny Shakespeare: a language model on characters, trained for three minutes, saved, and used from another process.
 //
 //     dotnet run -c Release --project samples/Shakespeare
+//     dotnet run -c Release --project samples/Shakespeare -- compare               dense, PKM, MoE and PEER models beside each other, at nanoGPT's steps
+//     dotnet run -c Release --project samples/Shakespeare -- compare --minutes 3   the same at equal time
 
 using System.Diagnostics;
 using Microsoft.ML;
@@ -8,6 +10,7 @@ using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
 using Samples;
 using Shakespeare;
+using Shakespeare.Comparison;
 
 // The options are a first guess that has not been tuned. The validation part only measures.
 const string ModelFile = "model.zip";
@@ -18,10 +21,12 @@ try
     {
         case ["--continue", var prompt]:
             return await Playwright.RunAsync(ModelFile, prompt);
+        case ["compare", .. var rest]:
+            return ComparisonCommand.Run(rest);
         case []:
             return await TrainAsync();
         default:
-            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: Shakespeare");
+            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: Shakespeare [{ComparisonCommand.Usage}]");
             return 2;
     }
 }

@@ -160,7 +160,7 @@ internal sealed class LanguageModelTrainer
     {
         var cost = config.GetCost();
         var (tables, optimizer) = config.GetTableBytes();
-        var limit = options.MaxTime is { } time ? $" or {time}" : "";
+        var limit = string.Create(CultureInfo.InvariantCulture, $"{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
         var memory = tables > 0 ? string.Create(CultureInfo.InvariantCulture, $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.") : "";
         Say(channel, string.Create(
             CultureInfo.InvariantCulture,

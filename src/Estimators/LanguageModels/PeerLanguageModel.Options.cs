@@ -93,8 +93,13 @@ public sealed partial class PeerLanguageModel
         public int Epochs { get; set; } = 10;
 
         /// <summary>
+        /// Steps after which training ends, even within an epoch, at least 1; null (default) for no such limit. The learning rate is laid out over these steps, or over all epochs if they have fewer.
+        /// </summary>
+        public int? MaxSteps { get; set; }
+
+        /// <summary>
         /// Time after which training ends, above 0; null (default) for none. Reading the data and learning a vocabulary do not count, validation between epochs does. The learning rate is laid out
-        /// over this time, or over all epochs if they end sooner.
+        /// over this time, or over all steps if they end sooner.
         /// </summary>
         public TimeSpan? MaxTime { get; set; }
 
@@ -155,7 +160,10 @@ public sealed partial class PeerLanguageModel
         /// <summary>Rows, and windows of long texts, that are scored in one forward pass, at least 1. Default 32.</summary>
         public int PredictionBatchSize { get; set; } = 32;
 
-        /// <summary>Called every few steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
+        /// <summary>Steps between two progress reports within an epoch, at least 1. Default 50.</summary>
+        public int ProgressInterval { get; set; } = 50;
+
+        /// <summary>Called every <see cref="ProgressInterval"/> steps and at the end of every epoch, on the thread that trains; null (default) for no reports. The same appears as text in <see cref="MLContext.Log"/>.</summary>
         public Action<TrainingProgress>? Progress { get; set; }
 
         /// <summary>Ends training within a step, with an <see cref="OperationCanceledException"/>.</summary>
@@ -197,6 +205,7 @@ public sealed partial class PeerLanguageModel
         internal TrainingOptions CreateTrainingOptions() => new()
         {
             Epochs = Epochs,
+            MaxSteps = MaxSteps,
             MaxTime = MaxTime,
             GradientAccumulation = GradientAccumulation,
             Optimizer = Optimizer,
@@ -210,6 +219,7 @@ public sealed partial class PeerLanguageModel
             EmaDecay = EmaDecay,
             EarlyStopping = EarlyStopping,
             Monitor = MonitoredQuantity.Loss,
+            ProgressInterval = ProgressInterval,
         };
 
         /// <summary>A copy that later changes do not reach.</summary>

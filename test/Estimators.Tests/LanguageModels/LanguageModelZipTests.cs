@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using Estimators.Tests.Persistence;
 using Microsoft.ML;
@@ -89,6 +90,20 @@ public sealed class LanguageModelZipTests
         Assert.Contains("\"kind\": \"BytePairs\"", Encoding.UTF8.GetString(ModelZip.Read(saved, "languagemodel.json")));
         Assert.Contains("\"layer\": \"peer\"", Encoding.UTF8.GetString(ModelZip.Read(saved, "languagemodel.json")));
         Assert.AreEqual(((BytePairTokenizer)model.Tokenizer).Merges[0], Encoding.UTF8.GetString(ModelZip.Read(saved, "merges.txt")).Split('\n')[0]);
+    }
+
+    [TestMethod]
+    [DataRow("golden-language-model-0x00010001")]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    {
+        using var loaded = Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
+        var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), FreshProcess.DescribeTexts(Ml, loaded).Split('\n'));
+        Assert.HasCount(Rhymes.Texts.Length, found);
+        foreach (var (w, f) in wanted.Zip(found, (w, f) => (w.Split(' ', 3), f.Split(' ', 3))))
+        {
+            Assert.AreEqual((w[0], w[2]), (f[0], f[2]), "tokens and continuation");
+            Assert.AreEqual(double.Parse(w[1], CultureInfo.InvariantCulture), double.Parse(f[1], CultureInfo.InvariantCulture), 2e-3, "log-likelihood");
+        }
     }
 
     private static string Error(byte[] zip) => Assert.Throws<Exception>(() => Load(zip)).GetBaseException().Message;

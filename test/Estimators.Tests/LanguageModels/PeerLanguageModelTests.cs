@@ -234,6 +234,16 @@ public sealed class PeerLanguageModelTests
     }
 
     [TestMethod]
+    public void TrainingEnds_AfterItsSteps_AndReportsAsOftenAsAsked()
+    {
+        var (options, steps) = (Rhymes.Options(), new List<(int Step, int Of, bool AtEnd)>());
+        (options.MaxSteps, options.ProgressInterval, options.Progress) = (10, 4, progress => steps.Add((progress.Step, progress.TotalSteps, progress.EpochCompleted)));
+        using var other = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
+        Assert.AreEqual((10, StopReason.StepLimit), (other.Training!.Training.Steps, other.Training.Training.StopReason));
+        CollectionAssert.AreEqual(new[] { (4, 10, false), (8, 10, false), (10, 10, true) }, steps.Where(step => !step.AtEnd || step.Step == 10).ToArray());
+    }
+
+    [TestMethod]
     public void BadData_IsNamed()
     {
         var estimator = Ml.Transforms.Text.PeerLanguageModel(Rhymes.Options());
@@ -259,6 +269,8 @@ public sealed class PeerLanguageModelTests
         Throws(options => options.BatchSize = 0, "BatchSize");
         Throws(options => options.Epochs = 0, "Epochs");
         Throws(options => options.MaxTime = TimeSpan.Zero, "MaxTime");
+        Throws(options => options.MaxSteps = 0, "MaxSteps");
+        Throws(options => options.ProgressInterval = 0, "ProgressInterval");
         Throws(options => options.Width = 33, "Width");
         Throws(options => options.ValidationFraction = 1, "ValidationFraction");
         Throws(options => options.Continuation = new GenerationOptions { MaxTokens = -1 }, "MaxTokens");

@@ -85,7 +85,7 @@ public sealed class SaveAndLoadTests
     [TestMethod]
     public void AModelWithoutAHistory_StaysWithoutOne()
     {
-        var old = Load(File.ReadAllBytes(GoldenFile("golden-0x00010001.zip")), out _);
+        var old = Load(File.ReadAllBytes(GoldenZip.File("golden-0x00010001.zip")), out _);
         var again = Load(Save(old, null), out _).AsEnumerable().OfType<ImageClassificationTransformer>().Single();
         Assert.IsNull(again.Training);
         Assert.HasCount(0, again.History);
@@ -284,14 +284,13 @@ public sealed class SaveAndLoadTests
     [DataRow("golden-0x00010001", 0)]
     [DataRow(GoldenZip.Name, 4)]
     [DataRow(GoldenZip.SparseMlpName, 4)]
+    [DataRow(GoldenZip.VisionTransformerName, 4)]
     public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs)
     {
-        var loaded = Load(File.ReadAllBytes(GoldenFile(name + ".zip")), out _);
-        FreshProcess.AssertScores(File.ReadAllText(GoldenFile(name + ".txt")), FreshProcess.Describe(Ml, loaded, GoldenZip.Rows), 1e-4);
+        var loaded = Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")), out _);
+        FreshProcess.AssertScores(File.ReadAllText(GoldenZip.File(name + ".txt")), FreshProcess.Describe(Ml, loaded, GoldenZip.Rows), 1e-4);
         Assert.HasCount(epochs, loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single().History);
     }
-
-    private static string GoldenFile(string name) => Path.Combine(AppContext.BaseDirectory, "Persistence", name);
 
     private static byte[] Save(ITransformer transformer, DataViewSchema? schema)
     {

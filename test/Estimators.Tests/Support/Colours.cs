@@ -42,6 +42,9 @@ internal static class Colours
     /// <summary>The same of another architecture.</summary>
     public static SparseMlpTrainer.Options SparseMlpOptions() => Quick(new SparseMlpTrainer.Options(SparseMlpConfig.Tiny));
 
+    /// <summary>And of a ViT with experts in its last block.</summary>
+    public static VisionTransformerImageClassifier.Options VisionTransformerOptions() => Quick(new VisionTransformerImageClassifier.Options(VisionTransformerConfig.MoeTiny));
+
     /// <summary>The architectures that what every trainer keeps to is tested with, and options of each.</summary>
     public static IEnumerable<string> Architectures => ["WideNet", "SparseMlp"];
 
@@ -57,6 +60,7 @@ internal static class Colours
     public static ImageClassifierEstimator Trainer(MLContext ml, ImageClassificationOptions options) => options switch
     {
         WideNetImageClassifier.Options wideNet => ml.MulticlassClassification.Trainers.WideNetImageClassifier(wideNet),
+        VisionTransformerImageClassifier.Options vit => ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit),
         SparseMlpTrainer.Options sparseMlp => ml.MulticlassClassification.Trainers.SparseMlp(sparseMlp),
         _ => throw new ArgumentException($"No trainer for {options.GetType()}.", nameof(options)),
     };
