@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Security.Cryptography;
 using Estimators.Tests.Support;
 using Microsoft.ML;
@@ -24,38 +25,44 @@ public sealed class LanguageModelCheckpointTests
     }
 
     [TestMethod]
-    [DataRow("lm-nano-peer", true)]
-    [DataRow("lm-nano-peer", false)]
-    [DataRow("lm-nano-moe", true)]
-    public void AnInterruptedFit_GoesOn_ToTheBit(string preset, bool cancelled)
+    [DataRow("lm-nano-peer", "cancelled")]
+    [DataRow("lm-nano-peer", "cancelled by the context")]
+    [DataRow("lm-nano-peer", "failed")]
+    [DataRow("lm-nano-moe", "cancelled")]
+    public void AnInterruptedFit_GoesOn_ToTheBit(string preset, string end)
     {
         var layer = LanguageModelPresets.All.Single(one => one.Name == preset).Config.SparseLayer;
         using var whole = Fit(ml, Change(options => options.SparseLayer = layer));
 
         // Cancelled, a training writes a last checkpoint; ended by an error, it has that of the third step.
+        var failed = end == "failed";
         using var source = new CancellationTokenSource();
+        var ending = new MLContext(seed: 1);
         var options = Change(options =>
         {
-            (options.SparseLayer, options.CheckpointFolder, options.CheckpointEverySteps, options.CancellationToken) = (layer, folder, cancelled ? null : 3, source.Token);
+            (options.SparseLayer, options.CheckpointFolder, options.CheckpointEverySteps, options.CancellationToken) = (layer, folder, failed ? 3 : null, source.Token);
             options.Progress = progress =>
             {
                 if (progress.Step != 5)
                     return;
-                if (!cancelled)
+                if (failed)
                     throw new TimeoutException();
-                source.Cancel();
+                if (end == "cancelled")
+                    source.Cancel();
+                else
+                    typeof(MLContext).GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!.Invoke(ending, null);
             };
         });
-        if (cancelled)
-            Assert.Throws<OperationCanceledException>(() => Fit(ml, options));
+        if (failed)
+            Assert.ThrowsExactly<TimeoutException>(() => Fit(ending, options));
         else
-            Assert.ThrowsExactly<TimeoutException>(() => Fit(ml, options));
+            Assert.Throws<OperationCanceledException>(() => Fit(ending, options));
 
         var steps = new List<int>();
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
         using var resumed = Fit(logging, Change(options => (options.SparseLayer, options.CheckpointFolder, options.Resume, options.Progress) = (layer, folder, true, progress => steps.Add(progress.Step))));
-        Assert.AreEqual(cancelled ? 6 : 4, steps[0]);
+        Assert.AreEqual(failed ? 4 : 6, steps[0]);
         Assert.AreEqual(Hash(whole), Hash(resumed));
         Assert.IsTrue(log.All.Any(message => message.Contains($"Training continues after {steps[0] - 1} steps and 0 epochs, from '{folder}'.", StringComparison.Ordinal)), string.Join('\n', log.All));
         CollectionAssert.AreEqual(
