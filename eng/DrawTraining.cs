@@ -25,7 +25,7 @@ if (args.Length is not (2 or 3))
 var trainings = ReadTrainings(args[0]);
 if (trainings.Length == 0)
 {
-    Console.Error.WriteLine($"{args[0]} has no history of a training: it was saved by an older version, or is no image classifier.");
+    Console.Error.WriteLine($"{args[0]} has no history of a training: it was saved by an older version, or is no model of this library.");
     return 1;
 }
 

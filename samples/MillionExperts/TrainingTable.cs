@@ -64,7 +64,7 @@ internal static class TrainingTable
         var text = new StringBuilder();
         text.AppendLine("## PEER by number of experts").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"{steps:N0} steps of {Training.TokensPerStep} bytes of `{Path.GetFileName(file)}`, one seed; validation on {trained[0].ValidationTokens:N0} bytes. Losses are in nats a byte.").AppendLine();
-        text.AppendLine("The paper (arXiv 2407.04153, table 2, C4): more experts give a lower perplexity and more unevenness; batch normalisation of the queries gives less unevenness.").AppendLine();
+        text.AppendLine("The paper (arXiv 2407.04153, table 2, C4): more experts give a lower perplexity and more unevenness; batch normalisation of the queries gives less unevenness. Its models saw billions of tokens and use all experts.").AppendLine();
         text.AppendLine("| experts | query batch norm | parameters | active | tokens/s | peak memory | training loss | validation loss | usage | unevenness | the paper's |");
         text.AppendLine("|---|---|---|---|---|---|---|---|---|---|---|");
         foreach (var one in trained)

@@ -1,3 +1,5 @@
+using System.Globalization;
+using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
@@ -22,5 +24,9 @@ internal static class EnvironmentSettings
     }
 
     /// <summary>The seed: the option's, else the context's, else that of the training that is continued, else a new one for each call.</summary>
-    public static int SelectSeed(this IHost host, int? option, int? continued) => option ?? (host as IHostEnvironmentInternal)?.Seed ?? continued ?? Random.Shared.Next();
+    public static int SelectSeed(this IHost host, int? option, TrainingState? continued)
+    {
+        var earlier = continued?.Identity.GetValueOrDefault(nameof(ImageClassificationOptions.Seed));
+        return option ?? (host as IHostEnvironmentInternal)?.Seed ?? (earlier is null ? null : (int?)int.Parse(earlier, CultureInfo.InvariantCulture)) ?? Random.Shared.Next();
+    }
 }

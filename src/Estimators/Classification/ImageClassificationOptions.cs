@@ -283,15 +283,11 @@ public abstract class ImageClassificationOptions
         Monitor = Monitor,
         ProgressInterval = ProgressInterval,
         OnCancellation = OnCancellation,
-        Checkpoints = CheckpointFolder is null
-            ? null
-            : new() { Folder = CheckpointFolder, EverySteps = CheckpointEverySteps, EveryEpochs = CheckpointEveryEpochs, Kept = CheckpointsKept, Resume = Resume },
+        Checkpoints = ContinuedTraining.CreateOptions(CheckpointFolder, CheckpointEverySteps, CheckpointEveryEpochs, CheckpointsKept, Resume),
     };
 
     /// <summary>The options that decide how weights change, by name: a training that is continued must have them all as they were.</summary>
-    internal IEnumerable<KeyValuePair<string, string>> Describe() => GetType().GetProperties()
-        .Where(property => property.CanWrite && !WithoutInfluence.Contains(property.Name) && !property.Name.EndsWith("ColumnName", StringComparison.Ordinal))
-        .SelectMany(property => TrainingState.Describe(property.GetValue(this)).Select(value => KeyValuePair.Create((property.Name + '.' + value.Key).TrimEnd('.'), value.Value)));
+    internal IEnumerable<KeyValuePair<string, string>> Describe() => ContinuedTraining.Describe(this, WithoutInfluence);
 
     /// <summary>What happens to training images.</summary>
     /// <param name="pixels">How they are normalised.</param>
@@ -362,8 +358,7 @@ public abstract class ImageClassificationOptions
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.Defined(Monitor, nameof(Monitor));
         OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
-        if (Resume && CheckpointFolder is null)
-            throw new ArgumentException($"{nameof(Resume)} is true, but {nameof(CheckpointFolder)} names no folder to continue from.");
+        ContinuedTraining.RequireFolder(CheckpointFolder, Resume);
         CreateTrainingOptions().Validate();
         Pretraining?.Validate();
         ValidateFrozen();

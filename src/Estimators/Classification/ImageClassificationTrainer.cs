@@ -74,8 +74,8 @@ internal sealed class ImageClassificationTrainer
         }
 
         var device = host.SelectDevice();
-        var continued = options.Resume ? CheckpointStore.Peek(options.CheckpointFolder!) : null;
-        var seed = host.SelectSeed(options.Seed, continued?.Identity.TryGetValue(nameof(options.Seed), out var earlier) == true ? int.Parse(earlier, CultureInfo.InvariantCulture) : null);
+        var continued = ContinuedTraining.Peek(options.CheckpointFolder, options.Resume);
+        var seed = host.SelectSeed(options.Seed, continued);
         var scan = Scan(channel, training, "training", CacheLimit);
         if (scan.Labels.Distinct().Count() == 1)
         {
@@ -99,7 +99,7 @@ internal sealed class ImageClassificationTrainer
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, [validationScan, unlabelledScan], start is null ? null : model);
             var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
             if (continued is not null)
-                Say(channel, string.Create(CultureInfo.InvariantCulture, $"Training continues after {continued.Steps:n0} steps and {continued.Epochs.Count} epochs, from '{options.CheckpointFolder}'."));
+                Say(channel, ContinuedTraining.Announce(continued, options.CheckpointFolder));
             else if (options.Pretraining is { } pretraining)
                 Pretrain(channel, model, pretraining, data, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, device, pretraining.BatchSize), computeType);
             var result = Train(channel, model, data);
@@ -179,9 +179,7 @@ internal sealed class ImageClassificationTrainer
             ["ComputeType"] = computeType.ToString(),
             [nameof(options.InitialModel)] = initial is null ? "none" : HashOfWeights(initial),
         };
-        foreach (var (name, value) in TrainingState.Describe(JsonNode.Parse(config.ToJson())))
-            identity.Add($"Model.{name}", value);
-        foreach (var (name, value) in others.Prepend(scan).OfType<ImageScan>().SelectMany(each => each.Fingerprint))
+        foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson())).Concat(others.Prepend(scan).OfType<ImageScan>().SelectMany(each => each.Fingerprint)))
             identity.Add(name, value);
         return identity;
     }

@@ -8,7 +8,7 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
 /// How a language model lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>, the description as JSON, the tokenizer's files, the
-/// weights as safetensors.
+/// weights as safetensors, the history of the training as JSON.
 /// </summary>
 /// <remarks>
 /// Nothing is made of what an entry says before its checksum agrees, and no model is made that needs much more memory than the file has weights. Weights stream tensor by tensor in both
@@ -25,15 +25,16 @@ internal static class LanguageModelFormat
     /// <summary>The name by which ML.NET finds the loader, at most 24 characters. Never change it: it is in every saved model.</summary>
     public const string LoaderSignature = "MoELanguageModel";
 
-    // 0x00010001: the first.
-    private const uint VersionWritten = 0x00010001;
-    private const uint VersionReadable = 0x00010001;   // the oldest reader that can read what we write
+    // 0x00010001: the first. 0x00010002: with the history of the training.
+    private const uint VersionWritten = 0x00010002;
+    private const uint VersionReadable = 0x00010002;   // the oldest reader that can read what we write
+    private const uint FirstWithTraining = 0x00010002;
     private const uint OldestRead = 0x00010001;
 
     private const int LeastBytesPerWeight = 2;   // tables of experts may be bfloat16
 
     /// <summary>Writes the entries of a model.</summary>
-    public static void Save(ModelSaveContext context, LanguageModelDocument document, TextTokenizer tokenizer, LanguageModel model)
+    public static void Save(ModelSaveContext context, LanguageModelDocument document, TextTokenizer tokenizer, LanguageModel model, LanguageModelSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
@@ -41,6 +42,7 @@ internal static class LanguageModelFormat
         foreach (var file in document.TokenizerFiles)
             ModelEntries.Write(context, file, tokenizer.Files[file]);
         ModelEntries.WriteWeights(context, WeightsEntry, model);
+        ModelEntries.Write(context, TrainingDocument.Entry, LanguageModelTrainingDocument.ToBytes(training));
     }
 
     /// <summary>Reads the entries of a model and makes it.</summary>
@@ -61,7 +63,11 @@ internal static class LanguageModelFormat
             var config = document.ReadModel();
             if (config.VocabularySize != tokenizer.VocabularySize)
                 throw new InvalidDataException($"its tokenizer has {tokenizer.VocabularySize} tokens, but its model {config.VocabularySize}.");
-            return new(document, tokenizer, LoadModel(context, config, ModelEntries.ReadChecksum(context), device, config.ComputeType(document.Precision, device)));
+            var weightsChecksum = ModelEntries.ReadChecksum(context);
+            var training = context.Header.ModelVerWritten >= FirstWithTraining
+                ? LanguageModelTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)))
+                : null;
+            return new(document, tokenizer, training, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
@@ -52,7 +53,8 @@ internal sealed class LanguageModelTrainer
         }
 
         var device = host.SelectDevice();
-        var seed = host.SelectSeed(options.Seed, continued: null);
+        var continued = ContinuedTraining.Peek(options.CheckpointFolder, options.Resume);
+        var seed = host.SelectSeed(options.Seed, continued);
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
         var tokenizer = options.Tokenizer.Create(texts, options.CancellationToken);
         var data = Encode(channel, tokenizer, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
@@ -62,10 +64,13 @@ internal sealed class LanguageModelTrainer
         using var threadScope = new ThreadScope(options.Threads);
         var computeType = config.ComputeType(options.Precision, device);
         Announce(channel, config, data, device, computeType);
+        if (continued is not null)
+            Say(channel, ContinuedTraining.Announce(continued, options.CheckpointFolder));
         var model = config.Build(device, computeType);
         try
         {
-            var result = Train(channel, model, tokenizer, data, seed, device);
+            var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, tokenizer, data, seed);
+            var result = Train(channel, model, tokenizer, data, identity, seed, device);
             Say(channel, Describe(result));
             var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, seed);
             return new LanguageModelTransformer(
@@ -82,22 +87,35 @@ internal sealed class LanguageModelTrainer
         }
     }
 
-    private TrainingResult Train(IChannel channel, LanguageModel model, TextTokenizer tokenizer, FitData data, int seed, torch.Device device)
+    private TrainingResult Train(IChannel channel, LanguageModel model, TextTokenizer tokenizer, FitData data, IReadOnlyDictionary<string, string> identity, int seed, torch.Device device)
     {
         var objective = new LanguageModelObjective(model);
-        var loop = new TrainingLoop<TokenBatch>(
-            model,
-            batch =>
-            {
-                host.CheckAlive();
-                return objective.ComputeLoss(batch);
-            },
-            options.CreateTrainingOptions());
+        var loop = new TrainingLoop<TokenBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        {
+            Identity = identity,
+            Warn = text => channel.Warning(MessageSensitivity.None, text),
+        };
+        using var cancellation = new HostCancellation(host, options.CancellationToken);
         var windows = new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize, seed, device);
         Func<CancellationToken, ValidationResult>? validate = data.Validation is { } documents
             ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token)
             : null;
-        return loop.Run(new PrefetchingBatchSource<TokenBatch>(windows, options.LookAhead), validate, progress => Report(channel, progress), options.CancellationToken);
+        return loop.Run(cancellation.Watch(new PrefetchingBatchSource<TokenBatch>(windows, options.LookAhead)), validate, progress => Report(channel, progress), cancellation.Token);
+    }
+
+    // What a training that is continued must have as it was, besides the options of the loop.
+    private Dictionary<string, string> Identity(LanguageModelConfig config, torch.ScalarType computeType, TextTokenizer tokenizer, FitData data, int seed)
+    {
+        var identity = new Dictionary<string, string>(options.Describe())
+        {
+            [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
+            [nameof(options.Tokenizer)] = tokenizer.Kind.ToString(),
+            ["ComputeType"] = computeType.ToString(),
+        };
+        foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson()))
+            .Concat(TokenFingerprint.Describe(data.Training, "training")).Concat(TokenFingerprint.Describe(data.Validation ?? [], "validation")))
+            identity.Add(name, value);
+        return identity;
     }
 
     private FitData Encode(IChannel channel, TextTokenizer tokenizer, string[] texts, IEnumerable<string>? validationTexts)

@@ -7,6 +7,7 @@ using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
 [assembly: LoadableClass(typeof(LanguageModelTransformer), null, typeof(SignatureLoadModel), "MoE language model", LanguageModelFormat.LoaderSignature)]
@@ -18,7 +19,7 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <remarks>
 /// <para>
 /// Each row's text is read on its own, as if a document ended before it. Texts longer than the model's context are read in windows, and each token is scored once (see
-/// <see cref="Training.DocumentScorer"/>). Empty and missing texts have the log-likelihood 0, no tokens, a perplexity that is NaN, and the embedding of the place where a document begins. Text that is
+/// <see cref="DocumentScorer"/>). Empty and missing texts have the log-likelihood 0, no tokens, a perplexity that is NaN, and the embedding of the place where a document begins. Text that is
 /// no Unicode (half a surrogate pair) is read as U+FFFD.
 /// </para>
 /// <para>
@@ -58,8 +59,14 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     /// <summary>What turns text into the network's tokens.</summary>
     public TextTokenizer Tokenizer => scorer.Tokenizer;
 
-    /// <summary>How it was trained; null for a model that was loaded.</summary>
+    /// <summary>How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep it.</summary>
     public LanguageModelSummary? Training { get; }
+
+    /// <summary>
+    /// What happened in each epoch of the training: mean losses, learning rate, tokens per second, and the result on the validation data. Saved with the model; empty where
+    /// <see cref="Training"/> is null.
+    /// </summary>
+    public IReadOnlyList<EpochSummary> History => Training?.Training.Epochs ?? [];
 
     /// <summary>Column that texts are read from.</summary>
     public string TextColumnName => columns.Text;
@@ -166,7 +173,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         host.CheckValue(ctx, nameof(ctx));
-        scorer.Use(model => LanguageModelFormat.Save(ctx, Describe(model.Config), Tokenizer, model));
+        scorer.Use(model => LanguageModelFormat.Save(ctx, Describe(model.Config), Tokenizer, model, Training));
     }
 
     // ML.NET finds this by its signature when it loads a model zip.
@@ -174,10 +181,10 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
-        var (document, tokenizer, model) = LanguageModelFormat.Load(environment, context, environment.SelectDevice());
+        var (document, tokenizer, training, model) = LanguageModelFormat.Load(environment, context, environment.SelectDevice());
         return new LanguageModelTransformer(
             environment, new LanguageModelScorer(model, tokenizer, document.PredictionBatchSize), document.Columns, document.Continuation,
-            document.Precision, document.PredictionBatchSize, training: null);
+            document.Precision, document.PredictionBatchSize, training);
     }
 
     // And this one where the transform of a single row was saved on its own.

@@ -10,6 +10,13 @@ public sealed partial class PeerLanguageModel
     /// <summary>Options of <see cref="PeerLanguageModel"/>. They start as <see cref="LanguageModelConfig.Small"/>, which trains on a CPU, or as the preset given.</summary>
     public sealed class Options
     {
+        // What is told otherwise (by the tokenizer itself, by the seed), or changes no weight.
+        private static readonly HashSet<string> WithoutInfluence =
+        [
+            nameof(Tokenizer), nameof(Continuation), nameof(Seed), nameof(Threads), nameof(LookAhead), nameof(PredictionBatchSize), nameof(ProgressInterval), nameof(Progress), nameof(CancellationToken),
+            nameof(CheckpointFolder), nameof(CheckpointEverySteps), nameof(CheckpointEveryEpochs), nameof(CheckpointsKept), nameof(Resume),
+        ];
+
         /// <summary>Starts from <see cref="LanguageModelConfig.Small"/>.</summary>
         public Options() : this(LanguageModelConfig.Small)
         {
@@ -169,6 +176,25 @@ public sealed partial class PeerLanguageModel
         /// <summary>Ends training within a step, with an <see cref="OperationCanceledException"/>.</summary>
         public CancellationToken CancellationToken { get; set; }
 
+        /// <inheritdoc cref="ImageClassificationOptions.CheckpointFolder"/>
+        public string? CheckpointFolder { get; set; }
+
+        /// <inheritdoc cref="ImageClassificationOptions.CheckpointEverySteps"/>
+        public int? CheckpointEverySteps { get; set; }
+
+        /// <inheritdoc cref="ImageClassificationOptions.CheckpointEveryEpochs"/>
+        public int? CheckpointEveryEpochs { get; set; } = 1;
+
+        /// <inheritdoc cref="ImageClassificationOptions.CheckpointsKept"/>
+        public int CheckpointsKept { get; set; } = 2;
+
+        /// <summary>
+        /// Whether <c>Fit</c> goes on where the newest readable checkpoint in <see cref="CheckpointFolder"/> stands; without one it starts from the beginning. Options and texts must be those of the training
+        /// that wrote it. On a CPU with the same <see cref="Threads"/> the result is the same, to the bit, as without interruption, unless <see cref="MaxTime"/> ends it. Default false: then a folder with
+        /// checkpoints is refused.
+        /// </summary>
+        public bool Resume { get; set; }
+
         /// <summary>The model's configuration for a vocabulary, checked.</summary>
         internal LanguageModelConfig CreateConfig(int vocabularySize)
         {
@@ -220,7 +246,11 @@ public sealed partial class PeerLanguageModel
             EarlyStopping = EarlyStopping,
             Monitor = MonitoredQuantity.Loss,
             ProgressInterval = ProgressInterval,
+            Checkpoints = ContinuedTraining.CreateOptions(CheckpointFolder, CheckpointEverySteps, CheckpointEveryEpochs, CheckpointsKept, Resume),
         };
+
+        /// <summary>The options that decide how weights change, by name: a training that is continued must have them all as they were.</summary>
+        internal IEnumerable<KeyValuePair<string, string>> Describe() => ContinuedTraining.Describe(this, WithoutInfluence);
 
         /// <summary>A copy that later changes do not reach.</summary>
         internal Options Copy() => (Options)MemberwiseClone();
@@ -239,6 +269,7 @@ public sealed partial class PeerLanguageModel
             OptionChecks.AtLeast(1, LookAhead, nameof(LookAhead));
             OptionChecks.AtLeast(1, PredictionBatchSize, nameof(PredictionBatchSize));
             OptionChecks.Defined(Precision, nameof(Precision));
+            ContinuedTraining.RequireFolder(CheckpointFolder, Resume);
             CreateTrainingOptions().Validate();
             _ = CreateConfig(vocabularySize: 2);
         }

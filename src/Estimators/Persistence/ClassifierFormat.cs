@@ -23,9 +23,6 @@ internal static class ClassifierFormat
     /// <summary>Entry with the weights.</summary>
     public const string WeightsEntry = "weights.safetensors";
 
-    /// <summary>Entry with the history of the training.</summary>
-    public const string TrainingEntry = "training.json";
-
     /// <summary>The name by which ML.NET finds the loader, at most 24 characters. Never change it: it is in every saved model.</summary>
     public const string LoaderSignature = "MoEImageClassifier";
 
@@ -43,7 +40,7 @@ internal static class ClassifierFormat
 
         ModelEntries.Write(context, DocumentEntry, document.ToBytes());
         ModelEntries.WriteWeights(context, WeightsEntry, model);
-        ModelEntries.Write(context, TrainingEntry, TrainingDocument.ToBytes(training));
+        ModelEntries.Write(context, TrainingDocument.Entry, ImageTrainingDocument.ToBytes(training));
     }
 
     /// <summary>Reads the entries of a model and makes it.</summary>
@@ -62,7 +59,7 @@ internal static class ClassifierFormat
             var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ModelEntries.ReadChecksum(context) : null;
 
             var document = ClassifierDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, documentChecksum));
-            var training = trainingChecksum is null ? null : TrainingDocument.FromBytes(ModelEntries.Read(context, TrainingEntry, trainingChecksum));
+            var training = trainingChecksum is null ? null : ImageTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, trainingChecksum));
             var config = document.ReadModel();
             document.Normalization.Validate(config.Channels);
             var column = document.ReadColumn(config);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
@@ -5,9 +6,12 @@ using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>How the model in a zip was trained: the file <see cref="ClassifierFormat.TrainingEntry"/>.</summary>
-internal sealed record TrainingDocument
+/// <summary>How the model in a zip was trained: the file <see cref="Entry"/>, of which each kind of model adds its own.</summary>
+internal abstract record TrainingDocument
 {
+    /// <summary>The entry in a model zip.</summary>
+    public const string Entry = "training.json";
+
     private static readonly JsonSerializerOptions Json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
@@ -18,22 +22,17 @@ internal sealed record TrainingDocument
         Converters = { new JsonStringEnumConverter() },
     };
 
-    /// <summary>See <see cref="ImageClassificationSummary.TrainingImages"/>.</summary>
-    public required int TrainingImages { get; init; }
+    /// <summary>An empty one, to be filled.</summary>
+    private protected TrainingDocument()
+    {
+    }
 
-    /// <summary>See <see cref="ImageClassificationSummary.ValidationImages"/>.</summary>
-    public required int ValidationImages { get; init; }
+    /// <summary>Describes a training.</summary>
+    [SetsRequiredMembers]
+    private protected TrainingDocument(TrainingResult training, int seed) => (Seed, Steps, StopReason, BestEpoch, BestWeightsRestored, Epochs) =
+        (seed, training.Steps, training.StopReason, training.BestEpoch?.Epoch, training.BestWeightsRestored, training.Epochs);
 
-    /// <summary>See <see cref="ImageClassificationSummary.MissingLabels"/>.</summary>
-    public required long MissingLabels { get; init; }
-
-    /// <summary>See <see cref="ImageClassificationSummary.UnreadableImages"/>.</summary>
-    public required long UnreadableImages { get; init; }
-
-    /// <summary>See <see cref="ImageClassificationSummary.CachedInMemory"/>.</summary>
-    public required bool CachedInMemory { get; init; }
-
-    /// <summary>See <see cref="ImageClassificationSummary.Seed"/>.</summary>
+    /// <summary>The seed that repeats it.</summary>
     public required int Seed { get; init; }
 
     /// <summary>See <see cref="TrainingResult.Steps"/>.</summary>
@@ -51,19 +50,16 @@ internal sealed record TrainingDocument
     /// <summary>See <see cref="TrainingResult.Epochs"/>.</summary>
     public required IReadOnlyList<EpochSummary> Epochs { get; init; }
 
-    /// <summary>See <see cref="ImageClassificationSummary.Earlier"/>.</summary>
-    public IReadOnlyList<TrainingDocument> Earlier { get; init; } = [];
+    /// <summary>Writes a document; null for a model that was saved without one.</summary>
+    private protected static byte[] Write<T>(T? document) where T : TrainingDocument => JsonSerializer.SerializeToUtf8Bytes(document, Json);
 
-    /// <summary>Writes a training; null for a model that was saved without one.</summary>
-    public static byte[] ToBytes(ImageClassificationSummary? training) => JsonSerializer.SerializeToUtf8Bytes(training is null ? null : From(training), Json);
-
-    /// <summary>Reads what <see cref="ToBytes"/> wrote.</summary>
+    /// <summary>Reads what <see cref="Write{T}"/> wrote.</summary>
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
-    public static ImageClassificationSummary? FromBytes(ReadOnlySpan<byte> bytes)
+    private protected static T? Read<T>(ReadOnlySpan<byte> bytes) where T : TrainingDocument
     {
         try
         {
-            return JsonSerializer.Deserialize<TrainingDocument>(bytes, Json)?.ToSummary();
+            return JsonSerializer.Deserialize<T>(bytes, Json);
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException)
         {
@@ -71,32 +67,9 @@ internal sealed record TrainingDocument
         }
     }
 
-    private static void LeaveOutWhatIsComputed(JsonTypeInfo type)
-    {
-        for (var i = type.Properties.Count - 1; i >= 0; i--)
-        {
-            if (type.Properties[i].Set is null)
-                type.Properties.RemoveAt(i);
-        }
-    }
-
-    private static TrainingDocument From(ImageClassificationSummary training) => new()
-    {
-        TrainingImages = training.TrainingImages,
-        ValidationImages = training.ValidationImages,
-        MissingLabels = training.MissingLabels,
-        UnreadableImages = training.UnreadableImages,
-        CachedInMemory = training.CachedInMemory,
-        Seed = training.Seed,
-        Steps = training.Training.Steps,
-        StopReason = training.Training.StopReason,
-        BestEpoch = training.Training.BestEpoch?.Epoch,
-        BestWeightsRestored = training.Training.BestWeightsRestored,
-        Epochs = training.Training.Epochs,
-        Earlier = [.. training.Earlier.Select(From)],
-    };
-
-    private ImageClassificationSummary ToSummary()
+    /// <summary>What the training loop had returned.</summary>
+    /// <exception cref="InvalidDataException">The document contradicts itself.</exception>
+    private protected TrainingResult ToResult()
     {
         foreach (var epoch in Epochs)
         {
@@ -108,9 +81,15 @@ internal sealed record TrainingDocument
         var best = BestEpoch is { } number
             ? Epochs.FirstOrDefault(epoch => epoch.Epoch == number) ?? throw new InvalidDataException($"The history of the training has no epoch {number}, which is said to be the best.")
             : null;
-        return new(new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed)
+        return new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored);
+    }
+
+    private static void LeaveOutWhatIsComputed(JsonTypeInfo type)
+    {
+        for (var i = type.Properties.Count - 1; i >= 0; i--)
         {
-            Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
-        };
+            if (type.Properties[i].Set is null)
+                type.Properties.RemoveAt(i);
+        }
     }
 }

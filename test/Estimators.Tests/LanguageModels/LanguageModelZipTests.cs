@@ -4,6 +4,7 @@ using System.Text;
 using Estimators.Tests.Persistence;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.LanguageModels;
@@ -19,7 +20,7 @@ public sealed class LanguageModelZipTests
     public static void Train(TestContext _)
     {
         var options = Rhymes.Options();
-        (options.Epochs, options.Tokenizer) = (3, TokenizerOptions.BytePairs(280));
+        (options.Epochs, options.Tokenizer, options.ValidationFraction) = (3, TokenizerOptions.BytePairs(280), 0.2);
         model = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
         saved = Save(model);
     }
@@ -33,10 +34,9 @@ public sealed class LanguageModelZipTests
         using var loaded = Load(saved);
         Assert.AreEqual(FreshProcess.DescribeTexts(Ml, model), FreshProcess.DescribeTexts(Ml, loaded));
         Assert.AreEqual(model.Model.Config.ToJson(), loaded.Model.Config.ToJson());
-        Assert.IsNull(loaded.Training);
         Assert.AreEqual(("Text", "Embedding", "Continuation"), (loaded.TextColumnName, loaded.EmbeddingColumnName, loaded.ContinuationColumnName));
         var again = Save(loaded);
-        foreach (var entry in new[] { "languagemodel.json", "vocab.json", "merges.txt", "weights.safetensors" })
+        foreach (var entry in new[] { "languagemodel.json", "vocab.json", "merges.txt", "weights.safetensors", "training.json" })
             CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
     }
 
@@ -60,6 +60,7 @@ public sealed class LanguageModelZipTests
     [DataRow("vocab.json")]
     [DataRow("merges.txt")]
     [DataRow("weights.safetensors")]
+    [DataRow("training.json")]
     public void AnAlteredEntry_IsRefused(string entry)
     {
         var altered = ModelZip.With(saved, entry, bytes =>
@@ -93,8 +94,9 @@ public sealed class LanguageModelZipTests
     }
 
     [TestMethod]
-    [DataRow("golden-language-model-0x00010001")]
-    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    [DataRow("golden-language-model-0x00010001", 0)]
+    [DataRow(GoldenZip.LanguageModelName, 6)]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs)
     {
         using var loaded = Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
         var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), FreshProcess.DescribeTexts(Ml, loaded).Split('\n'));
@@ -103,6 +105,29 @@ public sealed class LanguageModelZipTests
         {
             Assert.AreEqual((w[0], w[2]), (f[0], f[2]), "tokens and continuation");
             Assert.AreEqual(double.Parse(w[1], CultureInfo.InvariantCulture), double.Parse(f[1], CultureInfo.InvariantCulture), 2e-3, "log-likelihood");
+        }
+        Assert.HasCount(epochs, loaded.History);
+        using var again = Load(Save(loaded));
+        Assert.HasCount(epochs, again.History);
+        Assert.AreEqual(epochs == 0, again.Training is null, "a model without a history stays without one");
+    }
+
+    [TestMethod]
+    public void TheHistoryOfTheTraining_IsKept()
+    {
+        using var loaded = Load(saved);
+        var (trained, found) = (model.Training!, loaded.Training!);
+        Assert.AreEqual(
+            (trained.Documents, trained.TrainingTokens, trained.ValidationTokens, trained.EmptyTexts, trained.Seed),
+            (found.Documents, found.TrainingTokens, found.ValidationTokens, found.EmptyTexts, found.Seed));
+        Assert.AreEqual((trained.Training.Steps, StopReason.EpochsCompleted, trained.Training.BestEpoch!.Epoch), (found.Training.Steps, found.Training.StopReason, found.Training.BestEpoch!.Epoch));
+        Assert.AreSame(found.Training.Epochs, loaded.History);
+        Assert.HasCount(3, loaded.History);
+        foreach (var (wanted, epoch) in model.History.Zip(loaded.History))
+        {
+            Assert.AreEqual(wanted with { Averages = epoch.Averages }, epoch);
+            Assert.AreEqual(wanted.Averages with { ExpertLoad = null }, epoch.Averages with { ExpertLoad = null });
+            CollectionAssert.AreEqual(wanted.Averages.ExpertLoad!.Single().Counts.ToArray(), epoch.Averages.ExpertLoad!.Single().Counts.ToArray(), "PEER of 256 experts");
         }
     }
 

@@ -22,7 +22,7 @@ internal static class GoldenZip
     public const string VisionTransformerName = "golden-vit-0x00010002";
 
     /// <summary>The name of a language model's, whose format has versions of its own.</summary>
-    public const string LanguageModelName = "golden-language-model-0x00010001";
+    public const string LanguageModelName = "golden-language-model-0x00010002";
 
     /// <summary>Rows that are scored.</summary>
     public const int Rows = 10;

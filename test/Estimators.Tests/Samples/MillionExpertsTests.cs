@@ -1,0 +1,51 @@
+using System.Text.Json.Nodes;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using MillionExperts;
+using Shakespeare;
+
+namespace Estimators.Tests.Samples;
+
+[TestClass]
+public sealed class MillionExpertsTests
+{
+    [TestMethod]
+    public void ATraining_TakesItsSteps_AndMeasuresTheLastTenthOfTheText()
+    {
+        var file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(file, string.Concat(Enumerable.Repeat("the cat sat on the mat. ", 125)));
+            var lines = new List<string>();
+            var trained = new Training(256, QueryBatchNorm: true, Steps: 3, file).Run(lines.Add);
+            CollectionAssert.AreEqual(new[] { 1, 2, 3 }, trained.Curve.Select(point => point.Step).ToArray());
+            StringAssert.StartsWith(lines[^1], "256 experts: step 3/3, loss ");
+            Assert.AreEqual((300L, 256L, 1), (trained.ValidationTokens, trained.Usage.Experts, trained.Usage.Block));
+            Assert.IsTrue(trained.ValidationLoss is > 0 and < 8 && trained.Usage.Usage is > 0 and <= 1 && trained.TokensPerSecond > 0);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [TestMethod]
+    public void TheReport_PutsThePaperBeside()
+    {
+        TrainedExperts[] trained =
+        [
+            new(1024 * 1024, true, new ModelCost(1_000, 100, 10), 1234.4, 60, 7_040_000_000, 2.5, 2.25, 300, new SparseLayerUsage(1, 1024 * 1024, 0.5, 1.25, 0.5, 1), [new CurvePoint(5, 1.5, 2.5, 1234.4)]),
+            new(1024, false, new ModelCost(1_000, 100, 10), 1, 1, 1, 1, 1, 300, new SparseLayerUsage(1, 1024, 1, 0, 1, 0), []),
+        ];
+        var report = TrainingTable.ToMarkdown(trained, 5, "/some/text.txt");
+        StringAssert.Contains(report, "5 steps of 512 bytes of `text.txt`");
+        StringAssert.Contains(report, "| 1,048,576 | yes | 1,000 | 100 | 1,234 | 7.0 GB | 2.500 | 2.250 | 50.0 % | 1.25 | 1.06 |");
+        StringAssert.Contains(report, "| 1,024 | no | 1,000 | 100 | 1 | 0.0 GB | 1.000 | 1.000 | 100.0 % | 0.00 | – |");
+
+        var json = JsonNode.Parse(TrainingTable.ToJson(trained, 5, "text.txt"))!;
+        Assert.AreEqual((1.06, 20.64), ((double)json["trainings"]![0]!["paperUnevenness"]!, (double)json["trainings"]![0]!["paperPerplexity"]!));
+        Assert.AreEqual(5, (int)json["trainings"]![0]!["training"]!["curve"]![0]!["step"]!);
+        Assert.IsNull(json["trainings"]![1]!["paperUnevenness"]);
+    }
+}
