@@ -16,7 +16,7 @@ namespace Microsoft.ML.MoE.Kernels;
 /// <param name="gelu">Whether GELU is applied to every number on the way.</param>
 internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlongRow, long* rowIndex = null, bool gelu = false)
 {
-    /// <summary>Copies lines [first, first + count) and terms [term, term + depth) into a panel.</summary>
+    /// <summary>Copies lines [first, first + count) and terms [term, term + depth) into a panel, after which there is room for some numbers more, which may be overwritten.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Pack(int width, int first, int count, int term, int depth, float* panel)
     {
@@ -77,6 +77,24 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
     private void TransposeRows(int width, int first, int count, int term, int depth, float* panel)
     {
         var line = 0;
+        if (Avx512F.IsSupported && depth >= VectorTranspose.Side && count == width)
+        {
+            var rows = stackalloc float*[VectorTranspose.Side];
+            for (; line < width; line += VectorTranspose.Side)   // widths are 12 and 32
+            {
+                var lines = Math.Min(VectorTranspose.Side, width - line);
+                for (var i = 0; i < lines; i++)
+                    rows[i] = Row(first + line + i) + term;
+                for (var k = 0; k < depth; k += VectorTranspose.Side)
+                {
+                    var from = Math.Min(k, depth - VectorTranspose.Side);   // the last square may write again what the one before it has written
+                    VectorTranspose.Run(rows, lines, from, panel + line + (from * width), width);
+                }
+            }
+
+            return;
+        }
+
         for (; line + 4 <= count; line += 4)
         {
             var a = Row(first + line) + term;

@@ -49,6 +49,8 @@ public sealed unsafe class ManagedGemmTests
     [DataRow(1, 1, 1)]
     [DataRow(12, 32, 8)]        // one tile
     [DataRow(13, 33, 9)]        // and one more of everything
+    [DataRow(24, 64, 16)]       // whole tiles, whose operands are transposed by squares
+    [DataRow(24, 64, 41)]
     [DataRow(11, 31, 256)]
     [DataRow(25, 70, 300)]      // more terms than a block has
     [DataRow(130, 600, 20)]     // more columns than a block has, more rows than a task
