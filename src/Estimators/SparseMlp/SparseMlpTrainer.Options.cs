@@ -49,7 +49,7 @@ public sealed partial class SparseMlpTrainer
 
         /// <summary>
         /// Side of a square patch in pixels, a divisor of the images' height and width. Null (the default without a preset): the largest divisor that gives at least 7 patches a side, at
-        /// most 16; images for which that makes more than 1,024 patches are refused.
+        /// most 16; images for which that makes more than 1,024 patches are refused. With <see cref="ImageClassificationOptions.InitialModel"/>: that model's.
         /// </summary>
         public int? PatchSize { get; set; }
 
@@ -116,7 +116,7 @@ public sealed partial class SparseMlpTrainer
             ImageWidth = width,
             Channels = channels,
             ClassCount = classCount,
-            PatchSize = PatchSize ?? PatchSizes.Choose(height, width),
+            PatchSize = PatchSize ?? StartingPoint?.Config.PatchSize ?? PatchSizes.Choose(height, width),
             Width = Width,
             Blocks = Blocks,
             SpatialWidth = SpatialWidth,
@@ -137,6 +137,6 @@ public sealed partial class SparseMlpTrainer
             DropPath = DropPath,
         };
 
-        private protected override int SmallestSide => Math.Max(1, PatchSize ?? 1);
+        private protected override int SmallestSide => Math.Max(1, PatchSize ?? StartingPoint?.Config.PatchSize ?? 1);
     }
 }

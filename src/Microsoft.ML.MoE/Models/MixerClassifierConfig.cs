@@ -25,6 +25,8 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
 
     internal override int FeatureWidth => Width;
 
+    private protected override IEnumerable<string> FreeProperties => [.. base.FreeProperties, nameof(DropPath)];
+
     /// <inheritdoc/>
     public override void Validate()
     {

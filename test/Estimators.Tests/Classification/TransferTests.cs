@@ -189,6 +189,21 @@ public sealed class TransferTests
     }
 
     [TestMethod]
+    public void ASparseMlp_KeepsTheEarlierModelsPatches_AndMayDropOtherPaths()
+    {
+        var data = Colours.WithKeys(Ml, Colours.Rows(40));
+        var options = Colours.SparseMlpOptions();
+        options.Epochs = 1;
+        using var first = Ml.MulticlassClassification.Trainers.SparseMlp(options).Fit(data);
+
+        // Without the earlier model the patches that are chosen for 8×8 are of 1×1.
+        (options.InitialModel, options.PatchSize, options.DropPath, options.LearningRate, options.FinalLearningRate) = (first, null, 0.25, 0, 0);
+        using var second = Ml.MulticlassClassification.Trainers.SparseMlp(options).Fit(data);
+        Assert.AreEqual(SparseMlpConfig.Tiny with { DropPath = 0.25 }, second.Model.Config);
+        AssertSame(first, second, ModelParts.Backbone | ModelParts.Head);
+    }
+
+    [TestMethod]
     public void TheNormalisationStays_AndOtherUnitsAreWarnedOf()
     {
         using var same = Fit(Colours.WithKeys(Ml, Colours.Rows(60, seed: 5)), _ => { }, out var messages);

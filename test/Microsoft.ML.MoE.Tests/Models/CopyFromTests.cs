@@ -112,7 +112,8 @@ public sealed class CopyFromTests
     {
         var config = WideNetConfig.Tiny;
         (config with { Dropout = 0.2, DropPath = 0.1, RouterNoise = 0, TrainingCapacity = null, BalanceLossWeight = 0.5, PositionDeviation = 0.1, PositionStart = PositionStart.SineCosine }).RequireWeightsOf(config);
-        (SparseMlpConfig.Tiny with { RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() }).RequireWeightsOf(SparseMlpConfig.Tiny);
+        (SparseMlpConfig.Tiny with { DropPath = 0.1, RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() }).RequireWeightsOf(SparseMlpConfig.Tiny);
+        (MlpMixerConfig.Tiny with { DropPath = 0.1 }).RequireWeightsOf(MlpMixerConfig.Tiny);
     }
 
     [TestMethod]
