@@ -18,7 +18,7 @@ internal static class Recipes
     /// <summary>Fresh options of a recipe.</summary>
     public static WideNetImageClassifier.Options Create(string name) => name switch
     {
-        // A start, from short trainings on held-out pictures (results/cifar10.md); it has not been trained to its end yet.
+        // From short trainings on held-out pictures; 0.77 on the test pictures in an hour on two cores (results/cifar10.md).
         Cifar10 => new(WideNetConfig.Small with { PositionDeviation = 0.8 })
         {
             ImageHeight = 32,
@@ -27,7 +27,7 @@ internal static class Recipes
             Width = 128,
             ExpertWidth = 256,
             PositionStart = PositionStart.SineCosine,
-            Epochs = 16,
+            Epochs = 24,
             LearningRate = 1e-3,
             RandomCropPadding = 4,
             HorizontalFlip = true,
