@@ -45,8 +45,10 @@ public sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
         var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
         var before = cache?.Length ?? 0;
         var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
-        var turned = rotary is null ? qkv_3NHLA.narrow(0, 0, 2) : rotary.forward(qkv_3NHLA.narrow(0, 0, 2), before);
-        var (query_NHLA, key_NHPA, value_NHPA) = (turned[0], turned[1], qkv_3NHLA[2]);
+        // By split and unbind, whose backward passes join gradients: those of an index fill the rest with zeros and add.
+        var parts = qkv_3NHLA.split([2, 1], 0);
+        var turned = (rotary is null ? parts[0] : rotary.forward(parts[0], before)).unbind(0);
+        var (query_NHLA, key_NHPA, value_NHPA) = (turned[0], turned[1], parts[1].squeeze(0));
         if (cache is not null)
             (key_NHPA, value_NHPA) = cache.Append(block, key_NHPA, value_NHPA);
 

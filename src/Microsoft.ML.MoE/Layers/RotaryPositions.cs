@@ -30,9 +30,8 @@ public sealed class RotaryPositions : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var frequencies_A = Enumerable.Range(0, headWidth / 2).Select(pair => Math.Pow(Base, -2.0 * pair / headWidth)).ToArray();
         var angles_LA = outer(arange(length, float64, device), tensor(frequencies_A, float64, device));
-        var both_LA = cat([angles_LA, angles_LA], 1);
-        cosine = both_LA.cos().to_type(float32).DetachFromDisposeScope();
-        sine = both_LA.sin().to_type(float32).DetachFromDisposeScope();
+        cosine = cat([angles_LA, angles_LA], 1).cos().to_type(float32).DetachFromDisposeScope();
+        sine = cat([-angles_LA, angles_LA], 1).sin().to_type(float32).DetachFromDisposeScope();
         register_buffer(nameof(cosine), cosine, persistent: false);
         register_buffer(nameof(sine), sine, persistent: false);
     }
@@ -48,10 +47,8 @@ public sealed class RotaryPositions : nn.Module<Tensor, Tensor>
     public Tensor forward(Tensor x, long first)
     {
         using var scope = NewDisposeScope();
-        var half = x.shape[^1] / 2;
-        var (low, high) = (x.narrow(-1, 0, half), x.narrow(-1, half, half));
         var cos_LA = cosine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
         var sin_LA = sine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
-        return ((x * cos_LA) + (cat([-high, low], -1) * sin_LA)).MoveToOuterDisposeScope();
+        return ((x * cos_LA) + (x.roll(x.shape[^1] / 2, -1) * sin_LA)).MoveToOuterDisposeScope();   // a pair's numbers change places; the sine has the signs
     }
 }
