@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Models;
+using Samples.Comparison;
 
 namespace FashionMnist.Comparison;
 

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
-namespace FashionMnist.Comparison;
+namespace Samples.Comparison;
 
 /// <summary>What an experiment gave, as Markdown for readers and as JSON for whoever draws the curves.</summary>
 internal static class ComparisonReport
@@ -12,14 +12,15 @@ internal static class ComparisonReport
     /// <summary>A section with a table: a row for each variant, means with standard deviations over the seeds.</summary>
     /// <param name="experiment">What was compared.</param>
     /// <param name="trained">Every training of it.</param>
-    public static string ToMarkdown(Experiment experiment, IReadOnlyList<TrainedVariant> trained)
+    /// <param name="command">The arguments that run it.</param>
+    public static string ToMarkdown(Experiment experiment, IReadOnlyList<TrainedVariant> trained, string command)
     {
         var seeds = trained.Select(run => run.Seed).Distinct().Count();
         var first = OfVariant(trained, experiment.Variants[0]);
         var diverse = trained.Any(run => run.LayerNormDiversity is not null) && experiment.Name == "layernorms";
         var text = new StringBuilder();
         text.AppendLine(CultureInfo.InvariantCulture, $"## {experiment.Title}").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"`-- compare {experiment.Name}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.{Unlabelled(experiment)}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"The paper: {experiment.Paper}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"| model | parameters | MMACs | accuracy | to the first | last training loss | images/s | load variation | dropped |{(diverse ? " LayerNorm diversity |" : "")}");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|---|---|---|---|---|---|---|---|{(diverse ? "---|" : "")}");
@@ -40,6 +41,9 @@ internal static class ComparisonReport
     /// <summary>Every training with its curve.</summary>
     public static string ToJson(Experiment experiment, IReadOnlyList<TrainedVariant> trained) =>
         JsonSerializer.Serialize(new { experiment.Name, experiment.Title, Trainings = trained }, Json);
+
+    private static string Unlabelled(Experiment experiment) => experiment.UnlabelledImages == 0 ? "" : string.Create(
+        CultureInfo.InvariantCulture, $" Pre-training: {experiment.UnlabelledImages:N0} other images without labels, {experiment.PretrainingEpochs} epoch{(experiment.PretrainingEpochs == 1 ? "" : "s")}.");
 
     private static TrainedVariant[] OfVariant(IReadOnlyList<TrainedVariant> trained, Variant variant) => [.. trained.Where(run => run.Variant == variant.Name)];
 
