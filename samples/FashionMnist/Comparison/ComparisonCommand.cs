@@ -1,4 +1,5 @@
 using System.Globalization;
+using Samples.Comparison;
 
 namespace FashionMnist.Comparison;
 
@@ -38,15 +39,10 @@ internal static class ComparisonCommand
             }
         }
 
-        var trained = ComparisonRunner.Run(experiment, directory, seeds, Console.Error.WriteLine);
-        var report = ComparisonReport.ToMarkdown(experiment, trained);
-        Console.WriteLine(report);
-        if (results is not null)
-        {
-            Directory.CreateDirectory(results);
-            File.WriteAllText(Path.Combine(results, $"{experiment.Name}.md"), report);
-            File.WriteAllText(Path.Combine(results, $"{experiment.Name}.json"), ComparisonReport.ToJson(experiment, trained));
-        }
+        ComparisonRun.Run(experiment, Images(directory), seeds, $"compare {experiment.Name}", results);
         return 0;
     }
+
+    private static ImageSet Images(string directory) =>
+        ImageSet.Create(directory, FashionMnistData.Size, FashionMnistData.ReadTrain(directory), FashionMnistData.ReadTest(directory), FashionMnistData.ClassNames);
 }

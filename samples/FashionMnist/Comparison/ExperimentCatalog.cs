@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
+using Samples.Comparison;
 
 namespace FashionMnist.Comparison;
 

@@ -2,31 +2,29 @@ using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 
-namespace FashionMnist.Comparison;
+namespace Samples.Comparison;
 
 /// <summary>Trains the variants of an experiment, all from the same seeds on the same images in the same order, and measures them.</summary>
 internal static class ComparisonRunner
 {
-    private const int HeldOut = 2000;
-
     /// <summary>Trains every variant once for each seed.</summary>
     /// <param name="experiment">What to train.</param>
-    /// <param name="directory">The folder of Fashion-MNIST.</param>
+    /// <param name="images">What to train and test on.</param>
     /// <param name="seeds">How many seeds, from 1.</param>
     /// <param name="report">Receives a line after each training.</param>
-    public static List<TrainedVariant> Run(Experiment experiment, string directory, int seeds, Action<string> report)
+    /// <exception cref="InvalidDataException">There are too few images.</exception>
+    public static List<TrainedVariant> Run(Experiment experiment, ImageSet images, int seeds, Action<string> report)
     {
-        var images = FashionMnistData.ReadTrain(directory);
-        var test = FashionMnistData.ReadTest(directory);
-        if (images.Count < experiment.TrainingImages + HeldOut)
-            throw new InvalidDataException($"'{directory}' has {images.Count} training images; this experiment wants {experiment.TrainingImages + HeldOut}.");
+        var wanted = experiment.TrainingImages + experiment.UnlabelledImages + experiment.HeldOutImages;
+        if (images.TrainingImages < wanted)
+            throw new InvalidDataException($"'{images.Name}' has {images.TrainingImages} training images; this experiment wants {wanted}.");
 
         var trained = new List<TrainedVariant>();
         for (var seed = 1; seed <= seeds; seed++)   // the seeds outside, so that whatever else the machine does meets all variants
         {
             foreach (var variant in experiment.Variants)
             {
-                var result = Train(experiment, variant, seed, images.Take(experiment.TrainingImages), images.TakeLast(HeldOut), test);
+                var result = Train(experiment, variant, seed, images);
                 trained.Add(result);
                 report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}, seed {seed}: accuracy {result.TestAccuracy:F4}, {result.ImagesPerSecond:F0} images/s"));
             }
@@ -34,24 +32,25 @@ internal static class ComparisonRunner
         return trained;
     }
 
-    private static TrainedVariant Train(
-        Experiment experiment, Variant variant, int seed, IEnumerable<FashionMnistImage> images, IEnumerable<FashionMnistImage> heldOut, IEnumerable<FashionMnistImage> test)
+    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, ImageSet images)
     {
         var mlContext = new MLContext(seed);
-        var key = mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(mlContext.Data.LoadFromEnumerable(FashionMnistData.ClassNames.Select(name => new FashionMnistImage { Label = name })));
-        IDataView Load(IEnumerable<FashionMnistImage> rows) => key.Transform(mlContext.Data.LoadFromEnumerable(rows));
-
+        var labelled = experiment.TrainingImages;
         var estimator = variant.CreateEstimator(mlContext, options =>
         {
             options.FeatureColumnName = "Image";
+            (options.ImageHeight, options.ImageWidth) = (images.Side, images.Side);
             options.Epochs = experiment.Epochs;
-            options.LearningRate = 3e-3;
+            options.LearningRate = experiment.LearningRate;
             options.LabelSmoothing = 0;
             options.HorizontalFlip = true;   // a shoe may point either way
             options.Threads = 1;   // matrices this small gain little from more, and two experiments can run side by side
+            if (variant.Pretrained)
+                options.Pretraining = new() { UnlabeledData = images.Training(mlContext, labelled..(labelled + experiment.UnlabelledImages)), Epochs = experiment.PretrainingEpochs };
         });
-        using var model = estimator.Fit(Load(images), Load(heldOut));
-        var accuracy = mlContext.MulticlassClassification.Evaluate(model.Transform(Load(test))).MicroAccuracy;
+        var train = images.Training(mlContext, ..labelled);
+        using var model = experiment.HeldOutImages == 0 ? estimator.Fit(train) : estimator.Fit(train, images.Training(mlContext, ^experiment.HeldOutImages..));
+        var accuracy = mlContext.MulticlassClassification.Evaluate(model.Transform(images.Test(mlContext))).MicroAccuracy;
 
         var epochs = model.Training!.Training.Epochs;
         var load = epochs[^1].Averages.ExpertLoad;
@@ -59,6 +58,6 @@ internal static class ComparisonRunner
             variant.Name, seed, model.Model.Config.GetCost(), accuracy, epochs[^1].Averages.Loss,
             epochs.Select(epoch => epoch.Averages.SamplesPerSecond).Order().ElementAt(epochs.Count / 2),
             load?.Average(layer => layer.SquaredVariation), load?.Average(layer => layer.DroppedFraction), LayerNorms.Diversity(model.Model),
-            [.. epochs.Select(epoch => new CurvePoint(epoch.Epoch, epoch.Averages.Loss, epoch.Validation!.Metric))]);
+            [.. epochs.Select(epoch => new CurvePoint(epoch.Epoch, epoch.Averages.Loss, epoch.Validation?.Metric))]);
     }
 }

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
-namespace FashionMnist.Comparison;
+namespace Samples.Comparison;
 
 /// <summary>What an experiment gave, as Markdown for readers and as JSON for whoever draws the curves.</summary>
 internal static class ComparisonReport
@@ -12,14 +12,15 @@ internal static class ComparisonReport
     /// <summary>A section with a table: a row for each variant, means with standard deviations over the seeds.</summary>
     /// <param name="experiment">What was compared.</param>
     /// <param name="trained">Every training of it.</param>
-    public static string ToMarkdown(Experiment experiment, IReadOnlyList<TrainedVariant> trained)
+    /// <param name="command">The arguments that run it.</param>
+    public static string ToMarkdown(Experiment experiment, IReadOnlyList<TrainedVariant> trained, string command)
     {
         var seeds = trained.Select(run => run.Seed).Distinct().Count();
         var first = OfVariant(trained, experiment.Variants[0]);
         var diverse = trained.Any(run => run.LayerNormDiversity is not null) && experiment.Name == "layernorms";
         var text = new StringBuilder();
         text.AppendLine(CultureInfo.InvariantCulture, $"## {experiment.Title}").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"`-- compare {experiment.Name}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.{Unlabelled(experiment)}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"The paper: {experiment.Paper}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"| model | parameters | MMACs | accuracy | to the first | last training loss | images/s | load variation | dropped |{(diverse ? " LayerNorm diversity |" : "")}");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|---|---|---|---|---|---|---|---|{(diverse ? "---|" : "")}");
@@ -29,9 +30,9 @@ internal static class ComparisonReport
             var differences = runs.Zip(first, (run, reference) => run.TestAccuracy - reference.TestAccuracy).ToArray();
             text.Append(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {variant.Name} | {runs[0].Cost.Parameters:N0} | {runs[0].Cost.ForwardMacs / 1e6:F1} | {Spread(runs.Select(run => run.TestAccuracy), "F4")} | "
-                + $"{(variant == experiment.Variants[0] ? "" : $"{Spread(differences, "+0.0000;-0.0000")}, above in {differences.Count(difference => difference > 0)} of {seeds}")} | "
-                + $"{Spread(runs.Select(run => run.TrainingLoss), "F3")} | {Median(runs.Select(run => run.ImagesPerSecond)):N0} | {Optional(runs, run => run.LoadVariation, "F3")} | {Optional(runs, run => run.DroppedFraction, "P1")} |"));
+                $"| {variant.Name} | {runs[0].Cost.Parameters:N0} | {runs[0].Cost.ForwardMacs / 1e6:F1} | {Spread.Of(runs.Select(run => run.TestAccuracy), "F4")} | "
+                + $"{(variant == experiment.Variants[0] ? "" : $"{Spread.Of(differences, "+0.0000;-0.0000")}, above in {differences.Count(difference => difference > 0)} of {seeds}")} | "
+                + $"{Spread.Of(runs.Select(run => run.TrainingLoss), "F3")} | {Median(runs.Select(run => run.ImagesPerSecond)):N0} | {Optional(runs, run => run.LoadVariation, "F3")} | {Optional(runs, run => run.DroppedFraction, "P1")} |"));
             text.AppendLine(diverse ? $" {Optional(runs, run => run.LayerNormDiversity, "F3")} |" : "");
         }
         return text.ToString();
@@ -41,22 +42,13 @@ internal static class ComparisonReport
     public static string ToJson(Experiment experiment, IReadOnlyList<TrainedVariant> trained) =>
         JsonSerializer.Serialize(new { experiment.Name, experiment.Title, Trainings = trained }, Json);
 
+    private static string Unlabelled(Experiment experiment) => experiment.UnlabelledImages == 0 ? "" : string.Create(
+        CultureInfo.InvariantCulture, $" Pre-training: {experiment.UnlabelledImages:N0} other images without labels, {experiment.PretrainingEpochs} epoch{(experiment.PretrainingEpochs == 1 ? "" : "s")}.");
+
     private static TrainedVariant[] OfVariant(IReadOnlyList<TrainedVariant> trained, Variant variant) => [.. trained.Where(run => run.Variant == variant.Name)];
 
     private static string Optional(TrainedVariant[] runs, Func<TrainedVariant, double?> select, string format) =>
-        runs.All(run => select(run) is not null) ? Spread(runs.Select(run => select(run)!.Value), format) : "–";
-
-    /// <summary>Mean ± sample standard deviation; the value alone where there is one.</summary>
-    internal static string Spread(IEnumerable<double> values, string format)
-    {
-        var all = values.ToArray();
-        var mean = all.Average();
-        var text = mean.ToString(format, CultureInfo.InvariantCulture);
-        if (all.Length < 2)
-            return text;
-        var deviation = Math.Sqrt(all.Sum(value => (value - mean) * (value - mean)) / (all.Length - 1));
-        return $"{text} ± {deviation.ToString(format.Split(';')[0].TrimStart('+'), CultureInfo.InvariantCulture)}";
-    }
+        runs.All(run => select(run) is not null) ? Spread.Of(runs.Select(run => select(run)!.Value), format) : "–";
 
     private static double Median(IEnumerable<double> values)
     {

@@ -3,13 +3,16 @@ using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 
-namespace FashionMnist.Comparison;
+namespace Samples.Comparison;
 
 /// <summary>One of the models that an experiment compares.</summary>
 /// <param name="Name">What the table calls it.</param>
 /// <param name="CreateEstimator">Makes its estimator, with the training that all variants share.</param>
 internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassificationOptions>, ImageClassifierEstimator> CreateEstimator)
 {
+    /// <summary>Whether the model first learns from images without labels (MoCo v3), with the estimator's defaults.</summary>
+    public bool Pretrained { get; init; }
+
     /// <summary>A WideNet.</summary>
     public static Variant WideNet(string name, WideNetConfig architecture, Precision precision = Precision.Auto) => new(name, (mlContext, train) =>
     {
@@ -24,5 +27,13 @@ internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassifi
         var options = new VisionTransformerImageClassifier.Options(architecture);
         train(options);
         return mlContext.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options);
+    });
+
+    /// <summary>A Sparse-MLP, or a dense MLP-Mixer where no block is sparse.</summary>
+    public static Variant SparseMlp(string name, SparseMlpConfig architecture) => new(name, (mlContext, train) =>
+    {
+        var options = new SparseMlpTrainer.Options(architecture);
+        train(options);
+        return mlContext.MulticlassClassification.Trainers.SparseMlp(options);
     });
 }

@@ -1,6 +1,6 @@
 using Microsoft.ML.MoE.Models;
 
-namespace FashionMnist.Comparison;
+namespace Samples.Comparison;
 
 /// <summary>How much the LayerNorms before the feed-forward layers differ from block to block (WideNet, arXiv 2107.11817, equation 9).</summary>
 internal static class LayerNorms
