@@ -10,13 +10,15 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);
     private const long SmallestWork = 1 << 18;   // multiply-adds; below, the call costs more than the product
+    private const long FewestRows = 12;   // fewer do not fill a tile, and packing the weights costs more than the product
 
     /// <inheritdoc/>
     public override string Name => nameof(ManagedLinearFunction);
 
     /// <summary>Whether the managed product is the faster one here.</summary>
     public static bool Suits(Tensor x, Tensor weight_OI) =>
-        ManagedGemm.IsFast && Memory.HoldsFloats(x) && Memory.HoldsFloats(weight_OI) && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork;
+        ManagedGemm.IsFast && Memory.HoldsFloats(x) && Memory.HoldsFloats(weight_OI)
+        && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork && x.NumberOfElements >= FewestRows * weight_OI.shape[1];
 
     /// <summary>Computes x·Wᵀ + b.</summary>
     /// <param name="x">(…, I), float32, on the CPU.</param>

@@ -80,4 +80,13 @@ public sealed class ManagedLinearFunctionTests
             (weight.grad, bias.grad) = (null, null);
         }
     }
+
+    [TestMethod]
+    public void FewRowsAreLeftToLibtorch()
+    {
+        using var scope = NewDisposeScope();
+        var weight_OI = zeros(1024, 512);
+        Assert.IsFalse(ManagedLinearFunction.Suits(zeros(1, 512), weight_OI), "the weights would be packed for one row");
+        Assert.AreEqual(ManagedGemm.IsFast, ManagedLinearFunction.Suits(zeros(3, 4, 512), weight_OI));
+    }
 }
