@@ -10,7 +10,7 @@ namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>
 /// Noisy top-k router: g(x) = TopK(softmax(f(x) + ε)), with f linear and without bias, ε ~ N(0, 1/E²) while training.
-/// Softmax comes before the selection, so the kept gates of a token do not sum to 1.
+/// Softmax comes before the selection, so the kept gates of a token do not sum to 1, unless <see cref="TopKRouterOptions.RenormalizeGates"/> is set.
 /// </summary>
 public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
 {
@@ -46,7 +46,7 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
         var balance = options.BalancingLoss == BalancingLoss.TopK
             ? BalancingLosses.TopK(probs_TE, ids_TK)
             : BalancingLosses.ImportanceAndLoad(logits_TE, noisyLogits_TE, ids_TK, NoiseDeviation);
-        return new RoutingDecision(ids_TK, gates_TK, balance).MoveToOuterDisposeScope();
+        return new RoutingDecision(ids_TK, Renormalize(gates_TK), balance).MoveToOuterDisposeScope();
     }
 
     /// <summary>Gates for experts that were chosen elsewhere: the probabilities of <paramref name="ids_TK"/> under these tokens.</summary>
@@ -56,8 +56,10 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     public Tensor GatesFor(Tensor x_TD, Tensor ids_TK)
     {
         using var scope = NewDisposeScope();
-        return AddNoise(Score(x_TD)).softmax(dim: -1).gather(1, ids_TK).MoveToOuterDisposeScope();
+        return Renormalize(AddNoise(Score(x_TD)).softmax(dim: -1).gather(1, ids_TK)).MoveToOuterDisposeScope();
     }
+
+    private Tensor Renormalize(Tensor gates_TK) => options.RenormalizeGates ? gates_TK / gates_TK.sum(-1, keepdim: true) : gates_TK;
 
     // Exploration noise, std 1/E, only while training.
     private double NoiseDeviation => training ? options.NoiseScale / options.Experts : 0;

@@ -14,6 +14,9 @@ public sealed record TopKRouterOptions
     /// </summary>
     public double NoiseScale { get; init; } = 1;
 
+    /// <summary>Whether the gates of the chosen experts are divided by their sum, so that they sum to 1 (Uni-Perceiver-MoE). Default false.</summary>
+    public bool RenormalizeGates { get; init; }
+
     /// <summary>The loss that keeps the experts evenly used. Default: WideNet's.</summary>
     public BalancingLoss BalancingLoss { get; init; }
 

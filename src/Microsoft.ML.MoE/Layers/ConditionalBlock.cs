@@ -1,0 +1,89 @@
+// A pre-LayerNorm Transformer block whose linear layers may be experts. Uni-Perceiver-MoE, arXiv 2206.04674, section 4.2; LayerScale: arXiv 2103.17239.
+//
+//     x = x + γ₁ · DropPath(Attention(LN₁(x)));   x = x + γ₂ · DropPath(FFN(LN₂(x)))
+//
+// Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, R = roles.
+
+using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Routing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>Attention and a feed-forward network. One gate decides for the two layers of the attention, one for the two of the network.</summary>
+public sealed class ConditionalBlock : nn.Module
+{
+    private readonly int heads;
+    private readonly LayerNorm attentionNorm;
+    private readonly ConditionalRouter? attentionRouter;
+    private readonly ConditionalLinear queryKeyValue;
+    private readonly ConditionalLinear attentionOutput;
+    private readonly Parameter attentionScale;
+    private readonly LayerNorm feedForwardNorm;
+    private readonly ConditionalRouter? feedForwardRouter;
+    private readonly ConditionalLinear expand;
+    private readonly ConditionalLinear contract;
+    private readonly Parameter feedForwardScale;
+    private readonly DropPath dropPath;
+
+    /// <summary>Makes a block.</summary>
+    /// <param name="options">Widths, heads, experts.</param>
+    /// <param name="dropPathProbability">Probability that a sequence leaves a branch out, while training.</param>
+    /// <param name="device">Where the weights lie; CPU by default.</param>
+    public ConditionalBlock(ConditionalBlockOptions options, double dropPathProbability, Device? device = null) : base(nameof(ConditionalBlock))
+    {
+        options.Validate();
+        heads = options.Heads;
+        attentionNorm = new LayerNorm(options.Width, device: device);
+        queryKeyValue = new ConditionalLinear(options.Width, 3L * options.Width, options.Experts, device);
+        attentionOutput = new ConditionalLinear(options.Width, options.Width, options.Experts, device);
+        feedForwardNorm = new LayerNorm(options.Width, device: device);
+        expand = new ConditionalLinear(options.Width, options.FeedForwardWidth, options.Experts, device);
+        contract = new ConditionalLinear(options.FeedForwardWidth, options.Width, options.Experts, device);
+        if (options.Experts is { } experts)
+        {
+            attentionRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
+            feedForwardRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
+        }
+        attentionScale = new Parameter(full([options.Width], options.LayerScale, float32, device));
+        feedForwardScale = new Parameter(full([options.Width], options.LayerScale, float32, device));
+        dropPath = new DropPath(dropPathProbability);
+        RegisterComponents();
+    }
+
+    /// <summary>Applies the block.</summary>
+    /// <param name="x_NLD">Tokens, float32 (N, L, D).</param>
+    /// <param name="layout">Their roles.</param>
+    /// <param name="roles_RD">The roles' vectors, float32 (R, D), where roles are routed; else null.</param>
+    /// <param name="mask_NL">False for padding, bool (N, L); null for none.</param>
+    /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L); null where all see all.</param>
+    /// <param name="merged">Keeps the merged experts for later calls; null to merge them anew.</param>
+    /// <returns>Tokens, and what the gates decided: none in a dense block.</returns>
+    public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(
+        Tensor x_NLD, SequenceLayout layout, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL, MergedExperts? merged)
+    {
+        using var scope = NewDisposeScope();
+        var normed_NLD = attentionNorm.forward(x_NLD);
+        var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL);
+        var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), visible_NLL);
+        x_NLD = x_NLD + (dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
+
+        normed_NLD = feedForwardNorm.forward(x_NLD);
+        var feeding = feedForwardRouter?.Route(normed_NLD, roles_RD, mask_NL);
+        var hidden_NLF = nn.functional.gelu(expand.Apply(normed_NLD, layout, feeding, merged));
+        x_NLD = x_NLD + (dropPath.forward(contract.Apply(hidden_NLF, layout, feeding, merged)) * feedForwardScale);
+        return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
+    }
+
+    private Tensor Attend(Tensor qkv_NLX, Tensor? visible_NLL)
+    {
+        using var scope = NewDisposeScope();
+        var (sequences, length, width) = (qkv_NLX.shape[0], qkv_NLX.shape[1], qkv_NLX.shape[2] / 3);
+        var parts = qkv_NLX.view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);   // (N, L, 3D) -> 3 × (N, H, L, A)
+        var mixed_NHLA = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask: visible_NLL?.unsqueeze(1));
+        return mixed_NHLA.transpose(1, 2).reshape(sequences, length, width).MoveToOuterDisposeScope();   // (N, H, L, A) -> (N, L, D)
+    }
+}

@@ -1,0 +1,8 @@
+using Microsoft.ML.MoE.Routing;
+
+namespace Microsoft.ML.MoE.Layers;
+
+/// <summary>Consecutive tokens of one role.</summary>
+/// <param name="Role">Their role.</param>
+/// <param name="Length">How many they are, at least 1.</param>
+public sealed record SequencePart(TokenRole Role, long Length);

@@ -1,0 +1,180 @@
+using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Models;
+
+[TestClass]
+public sealed class GeneralistTests
+{
+    private static readonly TokenRole Picture = AttributeTable.Create(StandardRole.DescribedPicture, "caption", TokenModality.Image);
+    private static readonly TokenRole Description = AttributeTable.Create(StandardRole.Description, "caption", TokenModality.Text);
+
+    [TestMethod]
+    [DataRow(null)]
+    [DataRow(RoutingLevel.Attribute)]
+    [DataRow(RoutingLevel.Task)]
+    [DataRow(RoutingLevel.Modality)]
+    [DataRow(RoutingLevel.Token)]
+    [DataRow(RoutingLevel.Context)]
+    public void HasTheParametersThatItsConfigurationSaysAndTrainsThemAll(RoutingLevel? level)
+    {
+        var config = ConfigOf(level);
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(5, CPU);
+        using var model = config.Build();
+
+        var described = model.Encode(model.EmbedDescribed(randn(3, 3, 4, 4), randint(0, 257, [3, 5], int64), Picture, Description));
+        var video = model.Encode(model.EmbedVideos(randn([3, 3, 3, 4, 4]), Picture));
+        var loss = model.Compare(described.Representation_ND(), video.Representation_ND(), GeneralistTaskKind.ImageCaption).log_softmax(-1).diagonal().sum() + described.States_NLD.square().sum() + described.BalanceLoss;
+        loss.backward();
+
+        Assert.AreEqual(config.GetCost().Parameters, model.parameters().Sum(parameter => parameter.numel()));
+        Assert.IsTrue(double.IsFinite(loss.ToDouble()));
+        foreach (var (name, parameter) in model.named_parameters())
+            Assert.IsNotNull(parameter.grad, name);
+    }
+
+    [TestMethod]
+    public void DeployedSizesAreThePapers()
+    {
+        // Beside the paper's figures, which are given in millions: 124 + 6 · 7.0848 and 354 + 12 · 12.594, with the projection and positions that only some counts include.
+        Assert.AreEqual(167e6, GeneralistConfig.Base.GetDeployedParameters(2), 0.5e6);
+        Assert.AreEqual(505e6, GeneralistConfig.Large.GetDeployedParameters(2), 1.5e6);
+        Assert.AreEqual(6 * 7_084_800L, GeneralistConfig.Base.GetDeployedParameters(2) - GeneralistConfig.Base.GetDeployedParameters(1));
+        Assert.AreEqual(12 * 12_592_128L, GeneralistConfig.Large.GetDeployedParameters(2) - GeneralistConfig.Large.GetDeployedParameters(1));
+    }
+
+    [TestMethod]
+    [DataRow(RoutingLevel.Attribute)]
+    [DataRow(RoutingLevel.Task)]
+    [DataRow(RoutingLevel.Modality)]
+    public void MergedExpertsGiveTheSameAndAreMadeOnce(RoutingLevel level)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(6, CPU);
+        using var model = ConfigOf(level).Build();
+        model.eval();
+        using var merged = new MergedExperts();
+        var sequence = model.EmbedDescribed(randn(2, 3, 4, 4), randint(0, 257, [2, 4], int64), Picture, Description);
+
+        var wanted = model.Encode(sequence).States_NLD;
+        using var noGrad = no_grad();
+        TensorAssert.AreClose(wanted, model.Encode(sequence, merged).States_NLD);
+        TensorAssert.AreClose(wanted, model.Encode(sequence, merged).States_NLD);
+        Assert.AreEqual(2 * 4 * 2, merged.Count);   // 2 blocks, 4 layers, 2 roles
+        model.train();
+        Assert.ThrowsExactly<InvalidOperationException>(() => model.Encode(sequence, merged));
+    }
+
+    [TestMethod]
+    public void WordsToldAllAtOnceAreThoseToldOneByOne()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(7, CPU);
+        using var model = GeneralistConfig.Nano.Build();
+        model.eval();
+        var (images_NCHW, ids_NL) = (randn(2, 3, 4, 4), randint(0, 257, [2, 5], int64));
+
+        var all_NLD = Told(ids_NL);
+
+        for (var word = 0; word < 5; word++)
+        {
+            // Of the last word nothing may be seen: another stands there.
+            var one_NLD = Told(cat([ids_NL.narrow(1, 0, word), full([2, 1], 9L, int64)], 1));
+            TensorAssert.AreClose(all_NLD.select(1, word), one_NLD.select(1, word), 1e-5, $"word {word}");
+        }
+
+        Tensor Told(Tensor words_NL)
+        {
+            var states_NLD = model.Encode(model.EmbedDescribed(images_NCHW, words_NL, Picture, Description)).States_NLD;
+            return states_NLD.narrow(1, states_NLD.shape[1] - words_NL.shape[1], words_NL.shape[1]);
+        }
+    }
+
+    [TestMethod]
+    public void ThePictureAndTheWordsDoNotSeeWhatIsAsked()
+    {
+        using var scope = NewDisposeScope();
+        var mask_LL = Generalist.DescriptionMask(before: 1, length: 2, CPU);
+
+        TensorAssert.AreEqual(
+            [1, 0, 0, 0, 0,
+             1, 1, 0, 0, 0,
+             1, 1, 1, 0, 0,
+             1, 0, 0, 1, 0,
+             1, 1, 0, 0, 1],
+            mask_LL);
+    }
+
+    [TestMethod]
+    public void PaddingChangesNothing()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(8, CPU);
+        foreach (var level in Enum.GetValues<RoutingLevel>())
+        {
+            using var model = ConfigOf(level).Build();
+            model.eval();
+            var ids_NL = randint(0, 257, [1, 3], int64);
+            var padded_NL = cat([ids_NL, randint(0, 257, [1, 2], int64)], 1);
+
+            var wanted_ND = model.Encode(model.EmbedText(ids_NL, Description)).Representation_ND();
+            var found_ND = model.Encode(model.EmbedText(padded_NL, Description, tensor(new[,] { { true, true, true, false, false } }))).Representation_ND();
+
+            TensorAssert.AreClose(wanted_ND, found_ND, 1e-5, level.ToString());
+        }
+    }
+
+    [TestMethod]
+    public void ComparesByCosineOverTheTemperature()
+    {
+        using var scope = NewDisposeScope();
+        using var model = GeneralistConfig.Nano.Build();
+        var (x_ND, y_MD) = (tensor(new float[,] { { 3, 4 } }), tensor(new float[,] { { 5, 0 }, { 0, 2 } }));
+
+        TensorAssert.AreClose(tensor(new[,] { { 0.6 / 0.07, 0.8 / 0.07 } }), model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
+        using (no_grad())
+            model.named_parameters().Single(pair => pair.name == "logScales").parameter.fill_(9);
+        TensorAssert.AreClose(tensor(new float[,] { { 60, 80 } }), model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
+    }
+
+    [TestMethod]
+    public void LeavesNoTensorBehind()
+    {
+        using var outer = NewDisposeScope();
+        using var model = GeneralistConfig.Nano.Build();
+        var images_NCHW = randn(2, 3, 4, 4);
+        Run();
+
+        var before = LiveTensors.Count();
+        Run();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        void Run()
+        {
+            using var scope = NewDisposeScope();
+            model.Encode(model.EmbedImages(images_NCHW, Picture)).States_NLD.square().sum().backward();
+            model.zero_grad(set_to_none: true);
+        }
+    }
+
+    [TestMethod]
+    public void ConfigurationsAreWrittenAndRead()
+    {
+        foreach (var config in new[] { GeneralistConfig.Nano, GeneralistConfig.Tiny, GeneralistConfig.Base, GeneralistConfig.Large })
+            Assert.AreEqual(config.ToJson(), GeneralistConfig.FromJson(config.ToJson()).ToJson());
+        Assert.ThrowsExactly<InvalidDataException>(() => GeneralistConfig.FromJson("""{ "PatchSize": 0 }"""));
+    }
+
+    private static GeneralistConfig ConfigOf(RoutingLevel? level) => GeneralistConfig.Nano with
+    {
+        Tasks = ["caption"],
+        Block = GeneralistConfig.Nano.Block with { Experts = level is null ? null : 4, RoutingLevel = level ?? default },
+    };
+}
