@@ -176,11 +176,12 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     // A piece of memory for each thread. Threads that come and go must not make large blocks themselves: the C library unmaps a thread's own heap when it is empty.
     private static ConcurrentBag<Tensor> Scratch(WorkTeam team, int places, int columns) => [.. Enumerable.Range(0, team.Threads).Select(_ => empty([places, columns], bfloat16))];
 
-    // Every item in a dispose scope of its own, without gradients, and with products that do not divide themselves among threads.
+    // Every item in a dispose scope of its own, without gradients, and with products that do not divide themselves among threads. In inference mode, which a thread does not take over from
+    // the one that started it: tensors made in it may be written in it only, and others too.
     private static void ForEachAlone(WorkTeam team, int count, Action<int> body) => team.ForEach(count, (item, _) =>
     {
         using var alone = OpenMp.OnThisThreadAlone();
-        using var noGrad = no_grad();
+        using var inference = inference_mode();
         using var scope = NewDisposeScope();
         body(item);
     });

@@ -398,6 +398,39 @@ public sealed class FeedForwardExpertsTests
         }
     }
 
+    [TestMethod]
+    [RequiresBFloat16]
+    [DataRow(1)]
+    [DataRow(2)]
+    public void TheBFloat16PathScoresInInferenceMode(int threads)
+    {
+        using var seed = new SeedScope(6, CPU);
+        using var module = new FeedForwardExperts(32, 64, 4);
+        var before = get_num_threads();
+        set_num_threads(threads);
+        try
+        {
+            float[] expected;
+            using (no_grad())
+                expected = Score();
+            using (inference_mode())
+                CollectionAssert.AreEqual(expected, Score());
+        }
+        finally
+        {
+            set_num_threads(before);
+        }
+
+        float[] Score()
+        {
+            using var scope = NewDisposeScope();
+            using var generator = new Generator(1);
+            var ids_TK = arange(48, int64).remainder(4).view(24, 2);
+            var decision = new RoutingDecision(ids_TK, full([24, 2], 0.5f), zeros([]));
+            return InBFloat16(module, randn([24, 32], generator: generator).to_type(bfloat16), decision.Gates_TK, DispatchPlan.Create(decision, 4, null)).data<float>().ToArray();
+        }
+    }
+
     private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         using var casts = new CastWeights();
