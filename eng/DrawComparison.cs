@@ -26,11 +26,13 @@ var comparison = JsonNode.Parse(File.ReadAllText(args[0]))!;
 var variants = comparison["trainings"]!.AsArray().GroupBy(training => (string)training!["variant"]!)
     .Select(group => (Name: group.Key, Curves: group.Select(training => training!["curve"]!.AsArray()).ToArray())).ToArray();
 
+var heldOut = variants.All(variant => variant.Curves.All(curve => curve.All(point => point!["accuracy"] is not null)));   // else nothing was measured after the epochs
 var pictures = new Multiplot();
-pictures.AddPlots(2);
+pictures.AddPlots(heldOut ? 2 : 1);
 pictures.Layout = new ScottPlot.MultiplotLayouts.Columns();
 Draw(pictures.GetPlot(0), "loss", "training loss", Alignment.UpperRight);
-Draw(pictures.GetPlot(1), "accuracy", "accuracy on held-out images", Alignment.LowerRight);
+if (heldOut)
+    Draw(pictures.GetPlot(1), "accuracy", "accuracy on held-out images", Alignment.LowerRight);
 if (Path.GetExtension(args[1]).Equals(".svg", StringComparison.OrdinalIgnoreCase))
 {
     using var file = File.Create(args[1]);
