@@ -14,6 +14,7 @@ internal static class CheckpointFile
     private const string StateKey = "training";
     private const string ChecksumKey = "checksum";
     private const int ChecksumLength = 64;   // hexadecimal digits
+    private const ulong MostHeaderBytes = 100_000_000;   // the limit of safetensors
 
     private static readonly byte[] ChecksumPrefix = Encoding.UTF8.GetBytes($"\"{ChecksumKey}\":\"");
 
@@ -93,6 +94,8 @@ internal static class CheckpointFile
         var prefix = new byte[8];
         if (file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) < prefix.Length || BitConverter.ToUInt64(prefix) is var length && length > (ulong)(file.Length - prefix.Length))
             throw new InvalidDataException($"it has {file.Length} bytes, less than its header says.");
+        if (length > MostHeaderBytes)
+            throw new InvalidDataException($"its header says that it is {length} bytes long itself; at most {MostHeaderBytes} are possible.");
         var header = new byte[prefix.Length + (int)length];
         prefix.CopyTo(header, 0);
         file.ReadExactly(header.AsSpan(prefix.Length));

@@ -23,7 +23,7 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         }
         catch (IOException exception)
         {
-            throw new InvalidOperationException($"The checkpoint folder '{options.Folder}' is in use by another training.", exception);
+            throw new InvalidOperationException($"The checkpoint folder '{options.Folder}' cannot be locked; another training may be using it: {exception.Message}", exception);
         }
 
         foreach (var unfinished in Directory.EnumerateFiles(options.Folder, $"{Prefix}*{Suffix}.tmp"))
@@ -37,7 +37,8 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
     }
 
     /// <summary>
-    /// The newest checkpoint that is whole; null where there is none and none is wanted. Those that cannot be read are renamed and reported: they must not count among the newest that stay.
+    /// The newest checkpoint that is whole; null where there is none and none is wanted. Newer ones that are damaged are reported and renamed, as they must not count among the newest that stay; where all
+    /// are damaged they keep their names, so that the next attempt does not start afresh either.
     /// </summary>
     /// <exception cref="InvalidDataException">There are checkpoints, and none of them can be read.</exception>
     public (string Path, SafeTensorsContents Contents, TrainingState State)? Load()
@@ -45,20 +46,37 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         if (!options.Resume)
             return null;
         var files = Files(options.Folder);
+        var damaged = new List<string>();
         foreach (var (path, _) in files)
         {
             try
             {
-                var (contents, state) = CheckpointFile.Read(path);
-                return (path, contents, TrainingState.FromJson(state));
+                var found = Read(path);
+                damaged.ForEach(name => File.Move(name, name + ".damaged", overwrite: true));
+                return found;
             }
             catch (Exception exception) when (exception is InvalidDataException or IOException)
             {
                 warn?.Invoke($"The checkpoint '{path}' cannot be read: {exception.Message} {(files[^1].Path == path ? "There is no earlier one." : "Training goes on from the one before it.")}");
-                File.Move(path, path + ".damaged", overwrite: true);
+                if (exception is InvalidDataException)   // one that the system did not let us read may be whole
+                    damaged.Add(path);
             }
         }
         return files.Count == 0 ? null : throw new InvalidDataException($"None of the {files.Count} checkpoints in '{options.Folder}' can be read; empty the folder to train from the beginning.");
+    }
+
+    private static (string Path, SafeTensorsContents Contents, TrainingState State) Read(string path)
+    {
+        var (contents, state) = CheckpointFile.Read(path);
+        try
+        {
+            return (path, contents, TrainingState.FromJson(state));
+        }
+        catch
+        {
+            contents.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The state in the newest checkpoint that is whole, for those who need it before the training is set up; null where there is none.</summary>
