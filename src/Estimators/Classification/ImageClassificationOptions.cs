@@ -81,11 +81,11 @@ public abstract class ImageClassificationOptions
     /// <summary>Images of a training step, at least 1. Default 64.</summary>
     public int BatchSize { get; set; } = 64;
 
-    /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Takes the memory of one batch and trains like a batch of all of them together.</summary>
+    /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Takes the memory of one batch and trains like a batch of all of them together, except that capacity and balance loss are still those of each batch by itself.</summary>
     public int GradientAccumulation { get; set; } = 1;
 
     /// <summary>
-    /// What is learned without labels before the training; null (default) for nothing. A training that is continued from a checkpoint has it behind it: checkpoints begin after it.
+    /// What is learned without labels before the training; null (default) for nothing. It has checkpoints of its own, as often as the training's, in the folder "pretraining" within <see cref="CheckpointFolder"/>.
     /// </summary>
     public MoCoPretraining? Pretraining { get; set; }
 
@@ -107,7 +107,7 @@ public abstract class ImageClassificationOptions
     /// <summary>Highest learning rate, at least 0. Default 1e-3, which suits AdamW.</summary>
     public double LearningRate { get; set; } = 1e-3;
 
-    /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
+    /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Without effect where the rate is constant; where <see cref="LearningRate"/> is lower than this, the rate does not fall.</summary>
     public double FinalLearningRate { get; set; } = 1e-5;
 
     /// <summary>How the learning rate falls from its highest to its last value. Default: a cosine.</summary>
@@ -231,13 +231,13 @@ public abstract class ImageClassificationOptions
     /// </summary>
     public string? CheckpointFolder { get; set; }
 
-    /// <summary>Steps between two checkpoints, at least 1; null (default) for none within an epoch.</summary>
+    /// <summary>Steps between two checkpoints, at least 1; null (default) for none within an epoch. Needs <see cref="CheckpointFolder"/>.</summary>
     public int? CheckpointEverySteps { get; set; }
 
-    /// <summary>Epochs between two checkpoints, at least 1; null for none. Default 1. The end of training and its cancellation write one in any case.</summary>
+    /// <summary>Epochs between two checkpoints, at least 1; null for none. Default 1; another needs <see cref="CheckpointFolder"/>. The end of training and its cancellation write one in any case.</summary>
     public int? CheckpointEveryEpochs { get; set; } = 1;
 
-    /// <summary>Newest checkpoints that stay, at least 1. Default 2: should one be damaged, there is another.</summary>
+    /// <summary>Newest checkpoints that stay, at least 1. Default 2: should one be damaged, there is another. A different number needs <see cref="CheckpointFolder"/>.</summary>
     public int CheckpointsKept { get; set; } = 2;
 
     /// <summary>
@@ -329,7 +329,7 @@ public abstract class ImageClassificationOptions
         RequireAtLeast(1, ImageWidth ?? 1, nameof(ImageWidth));
         RequireAtLeast(1, Channels ?? 1, nameof(Channels));
         RequireAtLeast(1, BatchSize, nameof(BatchSize));
-        RequireFraction(LabelSmoothing, nameof(LabelSmoothing));
+        OptionChecks.AtLeastAndBelow(0, 1, LabelSmoothing, nameof(LabelSmoothing));
         OptionChecks.AtLeast(0, Mixup, nameof(Mixup));
         OptionChecks.AtLeast(0, CutMix, nameof(CutMix));
         OptionChecks.Between(0, 1, MixupProbability, nameof(MixupProbability));
@@ -348,7 +348,7 @@ public abstract class ImageClassificationOptions
         RequireAtLeast(0, RandAugmentOperations, nameof(RandAugmentOperations));
         OptionChecks.Between(0, 10, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
         OptionChecks.Between(0, 1, RandomErasing, nameof(RandomErasing));
-        RequireFraction(ValidationFraction, nameof(ValidationFraction));
+        OptionChecks.AtLeastAndBelow(0, 1, ValidationFraction, nameof(ValidationFraction));
         RequireAtLeast(1, Threads ?? 1, nameof(Threads));
         RequireAtLeast(1, LookAhead, nameof(LookAhead));
         RequireAtLeast(0, CacheLimit, nameof(CacheLimit));
@@ -358,18 +358,19 @@ public abstract class ImageClassificationOptions
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.Defined(Monitor, nameof(Monitor));
         OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
-        ContinuedTraining.RequireFolder(CheckpointFolder, Resume);
+        ContinuedTraining.RequireFolder(CheckpointFolder, CheckpointEverySteps, CheckpointEveryEpochs, CheckpointsKept, Resume);
         CreateTrainingOptions().Validate();
         Pretraining?.Validate();
         ValidateFrozen();
 
         // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
         var earlier = StartingPoint?.Config;
-        _ = CreateConfig(new ImageShape(Channels ?? earlier?.Channels ?? 3, ImageHeight ?? earlier?.ImageHeight ?? SmallestSide, ImageWidth ?? earlier?.ImageWidth ?? SmallestSide), classCount: 2);
+        var (height, width) = (ImageHeight ?? earlier?.ImageHeight, ImageWidth ?? earlier?.ImageWidth);
+        _ = CreateConfig(new ImageShape(Channels ?? earlier?.Channels ?? 3, height ?? FittingSide(width), width ?? FittingSide(height)), classCount: 2);
     }
 
-    /// <summary>The smallest side of an image that the architecture takes, in pixels.</summary>
-    private protected virtual int SmallestSide => 1;
+    /// <summary>A side in pixels that the architecture takes beside the other one, which is null where the options do not give it either.</summary>
+    private protected abstract int FittingSide(int? other);
 
     private protected static void RequireAtLeast(long minimum, long value, string name)
     {
@@ -398,12 +399,6 @@ public abstract class ImageClassificationOptions
                     throw new ArgumentException($"{columns[i].Option} and {columns[j].Option} are both '{name}'; they must differ.");
             }
         }
-    }
-
-    private static void RequireFraction(double value, string name)
-    {
-        if (!(value >= 0 && value < 1))
-            throw new ArgumentException($"{name} is {value}; it must be at least 0 and below 1.");
     }
 
     private static void RequireName(string name, string option)

@@ -74,8 +74,11 @@ internal sealed class ImageClassificationTrainer
         }
 
         var device = host.SelectDevice();
-        var continued = ContinuedTraining.Peek(options.CheckpointFolder, options.Resume);
-        var seed = host.SelectSeed(options.Seed, continued);
+        var trainingOptions = options.CreateTrainingOptions();
+        var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
+        var pretrainingOptions = options.Pretraining?.CreateTrainingOptions(trainingOptions.Checkpoints);
+        var pretraining = continued is null && pretrainingOptions is not null ? ContinuedTraining.Peek(pretrainingOptions, options.Describe()) : null;
+        var seed = host.SelectSeed(options.Seed, continued ?? pretraining);
         var scan = Scan(channel, training, "training", CacheLimit);
         if (scan.Labels.Distinct().Count() == 1)
         {
@@ -98,11 +101,13 @@ internal sealed class ImageClassificationTrainer
             start?.CopyTo(model, labels, scan.Normalization, options, channel);
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, [validationScan, unlabelledScan], start is null ? null : model);
             var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
+            if (pretraining is not null)
+                Say(channel, ContinuedTraining.Announce("Pre-training", pretraining, pretrainingOptions!));
             if (continued is not null)
-                Say(channel, ContinuedTraining.Announce(continued, options.CheckpointFolder));
-            else if (options.Pretraining is { } pretraining)
-                Pretrain(channel, model, pretraining, data, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, device, pretraining.BatchSize), computeType);
-            var result = Train(channel, model, data);
+                Say(channel, ContinuedTraining.Announce("Training", continued, trainingOptions));
+            else if (options.Pretraining is { } method)
+                Pretrain(channel, model, method, pretrainingOptions!, data, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, device, method.BatchSize), computeType);
+            var result = Train(channel, model, trainingOptions, data);
             Say(channel, Describe(result));
 
             var summary = new ImageClassificationSummary(
@@ -134,14 +139,20 @@ internal sealed class ImageClassificationTrainer
     };
 
     private void Pretrain(
-        IChannel channel, ImageClassifier model, MoCoPretraining pretraining, FitData data, IImageExamples examples, ImageBatches batches, torch.ScalarType computeType)
+        IChannel channel, ImageClassifier model, MoCoPretraining pretraining, TrainingOptions trainingOptions, FitData data, IImageExamples examples, ImageBatches batches, torch.ScalarType computeType)
     {
         if (examples.Count < 2)
             throw new InvalidOperationException($"There is {examples.Count} image to pre-train on; at least 2 are wanted.");
         Say(channel, string.Create(CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
         using var moco = new MoCo(model, pretraining.CreateMoCoOptions(data.Pixels, Math.Max(model.Config.ImageHeight, model.Config.ImageWidth)), generator, computeType);
-        var loop = new TrainingLoop<ImageBatch>(moco.Module, batch => moco.ComputeLoss(batch.Images_NCHW), pretraining.CreateTrainingOptions()) { Companions = [moco] };
+        var loop = new TrainingLoop<ImageBatch>(moco.Module, batch => moco.ComputeLoss(batch.Images_NCHW), trainingOptions)
+        {
+            Companions = [moco],
+            Generators = new Dictionary<string, torch.Generator> { ["views"] = generator },
+            Identity = data.Identity,
+            Warn = text => channel.Warning(MessageSensitivity.None, text),
+        };
         using var cancellation = new HostCancellation(host, options.CancellationToken);
         var source = new ImageBatchSource(examples, batches, SeededRandom.Create(data.Seed, PretrainingStream).NextInt64(), wholeBatchesOnly: true);
         loop.Run(
@@ -149,12 +160,12 @@ internal sealed class ImageClassificationTrainer
             cancellationToken: cancellation.Token);
     }
 
-    private TrainingResult Train(IChannel channel, ImageClassifier model, FitData data)
+    private TrainingResult Train(IChannel channel, ImageClassifier model, TrainingOptions trainingOptions, FitData data)
     {
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
         var objective = new ImageClassificationObjective(model, options.CreateAugmentation(data.Pixels), options.LabelSmoothing, generator, options.CreateMixing());
         using var freezing = new FreezeScope(model, options.Frozen);
-        var loop = new TrainingLoop<ImageBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        var loop = new TrainingLoop<ImageBatch>(model, objective.ComputeLoss, trainingOptions)
         {
             LearningRateScale = name => model.PartOf(name) == ModelParts.Head ? 1 : options.BackboneLearningRateScale,
             Generators = new Dictionary<string, torch.Generator> { ["augmentation"] = generator },
@@ -163,9 +174,8 @@ internal sealed class ImageClassificationTrainer
         };
         using var cancellation = new HostCancellation(host, options.CancellationToken);
         var source = new PrefetchingBatchSource<ImageBatch>(new ImageBatchSource(data.Training, data.Batches, data.Seed), options.LookAhead);
-        Func<CancellationToken, ValidationResult>? validate = data.Validation is { } examples
-            ? token => objective.Evaluate(cancellation.Watch(data.Batches.From(examples.InOrder(token), examples.Count)), token)
-            : null;
+        var held = data.Validation is { } examples ? new PrefetchingBatchSource<ImageBatch>(new ImageBatchSource(examples, data.Batches, seed: null), options.LookAhead) : null;
+        Func<CancellationToken, ValidationResult>? validate = held is null ? null : token => objective.Evaluate(cancellation.Watch(held.ReadEpoch(0, token)), token);
         return loop.Run(cancellation.Watch(source), validate, progress => Report(channel, "Epoch", progress, options.Progress), cancellation.Token);
     }
 

@@ -12,6 +12,7 @@ namespace Microsoft.ML.MoE.Estimators;
 public sealed class MoCoPretraining
 {
     private const double SideOfTheBlur = 224;   // what MoCo's blur of up to 2 pixels is for
+    private const string CheckpointSubfolder = "pretraining";
 
     /// <summary>
     /// Images to pre-train on, in a column named and typed like the training data's; labels are not read, and there need be none. Null (default): the images of the training data.
@@ -31,7 +32,7 @@ public sealed class MoCoPretraining
     /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
     public double LearningRate { get; set; } = 1e-3;
 
-    /// <summary>Learning rate of the last step, at least 0. Default 1e-5.</summary>
+    /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Where <see cref="LearningRate"/> is lower than this, the rate does not fall.</summary>
     public double FinalLearningRate { get; set; } = 1e-5;
 
     /// <summary>Part of all steps in which the learning rate climbs, 0 to 1. Default 0.1.</summary>
@@ -79,11 +80,12 @@ public sealed class MoCoPretraining
             throw new ArgumentException($"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2.");
         OptionChecks.Above(0, MinCropScale, nameof(MinCropScale));
         OptionChecks.Between(0, 1, MinCropScale, nameof(MinCropScale));
-        CreateTrainingOptions().Validate();
+        CreateTrainingOptions(checkpoints: null).Validate();
         CreateMoCoOptions(new PixelScale([0.5f], [0.5f]), side: 28).Validate();
     }
 
-    internal TrainingOptions CreateTrainingOptions() => new()
+    /// <param name="checkpoints">Those of the training that comes after it; null for none.</param>
+    internal TrainingOptions CreateTrainingOptions(CheckpointOptions? checkpoints) => new()
     {
         Epochs = Epochs,
         Optimizer = Optimizer,
@@ -91,6 +93,7 @@ public sealed class MoCoPretraining
         FinalLearningRate = FinalLearningRate,
         WarmupFraction = WarmupFraction,
         WeightDecay = WeightDecay,
+        Checkpoints = checkpoints is null ? null : checkpoints with { Folder = Path.Combine(checkpoints.Folder, CheckpointSubfolder) },
     };
 
     /// <param name="pixels">How the images are normalised.</param>

@@ -6,13 +6,31 @@ internal static class PatchSizes
     // 512×512 in patches of 16. Whoever wants more says so by setting the patch size.
     private const int MostPatches = 1024;
 
+    private const int LargestPatch = 16;
+    private const int PatchesASide = 7;   // at least, where the image has as many pixels
+
+    /// <summary>A side of an image beside which the other side fits, if it does beside any.</summary>
+    /// <param name="patch">Side of a patch; null where it is to be chosen.</param>
+    /// <param name="other">The other side of the image; null where it is not known.</param>
+    public static int FittingSide(int? patch, int? other)
+    {
+        if (patch is { } given)
+            return Math.Max(1, given);
+        if (other is not > 0)
+            return 1;
+        var largest = LargestPatch;
+        while (other % largest != 0)
+            largest--;
+        return PatchesASide * largest;
+    }
+
     /// <summary>The largest side, at most 16, that divides both sides of the image and gives at least 7 patches a side: 28 → 4, 32 → 4, 64 → 8, 224 → 16.</summary>
     /// <param name="height">Height of the images in pixels.</param>
     /// <param name="width">Width of the images in pixels.</param>
     /// <exception cref="ArgumentException">That makes more than 1,024 patches.</exception>
     public static int Choose(int height, int width)
     {
-        var patch = Math.Max(1, Math.Min(16, Math.Min(height, width) / 7));
+        var patch = Math.Max(1, Math.Min(LargestPatch, Math.Min(height, width) / PatchesASide));
         while (height % patch != 0 || width % patch != 0)
             patch--;
 

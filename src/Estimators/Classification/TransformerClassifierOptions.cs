@@ -91,5 +91,5 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             PositionStart = PositionStart,
         };
 
-    private protected override int SmallestSide => Math.Max(1, PatchSize ?? StartingPoint?.Config.PatchSize ?? 1);
+    private protected override int FittingSide(int? other) => PatchSizes.FittingSide(PatchSize ?? StartingPoint?.Config.PatchSize, other);
 }

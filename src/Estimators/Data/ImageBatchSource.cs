@@ -2,12 +2,12 @@ using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Batches of a training set, in another order each epoch: the same orders for the same seed.</summary>
+/// <summary>Batches of a set of images, in another order each epoch, the same orders for the same seed; or always in their own order.</summary>
 /// <param name="examples">The set.</param>
 /// <param name="batches">Makes the batches.</param>
-/// <param name="seed">Decides the orders.</param>
+/// <param name="seed">Decides the orders; null for the images' own.</param>
 /// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no other.</param>
-internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long seed, bool wholeBatchesOnly = false) : IBatchSource<ImageBatch>
+internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false) : IBatchSource<ImageBatch>
 {
     private int ExamplesPerEpoch => wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;
 
@@ -21,6 +21,7 @@ internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches bat
     public IEnumerable<ImageBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
     {
         var done = (int)Math.Min((long)skip * batches.BatchSize, ExamplesPerEpoch);
-        return batches.From(examples.Shuffled(SeededRandom.Create(seed, epoch), done, cancellationToken), ExamplesPerEpoch - done);
+        var rest = seed is { } number ? examples.Shuffled(SeededRandom.Create(number, epoch), done, cancellationToken) : examples.InOrder(cancellationToken).Skip(done);
+        return batches.From(rest, ExamplesPerEpoch - done);
     }
 }

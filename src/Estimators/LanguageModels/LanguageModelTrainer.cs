@@ -53,7 +53,8 @@ internal sealed class LanguageModelTrainer
         }
 
         var device = host.SelectDevice();
-        var continued = ContinuedTraining.Peek(options.CheckpointFolder, options.Resume);
+        var trainingOptions = options.CreateTrainingOptions();
+        var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
         var seed = host.SelectSeed(options.Seed, continued);
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
         var tokenizer = options.Tokenizer.Create(texts, options.CancellationToken);
@@ -65,12 +66,12 @@ internal sealed class LanguageModelTrainer
         var computeType = config.ComputeType(options.Precision, device);
         Announce(channel, config, data, device, computeType);
         if (continued is not null)
-            Say(channel, ContinuedTraining.Announce(continued, options.CheckpointFolder));
+            Say(channel, ContinuedTraining.Announce("Training", continued, trainingOptions));
         var model = config.Build(device, computeType);
         try
         {
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, tokenizer, data, seed);
-            var result = Train(channel, model, tokenizer, data, identity, seed, device);
+            var result = Train(channel, model, trainingOptions, tokenizer, data, identity, seed, device);
             Say(channel, Describe(result));
             var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, seed);
             return new LanguageModelTransformer(
@@ -87,10 +88,11 @@ internal sealed class LanguageModelTrainer
         }
     }
 
-    private TrainingResult Train(IChannel channel, LanguageModel model, TextTokenizer tokenizer, FitData data, IReadOnlyDictionary<string, string> identity, int seed, torch.Device device)
+    private TrainingResult Train(
+        IChannel channel, LanguageModel model, TrainingOptions trainingOptions, TextTokenizer tokenizer, FitData data, IReadOnlyDictionary<string, string> identity, int seed, torch.Device device)
     {
         var objective = new LanguageModelObjective(model);
-        var loop = new TrainingLoop<TokenBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        var loop = new TrainingLoop<TokenBatch>(model, objective.ComputeLoss, trainingOptions)
         {
             Identity = identity,
             Warn = text => channel.Warning(MessageSensitivity.None, text),

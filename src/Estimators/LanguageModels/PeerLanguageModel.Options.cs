@@ -113,7 +113,7 @@ public sealed partial class PeerLanguageModel
         /// <summary>Windows of <see cref="ContextLength"/> tokens in a training step, at least 1. Default 32.</summary>
         public int BatchSize { get; set; } = 32;
 
-        /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1.</summary>
+        /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Capacity, balance losses and the statistics of a batch norm are still those of each batch by itself.</summary>
         public int GradientAccumulation { get; set; } = 1;
 
         /// <summary>How gradients become updates. Default AdamW. PEER's tables have an optimizer of their own, see <see cref="PeerOptions.Tables"/>.</summary>
@@ -122,7 +122,7 @@ public sealed partial class PeerLanguageModel
         /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
         public double LearningRate { get; set; } = 1e-3;
 
-        /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
+        /// <inheritdoc cref="ImageClassificationOptions.FinalLearningRate"/>
         public double FinalLearningRate { get; set; } = 1e-5;
 
         /// <summary>How the learning rate falls from its highest to its last value. Default: a cosine.</summary>
@@ -269,7 +269,7 @@ public sealed partial class PeerLanguageModel
             OptionChecks.AtLeast(1, LookAhead, nameof(LookAhead));
             OptionChecks.AtLeast(1, PredictionBatchSize, nameof(PredictionBatchSize));
             OptionChecks.Defined(Precision, nameof(Precision));
-            ContinuedTraining.RequireFolder(CheckpointFolder, Resume);
+            ContinuedTraining.RequireFolder(CheckpointFolder, CheckpointEverySteps, CheckpointEveryEpochs, CheckpointsKept, Resume);
             CreateTrainingOptions().Validate();
             _ = CreateConfig(vocabularySize: 2);
         }

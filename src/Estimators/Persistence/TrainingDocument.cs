@@ -17,7 +17,7 @@ internal abstract record TrainingDocument
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { LeaveOutWhatIsComputed } },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { JsonModifiers.LeaveOutWhatIsComputed } },
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,   // a validation loss may be NaN
         Converters = { new JsonStringEnumConverter() },
     };
@@ -82,14 +82,5 @@ internal abstract record TrainingDocument
             ? Epochs.FirstOrDefault(epoch => epoch.Epoch == number) ?? throw new InvalidDataException($"The history of the training has no epoch {number}, which is said to be the best.")
             : null;
         return new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored);
-    }
-
-    private static void LeaveOutWhatIsComputed(JsonTypeInfo type)
-    {
-        for (var i = type.Properties.Count - 1; i >= 0; i--)
-        {
-            if (type.Properties[i].Set is null)
-                type.Properties.RemoveAt(i);
-        }
     }
 }

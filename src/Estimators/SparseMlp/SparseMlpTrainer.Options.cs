@@ -137,6 +137,6 @@ public sealed partial class SparseMlpTrainer
             DropPath = DropPath,
         };
 
-        private protected override int SmallestSide => Math.Max(1, PatchSize ?? StartingPoint?.Config.PatchSize ?? 1);
+        private protected override int FittingSide(int? other) => PatchSizes.FittingSide(PatchSize ?? StartingPoint?.Config.PatchSize, other);
     }
 }

@@ -28,10 +28,18 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
 
         foreach (var unfinished in Directory.EnumerateFiles(options.Folder, $"{Prefix}*{Suffix}.tmp"))
             File.Delete(unfinished);
-        if (!options.Resume && Files(options.Folder) is [var (path, _), ..])
+        if (!options.Resume)
+            RequireNone(options.Folder);
+    }
+
+    /// <summary>Checks that a folder has no checkpoints, for those who must know before they have done any work. It need not exist.</summary>
+    /// <exception cref="InvalidOperationException">It has some.</exception>
+    public static void RequireNone(string folder)
+    {
+        if (Directory.Exists(folder) && Files(folder) is [var (path, _), ..])
         {
             throw new InvalidOperationException(
-                $"The checkpoint folder '{options.Folder}' has checkpoints of an earlier training (the newest: {Path.GetFileName(path)}). "
+                $"The checkpoint folder '{folder}' has checkpoints of an earlier training (the newest: {Path.GetFileName(path)}). "
                 + $"Set {nameof(CheckpointOptions.Resume)} to continue it, or delete them, or give another folder.");
         }
     }

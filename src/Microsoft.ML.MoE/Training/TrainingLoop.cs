@@ -85,8 +85,7 @@ public sealed class TrainingLoop<TBatch>
         if (options.EarlyStopping is not null && validate is null)
             throw new ArgumentException($"{nameof(TrainingOptions.EarlyStopping)} is set, but there is no validation that could tell when to stop.", nameof(validate));
 
-        if (Companions.GroupBy(companion => companion.Name).FirstOrDefault(group => group.Count() > 1) is { Key: var name })
-            throw new InvalidOperationException($"Two of the {nameof(Companions)} are called '{name}'; checkpoints tell them apart by name.");
+        RequireNames(Companions);
 
         bool wasTraining = module.training;
         using var run = new RunState(this, data, validate, progress, cancellationToken);
@@ -97,6 +96,22 @@ public sealed class TrainingLoop<TBatch>
         finally
         {
             module.train(wasTraining);
+        }
+    }
+
+    // By its name the state of a companion is found in a checkpoint.
+    private static void RequireNames(IReadOnlyList<ITrainingCompanion> companions)
+    {
+        var taken = new HashSet<string> { WeightAverage.CompanionName };
+        foreach (var name in companions.Select(companion => companion.Name))
+        {
+            if (name.Length == 0 || name.Contains('/', StringComparison.Ordinal))
+                throw new InvalidOperationException($"One of the {nameof(Companions)} is called '{name}'; a name must have at least one character, and none must be a slash.");
+            if (!taken.Add(name))
+            {
+                throw new InvalidOperationException(
+                    $"One of the {nameof(Companions)} is called '{name}', as {(name == WeightAverage.CompanionName ? "the moving average of the weights" : "another one")} is; checkpoints tell them apart by name.");
+            }
         }
     }
 
@@ -392,8 +407,7 @@ public sealed class TrainingLoop<TBatch>
             try
             {
                 using var scope = NewDisposeScope();
-                if ((TrainingState.Difference(state.Options, options.Describe()) ?? TrainingState.Difference(state.Identity, identity)) is { } difference)
-                    throw new InvalidOperationException($"The training of checkpoint '{path}' was another one and cannot be continued: {difference}.");
+                state.RequireSame($"checkpoint '{path}'", options.Describe(), identity);
                 if (TrainingState.Difference(state.Circumstances, TrainingState.CircumstancesOf(Device)) is { } change)
                     loop.Warn?.Invoke($"The training of checkpoint '{path}' continues under other circumstances, so that the last digits of its weights will not be those of a training without interruption: {change}.");
 

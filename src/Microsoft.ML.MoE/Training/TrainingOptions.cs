@@ -30,7 +30,7 @@ public sealed record TrainingOptions
     /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Learning rate at the end, at least 0. Default 1e-5. Without effect where the rate is constant.</summary>
+    /// <summary>Learning rate at the end, at least 0. Default 1e-5. Without effect where the rate is constant; where the highest rate is lower than this, the rate stays there after its warm-up.</summary>
     public double FinalLearningRate { get; init; } = 1e-5;
 
     /// <summary>How the rate falls from the highest to the last. Default: a cosine.</summary>
@@ -137,6 +137,6 @@ public sealed record TrainingOptions
     internal ILearningRateSchedule CreateSchedule(int totalSteps)
     {
         int warmup = WarmupSteps ?? (int)(WarmupFraction * totalSteps);
-        return new WarmupSchedule(LearningRate, FinalLearningRate, Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay);
+        return new WarmupSchedule(LearningRate, Math.Min(FinalLearningRate, LearningRate), Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay);
     }
 }

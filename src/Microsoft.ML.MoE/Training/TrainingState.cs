@@ -20,7 +20,7 @@ internal sealed record TrainingState
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { LeaveOutWhatIsComputed } },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { JsonModifiers.LeaveOutWhatIsComputed } },
         Converters = { new JsonStringEnumConverter() },
     };
 
@@ -100,6 +100,17 @@ internal sealed record TrainingState
         }
     }
 
+    /// <summary>Checks that a training is the one whose state this is.</summary>
+    /// <param name="source">Where the state comes from, in words.</param>
+    /// <param name="options">The options of that training.</param>
+    /// <param name="identity">What else decides its course.</param>
+    /// <exception cref="InvalidOperationException">It is another one; the message names what differs.</exception>
+    public void RequireSame(string source, IReadOnlyDictionary<string, string> options, IReadOnlyDictionary<string, string> identity)
+    {
+        if ((Difference(Options, options) ?? Difference(Identity, identity)) is { } difference)
+            throw new InvalidOperationException($"The training of {source} was another one and cannot be continued: {difference}.");
+    }
+
     /// <summary>What two descriptions differ in, in words; null where they do not.</summary>
     public static string? Difference(IReadOnlyDictionary<string, string> saved, IReadOnlyDictionary<string, string> now)
     {
@@ -118,13 +129,4 @@ internal sealed record TrainingState
         ["Processor"] = $"{RuntimeInformation.ProcessArchitecture}{(Vector512.IsHardwareAccelerated ? ", 512 bits" : Vector256.IsHardwareAccelerated ? ", 256 bits" : "")}",
         ["Library"] = typeof(TrainingState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
     };
-
-    private static void LeaveOutWhatIsComputed(JsonTypeInfo type)
-    {
-        for (var i = type.Properties.Count - 1; i >= 0; i--)
-        {
-            if (type.Properties[i].Set is null)
-                type.Properties.RemoveAt(i);
-        }
-    }
 }

@@ -11,6 +11,9 @@ namespace Microsoft.ML.MoE.Training;
 /// <summary>An average of a module's trained parameters and floating-point buffers, beside them on their device.</summary>
 internal sealed class WeightAverage : ITrainingCompanion, IDisposable
 {
+    /// <summary>What its state is called in checkpoints.</summary>
+    public const string CompanionName = "average";
+
     private readonly (string Name, Tensor Live, Tensor Average)[] tensors;
     private readonly double decay;
 
@@ -30,7 +33,7 @@ internal sealed class WeightAverage : ITrainingCompanion, IDisposable
         this.decay = decay;
     }
 
-    public string Name => "average";
+    public string Name => CompanionName;
 
     public IReadOnlyDictionary<string, Tensor> State => tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Average);
 

@@ -111,7 +111,7 @@ public sealed class CheckpointTests
         AssertRefused(rows => rows[5].Label = rows[5].Label == "red" ? "blue" : "red", _ => { }, "Hash of the training labels was");
         AssertRefused(rows => rows.RemoveAt(59), _ => { }, "Number of training images was 60 in the checkpoint and is 59 now");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.005 in the checkpoint and is 0.1 now");
-        AssertRefused(_ => { }, options => options.Width = 32, "Model.Width was 16 in the checkpoint and is 32 now");
+        AssertRefused(_ => { }, options => options.Width = 32, "cannot be continued: Width was 16 in the checkpoint and is 32 now");
         AssertRefused(_ => { }, options => options.HorizontalFlip = false, "HorizontalFlip was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.BatchSize = 15, "BatchSize was 16 in the checkpoint and is 15 now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 7 in the checkpoint and is 5 now");
@@ -129,6 +129,78 @@ public sealed class CheckpointTests
             changeRows(rows);
             StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, changed, rows)).Message, reason);
         }
+    }
+
+    [TestMethod]
+    public void WhatNeedsNoData_IsRefusedBeforeTheyAreRead()
+    {
+        Fit(ml, Change(false, options => options.CheckpointFolder = folder)).Dispose();
+        var read = 0;
+        AssertRefused(options => options.CheckpointFolder = folder, "has checkpoints of an earlier training");
+        AssertRefused(options => (options.CheckpointFolder, options.Resume, options.LearningRate) = (folder, true, 0.1), $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
+        AssertRefused(options => (options.CheckpointFolder, options.Resume, options.HorizontalFlip) = (folder, true, false), "HorizontalFlip was true in the checkpoint and is false now");
+        Assert.AreEqual(0, read);
+
+        void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason)
+        {
+            var rows = ml.Transforms.Conversion.MapValueToKey("Label").Fit(ml.Data.LoadFromEnumerable(Colours.Rows(60))).Transform(ml.Data.LoadFromEnumerable(Count(Colours.Rows(60))));
+            read = 0;
+            StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(false, change)).Fit(rows)).Message, reason);
+        }
+
+        IEnumerable<ColourRow> Count(IEnumerable<ColourRow> rows)
+        {
+            foreach (var row in rows)
+            {
+                read++;
+                yield return row;
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow("pre-training", 4, "Pre-training continues after 4 steps and 2 epochs")]
+    [DataRow("pre-training", 0, "Pre-training continues after 6 steps and 3 epochs")]
+    [DataRow("training", 2, "Training continues after 2 steps and 0 epochs")]
+    public void PretrainingThatWasInterrupted_GoesOn_ToTheBit(string interrupted, int step, string announced)
+    {
+        using var whole = Fit(ml, WithPretraining(_ => { }));
+
+        // Cancelled, a training writes a last checkpoint. After the pre-training there is its last one, until the training has one too: the error in its first step leaves none.
+        using var source = new CancellationTokenSource();
+        var options = WithPretraining(options => (options.CheckpointFolder, options.CancellationToken) = (folder, source.Token));
+        Action<TrainingProgress> end = progress =>
+        {
+            if (step == 0)
+                throw new TimeoutException();
+            if (progress.Step == step)
+                source.Cancel();
+        };
+        if (interrupted == "pre-training" && step > 0)
+            options.Pretraining!.Progress = end;
+        else
+            options.Progress = end;
+        if (step == 0)
+            Assert.ThrowsExactly<TimeoutException>(() => Fit(ml, options));
+        else
+            Assert.Throws<OperationCanceledException>(() => Fit(ml, options));
+
+        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, WithPretraining(options => options.CheckpointFolder = folder))).Message, "has checkpoints of an earlier training");
+        var changed = WithPretraining(options => (options.CheckpointFolder, options.Resume) = (folder, true));
+        changed.Pretraining!.Temperature = 1;
+        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, changed)).Message, "Pretraining.Temperature was 0.2 in the checkpoint and is 1 now");
+
+        var logging = new MLContext(seed: 1);
+        var log = new LogMessages(logging);
+        using var resumed = Fit(logging, WithPretraining(options => (options.CheckpointFolder, options.Resume) = (folder, true)));
+        Assert.IsTrue(log.All.Any(message => message.Contains(announced, StringComparison.Ordinal)), string.Join('\n', log.All));
+        Assert.AreEqual(Hash(whole), Hash(resumed));
+
+        static WideNetImageClassifier.Options WithPretraining(Action<WideNetImageClassifier.Options> change) => Change(false, options =>
+        {
+            (options.Epochs, options.Pretraining) = (2, new MoCoPretraining { Epochs = 3, BatchSize = 20, HiddenWidth = 16, OutputWidth = 8 });   // two steps an epoch
+            change(options);
+        });
     }
 
     [TestMethod]
@@ -173,6 +245,9 @@ public sealed class CheckpointTests
     public void WhatCannotBe_IsRefusedBeforeTraining()
     {
         AssertRefused(options => options.Resume = true, "Resume is true, but CheckpointFolder names no folder");
+        AssertRefused(options => options.CheckpointEverySteps = 100, "CheckpointEverySteps is 100, but CheckpointFolder names no folder");
+        AssertRefused(options => options.CheckpointEveryEpochs = 2, "CheckpointEveryEpochs is 2, but CheckpointFolder names no folder");
+        AssertRefused(options => options.CheckpointsKept = 3, "CheckpointsKept is 3, but CheckpointFolder names no folder");
         AssertRefused(options => (options.CheckpointFolder, options.CheckpointEverySteps) = (folder, 0), "EverySteps is 0");
         AssertRefused(options => (options.CheckpointFolder, options.CheckpointsKept) = (folder, 0), "Kept is 0");
         AssertRefused(options => options.CheckpointFolder = " ", "Folder is empty");

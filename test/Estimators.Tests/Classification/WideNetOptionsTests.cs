@@ -53,6 +53,10 @@ public sealed class WideNetOptionsTests
     {
         new WideNetImageClassifier.Options { ImageHeight = 97 }.Validate();
         new WideNetImageClassifier.Options { ImageWidth = 97 }.Validate();
+        new WideNetImageClassifier.Options { ImageHeight = 1120 }.Validate();   // beside 224 it makes 980 patches of 16
+        new WideNetImageClassifier.Options { ImageHeight = 300 }.Validate();    // beside 60, 500 of 6
+        new SparseMlpTrainer.Options { ImageWidth = 1120 }.Validate();
+        Assert.Contains("1117", Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = 1117 }.Validate()).Message, "a prime number of pixels, more than patches are allowed");
         new WideNetImageClassifier.Options(WideNetConfig.Base) { ImageWidth = 96 }.Validate();
         var error = Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options(WideNetConfig.Base) { ImageWidth = 97 }.Validate());
         Assert.Contains("97", error.Message, "a side that does not suit the patches is one");

@@ -80,7 +80,7 @@ public sealed class LanguageModelCheckpointTests
         AssertRefused(rows => rows[^1].Text += "s", _ => { }, "Hash of the validation tokens was");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.01 in the checkpoint and is 0.1 now");
         AssertRefused(_ => { }, options => options.BatchSize = 3, "BatchSize was 4 in the checkpoint and is 3 now");
-        AssertRefused(_ => { }, options => options.Heads = 1, "Model.Heads was 2 in the checkpoint and is 1 now");
+        AssertRefused(_ => { }, options => options.Heads = 1, "cannot be continued: Heads was 2 in the checkpoint and is 1 now");
         AssertRefused(_ => { }, options => options.SparseLayer = ((PeerOptions)options.SparseLayer!) with { QueryBatchNorm = false }, "Model.SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.Tokenizer = TokenizerOptions.Characters, "Tokenizer was Bytes in the checkpoint and is Characters now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 3 in the checkpoint and is 5 now");
@@ -109,6 +109,7 @@ public sealed class LanguageModelCheckpointTests
     public void WhatCannotBe_IsRefusedBeforeTraining()
     {
         AssertRefused(options => options.Resume = true, "Resume is true, but CheckpointFolder names no folder");
+        AssertRefused(options => options.CheckpointEverySteps = 100, "CheckpointEverySteps is 100, but CheckpointFolder names no folder");
         AssertRefused(options => (options.CheckpointFolder, options.CheckpointEverySteps) = (folder, 0), "EverySteps is 0");
         AssertRefused(options => (options.CheckpointFolder, options.CheckpointEveryEpochs) = (folder, 0), "EveryEpochs is 0");
         AssertRefused(options => (options.CheckpointFolder, options.CheckpointsKept) = (folder, 0), "Kept is 0");

@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Tests.Training;
 
 /// <summary>Notes the value of a scalar after every update.</summary>
-internal sealed class RecordingCompanion(ScalarModule model) : ITrainingCompanion
+internal sealed class RecordingCompanion(ScalarModule model, string name = "recorder") : ITrainingCompanion
 {
     public List<(int Update, int Total, float Value)> Calls { get; } = [];
 
-    public string Name => "recorder";
+    public string Name => name;
 
     public IReadOnlyDictionary<string, Tensor> State { get; } = new Dictionary<string, Tensor>();
 

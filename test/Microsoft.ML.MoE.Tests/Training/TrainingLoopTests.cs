@@ -146,6 +146,19 @@ public sealed class TrainingLoopTests
         Assert.IsNull(model.Value.grad);
     }
 
+    [TestMethod]
+    [DataRow("average", "'average', as the moving average of the weights is")]
+    [DataRow("one", "'one', as another one is")]
+    [DataRow("one/two", "'one/two'; a name must have at least one character, and none must be a slash")]
+    [DataRow("", "''; a name must")]
+    public void CompanionsThatCheckpointsCouldNotTellApartAreNamed(string name, string message)
+    {
+        using var scope = NewDisposeScope();
+        using var model = new ScalarModule();
+        var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options) { Companions = [new RecordingCompanion(model, "one"), new RecordingCompanion(model, name)] };
+        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(2))).Message, message);
+    }
+
     private static void AssertWeights(Linear model, float[] weights, float bias, double tolerance)
     {
         var found = model.weight.data<float>().ToArray();
