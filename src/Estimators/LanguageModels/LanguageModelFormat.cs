@@ -1,7 +1,5 @@
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Runtime;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -51,55 +49,26 @@ internal static class LanguageModelFormat
     /// <param name="device">Where the weights go.</param>
     /// <exception cref="FormatException">The file is damaged, or newer than this version.</exception>
     /// <exception cref="InvalidOperationException">The model does not fit into the memory that is available.</exception>
-    public static LoadedLanguageModel Load(IHostEnvironment environment, ModelLoadContext context, Device device)
-    {
-        try
-        {
-            ModelEntries.RequireReadable(context, VersionWritten);
-            context.CheckAtModel(GetVersion());
-            var document = LanguageModelDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, ModelEntries.ReadChecksum(context)));
-            var files = document.TokenizerFiles.ToDictionary(file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
-            var tokenizer = document.Tokenizer.Open(file => files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
-            var config = document.ReadModel();
-            if (config.VocabularySize != tokenizer.VocabularySize)
-                throw new InvalidDataException($"its tokenizer has {tokenizer.VocabularySize} tokens, but its model {config.VocabularySize}.");
-            var weightsChecksum = ModelEntries.ReadChecksum(context);
-            var training = context.Header.ModelVerWritten >= FirstWithTraining
-                ? LanguageModelTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)))
-                : null;
-            return new(document, tokenizer, training, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
-        }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
-        {
-            // ML.NET makes loaders by reflection: only exceptions that it has marked come out with their message. The inner exception stays out, so that ours is the base exception.
-            throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");
-        }
-        catch (InvalidOperationException exception)
-        {
-            throw environment.Except(exception, exception.Message);   // too large for this machine
-        }
-    }
+    public static LoadedLanguageModel Load(IHostEnvironment environment, ModelLoadContext context, Device device) =>
+        ModelEntries.Load(environment, context, () => LoadEntries(context, device));
 
-    private static LanguageModel LoadModel(ModelLoadContext context, LanguageModelConfig config, byte[] checksum, Device device, ScalarType computeType)
+    private static LoadedLanguageModel LoadEntries(ModelLoadContext context, Device device)
     {
-        LanguageModel? model = null;
-        try
-        {
-            ModelEntries.Read(context, WeightsEntry, checksum, stream =>
-            {
-                var parameters = config.GetCost().Parameters;
-                if (parameters <= 0 || parameters > stream.Length / LeastBytesPerWeight)
-                    throw new InvalidDataException($"its description asks for {parameters} parameters, but '{WeightsEntry}' has {stream.Length} bytes.");
-                model = config.Build(device, computeType);
-                ModuleWeights.Load(model, stream, stream.Length);
-            });
-            return model!;
-        }
-        catch
-        {
-            model?.Dispose();
-            throw;
-        }
+        ModelEntries.RequireReadable(context, VersionWritten);
+        context.CheckAtModel(GetVersion());
+        var document = LanguageModelDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, ModelEntries.ReadChecksum(context)));
+        var files = document.TokenizerFiles.ToDictionary(file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
+        var tokenizer = document.Tokenizer.Open(file => files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
+        var config = document.ReadModel();
+        if (config.VocabularySize != tokenizer.VocabularySize)
+            throw new InvalidDataException($"its tokenizer has {tokenizer.VocabularySize} tokens, but its model {config.VocabularySize}.");
+        var weightsChecksum = ModelEntries.ReadChecksum(context);
+        var training = context.Header.ModelVerWritten >= FirstWithTraining
+            ? LanguageModelTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)))
+            : null;
+        var model = ModelEntries.ReadModel(
+            context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, LeastBytesPerWeight, () => config.Build(device, config.ComputeType(document.Precision, device)));
+        return new(document, tokenizer, training, model);
     }
 
     private static VersionInfo GetVersion() => new(

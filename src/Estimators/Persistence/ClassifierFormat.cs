@@ -1,8 +1,6 @@
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Runtime;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -48,53 +46,28 @@ internal static class ClassifierFormat
     /// <param name="context">The zip, at the model.</param>
     /// <param name="device">Where the weights go.</param>
     /// <exception cref="FormatException">The file is damaged, or newer than this version.</exception>
-    public static LoadedClassifier Load(IHostEnvironment environment, ModelLoadContext context, Device device)
-    {
-        try
-        {
-            ModelEntries.RequireReadable(context, VersionWritten);
-            context.CheckAtModel(GetVersion());
-            var documentChecksum = ModelEntries.ReadChecksum(context);
-            var weightsChecksum = ModelEntries.ReadChecksum(context);
-            var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ModelEntries.ReadChecksum(context) : null;
+    public static LoadedClassifier Load(IHostEnvironment environment, ModelLoadContext context, Device device) =>
+        ModelEntries.Load(environment, context, () => LoadEntries(context, device));
 
-            var document = ClassifierDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, documentChecksum));
-            var training = trainingChecksum is null ? null : ImageTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, trainingChecksum));
-            var config = document.ReadModel();
-            document.Normalization.Validate(config.Channels);
-            var column = document.ReadColumn(config);
-            var labels = LabelValues.FromJson(document.Labels);
-            if (labels is not null && labels.Count != config.ClassCount)
-                throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
-            return new(document, column, labels, training, LoadModel(context, config, weightsChecksum, device, config.ComputeType(document.Precision, device)));
-        }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
-        {
-            // ML.NET makes loaders by reflection: only exceptions that it has marked come out with their message. The inner exception stays out, so that ours is the base exception.
-            throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");
-        }
-    }
-
-    private static ImageClassifier LoadModel(ModelLoadContext context, ImageClassifierConfig config, byte[] checksum, Device device, ScalarType computeType)
+    private static LoadedClassifier LoadEntries(ModelLoadContext context, Device device)
     {
-        ImageClassifier? model = null;
-        try
-        {
-            ModelEntries.Read(context, WeightsEntry, checksum, stream =>
-            {
-                var parameters = config.GetCost().Parameters;
-                if (parameters <= 0 || parameters > stream.Length / sizeof(float))
-                    throw new InvalidDataException($"its description asks for {parameters} parameters, but '{WeightsEntry}' has {stream.Length} bytes.");
-                model = config.Build(device, computeType);
-                ModuleWeights.Load(model, stream, stream.Length);
-            });
-            return model!;
-        }
-        catch
-        {
-            model?.Dispose();
-            throw;
-        }
+        ModelEntries.RequireReadable(context, VersionWritten);
+        context.CheckAtModel(GetVersion());
+        var documentChecksum = ModelEntries.ReadChecksum(context);
+        var weightsChecksum = ModelEntries.ReadChecksum(context);
+        var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ModelEntries.ReadChecksum(context) : null;
+
+        var document = ClassifierDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, documentChecksum));
+        var training = trainingChecksum is null ? null : ImageTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, trainingChecksum));
+        var config = document.ReadModel();
+        document.Normalization.Validate(config.Channels);
+        var column = document.ReadColumn(config);
+        var labels = LabelValues.FromJson(document.Labels);
+        if (labels is not null && labels.Count != config.ClassCount)
+            throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
+        var model = ModelEntries.ReadModel(
+            context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, sizeof(float), () => config.Build(device, config.ComputeType(document.Precision, device)));
+        return new(document, column, labels, training, model);
     }
 
     private static VersionInfo GetVersion() => new(

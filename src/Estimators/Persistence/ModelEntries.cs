@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.ML.MoE.Weights;
+using Microsoft.ML.Runtime;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -12,6 +13,28 @@ internal static class ModelEntries
     private const int MostBytes = 1 << 28;
 
     private const int ChecksumBytes = SHA256.HashSizeInBytes;
+
+    /// <summary>Loads a model, so that its errors come out with what they say: ML.NET makes loaders by reflection and lets only exceptions through that it has marked.</summary>
+    /// <param name="environment">Marks exceptions.</param>
+    /// <param name="context">The zip, at the model.</param>
+    /// <param name="load">Reads the entries.</param>
+    /// <exception cref="FormatException">The file is damaged, or newer than this version.</exception>
+    /// <exception cref="InvalidOperationException">The model does not fit into the memory that is available.</exception>
+    public static T Load<T>(IHostEnvironment environment, ModelLoadContext context, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
+        {
+            throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");   // the inner exception stays out, so that ours is the base exception
+        }
+        catch (InvalidOperationException exception)
+        {
+            throw environment.Except(exception, exception.Message);
+        }
+    }
 
     /// <summary>Writes an entry.</summary>
     public static void Write(ModelSaveContext context, string entry, byte[] content)
@@ -72,6 +95,35 @@ internal static class ModelEntries
         stream.Position = 0;
         read(stream);
     });
+
+    /// <summary>Makes a model and reads its weights, once the checksum agrees and the entry is seen to hold as many as the model has.</summary>
+    /// <param name="context">The zip, at the model.</param>
+    /// <param name="entry">The entry with the weights.</param>
+    /// <param name="checksum">Its checksum.</param>
+    /// <param name="parameters">Parameters of the model, as its description has them.</param>
+    /// <param name="leastBytes">The fewest bytes that a parameter takes.</param>
+    /// <param name="build">Makes the model.</param>
+    /// <exception cref="InvalidDataException">There is no such entry, its checksum differs, or it holds other weights.</exception>
+    public static TModel ReadModel<TModel>(ModelLoadContext context, string entry, byte[] checksum, long parameters, int leastBytes, Func<TModel> build) where TModel : torch.nn.Module
+    {
+        TModel? model = null;
+        try
+        {
+            Read(context, entry, checksum, stream =>
+            {
+                if (parameters <= 0 || parameters > stream.Length / leastBytes)
+                    throw new InvalidDataException($"its description asks for {parameters} parameters, but '{entry}' has {stream.Length} bytes.");
+                model = build();
+                ModuleWeights.Load(model, stream, stream.Length);
+            });
+            return model!;
+        }
+        catch
+        {
+            model?.Dispose();
+            throw;
+        }
+    }
 
     private static void Open(ModelLoadContext context, string entry, Action<Stream> read)
     {
