@@ -14,7 +14,7 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the embedding to a data view.</summary>
 /// <remarks>
-/// Rows are scored in blocks. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
+/// Rows are scored in blocks; while a block of pictures is scored, the next one is read and decoded on another thread. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
 /// NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
 /// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two forms the one that takes any model, a loaded pipeline, say,
 /// wants a name for each pixel (slot names of the feature column); the one that takes this transformer does not.

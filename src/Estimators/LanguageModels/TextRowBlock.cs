@@ -33,6 +33,9 @@ internal sealed class TextRowBlock(
     }
 
     /// <inheritdoc/>
+    public IRowBlock? CreateTwin() => null;
+
+    /// <inheritdoc/>
     public Delegate CreateGetter(int column, Func<int> current)
     {
         switch (added[column].Column)

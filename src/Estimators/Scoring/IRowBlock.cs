@@ -14,6 +14,11 @@ internal interface IRowBlock : IDisposable
     /// <summary>Takes in the current row.</summary>
     void Add();
 
+    /// <summary>
+    /// Another block for the same row or cursor: the two take turns, and one is filled on another thread while the other is scored. Null where rows are read too fast for that to pay.
+    /// </summary>
+    IRowBlock? CreateTwin();
+
     /// <summary>A getter (<see cref="ValueGetter{TValue}"/>) of an added column, for the row at the place that <paramref name="current"/> tells.</summary>
     /// <param name="column">Position among the added columns.</param>
     /// <param name="current">Tells the place.</param>

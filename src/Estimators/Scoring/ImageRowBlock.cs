@@ -4,7 +4,10 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>The images of a row or cursor, block by block.</summary>
-internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, UnscoredRows unscored) : IRowBlock
+/// <param name="block">The images.</param>
+/// <param name="reader">Reads them.</param>
+/// <param name="unscored">Is told when nothing is read any more; null where another block of the same cursor tells.</param>
+internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, UnscoredRows? unscored) : IRowBlock
 {
     /// <summary>Blocks for rows or cursors that are read together.</summary>
     public static IRowBlock[] Open(IHost host, ImageScorer scorer, ImageColumn column, DataViewRow[] rows, bool withEmbeddings)
@@ -24,6 +27,9 @@ internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, Unscor
     public void Add() => block.Add(reader);
 
     /// <inheritdoc/>
+    public IRowBlock? CreateTwin() => block.HasPictures ? new ImageRowBlock(block.CreateEmpty(), reader, unscored: null) : null;
+
+    /// <inheritdoc/>
     public Delegate CreateGetter(int column, Func<int> current) => column switch
     {
         ClassificationColumns.Score => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetScore(current(), ref value)),
@@ -35,6 +41,6 @@ internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, Unscor
     public void Dispose()
     {
         block.Dispose();
-        unscored.Close();
+        unscored?.Close();
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
@@ -9,25 +8,22 @@ namespace Microsoft.ML.MoE.Estimators;
 /// they went in, with the ids and batch numbers they had.
 /// </summary>
 /// <remarks>
-/// Blocks grow from one row to the full size, so that looking at the first row of a data view does not cost a whole block. What goes wrong in a row read ahead is thrown when
-/// its turn comes, after the rows before it.
+/// Blocks grow from one row to the full size, so that looking at the first row of a data view does not cost a whole block. Where rows take long to read (pictures are decoded), the next block is read on
+/// another thread while this one is scored and used. What goes wrong in a row read ahead is thrown when its turn comes, after the rows before it.
 /// </remarks>
 internal sealed class LookAheadCursor : RootCursorBase
 {
     private readonly DataViewRowCursor input;
     private readonly ColumnBindings bindings;
     private readonly bool[] active;
-    private readonly IRowBlock block;
-    private readonly Dictionary<int, BufferedColumn> buffered = [];
-    private readonly ValueGetter<DataViewRowId> inputId;
+    private readonly RowBuffer[] buffers;   // two take turns where the next block is read on another thread
     private readonly int largestBlock;
+    private readonly CancellationTokenSource stop = new();
 
     private int blockSize;
-    private DataViewRowId[] ids = [];
-    private long[] batches = [];
+    private int turn;
+    private Task? reading;
     private int place = -1;
-    private bool inputEnded;
-    private ExceptionDispatchInfo? failure;
     private bool disposed;
 
     public LookAheadCursor(
@@ -38,28 +34,30 @@ internal sealed class LookAheadCursor : RootCursorBase
         this.input = input;
         this.bindings = bindings;
         this.active = active;
-        this.block = block;
         this.largestBlock = largestBlock;
-        inputId = input.GetIdGetter();
+        var sources = new List<int>();
         for (var index = 0; index < active.Length; index++)
         {
             var source = bindings.MapColumnIndex(out var isSource, index);
             if (active[index] && isSource)
-                buffered.Add(source, BufferedColumn.Create(input, input.Schema[source]));
+                sources.Add(source);
         }
+        buffers = block.CreateTwin() is { } twin ? [new(input, sources, block), new(input, sources, twin)] : [new(input, sources, block)];
     }
+
+    private RowBuffer Current => buffers[turn];
 
     /// <inheritdoc/>
     public override DataViewSchema Schema { get; }
 
     /// <inheritdoc/>
-    public override long Batch => place >= 0 ? batches[place] : 0;
+    public override long Batch => place >= 0 ? Current.Batch(place) : 0;
 
     /// <inheritdoc/>
     public override bool IsColumnActive(DataViewSchema.Column column) => active[column.Index];
 
     /// <inheritdoc/>
-    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId value) => value = ids[Place()];
+    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId value) => value = Current.Id(Place());
 
     /// <inheritdoc/>
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
@@ -68,22 +66,26 @@ internal sealed class LookAheadCursor : RootCursorBase
             throw Ch.ExceptParam(nameof(column), $"Column '{column.Name}' is not active in this cursor.");
 
         var index = bindings.MapColumnIndex(out var isSource, column.Index);
-        var getter = isSource ? buffered[index].CreateGetter(Place) : block.CreateGetter(index, Place);
-        return getter as ValueGetter<TValue>
-            ?? throw Ch.Except($"Column '{column.Name}' has values of the type {getter.GetType().GetGenericArguments()[0]}; {typeof(TValue)} was asked for.");
+        var getters = Array.ConvertAll(buffers, buffer => isSource ? buffer.CreateInputGetter(index, Place) : buffer.CreateAddedGetter(index, Place));
+        if (getters[0] is not ValueGetter<TValue>)
+            throw Ch.Except($"Column '{column.Name}' has values of the type {getters[0].GetType().GetGenericArguments()[0]}; {typeof(TValue)} was asked for.");
+        var typed = Array.ConvertAll(getters, getter => (ValueGetter<TValue>)getter);
+        return typed.Length == 1 ? typed[0] : (ref TValue value) => typed[turn](ref value);
     }
 
     /// <inheritdoc/>
     protected override bool MoveNextCore()
     {
-        if (place + 1 >= block.Count)
-            ReadBlock();
-        if (block.Count == 0)
-        {
-            failure?.Throw();
-            return false;
-        }
         place++;
+        while (place >= Current.Count)
+        {
+            place = -1;
+            Current.Failure?.Throw();
+            if (Current.InputEnded)
+                return false;
+            TakeNextBlock();
+            place = 0;
+        }
         return true;
     }
 
@@ -95,8 +97,12 @@ internal sealed class LookAheadCursor : RootCursorBase
         if (disposing)
         {
             place = -1;
-            block.Dispose();
+            stop.Cancel();
+            reading?.Wait();   // for the row that is being read
+            foreach (var buffer in buffers)
+                buffer.Dispose();
             input.Dispose();
+            stop.Dispose();
         }
         disposed = true;
         base.Dispose(disposing);
@@ -104,44 +110,24 @@ internal sealed class LookAheadCursor : RootCursorBase
 
     private int Place() => place >= 0 ? place : throw Ch.Except("The cursor is not at a row: call MoveNext first, and stop when it returns false.");
 
-    private void ReadBlock()
+    private void TakeNextBlock()
     {
-        place = -1;
-        blockSize = Math.Clamp(blockSize * 2, 1, largestBlock);
-        block.Reset(blockSize);
-        if (ids.Length < blockSize)
+        if (reading is null)
         {
-            ids = new DataViewRowId[blockSize];
-            batches = new long[blockSize];
-            foreach (var column in buffered.Values)
-                column.Reserve(blockSize);
+            Current.Read(NextSize(), stop.Token);
+        }
+        else
+        {
+            reading.Wait();
+            reading = null;
+            turn = 1 - turn;
         }
 
-        try
-        {
-            while (!inputEnded && failure is null && block.Count < blockSize)
-            {
-                if (input.MoveNext())
-                    ReadRow();
-                else
-                    inputEnded = true;
-            }
-        }
-#pragma warning disable CA1031 // Thrown again, in its turn.
-        catch (Exception exception)
-        {
-            failure = ExceptionDispatchInfo.Capture(exception);
-        }
-#pragma warning restore CA1031
+        if (buffers.Length == 1 || Current.InputEnded || Current.Failure is not null)
+            return;
+        var (next, size) = (buffers[1 - turn], NextSize());
+        reading = Task.Run(() => next.Read(size, stop.Token));
     }
 
-    private void ReadRow()
-    {
-        var index = block.Count;
-        inputId(ref ids[index]);
-        batches[index] = input.Batch;
-        foreach (var column in buffered.Values)
-            column.Store(index);
-        block.Add();   // last: only a row that has been read completely counts
-    }
+    private int NextSize() => blockSize = Math.Clamp(blockSize * 2, 1, largestBlock);
 }

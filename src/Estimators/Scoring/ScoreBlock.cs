@@ -19,6 +19,12 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
     /// <summary>Images in the block.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Whether images must be decoded or resized, which takes a time worth speaking of.</summary>
+    public bool HasPictures => column.Type.Kind == ImageColumnKind.Image;
+
+    /// <summary>An empty block of the same kind.</summary>
+    public ScoreBlock CreateEmpty() => new(scorer, column, withEmbeddings);
+
     /// <summary>Empties the block and makes room for <paramref name="capacity"/> images.</summary>
     public void Reset(int capacity)
     {
