@@ -3,6 +3,7 @@
 //     dotnet run -c Release --project samples/MillionExperts                       all eight trainings on tiny Shakespeare
 //     dotnet run -c Release --project samples/MillionExperts -- --data FILE        on a text of yours
 //     dotnet run -c Release --project samples/MillionExperts -- --experts 1048576  one size only
+//     dotnet run -c Release --project samples/MillionExperts -- --save model.zip   saves the last model, and measures it again in another process
 //
 // A million experts need 7 GB of memory.
 
@@ -10,14 +11,14 @@ using System.Globalization;
 using MillionExperts;
 using Shakespeare;
 
-const string Usage = "Usage: MillionExperts [--data FILE] [--steps N] [--experts N] [--results DIR]";
+const string Usage = "Usage: MillionExperts [--data FILE] [--steps N] [--experts N] [--results DIR] [--save FILE]";
 
 try
 {
-    if (args is ["--train", var experts, var batchNorm, var trainingSteps, var file])
-        return TrainingProcess.Run(new Training(int.Parse(experts, CultureInfo.InvariantCulture), bool.Parse(batchNorm), int.Parse(trainingSteps, CultureInfo.InvariantCulture), file));
+    if (TrainingProcess.Serve(args) is { } exitCode)
+        return exitCode;
 
-    var (data, steps, sizes, results) = (ShakespeareText.ShippedFile, 400, Training.PaperSizes, (string?)null);
+    var (data, steps, sizes, results, saveAs) = (ShakespeareText.ShippedFile, 400, Training.PaperSizes, (string?)null, (string?)null);
     for (var i = 0; i < args.Length; i += 2)
     {
         var (argument, value) = (args[i], i + 1 < args.Length ? args[i + 1] : null);
@@ -34,6 +35,9 @@ try
             case "--results" when value is not null:
                 results = value;
                 break;
+            case "--save" when value is not null:
+                saveAs = value;
+                break;
             default:
                 Console.Error.WriteLine($"'{argument}{(value is null ? "" : $" {value}")}' is not understood. {Usage}");
                 return 2;
@@ -42,7 +46,7 @@ try
 
     if (!File.Exists(data))
         throw new FileNotFoundException($"There is no file '{data}'.");
-    return TrainingTable.Run(sizes, steps, data, results);
+    return TrainingTable.Run(sizes, steps, data, results, saveAs);
 }
 catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
 {

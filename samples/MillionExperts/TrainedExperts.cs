@@ -16,6 +16,7 @@ namespace MillionExperts;
 /// <param name="ValidationTokens">Bytes of that part.</param>
 /// <param name="Usage">How the PEER layer used its experts on the validation part.</param>
 /// <param name="Curve">Training loss and speed by step and time.</param>
+/// <param name="Saved">What saving it took; null where it was not saved.</param>
 internal sealed record TrainedExperts(
     int Experts, bool QueryBatchNorm, ModelCost Cost, double TokensPerSecond, double Seconds, long PeakBytes,
-    double TrainingLoss, double ValidationLoss, long ValidationTokens, SparseLayerUsage Usage, IReadOnlyList<CurvePoint> Curve);
+    double TrainingLoss, double ValidationLoss, long ValidationTokens, SparseLayerUsage Usage, IReadOnlyList<CurvePoint> Curve, StoredModel? Saved = null);

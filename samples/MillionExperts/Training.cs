@@ -11,7 +11,8 @@ namespace MillionExperts;
 /// <param name="QueryBatchNorm">Whether queries are normalised over the batch.</param>
 /// <param name="Steps">Steps of 4 windows of 128 bytes.</param>
 /// <param name="File">The text; its last tenth is not trained on.</param>
-internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, string File)
+/// <param name="SaveAs">The zip that the model is saved to; null for none.</param>
+internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, string File, string? SaveAs = null)
 {
     private const int ContextLength = 128;
     private const int BatchSize = 4;
@@ -30,8 +31,7 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
     public TrainedExperts Run(Action<string> report)
     {
         var mlContext = new MLContext(seed: 1);
-        var (training, validation) = ShakespeareText.Read(File);
-        var measured = new ShakespeareText { Text = validation.Text[..Math.Min(MostValidation, validation.Text.Length)] };
+        var data = mlContext.Data.LoadFromEnumerable([ShakespeareText.Read(File).Training]);
         var curve = new TrainingCurve();
         var options = new PeerLanguageModel.Options
         {
@@ -52,12 +52,21 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
         };
 
         var clock = Stopwatch.StartNew();
-        using var model = mlContext.Transforms.Text.PeerLanguageModel(options).Fit(mlContext.Data.LoadFromEnumerable([training]));
+        using var model = mlContext.Transforms.Text.PeerLanguageModel(options).Fit(data);
         var seconds = clock.Elapsed.TotalSeconds;
-        var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([measured]));
+        var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([ToMeasure(File)]));
         using var process = Process.GetCurrentProcess();
         return new TrainedExperts(
             Experts, QueryBatchNorm, model.Model.Config.GetCost(), curve.TokensPerSecond, seconds, process.PeakWorkingSet64,
-            curve.Points[^1].Loss, metrics.Loss, metrics.Tokens, metrics.Layers.Single(), curve.Points);
+            curve.Points[^1].Loss, metrics.Loss, metrics.Tokens, metrics.Layers.Single(), curve.Points,
+            SaveAs is null ? null : StoredModel.Save(mlContext, model, data.Schema, metrics.Loss, SaveAs));
+    }
+
+    /// <summary>What of a text a model is measured on.</summary>
+    /// <param name="file">The text.</param>
+    public static ShakespeareText ToMeasure(string file)
+    {
+        var text = ShakespeareText.Read(file).Validation.Text;
+        return new() { Text = text[..Math.Min(MostValidation, text.Length)] };
     }
 }

@@ -23,16 +23,24 @@ internal static class TrainingTable
     };
 
     /// <summary>Trains every size with and without batch normalisation, prints a table, and writes <c>experts.md</c> and <c>experts.json</c> where a results folder is given.</summary>
+    /// <param name="sizes">Numbers of experts.</param>
+    /// <param name="steps">Steps of each training.</param>
+    /// <param name="file">The text.</param>
+    /// <param name="results">The folder; null for none.</param>
+    /// <param name="saveAs">The zip that the last model is saved to, and loaded from in another process; null for none.</param>
     /// <returns>The process's exit code.</returns>
-    public static int Run(IReadOnlyList<int> sizes, int steps, string file, string? results)
+    public static int Run(IReadOnlyList<int> sizes, int steps, string file, string? results, string? saveAs)
     {
         var trained = new List<TrainedExperts>();
+        StoredModel? loaded = null;
         string? failure = null;
-        foreach (var training in from size in sizes from batchNorm in new[] { false, true } select new Training(size, batchNorm, steps, file))
+        foreach (var training in from size in sizes from batchNorm in new[] { false, true } select new Training(size, batchNorm, steps, file, size == sizes[^1] && batchNorm ? saveAs : null))
         {
             try
             {
-                trained.Add(TrainingProcess.Start(training));
+                trained.Add(TrainingProcess.Train(training));
+                if (training.SaveAs is not null)
+                    loaded = TrainingProcess.Load(training.SaveAs, file);
             }
             catch (IOException exception)
             {
@@ -43,7 +51,7 @@ internal static class TrainingTable
 
         if (trained.Count > 0)
         {
-            var report = ToMarkdown(trained, steps, file);
+            var report = ToMarkdown(trained, steps, file, loaded);
             Console.WriteLine(report);
             if (results is not null)
             {
@@ -59,7 +67,7 @@ internal static class TrainingTable
     }
 
     /// <summary>A section with a table: a row for each training.</summary>
-    internal static string ToMarkdown(IReadOnlyList<TrainedExperts> trained, int steps, string file)
+    internal static string ToMarkdown(IReadOnlyList<TrainedExperts> trained, int steps, string file, StoredModel? loaded = null)
     {
         var text = new StringBuilder();
         text.AppendLine("## PEER by number of experts").AppendLine();
@@ -73,6 +81,13 @@ internal static class TrainingTable
                 CultureInfo.InvariantCulture,
                 $"| {one.Experts:N0} | {(one.QueryBatchNorm ? "yes" : "no")} | {one.Cost.Parameters:N0} | {one.Cost.ActiveParameters:N0} | {one.TokensPerSecond:N0} | {one.PeakBytes / 1e9:F1} GB | "
                 + $"{one.TrainingLoss:F3} | {one.ValidationLoss:F3} | {one.Usage.Usage:P1} | {one.Usage.Unevenness:F2} | {PaperOf(one)?.Unevenness.ToString("F2", CultureInfo.InvariantCulture) ?? "–"} |");
+        }
+        if (trained[^1].Saved is { } saved && loaded is not null)
+        {
+            text.AppendLine().AppendLine(
+                CultureInfo.InvariantCulture,
+                $"Saving the last model took {saved.Seconds:F0} s and gave a zip of {saved.FileBytes / 1e9:F2} GB; until then training and saving had {saved.PeakBytes / 1e9:F1} GB in use at most. "
+                + $"Another process loaded it in {loaded.Seconds:F0} s with at most {loaded.PeakBytes / 1e9:F1} GB; its validation loss is {loaded.ValidationLoss:F3}, before saving {saved.ValidationLoss:F3}.");
         }
         return text.ToString();
     }

@@ -18,7 +18,11 @@ public sealed class MillionExpertsTests
         {
             File.WriteAllText(file, string.Concat(Enumerable.Repeat("the cat sat on the mat. ", 125)));
             var lines = new List<string>();
-            var trained = new Training(256, QueryBatchNorm: true, Steps: 3, file).Run(lines.Add);
+            var zip = Path.ChangeExtension(file, ".zip");
+            var trained = new Training(256, QueryBatchNorm: true, Steps: 3, file, zip).Run(lines.Add);
+            var loaded = StoredModel.Load(zip, file);
+            File.Delete(zip);
+            Assert.AreEqual((trained.Saved!.FileBytes, trained.ValidationLoss), (loaded.FileBytes, loaded.ValidationLoss));
             CollectionAssert.AreEqual(new[] { 1, 2, 3 }, trained.Curve.Select(point => point.Step).ToArray());
             StringAssert.StartsWith(lines[^1], "256 experts: step 3/3, loss ");
             Assert.AreEqual((300L, 256L, 1), (trained.ValidationTokens, trained.Usage.Experts, trained.Usage.Block));
@@ -41,6 +45,11 @@ public sealed class MillionExpertsTests
         var report = TrainingTable.ToMarkdown(trained, 5, "/some/text.txt");
         StringAssert.Contains(report, "5 steps of 512 bytes of `text.txt`");
         StringAssert.Contains(report, "| 1,048,576 | yes | 1,000 | 100 | 1,234 | 7.0 GB | 2.500 | 2.250 | 50.0 % | 1.25 | 1.06 |");
+        Assert.IsFalse(report.Contains("Saving", StringComparison.Ordinal));
+        trained[1] = trained[1] with { Saved = new StoredModel(90.4, 1_990_000_000, 6_800_000_000, 2.5) };
+        StringAssert.Contains(
+            TrainingTable.ToMarkdown(trained, 5, "text.txt", new StoredModel(20.4, 1_990_000_000, 2_500_000_000, 2.5)),
+            "took 90 s and gave a zip of 1.99 GB; until then training and saving had 6.8 GB in use at most. Another process loaded it in 20 s with at most 2.5 GB; its validation loss is 2.500, before saving 2.500.");
         StringAssert.Contains(report, "| 1,024 | no | 1,000 | 100 | 1 | 0.0 GB | 1.000 | 1.000 | 100.0 % | 0.00 | – |");
 
         var json = JsonNode.Parse(TrainingTable.ToJson(trained, 5, "text.txt"))!;
