@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Training;
 
 namespace Samples.Comparison;
 
@@ -11,7 +12,7 @@ internal static class ComparisonRunner
     /// <param name="experiment">What to train.</param>
     /// <param name="images">What to train and test on.</param>
     /// <param name="seeds">How many seeds, from 1.</param>
-    /// <param name="report">Receives a line after each training.</param>
+    /// <param name="report">Receives a line after each training, and after each epoch of a pre-training.</param>
     /// <exception cref="InvalidDataException">There are too few images.</exception>
     public static List<TrainedVariant> Run(Experiment experiment, ImageSet images, int seeds, Action<string> report)
     {
@@ -24,7 +25,7 @@ internal static class ComparisonRunner
         {
             foreach (var variant in experiment.Variants)
             {
-                var result = Train(experiment, variant, seed, images);
+                var result = Train(experiment, variant, seed, images, report);
                 trained.Add(result);
                 report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}, seed {seed}: accuracy {result.TestAccuracy:F4}, {result.ImagesPerSecond:F0} images/s"));
             }
@@ -32,7 +33,13 @@ internal static class ComparisonRunner
         return trained;
     }
 
-    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, ImageSet images)
+    private static void ReportPretraining(Variant variant, TrainingProgress progress, Action<string> report)
+    {
+        if (progress.EpochCompleted)
+            report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}: pre-training, epoch {progress.Epoch}/{progress.TotalEpochs}, loss {progress.Loss:F3}, {progress.SamplesPerSecond:F0} images/s"));
+    }
+
+    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, ImageSet images, Action<string> report)
     {
         var mlContext = new MLContext(seed);
         var labelled = experiment.TrainingImages;
@@ -46,7 +53,14 @@ internal static class ComparisonRunner
             options.HorizontalFlip = true;   // a shoe may point either way
             options.Threads = 1;   // matrices this small gain little from more, and two experiments can run side by side
             if (variant.Pretrained)
-                options.Pretraining = new() { UnlabeledData = images.Training(mlContext, labelled..(labelled + experiment.UnlabelledImages)), Epochs = experiment.PretrainingEpochs };
+            {
+                options.Pretraining = new()
+                {
+                    UnlabeledData = images.Training(mlContext, labelled..(labelled + experiment.UnlabelledImages)),
+                    Epochs = experiment.PretrainingEpochs,
+                    Progress = progress => ReportPretraining(variant, progress, report),
+                };
+            }
         });
         var train = images.Training(mlContext, ..labelled);
         using var model = experiment.HeldOutImages == 0 ? estimator.Fit(train) : estimator.Fit(train, images.Training(mlContext, ^experiment.HeldOutImages..));

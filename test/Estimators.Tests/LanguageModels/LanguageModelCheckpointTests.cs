@@ -81,7 +81,7 @@ public sealed class LanguageModelCheckpointTests
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.01 in the checkpoint and is 0.1 now");
         AssertRefused(_ => { }, options => options.BatchSize = 3, "BatchSize was 4 in the checkpoint and is 3 now");
         AssertRefused(_ => { }, options => options.Heads = 1, "cannot be continued: Heads was 2 in the checkpoint and is 1 now");
-        AssertRefused(_ => { }, options => options.SparseLayer = ((PeerOptions)options.SparseLayer!) with { QueryBatchNorm = false }, "Model.SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
+        AssertRefused(_ => { }, options => options.SparseLayer = ((PeerOptions)options.SparseLayer!) with { QueryBatchNorm = false }, "cannot be continued: SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.Tokenizer = TokenizerOptions.Characters, "Tokenizer was Bytes in the checkpoint and is Characters now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 3 in the checkpoint and is 5 now");
         StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, Change(options => options.CheckpointFolder = folder))).Message, "has checkpoints of an earlier training");
