@@ -67,12 +67,12 @@ public sealed class ConditionalBlock : nn.Module
     {
         using var scope = NewDisposeScope();
         var normed_NLD = attentionNorm.forward(x_NLD);
-        var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL);
+        var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
         var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), visible_NLL);
         x_NLD = x_NLD + (dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
 
         normed_NLD = feedForwardNorm.forward(x_NLD);
-        var feeding = feedForwardRouter?.Route(normed_NLD, roles_RD, mask_NL);
+        var feeding = feedForwardRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
         var hidden_NLF = nn.functional.gelu(expand.Apply(normed_NLD, layout, feeding, merged));
         x_NLD = x_NLD + (dropPath.forward(contract.Apply(hidden_NLF, layout, feeding, merged)) * feedForwardScale);
         return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);

@@ -120,10 +120,7 @@ public sealed class Generalist : nn.Module
         return Behind(tokens_NFVD.flatten(1, 2), role).MoveToOuterDisposeScope();
     }
 
-    /// <summary>
-    /// Embeds images and their descriptions so that every word can be told from the image and the words before it, all at once: behind the words stands a &lt;SPE&gt; for each, which sees the
-    /// image, the words before its own, and itself; words see the image and the words up to themselves; the image sees itself.
-    /// </summary>
+    /// <summary>Embeds images and their descriptions; see <see cref="EmbedDescription"/>.</summary>
     /// <param name="images_NCHW">Images, float32 (N, C, H, W).</param>
     /// <param name="ids_NL">Words, int64 (N, L): the last may be anything, as none is told from it.</param>
     /// <param name="picture">The role of the image's tokens and of the leading &lt;SPE&gt;.</param>
@@ -132,15 +129,48 @@ public sealed class Generalist : nn.Module
     /// <exception cref="ArgumentException">Images or words have another shape, or words are too many.</exception>
     public GeneralistSequence EmbedDescribed(Tensor images_NCHW, Tensor ids_NL, TokenRole picture, TokenRole description)
     {
+        using var scope = NewDisposeScope();
+        return EmbedDescription(EmbedImages(images_NCHW, picture), ids_NL, description).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Embeds the descriptions of images or videos so that every word can be told from the picture and the words before it, all at once: behind the words stands a &lt;SPE&gt; for each, which sees
+    /// the picture, the words before its own, and itself; words see the picture and the words up to themselves; the picture sees itself (Uni-Perceiver, arXiv 2112.01522, appendix B).
+    /// </summary>
+    /// <param name="picture">What <see cref="EmbedImages"/> or <see cref="EmbedVideos"/> made, of P tokens.</param>
+    /// <param name="ids_NL">Words, int64 (N, L): the last may be anything, as none is told from it.</param>
+    /// <param name="description">The role of the words and of what they are told from.</param>
+    /// <param name="mask_NL">False for padding, which comes after a description's words, bool (N, L); null for none.</param>
+    /// <returns>Sequences of P + 2L tokens; the last L of the encoder's outputs tell the words.</returns>
+    /// <exception cref="ArgumentException">Words have another shape, or are too many.</exception>
+    public GeneralistSequence EmbedDescription(GeneralistSequence picture, Tensor ids_NL, TokenRole description, Tensor? mask_NL = null)
+    {
+        ArgumentNullException.ThrowIfNull(picture);
         CheckText(ids_NL);
         using var scope = NewDisposeScope();
-        var image = EmbedImages(images_NCHW, picture);
-        var (texts, length, before) = (ids_NL.shape[0], ids_NL.shape[1], image.Tokens_NLD.shape[1]);
+        var (texts, length, before) = (ids_NL.shape[0], ids_NL.shape[1], picture.Tokens_NLD.shape[1]);
         var asked_NLD = Special(texts, length) + TextPlaces(length);
         var text_NLD = embeddingNorm.forward(cat([Words(ids_NL, null), asked_NLD], 1));
+
+        // No word sees what comes after it, so that padding changes nothing; but routers that look at tokens must leave it out.
+        var mask = mask_NL is not null && Config.Block.RoutingLevel.DependsOnData() ? cat([ones([texts, before], @bool, mask_NL.device), mask_NL, mask_NL], 1) : null;
         return new GeneralistSequence(
-            cat([image.Tokens_NLD, text_NLD], 1), new SequenceLayout(new SequencePart(picture, before), new SequencePart(description, 2 * length)),
-            Visible_LL: DescriptionMask(before, length, ids_NL.device)).MoveToOuterDisposeScope();
+            cat([picture.Tokens_NLD, text_NLD], 1), new SequenceLayout([.. picture.Layout.Parts, new SequencePart(description, 2 * length)]), mask,
+            DescriptionMask(before, length, ids_NL.device)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Embeds texts so that every word can be told from the words before it, all at once: as <see cref="EmbedDescription"/>, with nothing but &lt;SPE&gt; before the words.</summary>
+    /// <param name="ids_NL">Words, int64 (N, L): the last may be anything, as none is told from it.</param>
+    /// <param name="role">The role of all tokens.</param>
+    /// <param name="mask_NL">False for padding, which comes after a text's words, bool (N, L); null for none.</param>
+    /// <returns>Sequences of 1 + 2L tokens; the last L of the encoder's outputs tell the words.</returns>
+    /// <exception cref="ArgumentException">Words have another shape, or are too many.</exception>
+    public GeneralistSequence EmbedCausalText(Tensor ids_NL, TokenRole role, Tensor? mask_NL = null)
+    {
+        CheckText(ids_NL);
+        using var scope = NewDisposeScope();
+        var start = new GeneralistSequence(embeddingNorm.forward(Special(ids_NL.shape[0], 1)), new SequenceLayout(new SequencePart(role, 1)));
+        return EmbedDescription(start, ids_NL, role, mask_NL).MoveToOuterDisposeScope();
     }
 
     /// <summary>Encodes sequences.</summary>
@@ -168,6 +198,14 @@ public sealed class Generalist : nn.Module
                 balance = balance + routing.Decision.BalanceLoss;
         }
         return new GeneralistOutput(projection.forward(finalNorm.forward(x_NLD)), balance, routings).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Throws where the routers do not know a role.</summary>
+    /// <exception cref="ArgumentException">A role has a task or an attribute that the model was not made for.</exception>
+    internal void RequireRoles(IReadOnlyList<TokenRole> wanted)
+    {
+        using var scope = NewDisposeScope();
+        _ = roles?.forward(wanted);
     }
 
     /// <summary>Log-probabilities up to a constant: the cosine of inputs and candidates over the temperature of a kind of tasks, which is learned and at least 0.01.</summary>

@@ -16,6 +16,7 @@ public static class AttributeTable
         [StandardRole.Description] = "11010101",
         [StandardRole.RetrievedPicture] = "10011000",
         [StandardRole.RetrievedText] = "10010110",
+        [StandardRole.CausalText] = "01010101",
     };
 
     /// <summary>The attributes in the order of the paper's bits.</summary>

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>One gate of a layer: a <see cref="TopKRouter"/> of renormalised gates whose input is the role's vector, the token, or the token beside the mean of its sequence.</summary>
+/// <summary>One gate of a layer: a <see cref="TopKRouter"/> of renormalised gates whose input is the role's vector, the token, or the token beside the mean of what it sees of its sequence.</summary>
 public sealed class ConditionalRouter : nn.Module
 {
     private readonly RoutingLevel level;
@@ -33,13 +33,14 @@ public sealed class ConditionalRouter : nn.Module
     /// <param name="x_NLD">The tokens, float32 (N, L, D). Not read where roles are routed.</param>
     /// <param name="roles_RD">The roles' vectors, float32 (R, D), where roles are routed; else null.</param>
     /// <param name="mask_NL">False for padding, bool (N, L), which is not routed; null where every token counts.</param>
-    public ConditionalRouting Route(Tensor x_NLD, Tensor? roles_RD, Tensor? mask_NL)
+    /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L), for a mean over what the token sees; null for one over all that count.</param>
+    public ConditionalRouting Route(Tensor x_NLD, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL = null)
     {
         using var scope = NewDisposeScope();
         if (!level.DependsOnData())
             return new ConditionalRouting(gate.forward(roles_RD ?? throw new ArgumentNullException(nameof(roles_RD), $"A router at level {level} needs the roles' vectors."))).MoveToOuterDisposeScope();
 
-        var input_NLX = level == RoutingLevel.Context ? cat([x_NLD, Mean(x_NLD, mask_NL).expand(x_NLD.shape)], -1) : x_NLD;
+        var input_NLX = level == RoutingLevel.Context ? cat([x_NLD, Mean(x_NLD, mask_NL, visible_NLL).expand(x_NLD.shape)], -1) : x_NLD;
         var input_TX = input_NLX.flatten(0, 1);
         var tokens_T = mask_NL?.flatten().nonzero().squeeze(1);
         if (tokens_T is not null)
@@ -48,12 +49,13 @@ public sealed class ConditionalRouter : nn.Module
         return new ConditionalRouting(decision, DispatchPlan.Create(decision, gate.Experts, capacity: null), tokens_T).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Mean(Tensor x_NLD, Tensor? mask_NL)
+    // Of a causal sequence each token may know no more than it sees: the mean over all would tell it of the words to come.
+    private static Tensor Mean(Tensor x_NLD, Tensor? mask_NL, Tensor? visible_NLL)
     {
-        if (mask_NL is null)
+        if (mask_NL is null && visible_NLL is null)
             return x_NLD.mean([1], keepdim: true);
         using var scope = NewDisposeScope();
-        var counts_NL1 = mask_NL.to_type(x_NLD.dtype).unsqueeze(-1);
-        return ((x_NLD * counts_NL1).sum(1, keepdim: true) / counts_NL1.sum(1, keepdim: true)).MoveToOuterDisposeScope();
+        var weights_NLL = (visible_NLL ?? mask_NL!.unsqueeze(1)).to_type(x_NLD.dtype);
+        return (weights_NLL / weights_NLL.sum(-1, keepdim: true)).matmul(x_NLD).MoveToOuterDisposeScope();
     }
 }

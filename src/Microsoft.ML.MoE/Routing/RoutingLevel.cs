@@ -15,6 +15,6 @@ public enum RoutingLevel
     /// <summary>The token itself.</summary>
     Token,
 
-    /// <summary>The token itself and the mean of its sequence.</summary>
+    /// <summary>The token itself and the mean of what it sees of its sequence.</summary>
     Context,
 }

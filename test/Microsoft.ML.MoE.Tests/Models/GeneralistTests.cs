@@ -73,11 +73,14 @@ public sealed class GeneralistTests
     }
 
     [TestMethod]
-    public void WordsToldAllAtOnceAreThoseToldOneByOne()
+    [DataRow(RoutingLevel.Attribute)]
+    [DataRow(RoutingLevel.Token)]
+    [DataRow(RoutingLevel.Context)]
+    public void WordsToldAllAtOnceAreThoseToldOneByOne(RoutingLevel level)
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(7, CPU);
-        using var model = GeneralistConfig.Nano.Build();
+        using var model = ConfigOf(level).Build();
         model.eval();
         var (images_NCHW, ids_NL) = (randn(2, 3, 4, 4), randint(0, 257, [2, 5], int64));
 
