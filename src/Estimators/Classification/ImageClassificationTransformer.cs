@@ -85,7 +85,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         host.CheckValue(input, nameof(input));
         var images = column.FindIn(host, input.Schema);
         return new ScoringDataView(
-            host, input, images.Name,
+            host, input, [images.Name],
             (rows, isActive) => ImageRowBlock.Open(host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding)),
             predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
     }

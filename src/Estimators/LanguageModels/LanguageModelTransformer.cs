@@ -11,7 +11,7 @@ using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
 [assembly: LoadableClass(typeof(LanguageModelTransformer), null, typeof(SignatureLoadModel), "MoE language model", LanguageModelFormat.LoaderSignature)]
-[assembly: LoadableClass(typeof(TextScoringMapper), typeof(LanguageModelTransformer), null, typeof(SignatureLoadRowMapper), "MoE language model", LanguageModelFormat.LoaderSignature)]
+[assembly: LoadableClass(typeof(RowBlockMapper), typeof(LanguageModelTransformer), null, typeof(SignatureLoadRowMapper), "MoE language model", LanguageModelFormat.LoaderSignature)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -96,7 +96,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     {
         host.CheckValue(input, nameof(input));
         var text = columns.FindText(host, input.Schema);
-        return new ScoringDataView(host, input, text.Name, (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+        return new ScoringDataView(host, input, [text.Name], (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -188,7 +188,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     }
 
     // And this one where the transform of a single row was saved on its own.
-    private static TextScoringMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
+    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
 
     private async IAsyncEnumerable<string> Generate(string? prompt, GenerationOptions options, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -216,5 +216,5 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     private TextRowBlock Open(DataViewRow row, Func<int, bool> isActive) =>
         new TextRowBlock(scorer, columns, continuation, row.GetGetter<ReadOnlyMemory<char>>(row.Schema[columns.Text]), isActive);
 
-    private TextScoringMapper CreateMapper(DataViewSchema schema) => new(this, columns, columns.FindText(host, schema), Open, Model.Config.Width);
+    private RowBlockMapper CreateMapper(DataViewSchema schema) => new(this, columns.ToColumns(Model.Config.Width), [columns.FindText(host, schema)], Open);
 }

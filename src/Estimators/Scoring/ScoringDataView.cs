@@ -12,7 +12,7 @@ internal sealed class ScoringDataView : IDataView
 {
     private readonly IHost host;
     private readonly IDataView source;
-    private readonly string inputColumn;
+    private readonly IReadOnlyList<string> modelInputs;
     private readonly Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open;
     private readonly int batchSize;
     private readonly ColumnBindings bindings;
@@ -21,17 +21,17 @@ internal sealed class ScoringDataView : IDataView
     /// <summary>Makes the view.</summary>
     /// <param name="host">The host.</param>
     /// <param name="source">The view without the added columns.</param>
-    /// <param name="inputColumn">The column that the model reads.</param>
+    /// <param name="modelInputs">The columns that the model reads.</param>
     /// <param name="open">Makes a block for each of the cursors that read the source together, given which of the added columns are wanted.</param>
     /// <param name="batchSize">Rows of a block.</param>
     /// <param name="mapper">Adds the same columns row by row.</param>
     /// <param name="mapperFactory">Makes such a mapper for another schema.</param>
     public ScoringDataView(
-        IHost host, IDataView source, string inputColumn, Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open, int batchSize, IRowMapper mapper, Func<DataViewSchema, IRowMapper> mapperFactory)
+        IHost host, IDataView source, IReadOnlyList<string> modelInputs, Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open, int batchSize, IRowMapper mapper, Func<DataViewSchema, IRowMapper> mapperFactory)
     {
         this.host = host;
         this.source = source;
-        this.inputColumn = inputColumn;
+        this.modelInputs = modelInputs;
         this.open = open;
         this.batchSize = batchSize;
         bindings = new ColumnBindings(source.Schema, mapper.GetOutputColumns());
@@ -68,7 +68,8 @@ internal sealed class ScoringDataView : IDataView
         active = wanted;
         var activeInput = bindings.GetActiveInput(index => wanted[index]);
         var canBuffer = source.Schema.All(c => !activeInput[c.Index] || BufferedColumn.CanBuffer(c.Type));
-        activeInput[source.Schema[inputColumn].Index] = true;
+        foreach (var name in modelInputs)
+            activeInput[source.Schema[name].Index] = true;
         inputColumns = [.. source.Schema.Where(c => activeInput[c.Index])];
         return canBuffer && bindings.AddedColumnIndices.Any(index => wanted[index]);
     }

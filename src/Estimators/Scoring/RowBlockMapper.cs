@@ -3,12 +3,14 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Scores one row at a time: for prediction engines, and for cursors whose rows cannot be buffered.</summary>
-internal sealed class TextScoringMapper(
-    LanguageModelTransformer transformer, LanguageModelColumns columns, DataViewSchema.Column text, Func<DataViewRow, Func<int, bool>, IRowBlock> open, int width) : IRowMapper
+/// <summary>Scores one row at a time, as a block of one: for prediction engines, and for cursors whose rows cannot be buffered.</summary>
+/// <param name="transformer">Whose columns these are.</param>
+/// <param name="outputColumns">The columns that are added.</param>
+/// <param name="inputs">The columns that the model reads.</param>
+/// <param name="open">Makes a block for a row, given which of the added columns are wanted.</param>
+internal sealed class RowBlockMapper(
+    ITransformer transformer, DataViewSchema.DetachedColumn[] outputColumns, IReadOnlyList<DataViewSchema.Column> inputs, Func<DataViewRow, Func<int, bool>, IRowBlock> open) : IRowMapper
 {
-    private readonly DataViewSchema.DetachedColumn[] outputColumns = columns.ToColumns(width);
-
     /// <inheritdoc/>
     public DataViewSchema.DetachedColumn[] GetOutputColumns() => outputColumns;
 
@@ -19,7 +21,7 @@ internal sealed class TextScoringMapper(
     public Func<int, bool> GetDependencies(Func<int, bool> activeOutput)
     {
         var active = Enumerable.Range(0, outputColumns.Length).Any(activeOutput);
-        return index => active && index == text.Index;
+        return index => active && inputs.Any(input => input.Index == index);
     }
 
     /// <inheritdoc/>
@@ -31,6 +33,7 @@ internal sealed class TextScoringMapper(
             return getters;
 
         var block = open(row, activeOutput);
+        disposer = block.Dispose;
         long? position = null;
         for (var column = 0; column < getters.Length; column++)
         {

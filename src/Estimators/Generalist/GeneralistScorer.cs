@@ -1,0 +1,219 @@
+// Axes: N = rows, M = candidates, V = vocabulary, L = tokens of a text, D = model width.
+
+using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Generation;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>
+/// Owns the model and runs it, for one caller at a time however many threads ask. Experts are merged, and class names and the vocabulary encoded, when they are first used; all are kept.
+/// </summary>
+internal sealed class GeneralistScorer : IDisposable
+{
+    private readonly Lock gate = new();
+    private readonly Device device;
+    private readonly MergedExperts? merged;
+    private readonly Dictionary<string, Tensor> candidates = [];
+    private bool disposed;
+
+    public GeneralistScorer(Generalist model, TextTokenizer tokenizer, GeneralistInputs inputs, GeneralistPrediction prediction, Device device)
+    {
+        (Model, Inputs, Prediction, this.device) = (model, inputs, prediction, device);
+        Texts = new GeneralistTexts(tokenizer, model.Config.TextLength);
+        merged = model.Config.Block.RoutingLevel.DependsOnData() ? null : new MergedExperts();
+        model.eval();   // a caller of the model itself gets what scoring gets, without router noise
+
+        // The caller may be inside a dispose scope of its own, which would take the weights with it.
+        foreach (var tensor in model.parameters().Concat(model.buffers()))
+            tensor.DetachFromDisposeScope();
+    }
+
+    /// <summary>The model.</summary>
+    public Generalist Model { get; }
+
+    /// <summary>What turns texts into its tokens.</summary>
+    public GeneralistTexts Texts { get; }
+
+    /// <summary>The tokenizer in front of it.</summary>
+    public TextTokenizer Tokenizer => Texts.Tokenizer;
+
+    /// <summary>How pictures become its input.</summary>
+    public GeneralistInputs Inputs { get; }
+
+    /// <summary>How it predicts.</summary>
+    public GeneralistPrediction Prediction { get; }
+
+    /// <summary>How often the model has been asked.</summary>
+    public int ScoringCount { get; private set; }
+
+    /// <summary>Probabilities of a task's classes, and representations, of rows that have an input.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public (float[][] Probabilities, float[][] Embeddings) Classify(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        var candidates_MD = Candidates(task);
+        var inputs_ND = Encode(task, examples);
+        return (Read(model.Compare(inputs_ND, candidates_MD, task.Kind).softmax(-1)), Read(inputs_ND));
+    });
+
+    /// <summary>Representations of pictures, as long as 1: the inner product of one with a text's is their cosine.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public float[][] EmbedPictures(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(_ =>
+    {
+        using var scope = NewDisposeScope();
+        return Read(nn.functional.normalize(Encode(task, examples), dim: -1));
+    });
+
+    /// <summary>Representations of texts as targets of a task, as long as 1.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public float[][] EmbedTexts(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        return Read(nn.functional.normalize(EncodeTargets(task, [.. examples.Select(example => example.Text!)]), dim: -1));
+    });
+
+    /// <summary>Describes pictures.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public string[] Describe(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        var search = new DescriptionSearch(model, task, Candidates(task), Tokenizer.SeparatorId, merged);
+        var pictures = GeneralistObjective.EmbedPictures(model, task, Inputs.ToTensor(task, examples, device)!);
+        return search.Describe(pictures, Prediction.Beams, Prediction.MostTokens).Select(Tokenizer.Decode).ToArray();
+    });
+
+    /// <summary>Continues texts, one by one.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public string[] Continue(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        var search = new DescriptionSearch(model, task, Candidates(task), Tokenizer.SeparatorId, merged);
+        return examples.Select(example => Tokenizer.Decode(search.Continue(example.Text![..^1], Prediction.Beams, Prediction.MostTokens))).ToArray();
+    });
+
+    /// <summary>Fills in the masks of texts, each with the most probable token.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public string[] Fill(GeneralistTask task, IReadOnlyList<string> texts) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        var masked = texts.Select(Mask).ToArray();
+        var read = PaddedTexts.Create([.. masked.Select(text => text.Select(id => id ?? 0).ToArray())], device);
+        var hidden = new bool[read.Ids_NL.numel()];
+        foreach (var (row, text) in masked.Index())
+        {
+            for (var place = 0; place < text.Length; place++)
+                hidden[(row * read.Ids_NL.shape[1]) + place] = text[place] is null;
+        }
+        var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: device);
+        var states_NLD = model.Encode(model.EmbedText(read.Ids_NL, task.InputRole, read.Mask_NL, hidden_NL), merged).States_NLD.narrow(1, 1, read.Ids_NL.shape[1]);
+        var asked_R = hidden_NL.flatten().nonzero().squeeze(1);
+        if (asked_R.numel() == 0)
+            return texts.ToArray();
+        var answers = new Queue<long>(model.Compare(states_NLD.flatten(0, 1).index_select(0, asked_R), Candidates(task), task.Kind).argmax(1).cpu().data<long>().ToArray());
+        return masked.Select(text => Tokenizer.Decode(text[..^1].Select(id => id ?? (int)answers.Dequeue()))).ToArray();
+    });
+
+    /// <summary>How well a task's examples are told, without merging of experts: as a training measures it.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public (ValidationResult Result, long Answers) Measure(GeneralistTask task, IReadOnlyList<GeneralistExample> examples, CancellationToken cancellationToken) => Use(model =>
+    {
+        using var scope = NewDisposeScope();
+        var batches = new GeneralistBatches([new(task, Texts.Vocabulary(), examples)], Inputs, Prediction.BatchSize, Prediction.MaskedFraction, seed: 0, device);
+        var answers = 0L;
+        return (new GeneralistObjective(model).Evaluate(Count(batches.InOrder(cancellationToken)), cancellationToken), answers);
+
+        IEnumerable<GeneralistBatch> Count(IEnumerable<GeneralistBatch> all)
+        {
+            foreach (var batch in all)
+            {
+                answers += batch.Labels.ne(GeneralistBatch.NotAsked).sum().ToInt64();
+                yield return batch;
+            }
+        }
+    });
+
+    /// <summary>Does something with the model while nobody else does.</summary>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public T Use<T>(Func<Generalist, T> action)
+    {
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(disposed, typeof(GeneralistTransformer));
+            using var noGrad = no_grad();
+            ScoringCount++;
+            Model.eval();
+            return action(Model);
+        }
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            if (disposed)
+                return;
+            disposed = true;
+            merged?.Dispose();
+            foreach (var kept in candidates.Values)
+                kept.Dispose();
+            Model.Dispose();
+            TorchRuntime.ReleaseFreedMemory();
+        }
+    }
+
+    private Tensor Encode(GeneralistTask task, IReadOnlyList<GeneralistExample> examples)
+    {
+        var pictures = Inputs.ToTensor(task, examples, device);
+        var texts = pictures is null ? PaddedTexts.Create([.. examples.Select(example => example.Text!)], device) : null;
+        var sequence = pictures is null ? GeneralistObjective.EmbedInputs(Model, task, null, texts) : GeneralistObjective.EmbedPictures(Model, task, pictures);
+        return Model.Encode(sequence, merged).Representation_ND();
+    }
+
+    private Tensor EncodeTargets(GeneralistTask task, IReadOnlyList<int[]> targets)
+    {
+        var texts = PaddedTexts.Create(targets, device);
+        return Model.Encode(Model.EmbedText(texts.Ids_NL, task.TargetRole, texts.Mask_NL), merged).Representation_ND();
+    }
+
+    // The class names of a task, or the vocabulary.
+    private Tensor Candidates(GeneralistTask task)
+    {
+        var key = $"{task.TargetRole}\n{string.Join('\n', task.ClassNames ?? [])}";
+        if (!candidates.TryGetValue(key, out var candidates_MD))
+        {
+            using var scope = NewDisposeScope();
+            candidates_MD = EncodeTargets(task, task.ClassNames is { } names ? [.. names.Select(Texts.Encode)] : Texts.Vocabulary()).clone().DetachFromDisposeScope();
+            candidates.Add(key, candidates_MD);
+        }
+        return candidates_MD;
+    }
+
+    // The tokens of a text, null for a mask, the end behind them. A token that stands for a word has the space before it in it, so that the space before a mask goes.
+    private int?[] Mask(string text)
+    {
+        var ids = new List<int?>();
+        var pieces = text.Split(Prediction.Mask);
+        for (var piece = 0; piece < pieces.Length; piece++)
+        {
+            if (piece > 0)
+                ids.Add(null);
+            var before = piece < pieces.Length - 1 && pieces[piece].EndsWith(' ') ? pieces[piece][..^1] : pieces[piece];
+            ids.AddRange(Tokenizer.Encode(before).Select(id => (int?)id));
+        }
+        return [.. ids.Take(Model.Config.TextLength - 1), Tokenizer.SeparatorId];
+    }
+
+    private static float[][] Read(Tensor rows_ND)
+    {
+        using var scope = NewDisposeScope();
+        var all = rows_ND.cpu().contiguous().data<float>().ToArray();
+        return [.. all.Chunk((int)rows_ND.shape[1])];
+    }
+}

@@ -1,0 +1,249 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.Runtime;
+using TorchSharp;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Reads the rows of all tasks, trains a model, and hands out a transformer.</summary>
+internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Options options)
+{
+    private bool HasImages => options.Tasks.Any(task => task.Kind.InputModality() == TokenModality.Image);
+
+    private bool HasVideos => options.Tasks.Any(task => task.Kind.InputModality() == TokenModality.Video);
+
+    private bool HasTexts => options.Tasks.Any(ReadsText);
+
+    /// <summary>Trains.</summary>
+    public GeneralistTransformer Fit(IDataView data, IDataView? validation)
+    {
+        host.CheckValue(data, nameof(data));
+        using var channel = host.Start("Fit");
+        if (options.EarlyStopping is not null && validation is null)
+            throw new InvalidOperationException($"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit.");
+        var (images, videos) = FindPictures(data.Schema);
+        var device = host.SelectDevice();
+        var continued = ContinuedTraining.Peek(options.CreateTrainingOptions(), options.Describe());
+        var seed = host.SelectSeed(options.Seed, continued);
+
+        var (imageStatistics, videoStatistics) = (images is null ? null : new PixelStatistics(images.Frame), videos is null ? null : new PixelStatistics(videos.Frame));
+        var rows = Read(channel, data, images, videos, imageStatistics, videoStatistics, "training");
+        var held = validation is null ? null : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), null, null, "validation");
+        var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
+        var tokenizer = options.Tokenizer.Create(
+            tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
+        var texts = new GeneralistTexts(tokenizer, options.TextLength);
+        var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
+        var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
+        if (texts.Cut > 0)
+            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(options.TextLength)} {options.TextLength} allows and were cut off.");
+        var inputs = new GeneralistInputs(
+            images is null ? null : new(images, imageStatistics!.ToNormalization()), videos is null ? null : new(videos, videoStatistics!.ToNormalization()));
+        var config = options.CreateConfig(tokenizer.VocabularySize, (images ?? videos)?.Frame.Shape, videos?.Frames ?? 1);
+
+        using var seedScope = new SeedScope(seed, device);
+        using var threadScope = new ThreadScope(options.Threads);
+        var model = config.Build(device);
+        try
+        {
+            model.RequireRoles([.. tasks.SelectMany(task => task.Roles)]);
+            Say(channel, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Training a model of {config.GetCost().Parameters:n0} parameters on {string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
+                + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs; {device}."));
+            if (continued is not null)
+                Say(channel, ContinuedTraining.Announce("Training", continued, options.CreateTrainingOptions()));
+            var identity = options.CheckpointFolder is null ? [] : Identity(config, tokenizer, sets, heldSets, seed);
+            var result = Train(channel, model, Batches(sets), heldSets is null ? null : Batches(heldSets), identity);
+            Say(channel, Describe(result));
+            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, seed);
+            return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), device), tasks, options.CreateColumns(), summary);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+        finally
+        {
+            TorchRuntime.ReleaseFreedMemory();   // gradients, activations, the optimizer's moments: several times the model
+        }
+
+        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize, options.MaskedFraction, seed, device);
+    }
+
+    /// <summary>Checks that a column of texts is there.</summary>
+    /// <exception cref="ArgumentException">It is missing or has another type.</exception>
+    public static void RequireText(IExceptionContext context, DataViewSchema schema, string name)
+    {
+        var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "text", name);
+        if (column.Type != TextDataViewType.Instance)
+            throw context.ExceptSchemaMismatch(nameof(schema), "text", name, TextDataViewType.Instance.ToString(), column.Type.ToString());
+    }
+
+    private TrainingResult Train(IChannel channel, Generalist model, GeneralistBatches batches, GeneralistBatches? validation, IReadOnlyDictionary<string, string> identity)
+    {
+        var objective = new GeneralistObjective(model, options.LabelSmoothing, options.BalanceWeight);
+        var loop = new TrainingLoop<GeneralistBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        {
+            Identity = identity,
+            Warn = text => channel.Warning(MessageSensitivity.None, text),
+        };
+        using var cancellation = new HostCancellation(host, options.CancellationToken);
+        Func<CancellationToken, ValidationResult>? validate = validation is null ? null : token => objective.Evaluate(cancellation.Watch(validation.InOrder(token)), token);
+        return loop.Run(cancellation.Watch(new PrefetchingBatchSource<GeneralistBatch>(batches, options.LookAhead)), validate, progress => Report(channel, progress), cancellation.Token);
+    }
+
+    // What a training that is continued must have as it was, besides the options of the loop.
+    private Dictionary<string, string> Identity(
+        GeneralistConfig config, TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, int seed)
+    {
+        var identity = new Dictionary<string, string>(options.Describe())
+        {
+            [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
+            [nameof(options.Tokenizer)] = tokenizer.Kind.ToString(),
+            [nameof(options.Tasks)] = GeneralistFingerprint.Describe(sets.Select(set => set.Task)),
+        };
+        foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson()))
+            .Concat(sets.SelectMany(set => GeneralistFingerprint.Describe(set, "training"))).Concat((held ?? []).SelectMany(set => GeneralistFingerprint.Describe(set, "validation"))))
+            identity.Add(name, value);
+        return identity;
+    }
+
+    private (PictureColumn? Images, PictureColumn? Videos) FindPictures(DataViewSchema schema)
+    {
+        var images = HasImages ? PictureColumn.FindImages(host, schema, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing) : null;
+        if (!HasVideos)
+            return (images, null);
+        ImageShape? asked = options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
+        return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? asked, options.Resizing));
+    }
+
+    private Rows Read(
+        IChannel channel, IDataView data, PictureColumn? images, PictureColumn? videos, PixelStatistics? imageStatistics, PixelStatistics? videoStatistics, string what)
+    {
+        var tasks = options.Tasks.ToDictionary(task => task.Name);
+        var rows = new Rows(tasks.Keys.ToDictionary(name => name, _ => new List<Row>()));
+        var hasClasses = tasks.Values.Any(task => task.Kind.IsClassification());
+        var (textName, secondName) = (HasTexts ? options.TextColumnName : null, tasks.Values.Any(ReadsPair) ? options.SecondTextColumnName : null);
+        string[] texts = [.. new[] { options.TaskColumnName, hasClasses ? options.LabelColumnName : null, textName, secondName }.OfType<string>()];
+        foreach (var name in texts)
+            RequireText(host, data.Schema, name);
+        using var cursor = data.GetRowCursor([.. texts.Concat(new[] { images?.Name, videos?.Name }.OfType<string>()).Select(name => data.Schema[name])]);
+        var taskOf = GeneralistRowReader.TextOf(cursor, options.TaskColumnName);
+        var labelOf = hasClasses ? GeneralistRowReader.TextOf(cursor, options.LabelColumnName) : null;
+        var reader = new GeneralistRowReader(cursor, images, videos, textName, secondName);
+        var (missingLabels, missingTexts) = (0L, 0L);
+        while (cursor.MoveNext())
+        {
+            options.CancellationToken.ThrowIfCancellationRequested();
+            host.CheckAlive();
+            var name = taskOf();
+            if (!tasks.TryGetValue(name, out var task))
+                throw new InvalidOperationException($"A row of the {what} data has '{name}' in column '{options.TaskColumnName}'; the declared tasks are [{string.Join(", ", tasks.Keys)}].");
+            var label = task.Kind.IsClassification() ? labelOf!() : null;
+            var text = ReadsText(task) ? reader.ReadText() : null;
+            var second = ReadsPair(task) ? reader.ReadSecondText() : null;
+            if (label?.Length == 0)
+                missingLabels++;
+            else if (text?.Length == 0 || second?.Length == 0)
+                missingTexts++;
+            else if (task.Kind.InputModality() == TokenModality.Text)
+                rows.ByTask[name].Add(new Row(null, text, second, label));
+            else if (reader.ReadPicture(task) is { } picture)
+            {
+                if ((task.Kind.InputModality() == TokenModality.Video ? videoStatistics : imageStatistics) is { } statistics)
+                {
+                    var bytes = (task.Kind.InputModality() == TokenModality.Video ? videos : images)!.Frame.ByteCount;
+                    for (var start = 0; start < picture.Length; start += bytes)
+                        statistics.Add(picture.AsSpan(start, bytes));
+                }
+                rows.ByTask[name].Add(new Row(picture, text, null, label));
+            }
+        }
+
+        var unreadable = new[] { reader.Images?.Unreadable, reader.Videos?.Unreadable }.OfType<UnreadableImages>().Where(all => all.Count > 0).ToArray();
+        rows.Unused = missingLabels + missingTexts + unreadable.Sum(all => all.Count);
+        if (rows.Unused > 0)
+        {
+            channel.Warning(MessageSensitivity.None, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Of the {what} data {rows.Unused:n0} rows are left out: {missingLabels:n0} without a label in column '{options.LabelColumnName}', {missingTexts:n0} without a text that their task reads"
+                + $"{string.Concat(unreadable.Select(all => $", {all}"))}."));
+        }
+        return rows.ByTask.FirstOrDefault(pair => pair.Value.Count == 0) is { Key: { } none }
+            ? throw new InvalidOperationException($"Task '{none}' has no usable row in the {what} data: at least one is wanted for every declared task.")
+            : rows;
+    }
+
+    private GeneralistTaskExamples Encode(GeneralistTexts texts, GeneralistTask task, List<Row> rows)
+    {
+        var labels = (task.ClassNames ?? []).Index().ToDictionary(pair => pair.Item, pair => pair.Index);
+        var examples = rows.Select(row =>
+        {
+            var label = 0;
+            if (row.Label is not null && !labels.TryGetValue(row.Label, out label))
+                throw new InvalidOperationException($"A row of task '{task.Name}' has '{row.Label}' in column '{options.LabelColumnName}'; the classes are [{string.Join(", ", task.ClassNames!)}].");
+            var text = (row.Text, row.SecondText) switch
+            {
+                (null, _) => null,
+                ({ } one, null) => texts.Encode(one),
+                ({ } one, { } other) => texts.Encode(one, other),
+            };
+            return new GeneralistExample(row.Picture, text, label);
+        }).ToList();
+        int[][] candidates = task.Kind.PredictsTokens() ? texts.Vocabulary() : [.. (task.ClassNames ?? []).Select(texts.Encode)];
+        return new(task, candidates, examples);
+    }
+
+    private static GeneralistTask WithClassNames(GeneralistTask task, List<Row> rows)
+    {
+        if (task.ClassNames is not null || !task.Kind.IsClassification())
+            return task;
+        string[] names = [.. rows.Select(row => row.Label!).Distinct()];
+        return names.Length >= 2
+            ? task with { ClassNames = names }
+            : throw new InvalidOperationException($"All rows of task '{task.Name}' are of the class '{names[0]}'; a classifier needs examples of at least 2.");
+    }
+
+    private static bool ReadsText(GeneralistTask task) => task.Kind.InputModality() == TokenModality.Text || !task.Kind.IsClassification();
+
+    private static bool ReadsPair(GeneralistTask task) => task.Kind == GeneralistTaskKind.TextPairClassification;
+
+    private void Report(IChannel channel, TrainingProgress progress)
+    {
+        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
+        Say(channel, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.Validation)}, "
+            + $"{progress.SamplesPerSecond:n0} examples/s, learning rate {progress.LearningRate:0.0e0}."));
+        options.Progress?.Invoke(progress);
+    }
+
+    private static string Describe(ValidationResult? validation) =>
+        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
+
+    private static string Describe(TrainingResult result)
+    {
+        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
+        return result.BestEpoch is { } best
+            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
+            : end;
+    }
+
+    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
+
+    /// <summary>A usable row as it was read.</summary>
+    private sealed record Row(byte[]? Picture, string? Text, string? SecondText, string? Label);
+
+    /// <summary>The usable rows of all tasks.</summary>
+    private sealed record Rows(Dictionary<string, List<Row>> ByTask)
+    {
+        public long Unused { get; set; }
+    }
+}

@@ -1,0 +1,7 @@
+namespace Estimators.Tests.Generalists;
+
+/// <summary>What a prediction engine fills.</summary>
+public sealed class ScoredRow
+{
+    public float[] Score { get; set; } = [];
+}
