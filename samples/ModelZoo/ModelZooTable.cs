@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,6 +28,13 @@ internal static class ModelZooTable
         }
         foreach (var (name, config, note) in LanguageModelPresets.All)
             yield return Measure(name, "token", config.GetCost(), config.Build, model => model.forward(randint(config.VocabularySize, [1, config.ContextLength], int64)), timed, null, note);
+        foreach (var (name, config, published, note) in GeneralistPresets.All)
+        {
+            var role = AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image);
+            yield return Measure(
+                name, "image", config.GetCost(), (device, _) => config.Build(device), model => model.Encode(model.EmbedImages(randn(1, config.Channels, config.ImageHeight, config.ImageWidth), role)), timed,
+                published, note);
+        }
     }
 
     /// <summary>The rows as a JSON array.</summary>

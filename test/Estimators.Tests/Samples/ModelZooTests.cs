@@ -15,7 +15,7 @@ public sealed class ModelZooTests
     {
         using var json = JsonDocument.Parse(ModelZooTable.ToJson(ModelZooTable.Measure()));
         Assert.AreEqual(JsonValueKind.Array, json.RootElement.ValueKind);
-        string[] names = [.. ImageClassifierPresets.All.Select(preset => preset.Name), .. LanguageModelPresets.All.Select(preset => preset.Name)];
+        string[] names = [.. ImageClassifierPresets.All.Select(preset => preset.Name), .. LanguageModelPresets.All.Select(preset => preset.Name), .. GeneralistPresets.All.Select(preset => preset.Name)];
         CollectionAssert.AreEqual(names, json.RootElement.EnumerateArray().Select(row => row.GetProperty("name").GetString()).ToArray());
 
         foreach (var row in json.RootElement.EnumerateArray())
@@ -38,6 +38,14 @@ public sealed class ModelZooTests
         // 257 · 32 in, 257 · 33 out, 3 blocks of 4 · 32 · 33 + 2 · 64 and 2 · 32 · 128 + 128 + 32, a norm of 64: 54,881. In a block a token costs 4 · 32 · 32, 32 · 33 and 2 · 32 · 128 multiply-adds.
         var nano = json.RootElement.EnumerateArray().Single(row => row.GetProperty("name").GetString() == "lm-nano-dense");
         Assert.AreEqual((54_881, (257 * 32) + (3 * (4096 + 1056 + 8192)), "token"), (nano.GetProperty("parameters").GetInt32(), nano.GetProperty("forwardMacs").GetInt32(), nano.GetProperty("example").GetString()));
+    }
+
+    [TestMethod]
+    public void GeneralistsHaveThePublishedSizes()
+    {
+        // What the paper counts when deployed is to the million; some counts leave out positions and the projection.
+        foreach (var preset in GeneralistPresets.All.Where(preset => preset.Published is not null))
+            Assert.AreEqual(preset.Published!.Value, preset.Config.GetDeployedParameters(2) / 1e6, 2, preset.Name);
     }
 
     [TestMethod]
