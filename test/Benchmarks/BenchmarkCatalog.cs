@@ -1,4 +1,5 @@
 using Benchmarks.Experts;
+using Benchmarks.Generalist;
 using Benchmarks.Optimizer;
 using Benchmarks.Peer;
 using Benchmarks.Scoring;
@@ -29,6 +30,8 @@ internal static class BenchmarkCatalog
         new("peer/step-1m-vs-262k", "the same step with 262,144 experts", "float32", Target: 0.6, () => BySize(PeerWork.Million(512), 512 * 512), () => BySize(PeerWork.Small, 32 * 32)),
         new("peer/step-1m-vs-16k", "the same step with 16,384 experts", "float32", Target: 0.33, () => BySize(PeerWork.Million(512), 128 * 128), () => BySize(PeerWork.Small, 16 * 16)),
         new("peer/generate-kv-vs-full", "reading all tokens anew for each", "float32", Target: 5, () => new GenerateBenchmark(LanguageModelConfig.Medium), () => new GenerateBenchmark(LanguageModelConfig.Nano)),
+        new("generalist/merged-vs-dense", "the dense encoder", "float32", Target: 0.9, () => new MergedVsDenseBenchmark(GeneralistConfig.Base with { VocabularySize = 1000, Blocks = 4 }, images: 4), () => new MergedVsDenseBenchmark(GeneralistConfig.Nano, images: 4)),
+        new("generalist/merged-vs-unmerged", "every token sent to its experts", "float32", Target: 1.5, () => new MergedVsUnmergedBenchmark(768, 3072, sequences: 4, length: 197), () => new MergedVsUnmergedBenchmark(16, 32, sequences: 2, length: 5)),
         new("scoring/transform-vs-raw-forward", "the model called on tensors", "float32", Target: 0.9, () => new TransformBenchmark()),
         new("scoring/engine-vs-raw-forward", "the model called on one image", "float32", Target: 0.8, () => new PredictionEngineBenchmark()),
         new("training/fit-vs-raw-loop", "the same steps by hand on tensors", "float32", Target: 0.95, () => new FitBenchmark()),
