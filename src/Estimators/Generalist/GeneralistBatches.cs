@@ -36,6 +36,10 @@ internal sealed class GeneralistBatches(IReadOnlyList<GeneralistTaskExamples> se
         }
     }
 
+    /// <summary>As many batches as are wanted, from as many epochs as it takes.</summary>
+    public IEnumerable<GeneralistBatch> ReadEpochs(int batches, CancellationToken cancellationToken) =>
+        Enumerable.Range(0, batches).SelectMany(epoch => ReadEpoch(epoch, cancellationToken)).Take(batches);
+
     /// <summary>All examples in their order, task by task.</summary>
     public IEnumerable<GeneralistBatch> InOrder(CancellationToken cancellationToken)
     {

@@ -15,6 +15,9 @@ internal sealed record GeneralistColumns
     /// <summary>Column of the second text of a pair.</summary>
     public required string SecondText { get; init; }
 
+    /// <summary>Column of the class.</summary>
+    public required string Label { get; init; }
+
     /// <summary>Column of the predicted class.</summary>
     public required string PredictedLabel { get; init; }
 

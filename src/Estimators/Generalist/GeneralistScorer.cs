@@ -17,14 +17,13 @@ namespace Microsoft.ML.MoE.Estimators;
 internal sealed class GeneralistScorer : IDisposable
 {
     private readonly Lock gate = new();
-    private readonly Device device;
     private readonly MergedExperts? merged;
     private readonly Dictionary<string, Tensor> candidates = [];
     private bool disposed;
 
     public GeneralistScorer(Generalist model, TextTokenizer tokenizer, GeneralistInputs inputs, GeneralistPrediction prediction, Device device)
     {
-        (Model, Inputs, Prediction, this.device) = (model, inputs, prediction, device);
+        (Model, Inputs, Prediction, Device) = (model, inputs, prediction, device);
         Texts = new GeneralistTexts(tokenizer, model.Config.TextLength);
         merged = model.Config.Block.RoutingLevel.DependsOnData() ? null : new MergedExperts();
         model.eval();   // a caller of the model itself gets what scoring gets, without router noise
@@ -33,6 +32,9 @@ internal sealed class GeneralistScorer : IDisposable
         foreach (var tensor in model.parameters().Concat(model.buffers()))
             tensor.DetachFromDisposeScope();
     }
+
+    /// <summary>Where the model lies.</summary>
+    public Device Device { get; }
 
     /// <summary>The model.</summary>
     public Generalist Model { get; }
@@ -84,7 +86,7 @@ internal sealed class GeneralistScorer : IDisposable
     {
         using var scope = NewDisposeScope();
         var search = new DescriptionSearch(model, task, Candidates(task), Tokenizer.SeparatorId, merged);
-        var pictures = GeneralistObjective.EmbedPictures(model, task, Inputs.ToTensor(task, examples, device)!);
+        var pictures = GeneralistObjective.EmbedPictures(model, task, Inputs.ToTensor(task, examples, Device)!);
         return search.Describe(pictures, Prediction.Beams, Prediction.MostTokens).Select(Tokenizer.Decode).ToArray();
     });
 
@@ -103,14 +105,14 @@ internal sealed class GeneralistScorer : IDisposable
     {
         using var scope = NewDisposeScope();
         var masked = texts.Select(Mask).ToArray();
-        var read = PaddedTexts.Create([.. masked.Select(text => text.Select(id => id ?? 0).ToArray())], device);
+        var read = PaddedTexts.Create([.. masked.Select(text => text.Select(id => id ?? 0).ToArray())], Device);
         var hidden = new bool[read.Ids_NL.numel()];
         foreach (var (row, text) in masked.Index())
         {
             for (var place = 0; place < text.Length; place++)
                 hidden[(row * read.Ids_NL.shape[1]) + place] = text[place] is null;
         }
-        var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: device);
+        var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: Device);
         var states_NLD = model.Encode(model.EmbedText(read.Ids_NL, task.InputRole, read.Mask_NL, hidden_NL), merged).States_NLD.narrow(1, 1, read.Ids_NL.shape[1]);
         var asked_R = hidden_NL.flatten().nonzero().squeeze(1);
         if (asked_R.numel() == 0)
@@ -124,7 +126,7 @@ internal sealed class GeneralistScorer : IDisposable
     public (ValidationResult Result, long Answers) Measure(GeneralistTask task, IReadOnlyList<GeneralistExample> examples, CancellationToken cancellationToken) => Use(model =>
     {
         using var scope = NewDisposeScope();
-        var batches = new GeneralistBatches([new(task, Texts.Vocabulary(), examples)], Inputs, Prediction.BatchSize, Prediction.MaskedFraction, seed: 0, device);
+        var batches = BatchesOf(SetOf(task, examples), Prediction.BatchSize, seed: 0);
         var answers = 0L;
         return (new GeneralistObjective(model).Evaluate(Count(batches.InOrder(cancellationToken)), cancellationToken), answers);
 
@@ -137,6 +139,13 @@ internal sealed class GeneralistScorer : IDisposable
             }
         }
     });
+
+    /// <summary>A task's examples with what it chooses among.</summary>
+    public GeneralistTaskExamples SetOf(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) =>
+        new(task, task.Kind.PredictsTokens() ? Texts.Vocabulary() : [.. (task.ClassNames ?? []).Select(Texts.Encode)], examples);
+
+    /// <summary>Batches of a task's examples.</summary>
+    public GeneralistBatches BatchesOf(GeneralistTaskExamples set, int batchSize, int seed) => new([set], Inputs, batchSize, Prediction.MaskedFraction, seed, Device);
 
     /// <summary>Does something with the model while nobody else does.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
@@ -170,15 +179,15 @@ internal sealed class GeneralistScorer : IDisposable
 
     private Tensor Encode(GeneralistTask task, IReadOnlyList<GeneralistExample> examples)
     {
-        var pictures = Inputs.ToTensor(task, examples, device);
-        var texts = pictures is null ? PaddedTexts.Create([.. examples.Select(example => example.Text!)], device) : null;
+        var pictures = Inputs.ToTensor(task, examples, Device);
+        var texts = pictures is null ? PaddedTexts.Create([.. examples.Select(example => example.Text!)], Device) : null;
         var sequence = pictures is null ? GeneralistObjective.EmbedInputs(Model, task, null, texts) : GeneralistObjective.EmbedPictures(Model, task, pictures);
         return Model.Encode(sequence, merged).Representation_ND();
     }
 
     private Tensor EncodeTargets(GeneralistTask task, IReadOnlyList<int[]> targets)
     {
-        var texts = PaddedTexts.Create(targets, device);
+        var texts = PaddedTexts.Create(targets, Device);
         return Model.Encode(Model.EmbedText(texts.Ids_NL, task.TargetRole, texts.Mask_NL), merged).Representation_ND();
     }
 

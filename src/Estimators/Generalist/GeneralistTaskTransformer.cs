@@ -185,26 +185,33 @@ public sealed class GeneralistTaskTransformer : ITransformer
         return new TokenMetrics(tokens, result.Metric, result.Loss);
     }
 
-    // The usable rows of a data view: those with all that the task reads in training.
-    private (List<GeneralistExample> Examples, List<string> Texts) ReadAll(IDataView data, CancellationToken cancellationToken)
+    /// <summary>The usable rows of a data view, and their texts: those with all that the task reads in training.</summary>
+    /// <exception cref="InvalidOperationException">There is none, or one has a class that the task lacks.</exception>
+    internal (List<GeneralistExample> Examples, List<string> Texts) ReadAll(IDataView data, CancellationToken cancellationToken)
     {
         host.CheckValue(data, nameof(data));
         var binding = Bind(data.Schema, training: true);
         var (examples, texts) = (new List<GeneralistExample>(), new List<string>());
         using var cursor = data.GetRowCursor([.. binding.Inputs.Select(name => data.Schema[name])]);
         var reader = OpenReader(cursor, binding);
+        var labelOf = Task.Kind.IsClassification() ? GeneralistRowReader.TextOf(cursor, Names.Label) : null;
         while (cursor.MoveNext())
         {
             cancellationToken.ThrowIfCancellationRequested();
             host.CheckAlive();
-            var (picture, text) = (binding.Pictures is null ? null : reader.ReadPicture(Task), reader.ReadText());
-            if ((binding.Pictures is not null && picture is null) || text.Length == 0)
+            var (picture, text) = (binding.Pictures is null ? null : reader.ReadPicture(Task), binding.Text is null ? null : reader.ReadText());
+            var (second, label) = (binding.SecondText is null ? null : reader.ReadSecondText(), labelOf?.Invoke());
+            if ((binding.Pictures is not null && picture is null) || text?.Length == 0 || second?.Length == 0 || label?.Length == 0)
                 continue;
-            examples.Add(new GeneralistExample(picture, Scorer.Texts.Encode(text)));
-            texts.Add(text);
+            examples.Add(new GeneralistExample(picture, text is null ? null : second is null ? Scorer.Texts.Encode(text) : Scorer.Texts.Encode(text, second), label is null ? 0 : NumberOf(label)));
+            texts.Add(text ?? "");
         }
         return examples.Count > 0 ? (examples, texts) : throw new InvalidOperationException($"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
     }
+
+    private int NumberOf(string label) => Task.ClassNames!.Index().FirstOrDefault(pair => pair.Item == label, (Index: -1, Item: "")).Index is >= 0 and var number
+        ? number
+        : throw new InvalidOperationException($"A row of task '{Task.Name}' has '{label}' in column '{Names.Label}'; the classes are [{string.Join(", ", Task.ClassNames!)}].");
 
     private static int[] Number(IEnumerable<string> keys, out List<int> first)
     {
@@ -264,7 +271,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
         }
         var second = Task.Kind == GeneralistTaskKind.TextPairClassification ? Names.SecondText : null;
         var text = readText ? Names.Text : null;
-        foreach (var name in new[] { text, second }.OfType<string>())
+        var label = training && Task.Kind.IsClassification() ? Names.Label : null;
+        foreach (var name in new[] { text, second, label }.OfType<string>())
             GeneralistTrainer.RequireText(host, schema, name);
         pictures = readPictures ? pictures!.FindIn(host, schema) : null;
 
@@ -274,12 +282,12 @@ public sealed class GeneralistTaskTransformer : ITransformer
             _ when Task.Kind.IsRetrieval() => [.. readPictures ? [GeneralistColumn.PictureEmbedding] : Array.Empty<GeneralistColumn>(), .. readText ? [GeneralistColumn.TextEmbedding] : Array.Empty<GeneralistColumn>()],
             _ => [GeneralistColumn.PredictedText],
         };
-        return new Binding(pictures, text, second, columns);
+        return new Binding(pictures, text, second, label, columns);
     }
 
     /// <summary>The columns that a task reads and adds.</summary>
-    private sealed record Binding(PictureColumn? Pictures, string? Text, string? SecondText, IReadOnlyList<GeneralistColumn> Columns)
+    private sealed record Binding(PictureColumn? Pictures, string? Text, string? SecondText, string? Label, IReadOnlyList<GeneralistColumn> Columns)
     {
-        public IReadOnlyList<string> Inputs { get; } = [.. new[] { Pictures?.Name, Text, SecondText }.OfType<string>()];
+        public IReadOnlyList<string> Inputs { get; } = [.. new[] { Pictures?.Name, Text, SecondText, Label }.OfType<string>()];
     }
 }

@@ -73,6 +73,79 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return new GeneralistTaskTransformer(host, this, task);
     }
 
+    /// <summary>
+    /// Suits a copy of the model to a task, of its own or a new one, by training a few prompt vectors in each block, &lt;SPE&gt; and the LayerNorms; all else stays as it is (Uni-Perceiver,
+    /// arXiv 2112.01522, appendix C, without its separate prompts for targets and its linear head). A few dozen examples do.
+    /// </summary>
+    /// <param name="task">The task, with the names of its classes if it is a classification.</param>
+    /// <param name="data">Its rows, in the columns of the training; a task column is not read.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <returns>A model for that task, which <see cref="SavePrompts"/> writes as a small file. The model itself is not changed.</returns>
+    /// <exception cref="ArgumentException">An option is out of range, the model does not know the task (see <see cref="ForTask(GeneralistTask)"/>), or a column is missing.</exception>
+    /// <exception cref="InvalidOperationException">There is no usable row, a row has a class that the task lacks, or the model has prompts already.</exception>
+    /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
+    public GeneralistTransformer TunePrompts(GeneralistTask task, IDataView data, PromptTuningOptions? options = null)
+    {
+        options ??= new PromptTuningOptions();
+        options.Validate();
+        RequireNoPrompts();
+        var (examples, _) = ForTask(task).ReadAll(data, options.CancellationToken);
+        var (tuned, result) = new PromptTuner(host, Scorer, options).Run(task, examples);
+        return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, UnusedRows: 0, CutTexts: 0, options.Seed));
+    }
+
+    /// <summary>Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt; and LayerNorms.</summary>
+    /// <param name="path">The file; replaced if it exists.</param>
+    /// <exception cref="InvalidOperationException">The model has no prompts.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void SavePrompts(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        if (Model.Config.Prompts == 0)
+            throw new InvalidOperationException($"The model has no prompts to save; {nameof(TunePrompts)} gives one that has.");
+        Scorer.Use(model =>
+        {
+            using var file = File.Create(path);
+            PromptDelta.Write(file, model, Tasks[0]);
+            return true;
+        });
+    }
+
+    /// <summary>The model with the prompts of a file, for their task.</summary>
+    /// <param name="path">What <see cref="SavePrompts"/> wrote of a copy of this model.</param>
+    /// <returns>A copy of the model; this one is not changed.</returns>
+    /// <exception cref="InvalidDataException">The file is something else, or its prompts were made for another model.</exception>
+    /// <exception cref="InvalidOperationException">The model has prompts already.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public GeneralistTransformer LoadPrompts(string path)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        RequireNoPrompts();
+        using var file = File.OpenRead(path);
+        var (tuned, task) = Scorer.Use(model => PromptDelta.Read(file, file.Length, model, Scorer.Device));
+        return With(tuned, task, training: null);
+    }
+
+    /// <summary>Measures how much tasks get in each other's way, block by block (<see cref="TaskInterference"/>). The weights stay as they are.</summary>
+    /// <param name="tasks">Tasks of the model and rows of each, in the columns of the training; a task column is not read.</param>
+    /// <param name="batches">Batches of each task whose gradients are compared, at least 2. Default 16. Rows that are too few are used again.</param>
+    /// <param name="batchSize">Rows of a batch, at least 1. Default 16.</param>
+    /// <param name="seed">Decides which rows are taken.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <exception cref="ArgumentException">A number is out of range, there is no such task, or a column is missing.</exception>
+    /// <exception cref="InvalidOperationException">A task has no usable row.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public IReadOnlyList<LayerInterference> MeasureInterference(
+        IReadOnlyList<(string Task, IDataView Data)> tasks, int batches = 16, int batchSize = 16, int seed = 0, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(tasks);
+        OptionChecks.AtLeast(2, batches, nameof(batches));
+        OptionChecks.AtLeast(1, batchSize, nameof(batchSize));
+        var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples)).ToArray();
+        return Scorer.Use(model => TaskInterference.Measure(
+            model, [.. sets.Select(set => (set.Task.Name, Scorer.BatchesOf(set, batchSize, seed).ReadEpochs(batches, cancellationToken)))], cancellationToken));
+    }
+
     /// <summary>The data as they are.</summary>
     public IDataView Transform(IDataView input)
     {
@@ -89,6 +162,15 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
 
     /// <summary>Frees the model. Using it, or a task's transformer, afterwards throws <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose() => Scorer.Dispose();
+
+    private void RequireNoPrompts()
+    {
+        if (Model.Config.Prompts > 0)
+            throw new InvalidOperationException($"The model has {Model.Config.Prompts} prompts already: prompts are trained for, and put into, the model without.");
+    }
+
+    private GeneralistTransformer With(Generalist tuned, GeneralistTask task, GeneralistSummary? training) =>
+        new(host, new GeneralistScorer(tuned, Tokenizer, Scorer.Inputs, Scorer.Prediction, Scorer.Device), [task], Columns, training);
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) =>
         throw new InvalidOperationException($"A {nameof(GeneralistTransformer)} adds no columns; {nameof(ForTask)} gives the transformer of a task.");

@@ -241,6 +241,7 @@ public sealed partial class UniPerceiverGeneralist
             Video = VideoColumnName,
             Text = TextColumnName,
             SecondText = SecondTextColumnName,
+            Label = LabelColumnName,
             PredictedLabel = PredictedLabelColumnName,
             Score = ScoreColumnName,
             Embedding = EmbeddingColumnName,

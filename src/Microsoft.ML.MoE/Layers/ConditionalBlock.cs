@@ -2,7 +2,7 @@
 //
 //     x = x + γ₁ · DropPath(Attention(LN₁(x)));   x = x + γ₂ · DropPath(FFN(LN₂(x)))
 //
-// Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, R = roles.
+// Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, R = roles, P = prompts, X = 3D.
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
@@ -61,14 +61,16 @@ public sealed class ConditionalBlock : nn.Module
     /// <param name="mask_NL">False for padding, bool (N, L); null for none.</param>
     /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L); null where all see all.</param>
     /// <param name="merged">Keeps the merged experts for later calls; null to merge them anew.</param>
+    /// <param name="prompts_PD">Vectors that every token sees besides, in the role of the first tokens, float32 (P, D); null for none. They are keys and values only, and come out nowhere.</param>
     /// <returns>Tokens, and what the gates decided: none in a dense block.</returns>
     public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(
-        Tensor x_NLD, SequenceLayout layout, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL, MergedExperts? merged)
+        Tensor x_NLD, SequenceLayout layout, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL, MergedExperts? merged, Tensor? prompts_PD = null)
     {
         using var scope = NewDisposeScope();
         var normed_NLD = attentionNorm.forward(x_NLD);
         var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
-        var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), visible_NLL);
+        var prompts_1PX = prompts_PD is null ? null : Project(prompts_PD.unsqueeze(0), layout, roles_RD, attending, merged);
+        var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), prompts_1PX, visible_NLL);
         x_NLD = x_NLD + (dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
 
         normed_NLD = feedForwardNorm.forward(x_NLD);
@@ -78,12 +80,30 @@ public sealed class ConditionalBlock : nn.Module
         return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
     }
 
-    private Tensor Attend(Tensor qkv_NLX, Tensor? visible_NLL)
+    // Where roles are routed, prompts go to the experts of the first role; else each goes to its own.
+    private Tensor Project(Tensor prompts_1PD, SequenceLayout layout, Tensor? roles_RD, ConditionalRouting? attending, MergedExperts? merged)
+    {
+        using var scope = NewDisposeScope();
+        var ofPrompts = attending?.Plan is null ? attending : attentionRouter!.Route(prompts_1PD, roles_RD, mask_NL: null);
+        return queryKeyValue.Apply(prompts_1PD, new SequenceLayout(new SequencePart(layout.Roles[0], prompts_1PD.shape[1])), ofPrompts, merged).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Attend(Tensor qkv_NLX, Tensor? prompts_1PX, Tensor? visible_NLL)
     {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (qkv_NLX.shape[0], qkv_NLX.shape[1], qkv_NLX.shape[2] / 3);
         var parts = qkv_NLX.view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);   // (N, L, 3D) -> 3 × (N, H, L, A)
-        var mixed_NHLA = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask: visible_NLL?.unsqueeze(1));
+        var (keys_NHLA, values_NHLA) = (parts[1], parts[2]);
+        if (prompts_1PX is not null)
+        {
+            var ofPrompts = prompts_1PX.view(1, -1, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);   // (1, P, 3D) -> 3 × (1, H, P, A)
+            var count = prompts_1PX.shape[1];
+            keys_NHLA = cat([ofPrompts[1].expand(sequences, heads, count, -1), keys_NHLA], 2);
+            values_NHLA = cat([ofPrompts[2].expand(sequences, heads, count, -1), values_NHLA], 2);
+            if (visible_NLL is not null)
+                visible_NLL = cat([ones([visible_NLL.shape[0], length, count], @bool, visible_NLL.device), visible_NLL], 2);
+        }
+        var mixed_NHLA = nn.functional.scaled_dot_product_attention(parts[0], keys_NHLA, values_NHLA, attn_mask: visible_NLL?.unsqueeze(1));
         return mixed_NHLA.transpose(1, 2).reshape(sequences, length, width).MoveToOuterDisposeScope();   // (N, H, L, A) -> (N, L, D)
     }
 }

@@ -3,7 +3,7 @@
 //
 //     P(x, y) ∝ exp(cos(f(x), f(y)) / τ)
 //
-// Axes: N = sequences, M = candidates, L = tokens of a sequence, V = patches of a picture, F = frames, C = channels, H = height, W = width, D = model width, R = roles.
+// Axes: N = sequences, M = candidates, L = tokens of a sequence, V = patches of a picture, F = frames, C = channels, H = height, W = width, D = model width, R = roles, B = blocks, P = prompts.
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
@@ -18,6 +18,12 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>Tokenisers of text, images and videos in front of one pre-LayerNorm encoder. Every sequence starts with a token &lt;SPE&gt;, whose output stands for the whole.</summary>
 public sealed class Generalist : nn.Module
 {
+    /// <summary>The name of the parameter with the prompts.</summary>
+    internal const string PromptsName = nameof(prompts);
+
+    /// <summary>The name of the parameter of &lt;SPE&gt;.</summary>
+    internal const string SpecialName = nameof(special);
+
     private const double StartingScale = 1 / 0.07;
     private const double LargestScale = 100;
 
@@ -28,6 +34,7 @@ public sealed class Generalist : nn.Module
     private readonly Parameter positionsOfPatches;
     private readonly Parameter positionsOfFrames;
     private readonly Parameter types;
+    private readonly Parameter? prompts;   // (B, P, D)
     private readonly LayerNorm embeddingNorm;
     private readonly RoleEmbedding? roles;
     private readonly ModuleList<ConditionalBlock> blocks = nn.ModuleList<ConditionalBlock>();
@@ -52,6 +59,8 @@ public sealed class Generalist : nn.Module
         positionsOfPatches = Vectors(config.Patches);
         positionsOfFrames = Vectors(config.Frames);
         types = Vectors(2);
+        if (config.Prompts > 0)
+            prompts = new Parameter(nn.init.normal_(empty([config.Blocks, config.Prompts, width], float32, device), 0, 0.02));
         embeddingNorm = new LayerNorm(width, device: device);
         if (Enumerable.Range(0, config.Blocks).Any(config.IsSparse) && !config.Block.RoutingLevel.DependsOnData())
             roles = new RoleEmbedding(config.Block.RoutingLevel, width, config.Block.RoutingLevel == RoutingLevel.Task ? config.Tasks : config.Attributes, device);
@@ -189,9 +198,9 @@ public sealed class Generalist : nn.Module
         var visible_NLL = Visible(sequence);
         var balance = zeros([], float32, x_NLD.device);
         var routings = new List<ConditionalRouting>();
-        foreach (var block in blocks)
+        foreach (var (index, block) in blocks.Index())
         {
-            var (output_NLD, decided) = block.Apply(x_NLD, sequence.Layout, roles_RD, sequence.Mask_NL, visible_NLL, merged);
+            var (output_NLD, decided) = block.Apply(x_NLD, sequence.Layout, roles_RD, sequence.Mask_NL, visible_NLL, merged, prompts?[index]);
             x_NLD = output_NLD;
             routings.AddRange(decided);
             foreach (var routing in decided.Where(routing => routing.Plan is not null))
@@ -199,6 +208,10 @@ public sealed class Generalist : nn.Module
         }
         return new GeneralistOutput(projection.forward(finalNorm.forward(x_NLD)), balance, routings).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The weights of a block's second feed-forward layer, of all its experts together.</summary>
+    internal Tensor SecondFeedForwardMatrix(int block) =>
+        named_parameters().Single(pair => pair.name.StartsWith(FormattableString.Invariant($"blocks.{block}.contract."), StringComparison.Ordinal) && pair.name.EndsWith("weight", StringComparison.Ordinal)).parameter;
 
     /// <summary>Throws where the routers do not know a role.</summary>
     /// <exception cref="ArgumentException">A role has a task or an attribute that the model was not made for.</exception>

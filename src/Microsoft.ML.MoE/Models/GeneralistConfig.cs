@@ -55,6 +55,9 @@ public sealed record GeneralistConfig
     /// <summary>The tasks that a router at level <see cref="RoutingLevel.Task"/> knows; not read at other levels. Default: none.</summary>
     public IReadOnlyList<string> Tasks { get; init; } = [];
 
+    /// <summary>Prompt vectors that every sequence sees in each block beside its own tokens, at least 0 (P-Tuning v2, arXiv 2110.07602). Default 0. Prompt tuning adds them.</summary>
+    public int Prompts { get; init; }
+
     /// <summary>Probability that a sequence leaves out a branch of the last block, 0 to below 1, rising linearly from 0 at the first. Training only. Default 0.1.</summary>
     public double DropPath { get; init; } = 0.1;
 
@@ -147,6 +150,7 @@ public sealed record GeneralistConfig
         OptionChecks.AtLeast(1, ImageWidth, nameof(ImageWidth));
         OptionChecks.AtLeast(1, Frames, nameof(Frames));
         OptionChecks.AtLeast(1, Blocks, nameof(Blocks));
+        OptionChecks.AtLeast(0, Prompts, nameof(Prompts));
         OptionChecks.AtLeastAndBelow(0, 1, DropPath, nameof(DropPath));
         Block.Validate();
         if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
@@ -210,7 +214,7 @@ public sealed record GeneralistConfig
             var embedding = ((VocabularySize + TextLength + Patches + Frames + 3L) * width)   // the two types and <SPE>
                 + ((((long)PatchSize * PatchSize * Channels) + 1) * width) + (2 * width);
             var blocks = (Blocks * (LinearParameters + (6 * width))) + (sparse * (linearCopies - 1) * LinearParameters);   // two norms and two LayerScales
-            return embedding + blocks + (2 * width) + ((width + 1) * width) + Enum.GetValues<GeneralistTaskKind>().Length;
+            return embedding + blocks + ((long)Blocks * Prompts * width) + (2 * width) + ((width + 1) * width) + Enum.GetValues<GeneralistTaskKind>().Length;
         }
     }
 }

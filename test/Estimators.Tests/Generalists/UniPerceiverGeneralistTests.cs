@@ -201,6 +201,21 @@ public sealed class UniPerceiverGeneralistTests
     }
 
     [TestMethod]
+    public void Interference_IsMeasured_BlockByBlock()
+    {
+        string[] tasks = ["colour", "masked", "find film"];
+        var found = model.MeasureInterference([.. tasks.Select(task => (task, Toys.View(Ml, Toys.Rows(task, 20, seed: 2))))], batches: 3, batchSize: 8);
+        CollectionAssert.AreEqual(new[] { 0, 1 }, found.Select(layer => layer.Block).ToArray());
+        foreach (var layer in found)
+        {
+            CollectionAssert.AreEqual(tasks, layer.Tasks.ToArray());
+            for (var task = 0; task < 3; task++)
+                Assert.AreEqual((1.0, 3), (Math.Round(layer.RatioOfMeans[task][task], 5), layer.MeanOfRatios[task].Count));
+        }
+        Assert.ThrowsExactly<ArgumentException>(() => model.MeasureInterference([("colour", Toys.View(Ml, Toys.Rows("colour", 4, seed: 2)))], batches: 1));
+    }
+
+    [TestMethod]
     public void WhatIsWrongWithTheData_IsSaid()
     {
         var rows = Toys.Rows(["colour", "mood"], 8, seed: 1);

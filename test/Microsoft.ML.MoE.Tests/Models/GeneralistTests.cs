@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -24,7 +25,12 @@ public sealed class GeneralistTests
     [DataRow(RoutingLevel.Context)]
     public void HasTheParametersThatItsConfigurationSaysAndTrainsThemAll(RoutingLevel? level)
     {
-        var config = ConfigOf(level);
+        TrainsThemAll(ConfigOf(level));
+        TrainsThemAll(ConfigOf(level) with { Prompts = 3 });
+    }
+
+    private static void TrainsThemAll(GeneralistConfig config)
+    {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(5, CPU);
         using var model = config.Build();
@@ -58,7 +64,7 @@ public sealed class GeneralistTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(6, CPU);
-        using var model = ConfigOf(level).Build();
+        using var model = (ConfigOf(level) with { Prompts = 2 }).Build();
         model.eval();
         using var merged = new MergedExperts();
         var sequence = model.EmbedDescribed(randn(2, 3, 4, 4), randint(0, 257, [2, 4], int64), Picture, Description);
@@ -132,6 +138,23 @@ public sealed class GeneralistTests
 
             TensorAssert.AreClose(wanted_ND, found_ND, 1e-5, level.ToString());
         }
+    }
+
+    [TestMethod]
+    public void PromptsAreSeenLikeTokensThatComeOutNowhere()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(9, CPU);
+        using var block = new ConditionalBlock(GeneralistConfig.Nano.Block with { Experts = null }, dropPathProbability: 0);
+        using var frozen = no_grad();
+        block.eval();
+
+        // Prompts are not normed; those of mean 0 and variance 1 are not changed by being normed, so that tokens of that kind stand for them.
+        var (x_NLD, prompts_PD) = (randn(2, 4, 16), nn.functional.layer_norm(randn(3, 16), [16]));
+        var wanted_NLD = block.Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceLayout(new SequencePart(Picture, 7)), null, null, null, null).Output_NLD.narrow(1, 3, 4);
+        var layout = new SequenceLayout(new SequencePart(Picture, 4));
+        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, layout, null, null, null, null, prompts_PD).Output_NLD, 1e-4);
+        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, layout, null, null, ones([1, 4, 4], @bool), null, prompts_PD).Output_NLD, 1e-4);
     }
 
     [TestMethod]

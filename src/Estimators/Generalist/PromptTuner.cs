@@ -1,0 +1,47 @@
+using System.Globalization;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.Runtime;
+using TorchSharp;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Suits a copy of a model to a task by training its prompts, &lt;SPE&gt; and LayerNorms alone.</summary>
+internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTuningOptions options)
+{
+    /// <summary>Tunes.</summary>
+    /// <param name="task">The task, with its class names if it is a classification.</param>
+    /// <param name="examples">Its examples.</param>
+    public (Generalist Tuned, TrainingResult Result) Run(GeneralistTask task, IReadOnlyList<GeneralistExample> examples)
+    {
+        using var channel = host.Start("TunePrompts");
+        using var seed = new SeedScope(options.Seed, scorer.Device);
+        var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, scorer.Device));
+        try
+        {
+            foreach (var (name, parameter) in tuned.named_parameters())
+                parameter.requires_grad = PromptDelta.IsTuned(name);
+            var batches = scorer.BatchesOf(scorer.SetOf(task, examples), options.BatchSize, options.Seed);
+            var loop = new TrainingLoop<GeneralistBatch>(tuned, new GeneralistObjective(tuned).ComputeLoss, options.Training);
+            using var cancellation = new HostCancellation(host, options.CancellationToken);
+            var trained = tuned.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel());
+            channel.Info(MessageSensitivity.None, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Tuning {trained:n0} of {tuned.Config.GetCost().Parameters:n0} parameters for task '{task.Name}' on {examples.Count:n0} examples; {options.Steps:n0} steps."));
+            var result = loop.Run(cancellation.Watch(batches), progress: options.Progress, cancellationToken: cancellation.Token);
+            foreach (var parameter in tuned.parameters())
+                parameter.requires_grad = true;
+            return (tuned, result);
+        }
+        catch
+        {
+            tuned.Dispose();
+            throw;
+        }
+        finally
+        {
+            TorchRuntime.ReleaseFreedMemory();
+        }
+    }
+}
