@@ -47,8 +47,8 @@ internal static class ModelServer
         }
         if (task.Task.Kind == GeneralistTaskKind.MaskedLanguageModel)
         {
-            // The last word of each text is masked.
-            var masked = mlContext.Data.LoadFromEnumerable(rows.GetColumn<string>("Text").Select(text => new TextRow { Text = text.Split('\n')[0] }).Select(row =>
+            // The last word of each text is masked; its first line names who speaks.
+            var masked = mlContext.Data.LoadFromEnumerable(rows.GetColumn<string>("Text").Select(text => new TextRow { Text = text.Split('\n')[^1] }).Select(row =>
                 new TextRow { Text = row.Text.LastIndexOf(' ') is var space and >= 0 ? $"{row.Text[..space]} [MASK]" : row.Text }));
             return masked.GetColumn<string>("Text").Zip(task.Transform(masked).GetColumn<string>("PredictedText"), (text, filled) => $"'{text}' becomes '{filled}'");
         }
