@@ -30,10 +30,10 @@ Plot[] plots =
 [
     Curves(),
     BySize("validation loss, nats a byte", entry => (double)entry["training"]!["validationLoss"]!),
-    BySize("unevenness, nats (dashed: the paper's)", entry => (double)entry["training"]!["usage"]!["unevenness"]!, entry => (double?)entry["paperUnevenness"]),
-    BySize("usage, %", entry => 100 * (double)entry["training"]!["usage"]!["usage"]!),
+    BySize("unevenness, nats (dashed: the paper's)", entry => (double)entry["training"]!["usage"]!["unevenness"]!, entry => (double?)entry["paperUnevenness"], legend: Alignment.UpperLeft),
+    BySize("usage, %", entry => 100 * (double)entry["training"]!["usage"]!["usage"]!, legend: Alignment.UpperRight),
     BySize("tokens/s in training", entry => (double)entry["training"]!["tokensPerSecond"]!, fromZero: true),
-    BySize("peak memory, GB", entry => (double)entry["training"]!["peakBytes"]! / 1e9, fromZero: true),
+    BySize("peak memory, GB", entry => (double)entry["training"]!["peakBytes"]! / 1e9, fromZero: true, legend: Alignment.UpperLeft),
 ];
 var picture = new Multiplot();
 picture.Reset(plots[0]);   // it is made with an empty plot
@@ -61,7 +61,7 @@ Plot Curves()
     return plot;
 }
 
-Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>? paper = null, bool fromZero = false)
+Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>? paper = null, bool fromZero = false, Alignment legend = Alignment.LowerRight)
 {
     var plot = new Plot();
     foreach (var (name, color, entries) in variants)
@@ -78,7 +78,7 @@ Plot BySize(string title, Func<JsonNode, double> value, Func<JsonNode, double?>?
     plot.Axes.Bottom.SetTicks([.. sizes.Select(Size)], [.. sizes.Select(entry => $"{(int)entry!["training"]!["experts"]!:n0}")]);
     plot.Title(title, size: 14);
     plot.XLabel("experts", size: 13);
-    plot.ShowLegend();
+    plot.ShowLegend(legend);
     if (fromZero)
         plot.Axes.SetLimitsY(0, trainings.Max(entry => value(entry!)) * 1.15);
     return plot;
