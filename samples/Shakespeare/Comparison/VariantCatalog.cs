@@ -13,7 +13,7 @@ internal static class VariantCatalog
     // Learning rates that --tune tries.
     private static readonly double[] Rates = [1e-3, 2e-3, 4e-3, 8e-3];
 
-    // The best of those for every model, after 400 steps on a part of the training text: results/tune.md.
+    // The best of those for every model, after 400 steps on a part of the training text (results/).
     private const double TunedRate = 2e-3;
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
