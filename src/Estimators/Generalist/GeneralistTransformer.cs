@@ -3,6 +3,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
@@ -105,8 +106,11 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
             throw new InvalidOperationException($"The model has no prompts to save; {nameof(TunePrompts)} gives one that has.");
         Scorer.Use(model =>
         {
-            using var file = File.Create(path);
-            PromptDelta.Write(file, model, Tasks[0]);
+            AtomicFile.Write(path, temporary =>
+            {
+                using var file = File.Create(temporary);
+                PromptDelta.Write(file, model, Tasks[0]);
+            });
             return true;
         });
     }

@@ -1,3 +1,5 @@
+// Axes: B = blocks, P = prompts, D = model width.
+
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.ML.MoE.Models;
@@ -12,7 +14,6 @@ namespace Microsoft.ML.MoE.Estimators;
 internal static class PromptDelta
 {
     private const string TaskKey = "task";
-    private const string PromptsKey = "prompts";
     private const string BaseKey = "base";
     private static readonly string[] Norms = ["attentionNorm", "feedForwardNorm", "finalNorm", "embeddingNorm"];
 
@@ -36,7 +37,6 @@ internal static class PromptDelta
         new Dictionary<string, string>
         {
             [TaskKey] = JsonSerializer.Serialize(task, GeneralistDocument.Json),
-            [PromptsKey] = tuned.Config.Prompts.ToString(System.Globalization.CultureInfo.InvariantCulture),
             [BaseKey] = HashOfRest(tuned),
         });
 
@@ -45,7 +45,7 @@ internal static class PromptDelta
     public static (Generalist Tuned, GeneralistTask Task) Read(Stream source, long length, Generalist model, Device device)
     {
         using var contents = SafeTensors.Read(source, length);
-        if (!contents.Metadata.TryGetValue(TaskKey, out var json) || !int.TryParse(contents.Metadata.GetValueOrDefault(PromptsKey), out var prompts) || prompts < 1)
+        if (!contents.Metadata.TryGetValue(TaskKey, out var json) || !contents.Tensors.TryGetValue(Generalist.PromptsName, out var prompts_BPD) || prompts_BPD.dim() != 3 || prompts_BPD.shape[1] < 1)
             throw new InvalidDataException("The file holds no prompts.");
         if (contents.Metadata.GetValueOrDefault(BaseKey) != HashOfRest(model))
             throw new InvalidDataException("The prompts were made for another model: its weights are not those of this one.");
@@ -59,7 +59,7 @@ internal static class PromptDelta
         {
             throw new InvalidDataException($"The task of the prompts cannot be read: {exception.Message}", exception);
         }
-        var tuned = Extend(model, prompts, device);
+        var tuned = Extend(model, (int)prompts_BPD.shape[1], device);
         try
         {
             NamedTensors.Copy(tuned.named_parameters().Where(pair => IsTuned(pair.name)).ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter), contents.Tensors);

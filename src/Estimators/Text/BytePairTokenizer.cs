@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.Tokenizers;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -73,11 +74,7 @@ public sealed class BytePairTokenizer : TextTokenizer
         ArgumentException.ThrowIfNullOrWhiteSpace(directory);
         Directory.CreateDirectory(directory);
         foreach (var (name, content) in Files)
-        {
-            var path = Path.Combine(directory, name);
-            File.WriteAllBytes(path + ".part", content);
-            File.Move(path + ".part", path, overwrite: true);
-        }
+            AtomicFile.Write(Path.Combine(directory, name), path => File.WriteAllBytes(path, content));
     }
 
     /// <summary>Learns a tokenizer from texts.</summary>

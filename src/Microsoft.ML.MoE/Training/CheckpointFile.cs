@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Weights;
 using static TorchSharp.torch;
 
@@ -19,21 +20,7 @@ internal static class CheckpointFile
     private static readonly byte[] ChecksumPrefix = Encoding.UTF8.GetBytes($"\"{ChecksumKey}\":\"");
 
     /// <summary>Writes a file under a temporary name, brings it to the disk and then gives it its name: whoever finds the name finds all of it.</summary>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, string state)
-    {
-        var temporary = path + ".tmp";
-        try
-        {
-            WriteTo(temporary, tensors, state);
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            if (File.Exists(temporary))
-                File.Delete(temporary);   // a disk that is full should not stay so
-            throw;
-        }
-    }
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, string state) => AtomicFile.Write(path, temporary => WriteTo(temporary, tensors, state));
 
     /// <summary>Reads and checks a file.</summary>
     /// <returns>The tensors, owned by the caller, and the state.</returns>

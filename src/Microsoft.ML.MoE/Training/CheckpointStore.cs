@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Weights;
 using static TorchSharp.torch;
 
@@ -26,7 +27,7 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
             throw new InvalidOperationException($"The checkpoint folder '{options.Folder}' cannot be locked; another training may be using it: {exception.Message}", exception);
         }
 
-        foreach (var unfinished in Directory.EnumerateFiles(options.Folder, $"{Prefix}*{Suffix}.tmp"))
+        foreach (var unfinished in Directory.EnumerateFiles(options.Folder, $"{Prefix}*{Suffix}{AtomicFile.Suffix}"))
             File.Delete(unfinished);
         if (!options.Resume)
             RequireNone(options.Folder);
