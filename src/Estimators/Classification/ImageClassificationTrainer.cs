@@ -102,13 +102,13 @@ internal sealed class ImageClassificationTrainer
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, [validationScan, unlabelledScan], start is null ? null : model);
             var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
             if (pretraining is not null)
-                Say(channel, ContinuedTraining.Announce("Pre-training", pretraining, pretrainingOptions!));
+                channel.Say(ContinuedTraining.Announce("Pre-training", pretraining, pretrainingOptions!));
             if (continued is not null)
-                Say(channel, ContinuedTraining.Announce("Training", continued, trainingOptions));
+                channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
             else if (options.Pretraining is { } method)
                 Pretrain(channel, model, method, pretrainingOptions!, data, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, device, method.BatchSize), computeType);
             var result = Train(channel, model, trainingOptions, data);
-            Say(channel, Describe(result));
+            channel.Say(TrainingReports.Describe(result));
 
             var summary = new ImageClassificationSummary(
                 result, examples.Count, held?.Count ?? 0,
@@ -143,7 +143,7 @@ internal sealed class ImageClassificationTrainer
     {
         if (examples.Count < 2)
             throw new InvalidOperationException($"There is {examples.Count} image to pre-train on; at least 2 are wanted.");
-        Say(channel, string.Create(CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
+        channel.Say(string.Create(CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
         using var generator = new torch.Generator((ulong)data.Seed, torch.CPU);
         using var moco = new MoCo(model, pretraining.CreateMoCoOptions(data.Pixels, Math.Max(model.Config.ImageHeight, model.Config.ImageWidth)), generator, computeType);
         var loop = new TrainingLoop<ImageBatch>(moco.Module, batch => moco.ComputeLoss(batch.Images_NCHW), trainingOptions)
@@ -227,7 +227,7 @@ internal sealed class ImageClassificationTrainer
         _ => false,
     };
 
-    private void Announce(IChannel channel, ImageClassifierConfig config, IImageExamples training, IImageExamples? validation, bool cached, torch.Device device, torch.ScalarType computeType) => Say(channel, string.Create(
+    private void Announce(IChannel channel, ImageClassifierConfig config, IImageExamples training, IImageExamples? validation, bool cached, torch.Device device, torch.ScalarType computeType) => channel.Say(string.Create(
         CultureInfo.InvariantCulture,
         $"Training a model of {config.GetCost().Parameters:n0} parameters on {training.Count:n0} images of {new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth)} "
         + $"in {config.ClassCount} classes, validating on {validation?.Count ?? 0:n0}; {options.Epochs} epochs; "
@@ -236,29 +236,16 @@ internal sealed class ImageClassificationTrainer
     private static void Report(IChannel channel, string what, TrainingProgress progress, Action<TrainingProgress>? callback)
     {
         var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
-        Say(channel, string.Create(
+        channel.Say(string.Create(
             CultureInfo.InvariantCulture,
-            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.ExpertLoad)}{Describe(progress.Validation)}, "
+            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.ExpertLoad)}{TrainingReports.Describe(progress.Validation)}, "
             + $"{progress.SamplesPerSecond:n0} images/s, learning rate {progress.LearningRate:0.0e0}."));
         callback?.Invoke(progress);
     }
 
-    private static string Describe(ValidationResult? validation) =>
-        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
-
     private static string Describe(IReadOnlyList<ExpertLoad>? load) => load is not { Count: > 0 } ? "" : string.Create(
         CultureInfo.InvariantCulture,
         $", expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0} with {load.Average(layer => layer.DroppedFraction):P1} dropped");
-
-    private static string Describe(TrainingResult result)
-    {
-        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
-        return result.BestEpoch is { } best
-            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
-            : end;
-    }
-
-    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
 
     /// <summary>The examples of a training, and how they become batches.</summary>
     private sealed record FitData(

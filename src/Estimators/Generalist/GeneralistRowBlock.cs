@@ -43,7 +43,7 @@ internal sealed class GeneralistRowBlock(
     }
 
     /// <inheritdoc/>
-    public IRowBlock? CreateTwin() => null;
+    public IRowBlock? CreateTwin() => reads.Pictures ? new GeneralistRowBlock(scorer, task, columns, reader, reads) : null;
 
     /// <inheritdoc/>
     public Delegate CreateGetter(int column, Func<int> current) => columns[column] switch

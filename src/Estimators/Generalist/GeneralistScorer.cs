@@ -142,7 +142,7 @@ internal sealed class GeneralistScorer : IDisposable
 
     /// <summary>A task's examples with what it chooses among.</summary>
     public GeneralistTaskExamples SetOf(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) =>
-        new(task, task.Kind.PredictsTokens() ? Texts.Vocabulary() : [.. (task.ClassNames ?? []).Select(Texts.Encode)], examples);
+        new(task, Texts.CandidatesOf(task), examples);
 
     /// <summary>Batches of a task's examples.</summary>
     public GeneralistBatches BatchesOf(GeneralistTaskExamples set, int batchSize, int seed) => new([set], Inputs, batchSize, Prediction.MaskedFraction, seed, Device);

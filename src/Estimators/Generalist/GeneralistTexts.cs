@@ -1,3 +1,5 @@
+using Microsoft.ML.MoE.Models;
+
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Turns texts into what a generalist reads: their tokens and an end, no longer than the model allows.</summary>
@@ -38,6 +40,9 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
         }
         return [.. one, tokenizer.SeparatorId, .. other, tokenizer.SeparatorId];
     }
+
+    /// <summary>What a task chooses among, as it stands before any data: the vocabulary, the names of its classes, or nothing where texts are looked for.</summary>
+    public int[][] CandidatesOf(GeneralistTask task) => task.Kind.PredictsTokens() ? Vocabulary() : [.. (task.ClassNames ?? []).Select(Encode)];
 
     /// <summary>Every token of the vocabulary as a target: the token, then the end.</summary>
     public int[][] Vocabulary() => [.. Enumerable.Range(0, tokenizer.VocabularySize).Select(id => new[] { id, tokenizer.SeparatorId })];

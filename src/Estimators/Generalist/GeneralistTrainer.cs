@@ -28,7 +28,8 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             throw new InvalidOperationException($"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit.");
         var (images, videos) = FindPictures(data.Schema);
         var device = host.SelectDevice();
-        var continued = ContinuedTraining.Peek(options.CreateTrainingOptions(), options.Describe());
+        var trainingOptions = options.CreateTrainingOptions();
+        var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
         var seed = host.SelectSeed(options.Seed, continued);
 
         var (imageStatistics, videoStatistics) = (images is null ? null : new PixelStatistics(images.Frame), videos is null ? null : new PixelStatistics(videos.Frame));
@@ -52,15 +53,15 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         try
         {
             model.RequireRoles([.. tasks.SelectMany(task => task.Roles)]);
-            Say(channel, string.Create(
+            channel.Say(string.Create(
                 CultureInfo.InvariantCulture,
                 $"Training a model of {config.GetCost().Parameters:n0} parameters on {string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
                 + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs; {device}."));
             if (continued is not null)
-                Say(channel, ContinuedTraining.Announce("Training", continued, options.CreateTrainingOptions()));
+                channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
             var identity = options.CheckpointFolder is null ? [] : Identity(config, tokenizer, sets, heldSets, seed);
-            var result = Train(channel, model, Batches(sets), heldSets is null ? null : Batches(heldSets), identity);
-            Say(channel, Describe(result));
+            var result = Train(channel, model, trainingOptions, Batches(sets), heldSets is null ? null : Batches(heldSets), identity);
+            channel.Say(TrainingReports.Describe(result));
             var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, seed);
             return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), device), tasks, options.CreateColumns(), summary);
         }
@@ -86,10 +87,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             throw context.ExceptSchemaMismatch(nameof(schema), "text", name, TextDataViewType.Instance.ToString(), column.Type.ToString());
     }
 
-    private TrainingResult Train(IChannel channel, Generalist model, GeneralistBatches batches, GeneralistBatches? validation, IReadOnlyDictionary<string, string> identity)
+    private TrainingResult Train(
+        IChannel channel, Generalist model, TrainingOptions trainingOptions, GeneralistBatches batches, GeneralistBatches? validation, IReadOnlyDictionary<string, string> identity)
     {
         var objective = new GeneralistObjective(model, options.LabelSmoothing, options.BalanceWeight);
-        var loop = new TrainingLoop<GeneralistBatch>(model, objective.ComputeLoss, options.CreateTrainingOptions())
+        var loop = new TrainingLoop<GeneralistBatch>(model, objective.ComputeLoss, trainingOptions)
         {
             Identity = identity,
             Warn = text => channel.Warning(MessageSensitivity.None, text),
@@ -197,8 +199,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             };
             return new GeneralistExample(row.Picture, text, label);
         }).ToList();
-        int[][] candidates = task.Kind.PredictsTokens() ? texts.Vocabulary() : [.. (task.ClassNames ?? []).Select(texts.Encode)];
-        return new(task, candidates, examples);
+        return new(task, texts.CandidatesOf(task), examples);
     }
 
     private static GeneralistTask WithClassNames(GeneralistTask task, List<Row> rows)
@@ -218,25 +219,12 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     private void Report(IChannel channel, TrainingProgress progress)
     {
         var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
-        Say(channel, string.Create(
+        channel.Say(string.Create(
             CultureInfo.InvariantCulture,
-            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{Describe(progress.Validation)}, "
+            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{TrainingReports.Describe(progress.Validation)}, "
             + $"{progress.SamplesPerSecond:n0} examples/s, learning rate {progress.LearningRate:0.0e0}."));
         options.Progress?.Invoke(progress);
     }
-
-    private static string Describe(ValidationResult? validation) =>
-        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
-
-    private static string Describe(TrainingResult result)
-    {
-        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
-        return result.BestEpoch is { } best
-            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
-            : end;
-    }
-
-    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
 
     /// <summary>A usable row as it was read.</summary>
     private sealed record Row(byte[]? Picture, string? Text, string? SecondText, string? Label);

@@ -66,13 +66,13 @@ internal sealed class LanguageModelTrainer
         var computeType = config.ComputeType(options.Precision, device);
         Announce(channel, config, data, device, computeType);
         if (continued is not null)
-            Say(channel, ContinuedTraining.Announce("Training", continued, trainingOptions));
+            channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
         var model = config.Build(device, computeType);
         try
         {
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, tokenizer, data, seed);
             var result = Train(channel, model, trainingOptions, tokenizer, data, identity, seed, device);
-            Say(channel, Describe(result));
+            channel.Say(TrainingReports.Describe(result));
             var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, seed);
             return new LanguageModelTransformer(
                 host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation, options.Precision, options.PredictionBatchSize, summary);
@@ -182,7 +182,7 @@ internal sealed class LanguageModelTrainer
         var (tables, optimizer) = config.GetTableBytes();
         var limit = string.Create(CultureInfo.InvariantCulture, $"{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
         var memory = tables > 0 ? string.Create(CultureInfo.InvariantCulture, $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.") : "";
-        Say(channel, string.Create(
+        channel.Say(string.Create(
             CultureInfo.InvariantCulture,
             $"Training a language model of {cost.Parameters:n0} parameters ({cost.ActiveParameters:n0} active for a token) on {data.TrainingTokens:n0} tokens of {data.Training.Count:n0} texts, "
             + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs{limit}; {device}, {computeType}.{memory}"));
@@ -191,24 +191,11 @@ internal sealed class LanguageModelTrainer
     private void Report(IChannel channel, TrainingProgress progress)
     {
         var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
-        Say(channel, string.Create(
+        channel.Say(string.Create(
             CultureInfo.InvariantCulture,
-            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}{Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} tokens/s, learning rate {progress.LearningRate:0.0e0}."));
+            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}{TrainingReports.Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} tokens/s, learning rate {progress.LearningRate:0.0e0}."));
         options.Progress?.Invoke(progress);
     }
-
-    private static string Describe(ValidationResult? validation) =>
-        validation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", validation {validation.MetricName} {validation.Metric:0.0000} and loss {validation.Loss:0.0000}");
-
-    private static string Describe(TrainingResult result)
-    {
-        var end = string.Create(CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
-        return result.BestEpoch is { } best
-            ? string.Create(CultureInfo.InvariantCulture, $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
-            : end;
-    }
-
-    private static void Say(IChannel channel, string line) => channel.Info(MessageSensitivity.None, line);
 
     /// <summary>The documents of a training.</summary>
     private sealed record FitData(List<int[]> Training, List<int[]>? Validation, long EmptyTexts)

@@ -40,17 +40,17 @@ internal sealed class RowBuffer : IDisposable
     /// <param name="stop">Stops between two rows.</param>
     public void Read(int size, CancellationToken stop)
     {
-        block.Reset(size);
-        if (ids.Length < size)
-        {
-            ids = new DataViewRowId[size];
-            batches = new long[size];
-            foreach (var column in columns.Values)
-                column.Reserve(size);
-        }
-
         try
         {
+            block.Reset(size);
+            if (ids.Length < size)
+            {
+                ids = new DataViewRowId[size];
+                batches = new long[size];
+                foreach (var column in columns.Values)
+                    column.Reserve(size);
+            }
+
             while (block.Count < size && !stop.IsCancellationRequested)
             {
                 if (!input.MoveNext())
