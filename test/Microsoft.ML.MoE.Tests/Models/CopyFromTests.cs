@@ -110,10 +110,24 @@ public sealed class CopyFromTests
     [TestMethod]
     public void WhatActsInTrainingOnly_MayDiffer()
     {
-        var config = WideNetConfig.Tiny;
-        (config with { Dropout = 0.2, DropPath = 0.1, RouterNoise = 0, TrainingCapacity = null, BalanceLossWeight = 0.5, PositionDeviation = 0.1, PositionStart = PositionStart.SineCosine }).RequireWeightsOf(config);
-        (SparseMlpConfig.Tiny with { DropPath = 0.1, RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() }).RequireWeightsOf(SparseMlpConfig.Tiny);
-        (MlpMixerConfig.Tiny with { DropPath = 0.1 }).RequireWeightsOf(MlpMixerConfig.Tiny);
+        AssertCopied(
+            WideNetConfig.Tiny,
+            WideNetConfig.Tiny with { Dropout = 0.2, DropPath = 0.1, RouterNoise = 0, TrainingCapacity = null, BalanceLossWeight = 0.5, PositionDeviation = 0.1, PositionStart = PositionStart.SineCosine });
+        AssertCopied(SparseMlpConfig.Tiny, SparseMlpConfig.Tiny with { DropPath = 0.1, RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() });
+        AssertCopied(MlpMixerConfig.Tiny, MlpMixerConfig.Tiny with { DropPath = 0.1 });
+
+        static void AssertCopied(ImageClassifierConfig from, ImageClassifierConfig to)
+        {
+            to.RequireWeightsOf(from);
+            using var scope = NewDisposeScope();
+            using var earlier = Build(from, seed: 1);
+            using var model = Build(to, seed: 2);
+            model.CopyFrom(earlier, [0, 1, 2, 3]);
+            var (theirs, mine) = (ModuleWeights.Collect(earlier), ModuleWeights.Collect(model));
+            CollectionAssert.AreEquivalent(theirs.Keys.ToArray(), mine.Keys.ToArray());
+            foreach (var (name, value) in theirs)
+                TensorAssert.AreClose(value, mine[name], 0, name);
+        }
     }
 
     [TestMethod]
