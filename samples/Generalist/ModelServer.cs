@@ -9,25 +9,40 @@ namespace GeneralistSample;
 /// <summary>The process that uses a saved model for all its tasks, and for one that it was never trained for.</summary>
 internal static class ModelServer
 {
+    /// <summary>The argument that makes the program serve.</summary>
+    public const string Argument = "--serve";
+
+    /// <summary>The model.</summary>
+    public const string ModelFile = "model.zip";
+
+    /// <summary>What was trained beside it for the task that it had not been trained for.</summary>
+    public const string PromptFile = "prompts.safetensors";
+
     private const int Shown = 3;
 
-    /// <summary>Loads a model and prints what it says about a few rows of every task.</summary>
-    public static int Run(string modelFile)
+    /// <summary>Loads the model and prints what it says about a few rows of every task.</summary>
+    /// <param name="folder">The folder of data that it was trained on; null for what comes with the samples.</param>
+    public static int Run(string? folder)
     {
         var mlContext = new MLContext();
-        var data = SampleData.Read(mlContext);
-        using var model = (GeneralistTransformer)mlContext.Model.Load(modelFile, out _);
-        foreach (var task in model.Tasks.Append(SampleData.InMotion))
+        var data = SampleData.Read(mlContext, folder);
+        using var model = (GeneralistTransformer)mlContext.Model.Load(ModelFile, out _);
+        foreach (var task in model.Tasks)
+            Say(mlContext, model, task, data);
+        if (data.Unseen is var (unseen, _))
         {
-            var rows = mlContext.Data.TakeRows(data.Test[task.Name], Shown);
-            Console.WriteLine($"{task.Name}: {string.Join("; ", Answers(mlContext, model.ForTask(task), rows))}");
+            using var prompted = model.LoadPrompts(PromptFile);
+            Say(mlContext, prompted, unseen, data);
         }
 
         // The sample's last line, to compare with the table above: the model that was loaded is the one that was saved.
-        var clothes = Scoring.Measure(mlContext, model, data).First();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{clothes.Task}: {clothes.Metric} {clothes.Value:F4}"));
+        var first = Scoring.Measure(mlContext, model, model.Tasks[0], data).First();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{first.Task}: {first.Metric} {first.Value:F4}"));
         return 0;
     }
+
+    private static void Say(MLContext mlContext, GeneralistTransformer model, GeneralistTask task, SampleData data) =>
+        Console.WriteLine($"{task.Name}: {string.Join("; ", Answers(mlContext, model.ForTask(task), mlContext.Data.TakeRows(data.Test[task.Name], Shown)))}");
 
     private static IEnumerable<string> Answers(MLContext mlContext, GeneralistTaskTransformer task, IDataView rows)
     {

@@ -1,29 +1,32 @@
-// One model for six tasks on images, videos and texts, its experts chosen by attributes of the tasks: trains, measures, names what it never learned to name, saves, and serves in another process.
+// One model for several tasks on images, videos and texts, its experts chosen by attributes of the tasks: trains, measures, names what it never learned to name, learns that from a few examples by
+// prompts, saves, and serves in another process.
 //
-//     dotnet run -c Release --project samples/Generalist                 on what comes with the samples
+//     dotnet run -c Release --project samples/Generalist                    on what comes with the samples
+//     dotnet run -c Release --project samples/Generalist -- routers         without experts, and with each of the five routers, three seeds; --results DIR writes tables
+//     dotnet run -c Release --project samples/Generalist -- --data DIR      on real data: see RealData.cs; also with routers
 
 using System.Diagnostics;
 using System.Globalization;
 using GeneralistSample;
 using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
 using Samples;
 using Spectre.Console;
 
-const string ModelFile = "model.zip";
-const int Steps = 3000;
-
 try
 {
-    switch (args)
+    var line = CommandLine.Parse(args);
+    return line.Action switch
     {
-        case []:
-            return Train();
-        case ["--serve"]:
-            return ModelServer.Run(ModelFile);
-        default:
-            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: Generalist");
-            return 2;
-    }
+        SampleAction.Serve => ModelServer.Run(line.Data),
+        SampleAction.CompareRouters => RouterComparison.Run(line),
+        _ => Train(line),
+    };
+}
+catch (ArgumentException e)
+{
+    Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{CommandLine.Usage}");
+    return 2;
 }
 catch (Exception e) when (e is IOException or InvalidDataException)
 {
@@ -31,38 +34,46 @@ catch (Exception e) when (e is IOException or InvalidDataException)
     return 1;
 }
 
-static int Train()
+static int Train(CommandLine line)
 {
     var clock = Stopwatch.StartNew();
     var mlContext = new MLContext(seed: 1);
-    var data = SampleData.Read(mlContext);
-    var model = TrainingDisplay.Show(
+    var data = SampleData.Read(mlContext, line.Data);
+    using var model = TrainingDisplay.Show(
         progress =>
         {
-            var options = SampleModel.Options(Steps);
+            var options = SampleModel.Options(data, line.Steps ?? SampleModel.Steps);
             options.Progress = progress;
             return mlContext.Transforms.UniPerceiverGeneralist(options).Fit(data.Combine(mlContext));
         },
         "examples");
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"trained in {clock.Elapsed.TotalMinutes:F1} minutes"));
 
-    Write(Scoring.Measure(mlContext, model, data, SampleData.InMotion));
+    var scores = Scoring.Measure(mlContext, model, data).ToList();
+    if (data.Unseen is var (task, few))
+    {
+        scores.AddRange(Scoring.Measure(mlContext, model, task, data).Select(score => score with { Task = $"{task.Name}, never trained" }));
+        using var prompted = model.TunePrompts(task, few, SampleModel.Prompting);
+        prompted.SavePrompts(ModelServer.PromptFile);
+        scores.AddRange(Scoring.Measure(mlContext, prompted, task, data).Select(score => score with { Task = $"{task.Name}, prompts from {prompted.Training!.Examples[task.Name]} examples" }));
+    }
+    Write(scores);
 
-    mlContext.Model.Save(model, null, ModelFile);
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"saved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB, after {clock.Elapsed.TotalMinutes:F1} minutes; loading it in another process"));
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelServer).Assembly.Location, "--serve"))!;
+    mlContext.Model.Save(model, null, ModelServer.ModelFile);
+    Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture, $"saved {SizeOf(ModelServer.ModelFile)}{(data.Unseen is null ? "" : $" and {SizeOf(ModelServer.PromptFile)}")}, after {clock.Elapsed.TotalMinutes:F1} minutes; loading in another process"));
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelServer).Assembly.Location, [ModelServer.Argument, .. line.Data is null ? Array.Empty<string>() : ["--data", line.Data]]))!;
     process.WaitForExit();
     return process.ExitCode;
 }
+
+static string SizeOf(string file) => string.Create(CultureInfo.InvariantCulture, $"{file}, {new FileInfo(file).Length / 1024:N0} KB");
 
 static void Write(IEnumerable<TaskScore> scores)
 {
     var table = new Table().AddColumns("task", "metric", "on test rows", "chance");
     foreach (var score in scores)
-    {
-        table.AddRow(
-            score.Task + (score.Task == SampleData.InMotion.Name ? " (never trained)" : ""), score.Metric,
-            score.Value.ToString("F3", CultureInfo.InvariantCulture), score.Chance.ToString("F3", CultureInfo.InvariantCulture));
-    }
+        table.AddRow(score.Task, score.Metric, score.Value.ToString("F3", CultureInfo.InvariantCulture), score.Chance.ToString("F3", CultureInfo.InvariantCulture));
     if (Console.IsOutputRedirected)
         AnsiConsole.Profile.Width = 120;
     AnsiConsole.Write(table);

@@ -1,20 +1,34 @@
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 
 namespace GeneralistSample;
 
-/// <summary>The model of the sample. Its sizes and rates were set by speed and have not been tuned.</summary>
+/// <summary>The model of the sample.</summary>
 internal static class SampleModel
 {
+    /// <summary>Side of images and frames in pixels; pictures of another size are resized.</summary>
+    public const int Side = ImageRow.Side;
+
+    /// <summary>Steps of the sample's training.</summary>
+    public const int Steps = 4000;
+
+    /// <summary>How prompts are trained for a task from a few examples.</summary>
+    public static PromptTuningOptions Prompting { get; } = new() { Steps = 150 };
+
     /// <summary>Options of a training.</summary>
+    /// <param name="data">The tasks.</param>
     /// <param name="steps">Its steps.</param>
-    public static UniPerceiverGeneralist.Options Options(int steps) => new()
+    public static UniPerceiverGeneralist.Options Options(SampleData data, int steps) => new()
     {
-        Tasks = SampleData.Tasks,
+        Tasks = data.Tasks,
         Attributes = [.. AttributeTable.Names, SampleData.AsksMotion],
         Tokenizer = TokenizerOptions.BytePairs(512),
         TextLength = 64,
+        Channels = 3,
+        ImageHeight = Side,
+        ImageWidth = Side,
         PatchSize = 8,
         Blocks = 4,
         Block = new ConditionalBlockOptions { Width = 96, Heads = 4, FeedForwardWidth = 384, Experts = 8, LayerScale = 0.1 },

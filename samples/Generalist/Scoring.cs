@@ -8,13 +8,19 @@ namespace GeneralistSample;
 /// <summary>Measures every task on rows that were not trained on, chance beside it.</summary>
 internal static class Scoring
 {
-    /// <summary>Measures tasks.</summary>
+    /// <summary>Measures all tasks of a model.</summary>
     /// <param name="ml">The context.</param>
     /// <param name="model">The model.</param>
     /// <param name="data">The rows.</param>
-    /// <param name="others">Tasks that the model was not trained for.</param>
-    public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, SampleData data, params GeneralistTask[] others) =>
-        model.Tasks.Concat(others).SelectMany(task => Measure(ml, model.ForTask(task), data.Test[task.Name], data.Training.GetValueOrDefault(task.Name), model.Tokenizer));
+    public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, SampleData data) => model.Tasks.SelectMany(task => Measure(ml, model, task, data));
+
+    /// <summary>Measures one task, which the model may not have been trained for.</summary>
+    /// <param name="ml">The context.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="data">The rows.</param>
+    public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, GeneralistTask task, SampleData data) =>
+        Measure(ml, model.ForTask(task), data.Test[task.Name], data.Training.GetValueOrDefault(task.Name), model.Tokenizer);
 
     private static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTaskTransformer task, IDataView test, IDataView? training, TextTokenizer tokenizer)
     {
@@ -30,9 +36,10 @@ internal static class Scoring
         else if (task.Task.Kind.IsRetrieval())
         {
             var metrics = task.EvaluateRetrieval(test);
-            yield return new TaskScore(name, "recall@1 of names", metrics.TextRecallAt1, 1.0 / metrics.Texts);
-            yield return new TaskScore(name, "recall@10 of names", metrics.TextRecallAt10, 10.0 / metrics.Texts);
-            yield return new TaskScore(name, "recall@10 of pictures", metrics.PictureRecallAt10, 20.0 / metrics.Pictures);   // a name has two pictures
+            var pairs = (double)test.GetColumn<string>("Text").Count();   // a picture may have several texts, and a text several pictures
+            yield return new TaskScore(name, "recall@1 of texts", metrics.TextRecallAt1, pairs / metrics.Pictures / metrics.Texts);
+            yield return new TaskScore(name, "recall@10 of texts", metrics.TextRecallAt10, 10 * pairs / metrics.Pictures / metrics.Texts);
+            yield return new TaskScore(name, "recall@10 of pictures", metrics.PictureRecallAt10, 10 * pairs / metrics.Texts / metrics.Pictures);
         }
         else
         {
@@ -41,7 +48,7 @@ internal static class Scoring
             yield return new TaskScore(name, "token accuracy", metrics.Accuracy, unigramAccuracy);
             yield return new TaskScore(name, "token perplexity", metrics.Perplexity, unigramPerplexity);
             if (task.Task.Kind.IsCaption())
-                yield return new TaskScore(name, "BLEU-1", task.EvaluateCaptions(test).Bleu1, Bleu.Corpus([.. test.GetColumn<string>("Text").Select(_ => MostFrequent(training!))], [.. test.GetColumn<string>("Text").Select(text => new[] { text })], 1));
+                yield return new TaskScore(name, "BLEU-1", task.EvaluateCaptions(test).Bleu1, BleuOf(MostFrequentText(training!), test));
         }
     }
 
@@ -59,5 +66,15 @@ internal static class Scoring
         IEnumerable<int> Tokens(IDataView rows) => rows.GetColumn<string>("Text").SelectMany(text => withEnds ? [.. tokenizer.Encode(text), tokenizer.SeparatorId] : tokenizer.Encode(text));
     }
 
-    private static string MostFrequent(IDataView rows) => rows.GetColumn<string>("Text").SelectMany(text => text.Split(' ')).CountBy(word => word).MaxBy(pair => pair.Value).Key;
+    private static string MostFrequentText(IDataView rows) => rows.GetColumn<string>("Text").CountBy(text => text).MaxBy(pair => pair.Value).Key;
+
+    // The same description for every picture. Rows of one file describe one picture.
+    private static double BleuOf(string description, IDataView test)
+    {
+        string[] texts = [.. test.GetColumn<string>("Text")];
+        string[][] references = test.Schema.GetColumnOrNull(nameof(FileRow.Path)) is null
+            ? [.. texts.Select(text => new[] { text })]
+            : [.. test.GetColumn<string>(nameof(FileRow.Path)).Zip(texts).GroupBy(row => row.First, (_, rows) => rows.Select(row => row.Second).ToArray())];
+        return Bleu.Corpus([.. references.Select(_ => description)], references, 1);
+    }
 }

@@ -45,7 +45,7 @@ internal sealed class ExperimentCatalog
                 Variant.SparseMlp("Sparse-MLP, labels only", sparse),
                 Variant.SparseMlp("Sparse-MLP, MoCo v3 first", sparse) with { Pretrained = true },
             ])
-        { HeldOutImages = 0, LearningRate = 1e-3, UnlabelledImages = 12_000, PretrainingEpochs = 4 };
+        { HeldOutImages = 0, LearningRate = 1e-3, UnlabelledImages = 12_000, PretrainingEpochs = 10, PretrainingCropScale = 0.4 };
 
         Ablations =
         [

@@ -58,6 +58,7 @@ internal static class ComparisonRunner
                 {
                     UnlabeledData = images.Training(mlContext, labelled..(labelled + experiment.UnlabelledImages)),
                     Epochs = experiment.PretrainingEpochs,
+                    MinCropScale = experiment.PretrainingCropScale,
                     Progress = progress => ReportPretraining(variant, progress, report),
                 };
             }

@@ -20,4 +20,7 @@ internal sealed record Experiment(string Name, string Title, string Paper, int T
 
     /// <summary>Passes over the images without labels.</summary>
     public int PretrainingEpochs { get; init; } = 1;
+
+    /// <summary>Smallest part of an image that a view of the pre-training shows.</summary>
+    public double PretrainingCropScale { get; init; } = 0.2;
 }

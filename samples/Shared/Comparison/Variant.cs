@@ -10,7 +10,7 @@ namespace Samples.Comparison;
 /// <param name="CreateEstimator">Makes its estimator, with the training that all variants share.</param>
 internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassificationOptions>, ImageClassifierEstimator> CreateEstimator)
 {
-    /// <summary>Whether the model first learns from images without labels (MoCo v3), with the estimator's defaults.</summary>
+    /// <summary>Whether the model first learns from images without labels (MoCo v3).</summary>
     public bool Pretrained { get; init; }
 
     /// <summary>A WideNet.</summary>

@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Routing;
+
+namespace GeneralistSample;
+
+/// <summary>Models that differ in what chooses their experts, trained alike (Uni-Perceiver-MoE, arXiv 2206.04674, table 3 and figure 1).</summary>
+internal static class RouterComparison
+{
+    /// <summary>The model without experts.</summary>
+    public const string NoExperts = "no experts";
+
+    private const int Steps = 1500;
+    private const int InterferenceBatches = 16;
+
+    private static readonly (string Name, RoutingLevel? Level)[] Routers =
+        [(NoExperts, null), ("token", RoutingLevel.Token), ("context", RoutingLevel.Context), ("modality", RoutingLevel.Modality), ("task", RoutingLevel.Task), ("attribute", RoutingLevel.Attribute)];
+
+    /// <summary>Trains all, prints a table, and writes <c>routers.md</c> and <c>routers.json</c> after each training where a results folder is given; what is there of other seeds is kept.</summary>
+    /// <param name="line">What the user asked for.</param>
+    /// <returns>The process's exit code.</returns>
+    public static int Run(CommandLine line)
+    {
+        var runs = RouterReport.ReadRuns(line.Results);
+        for (var seed = line.Seeds.First; seed <= line.Seeds.Last; seed++)   // the seeds outside, so that whatever else the machine does meets all routers
+        {
+            foreach (var (name, level) in Routers)
+            {
+                var run = Train(line, name, level, seed);
+                Console.Error.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture, $"{name}, seed {seed}, {run.Minutes:F1} minutes: {string.Join(", ", run.Scores.Select(score => $"{score.Task} {score.Metric} {score.Value:F3}"))}"));
+                runs = [.. runs.Where(other => (other.Router, other.Seed) != (name, seed)), run];
+                RouterReport.Write(line.Results, runs, [.. Routers.Select(router => router.Name)], line.Command);
+            }
+        }
+        Console.WriteLine(RouterReport.ToMarkdown(runs, [.. Routers.Select(router => router.Name)], line.Command));
+        return 0;
+    }
+
+    private static RouterRun Train(CommandLine line, string name, RoutingLevel? level, int seed)
+    {
+        var mlContext = new MLContext(seed);
+        var data = SampleData.Read(mlContext, line.Data);
+        var options = SampleModel.Options(data, line.Steps ?? Steps);
+        options.Block = level is { } routed ? options.Block with { RoutingLevel = routed } : options.Block with { Experts = null };
+        options.Threads = 1;   // so that two comparisons can run side by side
+        var clock = Stopwatch.StartNew();
+        using var model = mlContext.Transforms.UniPerceiverGeneralist(options).Fit(data.Combine(mlContext));
+        var minutes = clock.Elapsed.TotalMinutes;
+
+        var scores = Scoring.Measure(mlContext, model, data).ToList();
+        if (data.Unseen is var (task, _) && level != RoutingLevel.Task)   // a router of tasks knows those that were trained
+            scores.AddRange(Scoring.Measure(mlContext, model, task, data));
+        var interference = level is null or RoutingLevel.Attribute
+            ? model.MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
+            : null;
+        return new RouterRun(name, seed, options.MaxSteps!.Value, model.Model.Config.GetCost().Parameters, minutes, scores, interference);
+    }
+}
