@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Augmentation;
@@ -8,7 +7,6 @@ using Microsoft.ML.MoE.Pretraining;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
-using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms.Image;
 using TorchSharp;
@@ -187,19 +185,11 @@ internal sealed class ImageClassificationTrainer
             [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
             [nameof(options.ShufflePoolSize)] = scan.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture),
             ["ComputeType"] = computeType.ToString(),
-            [nameof(options.InitialModel)] = initial is null ? "none" : HashOfWeights(initial),
+            [nameof(options.InitialModel)] = initial is null ? "none" : ContinuedTraining.HashOfWeights(initial),
         };
         foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson())).Concat(others.Prepend(scan).OfType<ImageScan>().SelectMany(each => each.Fingerprint)))
             identity.Add(name, value);
         return identity;
-    }
-
-    private static string HashOfWeights(ImageClassifier model)
-    {
-        using var hash = SHA256.Create();
-        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
-            ModuleWeights.Save(model, stream);
-        return Convert.ToHexStringLower(hash.Hash!);
     }
 
     private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit) =>

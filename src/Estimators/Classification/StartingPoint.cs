@@ -9,10 +9,6 @@ internal sealed class StartingPoint
 {
     private const string Option = nameof(ImageClassificationOptions.InitialModel);
 
-    // Pixels in other units are off by a factor of 128 or 255. Photographs of one kind differ from those of another by less than this.
-    private const double LargeShift = 3;   // deviations
-    private const double LargeScale = 4;
-
     private readonly ImageClassificationTransformer transformer;
 
     private StartingPoint(ImageClassificationTransformer transformer) => this.transformer = transformer;
@@ -65,7 +61,7 @@ internal sealed class StartingPoint
             CultureInfo.InvariantCulture,
             $"Starting from an earlier model of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; the head {(classes is null ? $"starts anew: {difference}" : "goes on, with the same classes")}; "
             + $"frozen: {options.Frozen}."));
-        WarnOfOtherPixels(measured, channel);
+        Normalization.WarnOfOtherPixels(measured, Option, channel);
     }
 
     // For each class of the labels its number in the earlier model; null where the classes are not the same.
@@ -82,22 +78,6 @@ internal sealed class StartingPoint
         else if (positions.Distinct().Count() != positions.Length)
             difference = "classes of the training data have the same name";
         return difference.Length == 0 ? positions : null;
-    }
-
-    private void WarnOfOtherPixels(PixelNormalization measured, IChannel channel)
-    {
-        for (var i = 0; i < measured.Mean.Length; i++)
-        {
-            var (mean, deviation) = (Normalization.Mean[i], Normalization.StandardDeviation[i]);
-            var scale = measured.StandardDeviation[i] / deviation;
-            if (Math.Abs(measured.Mean[i] - mean) <= LargeShift * deviation && scale <= LargeScale && scale >= 1 / LargeScale)
-                continue;
-            channel.Warning(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture,
-                $"The pixels of the training data have the mean {measured.Mean[i]:0.###} and the deviation {measured.StandardDeviation[i]:0.###} in channel {i}; those that {Option} was trained on had {mean:0.###} and "
-                + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units."));
-            return;
-        }
     }
 
     private static IEnumerable<ImageClassificationTransformer> Classifiers(ITransformer model) => model switch

@@ -2,8 +2,10 @@
 //
 // Axes: N = images, C = channels, H = height, W = width.
 
+using System.Globalization;
 using System.Numerics;
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -17,6 +19,10 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="StandardDeviation">Standard deviation of each channel in the same units, above 0.</param>
 internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviation)
 {
+    // Pixels in other units are off by a factor of 128 or 255. Photographs of one kind differ from those of another by less than this.
+    private const double LargeShift = 3;   // deviations
+    private const double LargeScale = 4;
+
     /// <summary>Normalises a batch.</summary>
     /// <param name="numbers_NCHW">The column's numbers, uint8 or float32, on the CPU.</param>
     /// <param name="device">Where the result goes.</param>
@@ -33,6 +39,26 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
         // Bytes travel as bytes, a quarter of the floats they become.
         var x_NCHW = numbers_NCHW.to(device).to_type(ScalarType.Float32);
         return ((x_NCHW - mean_C11) * scale_C11).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Warns where this normalisation is kept for pixels of which one channel has a far other mean or deviation.</summary>
+    /// <param name="measured">The normalisation that these pixels would have got.</param>
+    /// <param name="option">The option with the model that this normalisation is of.</param>
+    /// <param name="channel">Receives the warning.</param>
+    public void WarnOfOtherPixels(PixelNormalization measured, string option, IChannel channel)
+    {
+        for (var i = 0; i < measured.Mean.Length; i++)
+        {
+            var (mean, deviation) = (Mean[i], StandardDeviation[i]);
+            var scale = measured.StandardDeviation[i] / deviation;
+            if (Math.Abs(measured.Mean[i] - mean) <= LargeShift * deviation && scale <= LargeScale && scale >= 1 / LargeScale)
+                continue;
+            channel.Warning(MessageSensitivity.None, string.Create(
+                CultureInfo.InvariantCulture,
+                $"The pixels of the training data have the mean {measured.Mean[i]:0.###} and the deviation {measured.StandardDeviation[i]:0.###} in channel {i}; those that {option} was trained on had {mean:0.###} and "
+                + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units."));
+            return;
+        }
     }
 
     // On the CPU without libtorch's operators. They would run on several threads, and the thread that prepares batches would get threads of its own: OpenMP then has more threads than

@@ -47,6 +47,9 @@ public sealed class GeneralistTaskTransformer : ITransformer
 
     bool ITransformer.IsRowToRowMapper => true;
 
+    /// <summary>The model of all tasks.</summary>
+    internal GeneralistTransformer Generalist => generalist;
+
     private GeneralistScorer Scorer => generalist.Scorer;
 
     private GeneralistColumns Names => generalist.Columns;

@@ -27,6 +27,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         if (options.EarlyStopping is not null && validation is null)
             throw new InvalidOperationException($"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit.");
         var (images, videos) = FindPictures(data.Schema);
+        var start = options.StartingPoint;
         var device = host.SelectDevice();
         var trainingOptions = options.CreateTrainingOptions();
         var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
@@ -36,15 +37,19 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var rows = Read(channel, data, images, videos, imageStatistics, videoStatistics, "training");
         var held = validation is null ? null : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), null, null, "validation");
         var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
-        var tokenizer = options.Tokenizer.Create(
+        var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
             tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
         var texts = new GeneralistTexts(tokenizer, options.TextLength);
         var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)
             channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(options.TextLength)} {options.TextLength} allows and were cut off.");
-        var inputs = new GeneralistInputs(
-            images is null ? null : new(images, imageStatistics!.ToNormalization()), videos is null ? null : new(videos, videoStatistics!.ToNormalization()));
+        var (imagePixels, videoPixels) = (imageStatistics?.ToNormalization(), videoStatistics?.ToNormalization());
+        var inputs = start is null
+            ? new GeneralistInputs(images is null ? null : new(images, imagePixels!), videos is null ? null : new(videos, videoPixels!))
+            : new GeneralistInputs(
+                GeneralistStartingPoint.Continue(images, imagePixels, start.Inputs.Images, options.ImageColumnName, channel),
+                GeneralistStartingPoint.Continue(videos, videoPixels, start.Inputs.Videos, options.VideoColumnName, channel));
         var config = options.CreateConfig(tokenizer.VocabularySize, (images ?? videos)?.Frame.Shape, videos?.Frames ?? 1);
 
         using var seedScope = new SeedScope(seed, device);
@@ -59,10 +64,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs; {device}."));
             if (continued is not null)
                 channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
-            var identity = options.CheckpointFolder is null ? [] : Identity(config, tokenizer, sets, heldSets, seed);
+            start?.CopyTo(model, channel);
+            var identity = options.CheckpointFolder is null ? [] : Identity(config, tokenizer, sets, heldSets, seed, start is null ? "none" : ContinuedTraining.HashOfWeights(model));
             var result = Train(channel, model, trainingOptions, Batches(sets), heldSets is null ? null : Batches(heldSets), identity);
             channel.Say(TrainingReports.Describe(result));
-            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, seed);
+            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, seed) { Earlier = start?.Trainings ?? [] };
             return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), device), tasks, options.CreateColumns(), summary);
         }
         catch
@@ -103,12 +109,13 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
     // What a training that is continued must have as it was, besides the options of the loop.
     private Dictionary<string, string> Identity(
-        GeneralistConfig config, TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, int seed)
+        GeneralistConfig config, TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, int seed, string initial)
     {
         var identity = new Dictionary<string, string>(options.Describe())
         {
             [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
             [nameof(options.Tokenizer)] = tokenizer.Kind.ToString(),
+            [nameof(options.InitialModel)] = initial,
             [nameof(options.Tasks)] = GeneralistFingerprint.Describe(sets.Select(set => set.Task)),
         };
         foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson()))
@@ -123,7 +130,12 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         if (!HasVideos)
             return (images, null);
         ImageShape? asked = options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
-        return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? asked, options.Resizing));
+        if (options.StartingPoint is not { } start)
+            return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? asked, options.Resizing));
+        var videos = PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, asked, options.Resizing, usual: start.Config.Frames);
+        return videos.Frames <= start.Config.Frames
+            ? (images, videos)
+            : throw new ArgumentException($"Column '{videos.Name}' has videos of {videos.Frames} frames; {nameof(options.InitialModel)} takes at most {start.Config.Frames}.");
     }
 
     private Rows Read(

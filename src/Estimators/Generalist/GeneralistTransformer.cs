@@ -15,6 +15,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <remarks>Transforming on several threads is safe; the model itself serves one caller at a time.</remarks>
 public sealed class GeneralistTransformer : ITransformer, IDisposable
 {
+    // Which rows are looked at has nothing to do with the order in which they come.
+    private const int ChoiceStream = -4;
+
     private readonly IHost host;
 
     internal GeneralistTransformer(IHostEnvironment environment, GeneralistScorer scorer, IReadOnlyList<GeneralistTask> tasks, GeneralistColumns columns, GeneralistSummary? training)
@@ -148,6 +151,34 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples)).ToArray();
         return Scorer.Use(model => TaskInterference.Measure(
             model, [.. sets.Select(set => (set.Task.Name, Scorer.BatchesOf(set, batchSize, seed).ReadEpochs(batches, cancellationToken)))], cancellationToken));
+    }
+
+    /// <summary>
+    /// Measures which experts the tokens of tasks go to, by block, gate and role of the tokens (<see cref="ExpertActivation"/>): the weight of each expert, and how often it was chosen. Where experts are
+    /// chosen by attributes, task or modality, the numbers do not depend on the rows.
+    /// </summary>
+    /// <param name="tasks">Tasks of the model and rows of each, in the columns of the training; a task column is not read.</param>
+    /// <param name="rows">Rows of each task that are read at most, at least 1. Default 256.</param>
+    /// <param name="seed">Decides which rows are taken, and which words are masked.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <exception cref="ArgumentException">A number is out of range, there is no such task, or a column is missing.</exception>
+    /// <exception cref="InvalidOperationException">The model has no experts, there is no task, or one has no usable row.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public IReadOnlyList<GateActivation> MeasureExpertActivation(
+        IReadOnlyList<(string Task, IDataView Data)> tasks, int rows = 256, int seed = 0, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(tasks);
+        OptionChecks.AtLeast(1, rows, nameof(rows));
+        var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, Some(pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples))).ToArray();
+        return Scorer.Use(model => ExpertActivation.Measure(
+            model, sets.SelectMany(set => Scorer.BatchesOf(set, Scorer.Prediction.BatchSize, seed).InOrder(cancellationToken)), cancellationToken));
+
+        GeneralistExample[] Some(List<GeneralistExample> examples)
+        {
+            var all = examples.ToArray();
+            SeededRandom.Create(seed, ChoiceStream).Shuffle(all);
+            return all[..Math.Min(rows, all.Length)];
+        }
     }
 
     /// <summary>The data as they are.</summary>

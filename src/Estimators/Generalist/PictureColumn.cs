@@ -31,18 +31,20 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
     /// <param name="context">Marks exceptions as ML.NET does.</param>
     /// <param name="schema">The schema.</param>
     /// <param name="name">Name of the column.</param>
-    /// <param name="frames">Frames wanted; null for what the column says, and for folders <see cref="UsualFrames"/>.</param>
+    /// <param name="frames">Frames wanted; null for what the column says, and for folders <paramref name="usual"/>.</param>
     /// <param name="shape">What a frame is where the column does not say: of folders.</param>
     /// <param name="resizing">How frames of another size are brought to this one, of folders.</param>
+    /// <param name="usual">Frames of folders where nobody says how many.</param>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such videos.</exception>
-    public static PictureColumn FindVideos(IExceptionContext context, DataViewSchema schema, string name, int? frames, ImageShape? shape, ImageResizingEstimator.ResizingKind resizing)
+    public static PictureColumn FindVideos(
+        IExceptionContext context, DataViewSchema schema, string name, int? frames, ImageShape? shape, ImageResizingEstimator.ResizingKind resizing, int usual = UsualFrames)
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "video", name);
         if (column.Type is TextDataViewType)
         {
             if (shape is not { } size)
                 throw new ArgumentException($"Column '{name}' names folders of frames, which do not tell their size: set Channels, ImageHeight and ImageWidth in the options.");
-            return new(new ImageColumn(name, new ImageColumnType(ImageColumnKind.Image, []), size, ChannelsLast: true, resizing), frames ?? UsualFrames, IsFolder: true);
+            return new(new ImageColumn(name, new ImageColumnType(ImageColumnKind.Image, []), size, ChannelsLast: true, resizing), frames ?? usual, IsFolder: true);
         }
 
         if (column.Type is not VectorDataViewType { IsKnownSize: true, Dimensions.Length: 4 } vector || ImageColumnType.From(vector) is not { } type)

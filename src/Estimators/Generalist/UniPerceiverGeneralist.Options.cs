@@ -14,7 +14,7 @@ public sealed partial class UniPerceiverGeneralist
         // What is told otherwise (by the tokenizer itself, by the tasks' description, by the data, by the seed), or changes no weight.
         private static readonly HashSet<string> WithoutInfluence =
         [
-            nameof(Tasks), nameof(Tokenizer), nameof(Block), nameof(SparseBlocks), nameof(Attributes), nameof(Channels), nameof(ImageHeight), nameof(ImageWidth), nameof(Resizing), nameof(Frames), nameof(Seed),
+            nameof(Tasks), nameof(Tokenizer), nameof(Block), nameof(SparseBlocks), nameof(Attributes), nameof(Channels), nameof(ImageHeight), nameof(ImageWidth), nameof(Resizing), nameof(Frames), nameof(InitialModel), nameof(Seed),
             nameof(Threads), nameof(LookAhead), nameof(PredictionBatchSize), nameof(Beams), nameof(PredictedTextLength), nameof(MaskText), nameof(ProgressInterval), nameof(Progress), nameof(CancellationToken),
             nameof(OnCancellation), nameof(CheckpointFolder), nameof(CheckpointEverySteps), nameof(CheckpointEveryEpochs), nameof(CheckpointsKept), nameof(Resume),
         ];
@@ -99,6 +99,21 @@ public sealed partial class UniPerceiverGeneralist
 
         /// <summary>Probability that a sequence leaves out a branch of the last block while training. Default 0.</summary>
         public double DropPath { get; set; }
+
+        /// <summary>
+        /// A model that was trained before, all of whose weights learn on: a <see cref="GeneralistTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default):
+        /// from random weights. It is not changed.
+        /// </summary>
+        /// <remarks>
+        /// <para>Its tokenizer, the sizes of its texts and images, its attributes and its architecture stay: <see cref="Tokenizer"/>, <see cref="TextLength"/>, <see cref="PatchSize"/>, <see cref="Blocks"/>,
+        /// <see cref="Block"/>, <see cref="SparseBlocks"/>, <see cref="Attributes"/>, <see cref="Channels"/>, <see cref="ImageHeight"/> and <see cref="ImageWidth"/> are left out, or say what it has. What acts
+        /// while training only may differ, and names of columns and all that is said about prediction are those of these options.</para>
+        /// <para><see cref="Tasks"/> may be its tasks or others, for which the model knows attributes and has learned images or videos; where experts are chosen by task, only its own. It still knows how to do
+        /// tasks that are not trained again (<see cref="GeneralistTransformer.ForTask(GeneralistTask)"/>), the worse the longer it learns others.</para>
+        /// <para>The normalisation of the pixels stays the earlier model's, so the columns must hold them in the same units; a warning says where its mean or deviation is far off.</para>
+        /// <para>A model with prompts (<see cref="GeneralistTransformer.TunePrompts"/>) is refused.</para>
+        /// </remarks>
+        public ITransformer? InitialModel { get; set; }
 
         /// <summary>Passes over the training data, at least 1; tasks that are drawn more often than they have rows repeat them. Default 10.</summary>
         public int Epochs { get; set; } = 10;
@@ -203,18 +218,30 @@ public sealed partial class UniPerceiverGeneralist
         /// </summary>
         public bool Resume { get; set; }
 
-        /// <summary>A copy that later changes do not reach.</summary>
-        internal Options Copy()
+        /// <summary>The model to start from; null for random weights.</summary>
+        /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no generalist in it, or several.</exception>
+        internal GeneralistStartingPoint? StartingPoint => InitialModel is null ? null : GeneralistStartingPoint.Find(InitialModel);
+
+        /// <summary>A copy that later changes do not reach, in which all that <see cref="InitialModel"/> decides is as it is there.</summary>
+        internal Options Adopt()
         {
             var copy = (Options)MemberwiseClone();
             (copy.Tasks, copy.Attributes) = ([.. Tasks], [.. Attributes]);
+            if (StartingPoint is { } start)
+            {
+                var config = start.Config;
+                (copy.TextLength, copy.PatchSize, copy.Blocks) = (config.TextLength, config.PatchSize, config.Blocks);
+                (copy.Block, copy.SparseBlocks, copy.Attributes) = (config.Block, config.SparseBlocks, config.Attributes);
+                if (start.Shape is { } shape)
+                    (copy.Channels, copy.ImageHeight, copy.ImageWidth) = (shape.Channels, shape.Height, shape.Width);
+            }
             return copy;
         }
 
         /// <summary>The model's configuration for what the data have, checked.</summary>
         internal GeneralistConfig CreateConfig(int vocabularySize, ImageShape? images, int frames)
         {
-            var config = new GeneralistConfig
+            var config = StartingPoint is { } start ? start.Config with { DropPath = DropPath } : new GeneralistConfig
             {
                 VocabularySize = vocabularySize,
                 TextLength = TextLength,
@@ -308,6 +335,12 @@ public sealed partial class UniPerceiverGeneralist
                 task.Validate();
             if (Tasks.GroupBy(task => task.Name).FirstOrDefault(group => group.Count() > 1) is { Key: var twice })
                 throw new ArgumentException($"Two of the {nameof(Tasks)} are called '{twice}'; each must have a name of its own.");
+            StartingPoint?.RequireAgreement(this);
+            Adopt().ValidateValues();
+        }
+
+        private void ValidateValues()
+        {
             if (Tasks.SelectMany(task => task.Roles).SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute))).FirstOrDefault(pair => !Attributes.Contains(pair.Attribute)) is { Task: { } of, Attribute: { } unknown })
                 throw new ArgumentException($"Task '{of}' has the attribute '{unknown}', which {nameof(Attributes)} [{string.Join(", ", Attributes)}] lack.");
             OptionChecks.AtLeast(2, TextLength, nameof(TextLength));

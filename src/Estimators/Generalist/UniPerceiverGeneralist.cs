@@ -4,7 +4,7 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Trains one model for several tasks from scratch: inputs and class names of all tasks go through one encoder, whose experts are chosen by attributes of the tasks or otherwise
+/// Trains one model for several tasks, from scratch or from an earlier model (<see cref="Options.InitialModel"/>): inputs and class names of all tasks go through one encoder, whose experts are chosen by attributes of the tasks or otherwise
 /// ("Uni-Perceiver-MoE", arXiv 2206.04674).
 /// </summary>
 /// <remarks>
@@ -20,7 +20,7 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
     {
         options.Validate();
         host = environment.Register(nameof(UniPerceiverGeneralist));
-        this.options = options.Copy();
+        this.options = options.Adopt();
     }
 
     /// <summary>Trains a model.</summary>

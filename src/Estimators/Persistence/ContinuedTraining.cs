@@ -1,5 +1,8 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Weights;
+using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -67,6 +70,15 @@ internal static class ContinuedTraining
     public static IEnumerable<KeyValuePair<string, string>> Describe(object options, IReadOnlySet<string> withoutInfluence) => options.GetType().GetProperties()
         .Where(property => property.CanWrite && !withoutInfluence.Contains(property.Name) && !property.Name.EndsWith("ColumnName", StringComparison.Ordinal))
         .SelectMany(property => Describe(property.Name, property.GetValue(options)));
+
+    /// <summary>A hash of all weights of a model, by which the one that a training starts from is known again.</summary>
+    public static string HashOfWeights(torch.nn.Module model)
+    {
+        using var hash = SHA256.Create();
+        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
+            ModuleWeights.Save(model, stream);
+        return Convert.ToHexStringLower(hash.Hash!);
+    }
 
     /// <summary>A value, and those within it, by name: <c>NAME.INNER</c>.</summary>
     public static IEnumerable<KeyValuePair<string, string>> Describe(string name, object? value) =>

@@ -12,7 +12,7 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
 
     [SetsRequiredMembers]
     private GeneralistTrainingDocument(GeneralistSummary training) : base(training.Training, training.Seed) =>
-        (Examples, UnusedRows, CutTexts) = (training.Examples, training.UnusedRows, training.CutTexts);
+        (Examples, UnusedRows, CutTexts, Earlier) = (training.Examples, training.UnusedRows, training.CutTexts, [.. training.Earlier.Select(earlier => new GeneralistTrainingDocument(earlier))]);
 
     /// <summary>See <see cref="GeneralistSummary.Examples"/>.</summary>
     public required IReadOnlyDictionary<string, int> Examples { get; init; }
@@ -23,6 +23,9 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
     /// <summary>See <see cref="GeneralistSummary.CutTexts"/>.</summary>
     public required long CutTexts { get; init; }
 
+    /// <summary>See <see cref="GeneralistSummary.Earlier"/>.</summary>
+    public IReadOnlyList<GeneralistTrainingDocument> Earlier { get; init; } = [];
+
     /// <summary>Writes a training; null for a model that was saved without one.</summary>
     public static byte[] ToBytes(GeneralistSummary? training) => Write(training is null ? null : new GeneralistTrainingDocument(training));
 
@@ -30,5 +33,8 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
     public static GeneralistSummary? FromBytes(ReadOnlySpan<byte> bytes) => Read<GeneralistTrainingDocument>(bytes)?.ToSummary();
 
-    private GeneralistSummary ToSummary() => new(ToResult(), Examples, UnusedRows, CutTexts, Seed);
+    private GeneralistSummary ToSummary() => new(ToResult(), Examples, UnusedRows, CutTexts, Seed)
+    {
+        Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
+    };
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using Estimators.Tests.Persistence;
 using Estimators.Tests.Support;
@@ -50,6 +51,23 @@ public sealed class GeneralistZipTests
         var again = Save(loaded);
         foreach (var entry in new[] { "generalist.json", "vocab.json", "merges.txt", "weights.safetensors", "training.json" })
             CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
+    }
+
+    [TestMethod]
+    [DataRow(GoldenZip.GeneralistName)]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    {
+        using var loaded = (GeneralistTransformer)Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
+        var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), GoldenZip.DescribeTasks(Ml, loaded).Split('\n'));
+        Assert.HasCount(3 * 4 + 1, found);
+        foreach (var (w, f) in wanted.Zip(found, (w, f) => (w.Split(' '), f.Split(' '))))
+        {
+            Assert.AreEqual((w[0], w[1], w.Length), (f[0], f[1], f.Length), "task, class and number of scores");
+            foreach (var (score, other) in w[2..].Zip(f[2..], (score, other) => (float.Parse(score, CultureInfo.InvariantCulture), float.Parse(other, CultureInfo.InvariantCulture))))
+                Assert.AreEqual(score, other, 1e-4, w[0]);
+        }
+        Assert.HasCount(6, loaded.History);
+        Assert.AreEqual(24, loaded.Training!.Examples["film"]);
     }
 
     [TestMethod]

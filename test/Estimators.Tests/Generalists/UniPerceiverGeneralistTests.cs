@@ -2,6 +2,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -213,6 +214,43 @@ public sealed class UniPerceiverGeneralistTests
                 Assert.AreEqual((1.0, 3), (Math.Round(layer.RatioOfMeans[task][task], 5), layer.MeanOfRatios[task].Count));
         }
         Assert.ThrowsExactly<ArgumentException>(() => model.MeasureInterference([("colour", Toys.View(Ml, Toys.Rows("colour", 4, seed: 2)))], batches: 1));
+    }
+
+    [TestMethod]
+    public void ExpertActivation_IsMeasured_ByBlockTaskAndRole()
+    {
+        string[] tasks = ["colour", "film", "masked"];
+        (string, IDataView)[] data = [.. tasks.Select(task => (task, Toys.View(Ml, Toys.Rows(task, 20, seed: 2))))];
+        var found = model.MeasureExpertActivation(data, rows: 8);
+
+        // One of two blocks has experts, two gates in it, two roles in a task.
+        Assert.HasCount(2 * 2 * 3, found);
+        Assert.IsTrue(found.All(one => one.Block == 0 && Math.Abs(one.Shares.Sum() - 1) < 1e-6 && Math.Abs(one.Frequencies.Sum() - 2) < 1e-6));
+        CollectionAssert.AreEqual(
+            new[] { ("colour", TokenModality.Image), ("colour", TokenModality.Text), ("film", TokenModality.Video), ("film", TokenModality.Text), ("masked", TokenModality.Text), ("masked", TokenModality.Text) },
+            found.Where(one => one.Gate == BlockGate.FeedForward).Select(one => (one.Role.Task, one.Role.Modality)).ToArray());
+
+        // Attributes decide, whatever the rows; an image and a video have the same.
+        CollectionAssert.AreEqual(found.SelectMany(one => one.Shares).ToArray(), model.MeasureExpertActivation(data, rows: 3, seed: 5).SelectMany(one => one.Shares).ToArray());
+        CollectionAssert.AreEqual(found[0].Shares.ToArray(), found[2].Shares.ToArray());
+        Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation(data, rows: 0));
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([("smell", data[0].Item2)])).Message, "'smell'");
+        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.MeasureExpertActivation([])).Message, "no batch");
+    }
+
+    [TestMethod]
+    public void ExpertActivation_OfTokens_IsOfTheRowsThatAreTaken()
+    {
+        var options = Toys.Options("mood");
+        (options.Epochs, options.Block) = (2, options.Block with { RoutingLevel = RoutingLevel.Token });
+        using var routed = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows("mood", 16, seed: 1)));
+        var rows = Toys.Rows("mood", 12, seed: 2);
+        double[] Shares(IEnumerable<GeneralistRow> of, int most, int seed) => [.. routed.MeasureExpertActivation([("mood", Toys.View(Ml, of))], most, seed).SelectMany(one => one.Shares)];
+
+        CollectionAssert.AreEqual(Shares(rows, 4, 1), Shares(rows, 4, 1));
+        CollectionAssert.AreNotEqual(Shares(rows, 4, 1), Shares(rows, 4, 2));
+        foreach (var (one, other) in Shares(rows, 12, 1).Zip(Shares(rows, 100, 2)))
+            Assert.AreEqual(one, other, 1e-6, "all rows, in another order");
     }
 
     [TestMethod]

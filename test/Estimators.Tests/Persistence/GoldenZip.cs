@@ -1,13 +1,16 @@
+using System.Globalization;
+using Estimators.Tests.Generalists;
 using Estimators.Tests.LanguageModels;
 using Estimators.Tests.Support;
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
 
 namespace Estimators.Tests.Persistence;
 
 /// <summary>
-/// Writes the golden zips of the present format version, for a WideNet, a Sparse-MLP, a ViT with experts and a language model, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project test/Estimators.Tests</c>.
+/// Writes the golden zips of the present format version, for a WideNet, a Sparse-MLP, a ViT with experts, a language model and a generalist, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project test/Estimators.Tests</c>.
 /// A zip is never written again.
 /// </summary>
 internal static class GoldenZip
@@ -24,8 +27,14 @@ internal static class GoldenZip
     /// <summary>The name of a language model's, whose format has versions of its own.</summary>
     public const string LanguageModelName = "golden-language-model-0x00010002";
 
+    /// <summary>The name of a generalist's, whose format has versions of its own.</summary>
+    public const string GeneralistName = "golden-generalist-0x00010001";
+
     /// <summary>Rows that are scored.</summary>
     public const int Rows = 10;
+
+    // The last one predicts tokens.
+    private static readonly string[] GeneralistTasks = ["colour", "film", "mood", "masked"];
 
     /// <summary>The path of a golden file beside the tests.</summary>
     public static string File(string name) => Path.Combine(AppContext.BaseDirectory, "Persistence", name);
@@ -41,7 +50,23 @@ internal static class GoldenZip
         Write(folder, SparseMlpName, Colours.SparseMlpOptions());
         Write(folder, VisionTransformerName, Colours.VisionTransformerOptions());
         Write(folder, LanguageModelName, ml => ml.Transforms.Text.PeerLanguageModel(LanguageModelOptions()), ml => Rhymes.Data(ml), FreshProcess.DescribeTexts);
+        Write(folder, GeneralistName, ml => ml.Transforms.UniPerceiverGeneralist(GeneralistOptions()), ml => Toys.View(ml, Toys.Rows(GeneralistTasks, 24, seed: 1)), DescribeTasks);
         return true;
+    }
+
+    /// <summary>What a generalist says: the tasks with the classes and scores of some rows, and how well masked words are told.</summary>
+    public static string DescribeTasks(MLContext ml, ITransformer model)
+    {
+        var generalist = (GeneralistTransformer)model;
+        var lines = GeneralistTasks[..^1].SelectMany(task =>
+        {
+            var scored = generalist.ForTask(task).Transform(Toys.View(ml, Toys.Rows(task, 4, seed: 2)));
+            return scored.GetColumn<uint>("PredictedLabel").Zip(scored.GetColumn<float[]>("Score"), (label, scores) => Line(task, label, scores));
+        });
+        var masked = generalist.ForTask(GeneralistTasks[^1]).EvaluateTokens(Toys.View(ml, Toys.Rows(GeneralistTasks[^1], 8, seed: 2)));
+        return string.Join('\n', lines.Append(Line(GeneralistTasks[^1], (uint)masked.Tokens, (float)masked.Loss)));
+
+        static string Line(string task, uint number, params IEnumerable<float> values) => $"{task} {number} {string.Join(' ', values.Select(value => value.ToString("R", CultureInfo.InvariantCulture)))}";
     }
 
     private static void Write(string folder, string name, ImageClassificationOptions options) =>
@@ -59,6 +84,15 @@ internal static class GoldenZip
         using var disposed = model as IDisposable;
         ml.Model.Save(model, data.Schema, path + ".zip");
         System.IO.File.WriteAllText(path + ".txt", describe(ml, model) + "\n");
+    }
+
+    // A few thousand weights, and all that a zip can have: images, videos, texts, experts in one of two blocks.
+    private static UniPerceiverGeneralist.Options GeneralistOptions()
+    {
+        var options = Toys.Options(GeneralistTasks);
+        (options.Tokenizer, options.TextLength, options.Epochs) = (TokenizerOptions.BytePairs(264), 20, 6);
+        options.Block = options.Block with { Width = 16, FeedForwardWidth = 16, Experts = 3 };
+        return options;
     }
 
     // A few thousand weights. What continues a text is not left to chance, which a last digit could turn.
