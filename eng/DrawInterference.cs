@@ -42,7 +42,7 @@ using (var canvas = SKSvgCanvas.Create(SKRect.Create(MapWidth * blocks, MapHeigh
     picture.Render(canvas, new PixelRect(0, MapWidth * blocks, MapHeight * routers.Length, 0));
 return 0;
 
-// The mean over seeds of what a step for the column's task does to the row's: blue helps, red harms, full colour at 1 and beyond.
+// The median over seeds of what a step for the column's task does to the row's: blue helps, red harms, full colour at 1 and beyond.
 static Plot Map(string router, JsonNode[] layers)
 {
     var (plot, tasks) = (new Plot(), layers[0]["tasks"]!.AsArray().Select(task => (string)task!).ToArray());
@@ -51,10 +51,10 @@ static Plot Map(string router, JsonNode[] layers)
         for (var column = 0; column < tasks.Length; column++)
         {
             // Rectangles: of a heat map an SVG gets a picture with a pixel a cell, which browsers blur.
-            var (value, y) = (layers.Average(layer => (double)layer["ratioOfMeans"]![row]![column]!), tasks.Length - 1 - row);
+            var (value, y) = (Median([.. layers.Select(layer => (double)layer["ratioOfMeans"]![row]![column]!).Order()]), tasks.Length - 1 - row);
             var cell = plot.Add.Rectangle(column - 0.5, column + 0.5, y - 0.5, y + 0.5);
             (cell.FillColor, cell.LineWidth) = (Colors.White.MixedWith(value < 0 ? Colors.C3 : Colors.C0, Math.Min(1, Math.Abs(value))), 0);
-            var text = plot.Add.Text($"{value:+0.00;-0.00}", column, y);
+            var text = plot.Add.Text($"{value:+0.00;-0.00;0.00}", column, y);
             (text.LabelAlignment, text.LabelFontSize, text.LabelFontColor) = (Alignment.MiddleCenter, 13, Math.Abs(value) > 0.6 ? Colors.White : Colors.Black);
         }
     }
@@ -66,3 +66,5 @@ static Plot Map(string router, JsonNode[] layers)
     plot.HideGrid();
     return plot;
 }
+
+static double Median(double[] sorted) => (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;

@@ -56,6 +56,6 @@ internal static class RouterComparison
         var interference = level is null or RoutingLevel.Attribute
             ? model.MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
             : null;
-        return new RouterRun(name, seed, options.MaxSteps!.Value, model.Model.Config.GetCost().Parameters, minutes, scores, interference);
+        return new RouterRun(name, seed, options.MaxSteps!.Value, model.Model.Config.GetCost().Parameters, minutes, scores, interference, level is null ? null : ActivationRow.Measure(model, data));
     }
 }

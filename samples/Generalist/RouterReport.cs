@@ -71,17 +71,23 @@ internal static class RouterReport
         IEnumerable<RouterRun> Of(string router) => runs.Where(run => run.Router == router);
     }
 
-    // The mean over blocks and seeds; the blocks one by one are in the JSON.
+    // A task that its own steps hardly help divides by next to nothing: medians. The blocks one by one are in the JSON.
     private static void AppendInterference(StringBuilder text, string router, RouterRun[] runs)
     {
         var layers = runs.SelectMany(run => run.Interference!).ToArray();
         var tasks = layers[0].Tasks;
         text.AppendLine().AppendLine(CultureInfo.InvariantCulture, $"### Interference, {router}").AppendLine();
-        text.AppendLine("What a small step for the task of the column does to the loss of the task of the row, relative to a step for itself (ratio of means, mean over blocks and seeds).").AppendLine();
+        text.AppendLine("What a small step for the task of the column does to the loss of the task of the row, relative to a step for itself (ratio of means, median over blocks and seeds).").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"| | {string.Join(" | ", tasks)} |");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|{string.Concat(tasks.Select(_ => "---|"))}");
         for (var row = 0; row < tasks.Count; row++)
-            text.AppendLine(CultureInfo.InvariantCulture, $"| {tasks[row]} | {string.Join(" | ", tasks.Select((_, column) => layers.Average(layer => layer.RatioOfMeans[row][column]).ToString("+0.00;-0.00", CultureInfo.InvariantCulture)))} |");
+            text.AppendLine(CultureInfo.InvariantCulture, $"| {tasks[row]} | {string.Join(" | ", tasks.Select((_, column) => Median(layers.Select(layer => layer.RatioOfMeans[row][column])).ToString("+0.00;-0.00;0.00", CultureInfo.InvariantCulture)))} |");
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
     private static string FormatOf(double value) => value >= 10 ? "F1" : "F3";

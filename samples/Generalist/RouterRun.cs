@@ -10,4 +10,6 @@ namespace GeneralistSample;
 /// <param name="Minutes">Minutes that the training took.</param>
 /// <param name="Scores">Metrics of all tasks that the model serves.</param>
 /// <param name="Interference">How the tasks get in each other's way in the blocks with experts, and in the same blocks without; null where it was not measured.</param>
-internal sealed record RouterRun(string Router, int Seed, int Steps, long Parameters, double Minutes, IReadOnlyList<TaskScore> Scores, IReadOnlyList<LayerInterference>? Interference);
+/// <param name="Activation">Which experts the tokens of each task go to; null without experts.</param>
+internal sealed record RouterRun(
+    string Router, int Seed, int Steps, long Parameters, double Minutes, IReadOnlyList<TaskScore> Scores, IReadOnlyList<LayerInterference>? Interference, IReadOnlyList<ActivationRow>? Activation);

@@ -34,7 +34,7 @@ internal sealed record SampleData(
     {
         GeneralistTask[] tasks =
         [
-            new() { Name = "clothes", Kind = GeneralistTaskKind.ImageClassification, ClassNames = Clothes.Names },
+            new() { Name = "clothes", Kind = GeneralistTaskKind.ImageClassification, ClassNames = Clothes.Names, SamplingRatio = 1.5 },
             new()
             {
                 Name = "motion",
@@ -43,8 +43,8 @@ internal sealed record SampleData(
                 InputAttributes = [.. AttributeTable.AttributesOf(StandardRole.ClassifiedPicture), AsksMotion],
             },
             new() { Name = "reviews", Kind = GeneralistTaskKind.TextClassification, ClassNames = Texts.Opinions },
-            new() { Name = "masked words", Kind = GeneralistTaskKind.MaskedLanguageModel },
-            new() { Name = "emoji captions", Kind = GeneralistTaskKind.ImageCaption },
+            new() { Name = "masked words", Kind = GeneralistTaskKind.MaskedLanguageModel, SamplingRatio = 1.5 },
+            new() { Name = "emoji captions", Kind = GeneralistTaskKind.ImageCaption, SamplingRatio = 1.5 },
             new() { Name = "emoji retrieval", Kind = GeneralistTaskKind.ImageTextRetrieval },
         ];
 

@@ -12,7 +12,7 @@ internal static class SampleModel
     public const int Side = ImageRow.Side;
 
     /// <summary>Steps of the sample's training.</summary>
-    public const int Steps = 4000;
+    public const int Steps = 6000;
 
     /// <summary>How prompts are trained for a task from a few examples.</summary>
     public static PromptTuningOptions Prompting { get; } = new() { Steps = 150 };
@@ -25,13 +25,13 @@ internal static class SampleModel
         Tasks = data.Tasks,
         Attributes = [.. AttributeTable.Names, SampleData.AsksMotion],
         Tokenizer = TokenizerOptions.BytePairs(512),
-        TextLength = 64,
+        TextLength = 128,
         Channels = 3,
         ImageHeight = Side,
         ImageWidth = Side,
         PatchSize = 8,
         Blocks = 4,
-        Block = new ConditionalBlockOptions { Width = 96, Heads = 4, FeedForwardWidth = 384, Experts = 8, LayerScale = 0.1 },
+        Block = new ConditionalBlockOptions { Width = 64, Heads = 4, FeedForwardWidth = 256, Experts = 8, LayerScale = 0.3 },
         MaxSteps = steps,
         Epochs = 1000,
         BatchSize = 32,
