@@ -20,7 +20,7 @@ internal static class ComparisonReport
         var diverse = trained.Any(run => run.LayerNormDiversity is not null) && experiment.Name == "layernorms";
         var text = new StringBuilder();
         text.AppendLine(CultureInfo.InvariantCulture, $"## {experiment.Title}").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {experiment.TrainingImages:N0} training images, {experiment.Epochs} epochs, {seeds} seed{(seeds == 1 ? "" : "s")}; accuracy on all test images.{Unlabelled(experiment)}").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {experiment.TrainingImages:N0} training images, {Count(experiment.Epochs, "epoch")}, {Count(seeds, "seed")}; accuracy on all test images.{Unlabelled(experiment)}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"The paper: {experiment.Paper}").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"| model | parameters | MMACs | accuracy | to the first | last training loss | images/s | load variation | dropped |{(diverse ? " LayerNorm diversity |" : "")}");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|---|---|---|---|---|---|---|---|{(diverse ? "---|" : "")}");
@@ -43,7 +43,9 @@ internal static class ComparisonReport
         JsonSerializer.Serialize(new { experiment.Name, experiment.Title, Trainings = trained }, Json);
 
     private static string Unlabelled(Experiment experiment) => experiment.UnlabelledImages == 0 ? "" : string.Create(
-        CultureInfo.InvariantCulture, $" Pre-training: {experiment.UnlabelledImages:N0} other images without labels, {experiment.PretrainingEpochs} epoch{(experiment.PretrainingEpochs == 1 ? "" : "s")}.");
+        CultureInfo.InvariantCulture, $" Pre-training: {experiment.UnlabelledImages:N0} other images without labels, {Count(experiment.PretrainingEpochs, "epoch")}.");
+
+    private static string Count(int number, string unit) => $"{number} {unit}{(number == 1 ? "" : "s")}";
 
     private static TrainedVariant[] OfVariant(IReadOnlyList<TrainedVariant> trained, Variant variant) => [.. trained.Where(run => run.Variant == variant.Name)];
 
