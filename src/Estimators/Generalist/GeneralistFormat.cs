@@ -14,7 +14,8 @@ internal static class GeneralistFormat
     public const string LoaderSignature = "MoEGeneralist";
 
     private const string WeightsEntry = "weights.safetensors";
-    private const uint Version = 0x00010001;   // 0x00010001: the first
+    private const uint Version = 0x00010002;   // 0x00010001: the first; 0x00010002: linear heads of tuned models, earlier trainings
+    private const uint OldestRead = 0x00010001;
 
     /// <summary>Writes the entries of a model.</summary>
     public static void Save(ModelSaveContext context, GeneralistDocument document, TextTokenizer tokenizer, Generalist model, GeneralistSummary? training)
@@ -54,7 +55,7 @@ internal static class GeneralistFormat
         modelSignature: "MOEGENER",
         verWrittenCur: Version,
         verReadableCur: Version,
-        verWeCanReadBack: Version,
+        verWeCanReadBack: OldestRead,
         loaderSignature: LoaderSignature,
         loaderAssemblyName: typeof(GeneralistFormat).Assembly.FullName);
 }

@@ -61,7 +61,7 @@ internal sealed class GeneralistScorer : IDisposable
         using var scope = NewDisposeScope();
         var candidates_MD = Candidates(task);
         var inputs_ND = Encode(task, examples);
-        return (Read(model.Compare(inputs_ND, candidates_MD, task.Kind).softmax(-1)), Read(inputs_ND));
+        return (Read(model.Classify(inputs_ND, candidates_MD, task).softmax(-1)), Read(inputs_ND));
     });
 
     /// <summary>Representations of pictures, as long as 1: the inner product of one with a text's is their cosine.</summary>

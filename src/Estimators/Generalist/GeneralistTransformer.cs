@@ -57,6 +57,10 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// The transformer of a task that the model was not trained for, or of one of its tasks with other class names: no training. Where experts are chosen by task, only tasks of the model can be
     /// asked.
     /// </summary>
+    /// <remarks>
+    /// A linear head from <see cref="TunePrompts"/> counts for classifications of its kind that ask for its classes, all or some of them in any order; where one class is new to it the cosines alone
+    /// decide.
+    /// </remarks>
     /// <param name="task">The task, with the names of its classes if it is a classification.</param>
     /// <exception cref="ArgumentException">
     /// A classification has no class names, or the task or its attributes are not among those that the model knows, or it asks for images or videos of a model that has learned none.
@@ -78,8 +82,9 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Suits a copy of the model to a task, of its own or a new one, by training a few prompt vectors in each block, &lt;SPE&gt; and the LayerNorms; all else stays as it is (Uni-Perceiver,
-    /// arXiv 2112.01522, appendix C, without its separate prompts for targets and its linear head). A few dozen examples do.
+    /// Suits a copy of the model to a task, of its own or a new one, by training a few prompt vectors in each block, &lt;SPE&gt;, the LayerNorms, and for a classification a linear head beside the
+    /// cosines (<see cref="PromptTuningOptions.ClassificationHead"/>); all else stays as it is (Uni-Perceiver, arXiv 2112.01522, appendix C, without its separate prompts for targets). A few dozen
+    /// examples do.
     /// </summary>
     /// <param name="task">The task, with the names of its classes if it is a classification.</param>
     /// <param name="data">Its rows, in the columns of the training; a task column is not read.</param>
@@ -98,7 +103,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, UnusedRows: 0, CutTexts: 0, options.Seed));
     }
 
-    /// <summary>Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt; and LayerNorms.</summary>
+    /// <summary>Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt;, LayerNorms and linear head.</summary>
     /// <param name="path">The file; replaced if it exists.</param>
     /// <exception cref="InvalidOperationException">The model has no prompts.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>

@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What prompt tuning changes of a model, as a safetensors file: prompts, &lt;SPE&gt;, LayerNorms; the task and a hash of the model that it was made for are in its metadata.</summary>
+/// <summary>What prompt tuning changes of a model, as a safetensors file: prompts, &lt;SPE&gt;, LayerNorms and a linear head, where there is one; the task and a hash of the model that it was made for are in its metadata.</summary>
 internal static class PromptDelta
 {
     private const string TaskKey = "task";
@@ -18,12 +18,12 @@ internal static class PromptDelta
     private static readonly string[] Norms = ["attentionNorm", "feedForwardNorm", "finalNorm", "embeddingNorm"];
 
     /// <summary>Whether prompt tuning trains a parameter.</summary>
-    public static bool IsTuned(string name) => name is Generalist.PromptsName or Generalist.SpecialName || name.Split('.').Any(Norms.Contains);
+    public static bool IsTuned(string name) => name is Generalist.PromptsName or Generalist.SpecialName || IsOfHead(name) || name.Split('.').Any(Norms.Contains);
 
-    /// <summary>A copy of a model that has prompts besides.</summary>
-    public static Generalist Extend(Generalist model, int prompts, Device device)
+    /// <summary>A copy of a model that has prompts besides, and a linear head of a classification; null for none.</summary>
+    public static Generalist Extend(Generalist model, int prompts, GeneralistTask? head, Device device)
     {
-        var copy = (model.Config with { Prompts = prompts }).Build(device);
+        var copy = (model.Config with { Prompts = prompts, Head = head }).Build(device);
         using var noGrad = no_grad();
         var targets = NamedTensors.Of(copy);
         foreach (var (name, value) in NamedTensors.Of(model))
@@ -59,7 +59,10 @@ internal static class PromptDelta
         {
             throw new InvalidDataException($"The task of the prompts cannot be read: {exception.Message}", exception);
         }
-        var tuned = Extend(model, (int)prompts_BPD.shape[1], device);
+        var hasHead = contents.Tensors.Keys.Any(IsOfHead);
+        if (hasHead && task.ClassNames is null)
+            throw new InvalidDataException($"The file holds a linear head, but its task '{task.Name}' has no classes.");
+        var tuned = Extend(model, (int)prompts_BPD.shape[1], hasHead ? task : null, device);
         try
         {
             NamedTensors.Copy(tuned.named_parameters().Where(pair => IsTuned(pair.name)).ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter), contents.Tensors);
@@ -71,6 +74,8 @@ internal static class PromptDelta
             throw;
         }
     }
+
+    private static bool IsOfHead(string name) => name.StartsWith($"{Generalist.HeadName}.", StringComparison.Ordinal);
 
     // Of what is not tuned: the same before and after.
     private static string HashOfRest(Generalist model)

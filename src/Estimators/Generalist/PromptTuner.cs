@@ -7,7 +7,7 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Suits a copy of a model to a task by training its prompts, &lt;SPE&gt; and LayerNorms alone.</summary>
+/// <summary>Suits a copy of a model to a task by training its prompts, &lt;SPE&gt;, LayerNorms and linear head alone.</summary>
 internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTuningOptions options)
 {
     /// <summary>Tunes.</summary>
@@ -17,7 +17,7 @@ internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTun
     {
         using var channel = host.Start("TunePrompts");
         using var seed = new SeedScope(options.Seed, scorer.Device);
-        var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, scorer.Device));
+        var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, options.ClassificationHead && task.Kind.IsClassification() ? task : null, scorer.Device));
         try
         {
             foreach (var (name, parameter) in tuned.named_parameters())

@@ -8,6 +8,12 @@ public sealed record PromptTuningOptions
     /// <summary>Prompt vectors of each block, at least 1. Default 10.</summary>
     public int Prompts { get; init; } = 10;
 
+    /// <summary>
+    /// Whether a classification gets a linear head that reads the representation of the input, mixed into the cosines with the names of the classes: α · cos(f(x), f(y)) / τ + W·f(x) + b. It starts at zero,
+    /// with α = 1, so that it changes nothing at first. Default true. Without effect for other tasks.
+    /// </summary>
+    public bool ClassificationHead { get; init; } = true;
+
     /// <summary>Steps of the training, at least 1. Default 200.</summary>
     public int Steps { get; init; } = 200;
 

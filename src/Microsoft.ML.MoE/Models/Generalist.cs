@@ -21,6 +21,9 @@ public sealed class Generalist : nn.Module
     /// <summary>The name of the parameter with the prompts.</summary>
     internal const string PromptsName = nameof(prompts);
 
+    /// <summary>The name of the module with the linear head.</summary>
+    internal const string HeadName = nameof(head);
+
     /// <summary>The name of the parameter of &lt;SPE&gt;.</summary>
     internal const string SpecialName = nameof(special);
 
@@ -41,6 +44,7 @@ public sealed class Generalist : nn.Module
     private readonly LayerNorm finalNorm;
     private readonly Dense projection;
     private readonly Parameter logScales;
+    private readonly ClassificationHead? head;
 
     /// <summary>Makes the network with fresh random weights.</summary>
     /// <param name="config">Its shape.</param>
@@ -72,6 +76,8 @@ public sealed class Generalist : nn.Module
         finalNorm = new LayerNorm(width, device: device);
         projection = new Dense(width, width, device);
         logScales = new Parameter(full([Enum.GetValues<GeneralistTaskKind>().Length], Math.Log(StartingScale), float32, device));
+        if (config.Head is { } task)
+            head = new ClassificationHead(width, task.ClassNames!.Count, device);
         RegisterComponents();
 
         Parameter Vectors(long count) => new(nn.init.normal_(empty([count, width], float32, device), 0, 0.02));
@@ -232,6 +238,34 @@ public sealed class Generalist : nn.Module
         var scale = logScales[(int)kind].clamp(max: Math.Log(LargestScale)).exp();
         var cosines_NM = nn.functional.normalize(inputs_ND, dim: -1).matmul(nn.functional.normalize(candidates_MD, dim: -1).transpose(0, 1));
         return (scale * cosines_NM).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Log-probabilities of classes up to a constant: as <see cref="Compare"/>, with the linear head mixed in where the model has one (<see cref="GeneralistConfig.Head"/>) that is of the task's kind and has
+    /// all its classes, told by their names. Where it lacks one it is left out for all.
+    /// </summary>
+    /// <param name="inputs_ND">Representations of inputs, float32 (N, D).</param>
+    /// <param name="candidates_MD">Representations of the names of the classes, float32 (M, D).</param>
+    /// <param name="task">The task, with the names of these classes in their order.</param>
+    /// <returns>float32 (N, M).</returns>
+    /// <exception cref="ArgumentException">The task has other classes than there are candidates.</exception>
+    public Tensor Classify(Tensor inputs_ND, Tensor candidates_MD, GeneralistTask task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        if (task.ClassNames is { } names && names.Count != candidates_MD.shape[0])
+            throw new ArgumentException($"There are {candidates_MD.shape[0]} candidates and {names.Count} classes of task '{task.Name}'; as many are wanted.", nameof(candidates_MD));
+        using var scope = NewDisposeScope();
+        var scores_NM = Compare(inputs_ND, candidates_MD, task.Kind);
+        return (ClassesOfHead(task) is { } classes ? head!.Apply(scores_NM, inputs_ND, classes) : scores_NM).MoveToOuterDisposeScope();
+    }
+
+    // Which of the head's classes those of a task are; null where the head says nothing about them.
+    private long[]? ClassesOfHead(GeneralistTask task)
+    {
+        if (Config.Head is not { } own || own.Kind != task.Kind || task.ClassNames is not { } names)
+            return null;
+        var numbers = own.ClassNames!.Index().ToDictionary(pair => pair.Item, pair => (long)pair.Index);
+        return names.All(numbers.ContainsKey) ? [.. names.Select(name => numbers[name])] : null;
     }
 
     /// <summary>Which tokens see which in <see cref="EmbedDescribed"/>.</summary>

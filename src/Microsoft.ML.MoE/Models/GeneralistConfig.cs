@@ -58,6 +58,11 @@ public sealed record GeneralistConfig
     /// <summary>Prompt vectors that every sequence sees in each block beside its own tokens, at least 0 (P-Tuning v2, arXiv 2110.07602). Default 0. Prompt tuning adds them.</summary>
     public int Prompts { get; init; }
 
+    /// <summary>
+    /// The classification that has a linear head beside the cosines (<see cref="Generalist.Classify"/>), with the names of its classes; null (default) for none. Prompt tuning adds it.
+    /// </summary>
+    public GeneralistTask? Head { get; init; }
+
     /// <summary>Probability that a sequence leaves out a branch of the last block, 0 to below 1, rising linearly from 0 at the first. Training only. Default 0.1.</summary>
     public double DropPath { get; init; } = 0.1;
 
@@ -153,6 +158,9 @@ public sealed record GeneralistConfig
         OptionChecks.AtLeast(0, Prompts, nameof(Prompts));
         OptionChecks.AtLeastAndBelow(0, 1, DropPath, nameof(DropPath));
         Block.Validate();
+        Head?.Validate();
+        if (Head is { ClassNames: null })
+            throw new ArgumentException($"{nameof(Head)} is task '{Head.Name}' of kind {Head.Kind} without class names; a classification with the names of its classes is wanted.");
         if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
             throw new ArgumentException($"Images are {ImageWidth}×{ImageHeight} and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
         if (SparseBlocks is { } positions && !positions.Fit(Blocks))
@@ -214,7 +222,7 @@ public sealed record GeneralistConfig
             var embedding = ((VocabularySize + TextLength + Patches + Frames + 3L) * width)   // the two types and <SPE>
                 + ((((long)PatchSize * PatchSize * Channels) + 1) * width) + (2 * width);
             var blocks = (Blocks * (LinearParameters + (6 * width))) + (sparse * (linearCopies - 1) * LinearParameters);   // two norms and two LayerScales
-            return embedding + blocks + ((long)Blocks * Prompts * width) + (2 * width) + ((width + 1) * width) + Enum.GetValues<GeneralistTaskKind>().Length;
+            return embedding + blocks + ((long)Blocks * Prompts * width) + (Head is null ? 0 : 1 + (Head.ClassNames!.Count * (width + 1))) + (2 * width) + ((width + 1) * width) + Enum.GetValues<GeneralistTaskKind>().Length;
         }
     }
 }

@@ -120,7 +120,9 @@ public sealed class GeneralistObjective
             questions_RD = states_NLD.narrow(1, first, length).flatten(0, 1).index_select(0, asked_R);
             labels_R = labels.index_select(0, asked_R);
         }
-        var scores_RM = model.Compare(questions_RD, candidates.Representation_ND(), batch.Task.Kind);
+        var scores_RM = batch.Task.Kind.IsClassification()
+            ? model.Classify(questions_RD, candidates.Representation_ND(), batch.Task)
+            : model.Compare(questions_RD, candidates.Representation_ND(), batch.Task.Kind);
         return new Answers(
             scores_RM.MoveToOuterDisposeScope(), labels_R.alias().MoveToOuterDisposeScope(), (inputs.BalanceLoss + candidates.BalanceLoss).MoveToOuterDisposeScope(),
             [.. inputs.Routings.Select(routing => routing.MoveToOuterDisposeScope())]);

@@ -54,8 +54,9 @@ public sealed class GeneralistZipTests
     }
 
     [TestMethod]
-    [DataRow(GoldenZip.GeneralistName)]
-    public void ZipsOfEveryFormatVersion_StillLoad(string name)
+    [DataRow("golden-generalist-0x00010001", 6, "film", 24)]
+    [DataRow(GoldenZip.GeneralistName, 6, "colour", 24)]
+    public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs, string task, int examples)
     {
         using var loaded = (GeneralistTransformer)Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
         var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), GoldenZip.DescribeTasks(Ml, loaded).Split('\n'));
@@ -66,8 +67,9 @@ public sealed class GeneralistZipTests
             foreach (var (score, other) in w[2..].Zip(f[2..], (score, other) => (float.Parse(score, CultureInfo.InvariantCulture), float.Parse(other, CultureInfo.InvariantCulture))))
                 Assert.AreEqual(score, other, 1e-4, w[0]);
         }
-        Assert.HasCount(6, loaded.History);
-        Assert.AreEqual(24, loaded.Training!.Examples["film"]);
+        Assert.HasCount(epochs, loaded.History);
+        Assert.AreEqual(examples, loaded.Training!.Examples[task]);
+        Assert.AreEqual(name == GoldenZip.GeneralistName, loaded.Model.Config.Head is not null);
     }
 
     [TestMethod]

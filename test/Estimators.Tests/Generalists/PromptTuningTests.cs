@@ -1,8 +1,10 @@
+using System.Text.Json;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 
@@ -66,6 +68,7 @@ public sealed class PromptTuningTests
             stream.Position = 0;
             using var loaded = (GeneralistTransformer)Ml.Model.Load(stream, out _);
             CollectionAssert.AreEqual(Scores(tuned), Scores(loaded));
+            Assert.IsTrue(new[] { tuned, again, loaded }.All(each => Math.Abs(Weight(each, "head.linear.weight")[0]) > 0));
 
             StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.SavePrompts(path)).Message, "TunePrompts");
             StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => tuned.LoadPrompts(path)).Message, "prompts already");
@@ -81,6 +84,95 @@ public sealed class PromptTuningTests
     }
 
     [TestMethod]
+    public void TheHead_CountsForItsClasses_InAnyOrder()
+    {
+        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 3 });
+        var before = Probabilities(tuned, Renamed);
+        Fill("head.linear.bias", [.. Weight(tuned, "head.linear.bias").Zip([2f, 0, 0, -1], (bias, more) => bias + more)]);
+        var all = Probabilities(tuned, Renamed);
+        foreach (var (row, earlier) in all.Zip(before))
+        {
+            Assert.AreEqual(2, Math.Log(row[0] / row[1]) - Math.Log(earlier[0] / earlier[1]), 1e-2);
+            Assert.AreEqual(-1, Math.Log(row[3] / row[2]) - Math.Log(earlier[3] / earlier[2]), 1e-2);
+        }
+        foreach (var (row, turned) in all.Zip(Probabilities(tuned, Renamed with { ClassNames = ["rain", "storm", "sad", "cake"] })))
+        {
+            float[] wanted = [row[3], row[2], row[0], row[1]];
+            foreach (var (one, other) in wanted.Zip(turned))
+                Assert.AreEqual(one, other, 1e-5);
+        }
+        foreach (var (row, some) in all.Zip(Probabilities(tuned, Renamed with { ClassNames = ["cake", "sad"] })))
+            Assert.AreEqual(row[0] / (row[0] + row[1]), some[1], 1e-4);
+
+        // With a class that is new to it, and in another kind of task, the cosines alone decide: as without what it has learned.
+        var wider = Renamed with { ClassNames = ["sad", "cake", "storm", "rain", "song"] };
+        var ofTexts = new GeneralistTask { Name = "words", Kind = GeneralistTaskKind.TextClassification, ClassNames = Renamed.ClassNames };
+        var (ofWider, ofWords) = (Probabilities(tuned, wider), Probabilities(tuned, ofTexts));
+        Fill("head.linear.bias", [0, 0, 0, 0]);
+        Fill("head.linear.weight", new float[4 * 32]);
+        Fill("head.scale", [3]);
+        foreach (var (one, other) in ofWider.Concat(ofWords).Zip(Probabilities(tuned, wider).Concat(Probabilities(tuned, ofTexts))))
+            CollectionAssert.AreEqual(one, other);
+
+        void Fill(string name, float[] values)
+        {
+            using var noGrad = torch.no_grad();
+            using var scope = torch.NewDisposeScope();
+            var parameter = tuned.Model.named_parameters().Single(pair => pair.name == name).parameter;
+            parameter.copy_(torch.tensor(values).view(parameter.shape));
+        }
+    }
+
+    [TestMethod]
+    public void WithoutAHead_AndForOtherTasks_ThereIsNone()
+    {
+        using var without = model.TunePrompts(Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 2, ClassificationHead = false });
+        using var found = model.TunePrompts(
+            new GeneralistTask { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval }, Toys.View(Ml, Toys.Rows("find", 8, seed: 1)), new PromptTuningOptions { Steps = 2 });
+        Assert.IsTrue(without.Model.Config.Head is null && found.Model.Config.Head is null);
+        var path = Path.GetTempFileName();
+        try
+        {
+            without.SavePrompts(path);
+            using var again = model.LoadPrompts(path);
+            Assert.IsNull(again.Model.Config.Head);
+            CollectionAssert.AreEqual(Scores(without), Scores(again));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [TestMethod]
+    public void AFileWithAHeadOfNoClasses_IsRefused()
+    {
+        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 1 });
+        var path = Path.GetTempFileName();
+        try
+        {
+            tuned.SavePrompts(path);
+            using (var contents = Read())
+            {
+                using var file = File.Create(path);
+                var task = JsonSerializer.Serialize(Renamed with { ClassNames = null }, GeneralistDocument.Json);
+                SafeTensors.Write(file, contents.Tensors, new Dictionary<string, string>(contents.Metadata) { ["task"] = task });
+            }
+            StringAssert.Contains(Assert.ThrowsExactly<InvalidDataException>(() => model.LoadPrompts(path)).Message, "its task 'renamed' has no classes");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+
+        SafeTensorsContents Read()
+        {
+            using var stream = File.OpenRead(path);
+            return SafeTensors.Read(stream, stream.Length);
+        }
+    }
+
+    [TestMethod]
     public void WhatCannotBeTuned_IsRefused()
     {
         var rows = Toys.View(Ml, Rows(4, seed: 1));
@@ -91,6 +183,16 @@ public sealed class PromptTuningTests
 
     private static List<GeneralistRow> Rows(int count, int seed) =>
         [.. Toys.Rows("colour", count, seed).Select(row => new GeneralistRow { Features = row.Features, Label = Renamed.ClassNames![Array.IndexOf(Colours.Names, row.Label)] })];
+
+    private static float[] Weight(GeneralistTransformer transformer, string name) => transformer.Model.named_parameters().Single(pair => pair.name == name).parameter.detach().data<float>().ToArray();
+
+    private static float[][] Probabilities(GeneralistTransformer transformer, GeneralistTask task)
+    {
+        var rows = Rows(8, seed: 2);
+        foreach (var row in rows)
+            row.Text = $"the {row.Label}";
+        return [.. transformer.ForTask(task).Transform(Toys.View(Ml, rows)).GetColumn<float[]>("Score")];
+    }
 
     private static string[] Scores(GeneralistTransformer transformer) =>
         [.. transformer.ForTask(Renamed).Transform(Toys.View(Ml, Rows(8, seed: 2))).GetColumn<float[]>("Score").Select(row => string.Join(' ', row))];

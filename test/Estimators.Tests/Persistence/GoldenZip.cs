@@ -6,6 +6,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
 
 namespace Estimators.Tests.Persistence;
 
@@ -27,8 +28,8 @@ internal static class GoldenZip
     /// <summary>The name of a language model's, whose format has versions of its own.</summary>
     public const string LanguageModelName = "golden-language-model-0x00010002";
 
-    /// <summary>The name of a generalist's, whose format has versions of its own.</summary>
-    public const string GeneralistName = "golden-generalist-0x00010001";
+    /// <summary>The name of a generalist's, whose format has versions of its own: tuned by prompts for its first task, with a linear head.</summary>
+    public const string GeneralistName = "golden-generalist-0x00010002";
 
     /// <summary>Rows that are scored.</summary>
     public const int Rows = 10;
@@ -50,21 +51,23 @@ internal static class GoldenZip
         Write(folder, SparseMlpName, Colours.SparseMlpOptions());
         Write(folder, VisionTransformerName, Colours.VisionTransformerOptions());
         Write(folder, LanguageModelName, ml => ml.Transforms.Text.PeerLanguageModel(LanguageModelOptions()), ml => Rhymes.Data(ml), FreshProcess.DescribeTexts);
-        Write(folder, GeneralistName, ml => ml.Transforms.UniPerceiverGeneralist(GeneralistOptions()), ml => Toys.View(ml, Toys.Rows(GeneralistTasks, 24, seed: 1)), DescribeTasks);
+        Write(folder, GeneralistName, TunedGeneralist, ml => Toys.View(ml, Toys.Rows(GeneralistTasks, 24, seed: 1)), DescribeTasks);
         return true;
     }
 
     /// <summary>What a generalist says: the tasks with the classes and scores of some rows, and how well masked words are told.</summary>
     public static string DescribeTasks(MLContext ml, ITransformer model)
     {
-        var generalist = (GeneralistTransformer)model;
+        var generalist = (GeneralistTransformer)model;   // a tuned one knows the names of one task only
         var lines = GeneralistTasks[..^1].SelectMany(task =>
         {
-            var scored = generalist.ForTask(task).Transform(Toys.View(ml, Toys.Rows(task, 4, seed: 2)));
+            var scored = generalist.ForTask(Task(task)).Transform(Toys.View(ml, Toys.Rows(task, 4, seed: 2)));
             return scored.GetColumn<uint>("PredictedLabel").Zip(scored.GetColumn<float[]>("Score"), (label, scores) => Line(task, label, scores));
         });
-        var masked = generalist.ForTask(GeneralistTasks[^1]).EvaluateTokens(Toys.View(ml, Toys.Rows(GeneralistTasks[^1], 8, seed: 2)));
+        var masked = generalist.ForTask(Task(GeneralistTasks[^1])).EvaluateTokens(Toys.View(ml, Toys.Rows(GeneralistTasks[^1], 8, seed: 2)));
         return string.Join('\n', lines.Append(Line(GeneralistTasks[^1], (uint)masked.Tokens, (float)masked.Loss)));
+
+        static GeneralistTask Task(string name) => Toys.All.Single(task => task.Name == name);
 
         static string Line(string task, uint number, params IEnumerable<float> values) => $"{task} {number} {string.Join(' ', values.Select(value => value.ToString("R", CultureInfo.InvariantCulture)))}";
     }
@@ -73,17 +76,26 @@ internal static class GoldenZip
         Write(folder, name, ml => Colours.Pipeline(ml, options), ml => ml.Data.LoadFromEnumerable(Colours.Rows(80)), (ml, model) => FreshProcess.Describe(ml, model, Rows));
 
     private static void Write<T>(string folder, string name, Func<MLContext, IEstimator<T>> estimator, Func<MLContext, IDataView> load, Func<MLContext, ITransformer, string> describe)
-        where T : class, ITransformer
+        where T : class, ITransformer => Write(folder, name, (ml, data) => estimator(ml).Fit(data), load, describe);
+
+    private static void Write(string folder, string name, Func<MLContext, IDataView, ITransformer> fit, Func<MLContext, IDataView> load, Func<MLContext, ITransformer, string> describe)
     {
         var path = Path.Combine(folder, name);
         if (System.IO.File.Exists(path + ".zip"))
             return;
         var ml = new MLContext(seed: 1);
         var data = load(ml);
-        var model = estimator(ml).Fit(data);
+        var model = fit(ml, data);
         using var disposed = model as IDisposable;
         ml.Model.Save(model, data.Schema, path + ".zip");
         System.IO.File.WriteAllText(path + ".txt", describe(ml, model) + "\n");
+    }
+
+    private static GeneralistTransformer TunedGeneralist(MLContext ml, IDataView data)
+    {
+        var options = GeneralistOptions();
+        using var model = ml.Transforms.UniPerceiverGeneralist(options).Fit(data);
+        return model.TunePrompts(options.Tasks[0], Toys.View(ml, Toys.Rows(GeneralistTasks[0], 24, seed: 3)), new PromptTuningOptions { Prompts = 3, Steps = 6 });
     }
 
     // A few thousand weights, and all that a zip can have: images, videos, texts, experts in one of two blocks.

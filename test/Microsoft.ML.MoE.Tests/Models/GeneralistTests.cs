@@ -14,6 +14,7 @@ namespace Microsoft.ML.MoE.Tests.Models;
 public sealed class GeneralistTests
 {
     private static readonly TokenRole Picture = AttributeTable.Create(StandardRole.DescribedPicture, "caption", TokenModality.Image);
+    private static readonly GeneralistTask Animals = new() { Name = "animals", Kind = GeneralistTaskKind.ImageClassification, ClassNames = ["cat", "dog", "owl"] };
     private static readonly TokenRole Description = AttributeTable.Create(StandardRole.Description, "caption", TokenModality.Text);
 
     [TestMethod]
@@ -168,6 +169,57 @@ public sealed class GeneralistTests
         using (no_grad())
             model.named_parameters().Single(pair => pair.name == "logScales").parameter.fill_(9);
         TensorAssert.AreClose(tensor(new float[,] { { 60, 80 } }), model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
+    }
+
+    [TestMethod]
+    public void AHeadIsMixedIntoTheCosinesOfItsClasses()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(8, CPU);
+        using var model = (GeneralistConfig.Nano with { Head = Animals }).Build();
+        var weights = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
+        var (scale, weight_CD, bias_C) = (weights["head.scale"], weights["head.linear.weight"], weights["head.linear.bias"]);
+        var (x_ND, y_MD, factors_NM) = (randn(3, 16), randn(2, 16), randn(3, 2));
+        var some = Animals with { Name = "other", ClassNames = ["owl", "cat"] };
+        var cosines_NM = model.Compare(x_ND, y_MD, GeneralistTaskKind.ImageClassification).detach();
+
+        // Zeros change nothing, not a digit.
+        Assert.IsTrue(model.Classify(x_ND, y_MD, some).equal(cosines_NM).all().ToBoolean());
+
+        using (no_grad())
+        {
+            scale.fill_(1.5);
+            weight_CD.normal_();
+            bias_C.normal_();
+        }
+        var logits_NM = model.Classify(x_ND, y_MD, some);
+        var read_NC = x_ND.matmul(weight_CD.transpose(0, 1)) + bias_C;
+        TensorAssert.AreClose((1.5 * cosines_NM) + stack([read_NC.select(1, 2), read_NC.select(1, 0)], 1), logits_NM, 1e-4);
+
+        (factors_NM * logits_NM).sum().backward();
+        TensorAssert.AreClose((factors_NM * cosines_NM).sum().view(1), scale.grad!, 1e-3);
+        TensorAssert.AreClose(stack([factors_NM.select(1, 1).matmul(x_ND), zeros(16), factors_NM.select(1, 0).matmul(x_ND)]), weight_CD.grad!, 1e-4);
+        TensorAssert.AreClose(stack([factors_NM.select(1, 1).sum(), zeros([]), factors_NM.select(1, 0).sum()]), bias_C.grad!, 1e-4);
+
+        // Another kind, a class that the head does not have, and a task that has none of its own: the cosines alone.
+        var texts_NM = model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification);
+        Assert.IsTrue(model.Classify(x_ND, y_MD, some with { Kind = GeneralistTaskKind.TextClassification }).equal(texts_NM).all().ToBoolean());
+        Assert.IsTrue(model.Classify(x_ND, y_MD, some with { ClassNames = ["owl", "cow"] }).equal(cosines_NM).all().ToBoolean());
+        Assert.IsTrue(model.Classify(x_ND, y_MD, some with { ClassNames = null }).equal(cosines_NM).all().ToBoolean());
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.Classify(x_ND, y_MD, Animals)).Message, "There are 2 candidates and 3 classes");
+    }
+
+    [TestMethod]
+    public void AHeadIsDescribedCountedAndChecked()
+    {
+        using var scope = NewDisposeScope();
+        var config = GeneralistConfig.Nano with { Head = Animals };
+        using var model = config.Build();
+        Assert.AreEqual(config.GetCost().Parameters, model.parameters().Sum(parameter => parameter.numel()));
+        Assert.AreEqual(1 + (3 * 17), config.GetCost().Parameters - GeneralistConfig.Nano.GetCost().Parameters);
+        CollectionAssert.AreEqual(Animals.ClassNames!.ToArray(), GeneralistConfig.FromJson(config.ToJson()).Head!.ClassNames!.ToArray());
+        Assert.ThrowsExactly<ArgumentException>(() => (config with { Head = Animals with { ClassNames = null } }).Validate());
+        Assert.ThrowsExactly<ArgumentException>(() => (config with { Head = Animals with { Kind = GeneralistTaskKind.ImageCaption } }).Validate());
     }
 
     [TestMethod]

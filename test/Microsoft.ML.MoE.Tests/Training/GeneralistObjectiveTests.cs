@@ -49,6 +49,31 @@ public sealed class GeneralistObjectiveTests
     }
 
     [TestMethod]
+    public void AHeadCountsForItsTaskAndLearns()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(14, CPU);
+        var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.ImageClassification, ClassNames = ["x", "y"] };
+        using var model = (GeneralistConfig.Nano with { Head = task }).Build();
+        model.eval();
+        var bias_C = model.named_parameters().Single(pair => pair.name == "head.linear.bias").parameter;
+        using (no_grad())
+            bias_C.copy_(tensor(new[] { 2f, -1f }));
+        var (pictures, candidates) = (randn(3, 3, 4, 4), PaddedTexts.Create([[7, 8], [9]], CPU));
+        using var batch = new GeneralistBatch(task, pictures, null, candidates, tensor(new long[] { 1, 0, 1 }));
+
+        var loss = new GeneralistObjective(model).ComputeLoss(batch).Main;
+        loss.backward();
+
+        var x_ND = model.Encode(model.EmbedImages(batch.Pictures!, task.InputRole)).Representation_ND();
+        var y_ND = model.Encode(model.EmbedText(batch.Candidates.Ids_NL, task.TargetRole, batch.Candidates.Mask_NL)).Representation_ND();
+        var logits_NM = model.Compare(x_ND, y_ND, task.Kind) + tensor(new[] { 2f, -1f });
+        var byRow = logits_NM.log_softmax(1);
+        Assert.AreEqual(-(byRow[0, 1] + byRow[1, 0] + byRow[2, 1]).ToDouble() / 3, loss.ToDouble(), 1e-4);
+        TensorAssert.AreClose((logits_NM.detach().softmax(1).sum([0]) - tensor(new[] { 1f, 2f })) / 3, bias_C.grad!, 1e-4);
+    }
+
+    [TestMethod]
     public void ATextOfTwoPicturesIsAsGoodAsEither()
     {
         using var scope = NewDisposeScope();
