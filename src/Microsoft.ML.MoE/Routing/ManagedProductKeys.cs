@@ -17,6 +17,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
 {
     private const int KeysPerTask = 32;
     private const int TokensPerTask = 8;
+    private const int ColumnBits = 16;   // of a pair's place; the keys are numbered by an int32, so that their sub-keys have fewer
 
     private readonly int heads = options.Heads;
     private readonly int chosen = options.KeysPerHead;
@@ -24,6 +25,9 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     private readonly int subKeys = options.SubKeys;
     private readonly int groups = options.Shared ? 1 : options.Heads;   // of heads with the same sub-keys
 
+    // Pairs of the best sub-keys that may be among the best keys: for row i those of the columns before ⌊K / (i + 1)⌋, the last of the first K being in column ⌈K / (i + 1)⌉ - 1.
+    private readonly int[] columnEnds = [.. Enumerable.Range(1, options.KeysPerHead).Select(i => options.KeysPerHead / i)];
+    private readonly int[] lastColumns = [.. Enumerable.Range(1, options.KeysPerHead).Select(i => ((options.KeysPerHead + i - 1) / i) - 1)];
     private readonly int candidates = Enumerable.Range(1, options.KeysPerHead).Sum(i => options.KeysPerHead / i);
 
     // Room for one task: packed queries, scores, and two lists for each query besides what selection needs.
@@ -185,7 +189,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             var place = (options.Shared ? (nint)first + i : (((nint)first + i) * heads) + group) * chosen;
             for (var k = 0; k < chosen; k++)
             {
-                var (row, column) = Math.DivRem((uint)bestPlaces[k], (uint)chosen);
+                var (row, column) = (bestPlaces[k] >> ColumnBits, bestPlaces[k] & ((1 << ColumnBits) - 1));
                 scores[place + k] = best[k];
                 rowsFound[place + k] = rowPlaces[row];
                 columnsFound[place + k] = columnPlaces[column];
@@ -194,7 +198,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         }
     }
 
-    // The K best of the pairs of two descending lists; a pair's place is row · K + column. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
+    // The K best of the pairs of two descending lists; a pair's place has its row in the upper bits. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
     {
@@ -205,7 +209,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             for (var i = 0; i < chosen; i++)
             {
                 for (var j = 0; j < chosen; j++)
-                    length = LargestScores.Add(rows[i] + columns[j], (i * chosen) + j, chosen, best, bestPlaces, length);
+                    length = LargestScores.Add(rows[i] + columns[j], (i << ColumnBits) + j, chosen, best, bestPlaces, length);
             }
 
             return;
@@ -213,17 +217,18 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
 
         // The first i rows with the first ⌈K / i⌉ columns are K pairs, of which the last is the worst: its score is one that K pairs reach.
         var bound = float.NegativeInfinity;
-        for (var i = 1; i <= chosen; i++)
-            bound = MathF.Max(bound, rows[i - 1] + columns[((chosen + i - 1) / i) - 1]);
+        for (var i = 0; i < chosen; i++)
+            bound = MathF.Max(bound, rows[i] + columns[lastColumns[i]]);
 
         var places = (int*)(scratch + LargestScores.RoundUp(candidates));
         var count = 0;
-        for (var i = 0; i < chosen; i++)
+        for (var i = 0; i < chosen && rows[i] + columns[0] >= bound; i++)
         {
-            for (var j = 0; j < chosen / (i + 1) && rows[i] + columns[j] >= bound; j++)
+            var end = columnEnds[i];
+            for (var j = 0; j < end && rows[i] + columns[j] >= bound; j++)
             {
                 scratch[count] = rows[i] + columns[j];
-                places[count++] = (i * chosen) + j;
+                places[count++] = (i << ColumnBits) + j;
             }
         }
 
