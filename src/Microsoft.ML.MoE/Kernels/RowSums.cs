@@ -112,4 +112,31 @@ internal static unsafe class RowSums
         for (var i = 0; column < columns && i < count; i++)
             AddScaled(rows + (ids[i] * stride) + column, factors[i], sum + column, columns - column);
     }
+
+    /// <summary>Row ids[i] += factors[i] · vector, for every i in turn.</summary>
+    /// <param name="rows">The first row.</param>
+    /// <param name="columns">Numbers of a row.</param>
+    /// <param name="ids">Rows.</param>
+    /// <param name="factors">What the vector is multiplied with.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="vector">What is added.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddToRows(float* rows, int columns, int* ids, float* factors, int count, float* vector)
+    {
+        var column = 0;
+        for (; column + (2 * Vector512<float>.Count) <= columns; column += 2 * Vector512<float>.Count)
+        {
+            var (a, b) = (Vector512.Load(vector + column), Vector512.Load(vector + column + 16));
+            for (var i = 0; i < count; i++)
+            {
+                var row = rows + ((nint)ids[i] * columns) + column;
+                var factor = Vector512.Create(factors[i]);
+                Vector512.FusedMultiplyAdd(a, factor, Vector512.Load(row)).Store(row);
+                Vector512.FusedMultiplyAdd(b, factor, Vector512.Load(row + 16)).Store(row + 16);
+            }
+        }
+
+        for (var i = 0; column < columns && i < count; i++)
+            AddScaled(vector + column, factors[i], rows + ((nint)ids[i] * columns) + column, columns - column);
+    }
 }

@@ -15,7 +15,6 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="options">Number of keys, heads, widths.</param>
 internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
 {
-    private const int KeysPerTask = 32;
     private const int TokensPerTask = 8;
     private const int ColumnBits = 16;   // of a pair's place; the keys are numbered by an int32, so that their sub-keys have fewer
 
@@ -112,7 +111,6 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         if (tokens > 0)
         {
             var pairs = checked(tokens * heads * chosen);
-            var (order, ends) = (empty([2, pairs], int32), empty([2, groups * subKeys], int32));
             WorkTeam.Run(get_num_threads(), team =>
             {
                 nint[] dKeys = [(nint)Memory.Floats(dRowKeys), (nint)Memory.Floats(dColumnKeys)];
@@ -122,24 +120,25 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                 var dQuery = dQuery_TQ is null ? null : Memory.Floats(dQuery_TQ);
                 var dScores = Memory.Floats(dScores_THK);
                 var places = (int*)Memory.Address(subKeys_2THK);
-                var sorted = (int*)Memory.Address(order);
-                var keyEnds = (int*)Memory.Address(ends);
 
                 // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of threads.
-                team.ForEach(2, (part, _) => SortByKey(places + ((nint)part * pairs), pairs, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys)));
-                var keyTasks = ((groups * subKeys) + KeysPerTask - 1) / KeysPerTask;
-                team.ForEach(2 * keyTasks, (task, _) =>
+                var ranges = (team.Threads + 1) / 2;
+                team.ForEach(2 * ranges, (task, scratch) =>
                 {
-                    var (part, first) = (task / keyTasks, task % keyTasks * KeysPerTask);
-                    for (var key = first; key < Math.Min(first + KeysPerTask, groups * subKeys); key++)
-                        SumKey(query, dScores, part, key, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys), (float*)dKeys[part] + ((nint)key * half));
+                    var (part, range) = (task / ranges, task % ranges);
+                    SumKeys(query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], range, ranges, scratch);
                 });
                 if (dQuery == null)
                     return;
                 team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
                 {
                     for (var i = task * TokensPerTask * heads; i < Math.Min((task + 1) * TokensPerTask, tokens) * heads; i++)
-                        SumQuery(row, column, places, places + pairs, dScores, i, dQuery + ((nint)i * options.QueryWidth));
+                    {
+                        var (firstKey, pair) = ((nint)FirstKey(i) * half, (nint)i * chosen);
+                        var sum = dQuery + ((nint)i * options.QueryWidth);
+                        RowSums.AddMultiples(row + firstKey, half, half, places + pair, dScores + pair, chosen, sum);
+                        RowSums.AddMultiples(column + firstKey, half, half, places + pairs + pair, dScores + pair, chosen, sum + half);
+                    }
                 });
             });
         }
@@ -235,60 +234,35 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         LargestScores.SelectAmongFew(scratch, places, count, chosen, best, bestPlaces);
     }
 
-    // Pairs in the order of their sub-keys, and one past the last of each; within a sub-key, as they were.
-    private void SortByKey(int* keyOfPair, int pairs, int* sorted, int* ends)
+    // The gradients of a range of sub-keys of one half. The other sub-keys' pairs are read and passed over.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void SumKeys(float* query, int* keyOfPair, float* dScores, int tokens, float* dKeys, int range, int ranges, float* scratch)
     {
-        var count = groups * subKeys;
-        NativeMemory.Clear(ends, (nuint)count * sizeof(int));
-        for (var pair = 0; pair < pairs; pair++)
-            ends[Group(pair) + keyOfPair[pair]]++;
-        var start = 0;
-        for (var key = 0; key < count; key++)
-            (ends[key], start) = (start, start + ends[key]);
-        for (var pair = 0; pair < pairs; pair++)
-            sorted[ends[Group(pair) + keyOfPair[pair]]++] = pair;
-    }
-
-    // Where the sub-keys of a pair's head begin.
-    private int Group(int pair) => options.Shared ? 0 : pair / chosen % heads * subKeys;
-
-    // A query's halves are rows of half its width.
-    private void SumKey(float* query, float* dScores, int part, int key, int* sorted, int* ends, float* sum)
-    {
-        const int Block = 16;
-        var rows = stackalloc long[Block];
-        var factors = stackalloc float[Block];
-        for (var i = key == 0 ? 0 : ends[key - 1]; i < ends[key]; i += Block)
+        var (first, end) = ((int)((long)subKeys * range / ranges), (int)((long)subKeys * (range + 1) / ranges));
+        var ownFactors = scratch;
+        var ownKeys = (int*)(scratch + chosen);
+        for (var i = 0; i < tokens * heads; i++)
         {
-            var count = Math.Min(Block, ends[key] - i);
-            for (var j = 0; j < count; j++)
+            var keys = keyOfPair + ((nint)i * chosen);
+            var factors = dScores + ((nint)i * chosen);
+            var count = chosen;
+            if (ranges > 1)
             {
-                rows[j] = (2L * (sorted[i + j] / chosen)) + part;
-                factors[j] = dScores[sorted[i + j]];
+                count = 0;
+                for (var k = 0; k < chosen; k++)
+                {
+                    (ownKeys[count], ownFactors[count]) = (keys[k], factors[k]);
+                    count += keys[k] >= first && keys[k] < end ? 1 : 0;
+                }
+
+                keys = ownKeys;
+                factors = ownFactors;
             }
 
-            RowGather<Float32Rows>.AddRows((byte*)query, half, rows, count, factors, sum, default);
+            RowSums.AddToRows(dKeys + ((nint)FirstKey(i) * half), half, keys, factors, count, query + ((nint)i * options.QueryWidth));
         }
     }
 
-    private void SumQuery(float* rowKeys, float* columnKeys, int* rowsFound, int* columnsFound, float* dScores, int query, float* sum)
-    {
-        const int Block = 16;
-        var rows = stackalloc long[Block];
-        var columns = stackalloc long[Block];
-        var first = options.Shared ? 0 : query % heads * subKeys;
-        for (var k = 0; k < chosen; k += Block)
-        {
-            var pair = ((nint)query * chosen) + k;
-            var count = Math.Min(Block, chosen - k);
-            for (var j = 0; j < count; j++)
-            {
-                rows[j] = first + rowsFound[pair + j];
-                columns[j] = first + columnsFound[pair + j];
-            }
-
-            RowGather<Float32Rows>.AddRows((byte*)rowKeys, half, rows, count, dScores + pair, sum, default);
-            RowGather<Float32Rows>.AddRows((byte*)columnKeys, half, columns, count, dScores + pair, sum + half, default);
-        }
-    }
+    // Where the sub-keys of a query's head begin.
+    private int FirstKey(int query) => options.Shared ? 0 : query % heads * subKeys;
 }

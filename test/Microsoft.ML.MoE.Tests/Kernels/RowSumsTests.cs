@@ -49,6 +49,28 @@ public sealed unsafe class RowSumsTests
         AreClose(expected, vector[..Columns]);
     }
 
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(16)]
+    [DataRow(45)]
+    [DataRow(128)]
+    [DataRow(255)]
+    public void AVectorIsAddedToEveryRow(int columns)
+    {
+        var (rows, ids, factors, vector) = Make(columns);
+        var expected = rows.ToArray();
+        for (var i = 0; i < Count; i++)
+        {
+            for (var column = 0; column < columns; column++)
+                expected[(ids[i] * columns) + column] += factors[i] * vector[column];
+        }
+
+        fixed (float* r = rows, f = factors, v = vector)
+        fixed (int* n = ids)
+            RowSums.AddToRows(r, columns, n, f, Count, v);
+        AreClose(expected, rows);
+    }
+
     // Some rows come more than once.
     private static (float[] Rows, int[] Ids, float[] Factors, float[] Vector) Make(int columns)
     {
