@@ -3,8 +3,10 @@
 //
 // Axes: T = tokens of the whole batch, H = heads, A = d_k/2, half a query, N = sub-keys of a half, K = keys that a head retrieves.
 
+using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Microsoft.ML.MoE.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -32,7 +34,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     // Room for one task: packed queries, scores, and two lists for each query besides what selection needs.
     private int ScoreStride => LargestScores.RoundUp(subKeys);
 
-    private int ListRoom => chosen + 1;
+    private int ListRoom => chosen + 1;   // lists are read a vector at a time; after the last of them there is room enough
 
     private long ScratchFloats => ((long)MicroKernel.MaxRows * half) + ((long)MicroKernel.MaxRows * ScoreStride) + (4L * MicroKernel.MaxRows * ListRoom)
         + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates)) + (2L * ListRoom) + 16;
@@ -219,19 +221,41 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         for (var i = 0; i < chosen; i++)
             bound = MathF.Max(bound, rows[i] + columns[lastColumns[i]]);
 
-        var places = (int*)(scratch + LargestScores.RoundUp(candidates));
+        var places = (int*)(scratch + LargestScores.RoundUp(candidates) + Vector512<float>.Count);
+        LargestScores.SelectAmongFew(scratch, places, CollectPairs(rows, columns, bound, scratch, places), chosen, best, bestPlaces);
+    }
+
+    // The pairs whose scores reach a bound, of those that can be among the best; both lists descend.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int CollectPairs(float* rows, float* columns, float bound, float* scores, int* places)
+    {
         var count = 0;
         for (var i = 0; i < chosen && rows[i] + columns[0] >= bound; i++)
         {
             var end = columnEnds[i];
-            for (var j = 0; j < end && rows[i] + columns[j] >= bound; j++)
+            if (!Avx512F.IsSupported)
             {
-                scratch[count] = rows[i] + columns[j];
-                places[count++] = (i << ColumnBits) + j;
+                for (var j = 0; j < end && rows[i] + columns[j] >= bound; j++)
+                {
+                    scores[count] = rows[i] + columns[j];
+                    places[count++] = (i << ColumnBits) + j;
+                }
+
+                continue;
+            }
+
+            for (var j = 0; j < end; j += Vector512<float>.Count)
+            {
+                var sums = Vector512.Create(rows[i]) + Vector512.Load(columns + j);
+                var column = Vector512.Create(j) + Vector512<int>.Indices;
+                var mask = Vector512.GreaterThanOrEqual(sums, Vector512.Create(bound)) & Vector512.LessThan(column, Vector512.Create(end)).AsSingle();
+                Avx512F.Compress(Vector512<float>.Zero, mask, sums).Store(scores + count);   // the rest of the vector is overwritten by the next
+                Avx512F.Compress(Vector512<int>.Zero, mask.AsInt32(), column + Vector512.Create(i << ColumnBits)).Store(places + count);
+                count += BitOperations.PopCount(mask.ExtractMostSignificantBits());
             }
         }
 
-        LargestScores.SelectAmongFew(scratch, places, count, chosen, best, bestPlaces);
+        return count;
     }
 
     // The gradients of a range of sub-keys of one half. The other sub-keys' pairs are read and passed over.
