@@ -1,7 +1,8 @@
 // The k largest of some numbers, without sorting them.
 //
 // The maxima of g ≥ k groups bound the k-th largest number from below: k groups have a number at least as large as the smallest of their maxima. With a group for each lane of a vector
-// that bound costs one maximum a number; it leaves some forty of 1024 random numbers for k = 16. Their places are found by counting how many are larger.
+// that bound costs one maximum a number; it leaves some forty of 1024 random numbers for k = 16, and with twice as many groups as k some forty of 128 for k = 32. Their places are found by
+// counting how many are larger, for sixteen of them at once.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;
@@ -19,6 +20,15 @@ internal static unsafe class LargestScores
     private const int Lanes = 16;
     private const int MostRanked = 128;   // candidates; ranking them takes time with their square
     private const int MostBounded = 2 * Lanes;
+    private const int MostRankedAtOnce = 63;   // of the wanted scores; one bit each
+
+    private static Vector512<int> By1 => Vector512.Create(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+
+    private static Vector512<int> By2 => Vector512.Create(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+
+    private static Vector512<int> By4 => Vector512.Create(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+
+    private static Vector512<int> By8 => Vector512.Create(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
 
     /// <summary>The room that <see cref="Select"/> needs for a number of scores, in float32 numbers.</summary>
     public static int ScratchFloats(int count) => 2 * (RoundUp(count) + Lanes);
@@ -57,7 +67,7 @@ internal static unsafe class LargestScores
     }
 
     /// <summary>The same for a few scores that come with their places.</summary>
-    /// <param name="scores">Scores without NaN, in room for a multiple of sixteen of them; what follows them is overwritten.</param>
+    /// <param name="scores">Scores without NaN, in room for <see cref="RoundUp"/> of them; what follows them is overwritten.</param>
     /// <param name="scorePlaces">Their places.</param>
     /// <param name="count">How many there are, at least k.</param>
     /// <param name="k">How many are wanted, at least 1.</param>
@@ -89,10 +99,14 @@ internal static unsafe class LargestScores
     private static float Bound(float* scores, int padded, int k)
     {
         var (first, second) = (Vector512.Create(float.NegativeInfinity), Vector512.Create(float.NegativeInfinity));
+        var (third, fourth) = (first, second);
         var nan = Vector512<float>.Zero;
+        var inFours = Avx512F.IsSupported && k > Lanes;
         for (var i = 0; i < padded; i += Alignment)
         {
             var (a, b) = (Vector512.Load(scores + i), Vector512.Load(scores + i + Lanes));
+            if (inFours)
+                (first, second, third, fourth) = (third, fourth, first, second);   // in turn
             first = Vector512.MaxNative(first, a);
             second = Vector512.MaxNative(second, b);
             nan += (a - a) + (b - b);   // 0, or NaN where a number is not finite
@@ -101,8 +115,8 @@ internal static unsafe class LargestScores
         // Padding is not finite either: it is in the last vectors alone, and says nothing.
         if (!Vector512.EqualsAll(nan, nan) && HasNaN(scores, padded))
             return float.NaN;
-        if (Avx512F.IsSupported && k <= Lanes)
-            return LargestOfTwo(first, second, k);
+        if (Avx512F.IsSupported)
+            return inFours ? LargestOfFour(first, second, third, fourth, k) : LargestOfTwo(first, second, k);
         float* maxima = stackalloc float[2 * Lanes];
         var groups = 2 * Lanes;
         if (k <= Lanes)
@@ -129,36 +143,69 @@ internal static unsafe class LargestScores
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float LargestOfTwo(Vector512<float> first, Vector512<float> second, int k)
     {
-        var larger = Vector512.MaxNative(SortDescending(first), Avx512F.PermuteVar16x32(SortDescending(second), Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)));
-        return SortDescending(larger)[k - 1];
+        var larger = Vector512.MaxNative(SortDescending(first), Reverse(SortDescending(second)));
+        return k == Lanes ? Smallest(larger) : Merge(larger)[k - 1];
+    }
+
+    // The k-th largest of 64 numbers, k from 17 to 32: the same with pairs of vectors, which have to be in order first.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static float LargestOfFour(Vector512<float> first, Vector512<float> second, Vector512<float> third, Vector512<float> fourth, int k)
+    {
+        var (a, b) = MergePair(SortDescending(first), SortDescending(second));
+        var (c, d) = MergePair(SortDescending(third), SortDescending(fourth));
+        var (larger, largerToo) = (Vector512.MaxNative(a, Reverse(d)), Vector512.MaxNative(b, Reverse(c)));
+        var last = Vector512.MinNative(larger, largerToo);   // the 17th to the 32nd
+        return k == 2 * Lanes ? Smallest(last) : Merge(last)[k - Lanes - 1];
+    }
+
+    // Two vectors in descending order as one of 32 numbers.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (Vector512<float> First, Vector512<float> Last) MergePair(Vector512<float> one, Vector512<float> other)
+    {
+        other = Reverse(other);
+        return (Merge(Vector512.MaxNative(one, other)), Merge(Vector512.MinNative(one, other)));
     }
 
     // Batcher's bitonic network: each number is compared with the one whose place differs in one bit.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> SortDescending(Vector512<float> v)
     {
-        var (by1, by2) = (Vector512.Create(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14), Vector512.Create(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
-        var (by4, by8) = (Vector512.Create(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11), Vector512.Create(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-        v = Exchange(v, by1, 0b0110_0110_0110_0110);
-        v = Exchange(v, by2, 0b0011_1100_0011_1100);
-        v = Exchange(v, by1, 0b0101_1010_0101_1010);
-        v = Exchange(v, by4, 0b0000_1111_1111_0000);
-        v = Exchange(v, by2, 0b0011_0011_1100_1100);
-        v = Exchange(v, by1, 0b0101_0101_1010_1010);
-        v = Exchange(v, by8, 0b1111_1111_0000_0000);
-        v = Exchange(v, by4, 0b1111_0000_1111_0000);
-        v = Exchange(v, by2, 0b1100_1100_1100_1100);
-        return Exchange(v, by1, 0b1010_1010_1010_1010);
+        v = Exchange(v, By1, Vector512.Create(0, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1, 0));
+        v = Exchange(v, By2, Vector512.Create(0, 0, -1, -1, -1, -1, 0, 0, 0, 0, -1, -1, -1, -1, 0, 0));
+        v = Exchange(v, By1, Vector512.Create(0, -1, 0, -1, -1, 0, -1, 0, 0, -1, 0, -1, -1, 0, -1, 0));
+        v = Exchange(v, By4, Vector512.Create(0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0));
+        v = Exchange(v, By2, Vector512.Create(0, 0, -1, -1, 0, 0, -1, -1, -1, -1, 0, 0, -1, -1, 0, 0));
+        v = Exchange(v, By1, Vector512.Create(0, -1, 0, -1, 0, -1, 0, -1, -1, 0, -1, 0, -1, 0, -1, 0));
+        return Merge(v);
     }
 
-    // Where a bit of the mask is set, the smaller of a number and its partner; else the larger.
+    // The network's end, which puts a vector in descending order that falls and then rises, or rises and then falls.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Exchange(Vector512<float> v, Vector512<int> partners, uint smaller)
+    private static Vector512<float> Merge(Vector512<float> v)
+    {
+        v = Exchange(v, By8, Vector512.Create(0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1));
+        v = Exchange(v, By4, Vector512.Create(0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, -1, -1, -1, -1));
+        v = Exchange(v, By2, Vector512.Create(0, 0, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1));
+        return Exchange(v, By1, Vector512.Create(0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1));
+    }
+
+    // Where the mask is set, the smaller of a number and its partner; else the larger.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Exchange(Vector512<float> v, Vector512<int> partners, Vector512<int> smaller)
     {
         var partner = Avx512F.PermuteVar16x32(v, partners);
-        var bits = Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
-        var takesSmaller = Vector512.Equals(Vector512.Create((int)smaller) & bits, bits).AsSingle();
-        return Vector512.ConditionalSelect(takesSmaller, Vector512.MinNative(v, partner), Vector512.MaxNative(v, partner));
+        return Vector512.ConditionalSelect(smaller.AsSingle(), Vector512.MinNative(v, partner), Vector512.MaxNative(v, partner));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Reverse(Vector512<float> v) => Avx512F.PermuteVar16x32(v, Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Smallest(Vector512<float> v)
+    {
+        var eight = Vector256.MinNative(v.GetLower(), v.GetUpper());
+        var four = Vector128.MinNative(eight.GetLower(), eight.GetUpper());
+        return MathF.Min(MathF.Min(four[0], four[1]), MathF.Min(four[2], four[3]));
     }
 
     private static bool HasNaN(float* scores, int padded)
@@ -216,13 +263,47 @@ internal static unsafe class LargestScores
         return found;
     }
 
-    // A candidate's place in the result is the number of larger ones, and of equal ones before it.
+    // A candidate's place in the result is the number of larger ones, as long as none are equal.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rank(float* candidates, int* candidatePlaces, int found, int k, float* values, int* places)
     {
-        var vectors = (found + Lanes - 1) / Lanes;
-        for (var i = found; i < vectors * Lanes; i++)
+        for (var i = found; i < RoundUp(found); i++)
             candidates[i] = float.NegativeInfinity;
+        var ranks = stackalloc int[Alignment];
+        var (taken, ranked) = (0UL, 0);
+        for (var first = 0; first < found && k <= MostRankedAtOnce; first += Alignment)
+        {
+            var (own, ownToo) = (Vector512.Load(candidates + first), Vector512.Load(candidates + first + Lanes));
+            var (rank, rankToo) = (Vector512<int>.Zero, Vector512<int>.Zero);
+            for (var i = 0; i < found; i++)
+            {
+                var other = Vector512.Create(candidates[i]);
+                rank -= Vector512.GreaterThan(other, own).AsInt32();   // -1 where it is
+                rankToo -= Vector512.GreaterThan(other, ownToo).AsInt32();
+            }
+
+            var last = Vector512.Create(k);   // all others share the last place, which nobody reads
+            Vector512.Min(rank, last).Store(ranks);
+            Vector512.Min(rankToo, last).Store(ranks + Lanes);
+            for (var i = 0; i < Math.Min(Alignment, found - first); i++)
+            {
+                var place = ranks[i];
+                (values[place], places[place]) = (candidates[first + i], candidatePlaces[first + i]);
+                taken |= 1UL << place;
+                ranked += place < k ? 1 : 0;
+            }
+        }
+
+        var wanted = (1UL << k) - 1;
+        if (k > MostRankedAtOnce || ranked != k || (taken & wanted) != wanted)
+            RankWithEqual(candidates, candidatePlaces, found, k, values, places);
+    }
+
+    // A candidate's place in the result is the number of larger ones, and of equal ones before it.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RankWithEqual(float* candidates, int* candidatePlaces, int found, int k, float* values, int* places)
+    {
+        var vectors = (found + Lanes - 1) / Lanes;
         for (var i = 0; i < found; i++)
         {
             var own = Vector512.Create(candidates[i]);

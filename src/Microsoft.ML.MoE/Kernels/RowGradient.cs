@@ -15,12 +15,6 @@ internal readonly unsafe struct RowGradient(float* multiples, float* vectors, in
     /// <summary>The vectors (T, D).</summary>
     public readonly float* Vectors = vectors;
 
-    /// <summary>One pair's multiple.</summary>
-    public float Multiple(int pair) => multiples[pair];
-
-    /// <summary>One pair's vector.</summary>
-    public float* Vector(int pair) => Vectors + ((nint)(uint)(pair / choices) * width);
-
     /// <summary>The gradient of a row as a multiple of a vector: of its pair's own, or of the sum of its pairs.</summary>
     /// <param name="pairs">The row's pairs.</param>
     /// <param name="count">How many, at least 1.</param>
@@ -33,13 +27,27 @@ internal readonly unsafe struct RowGradient(float* multiples, float* vectors, in
         if (count == 1)
         {
             multiple = multiples[*pairs];
-            return Vector(*pairs);
+            return Vectors + ((nint)(*pairs / choices) * width);
         }
 
         NativeMemory.Clear(sum, (nuint)width * sizeof(float));
-        for (var i = 0; i < count; i++)
-            RowSums.AddScaled(Vector(pairs[i]), multiples[pairs[i]], sum, width);
+        Add(pairs, count, sum);
         multiple = 1;
         return sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Add(int* pairs, int count, float* sum)
+    {
+        const int Block = 32;   // pairs whose tokens and multiples are looked up before their vectors are added
+        var tokens = stackalloc int[Block];
+        var factors = stackalloc float[Block];
+        for (; count > 0; count -= Block, pairs += Block)
+        {
+            var taken = Math.Min(Block, count);
+            for (var i = 0; i < taken; i++)
+                (tokens[i], factors[i]) = ((int)((uint)pairs[i] / (uint)choices), multiples[pairs[i]]);
+            RowSums.AddMultiples(Vectors, width, width, tokens, factors, taken, sum);
+        }
     }
 }

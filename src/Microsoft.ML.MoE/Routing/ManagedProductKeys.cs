@@ -3,8 +3,10 @@
 //
 // Axes: T = tokens of the whole batch, H = heads, A = d_k/2, half a query, N = sub-keys of a half, K = keys that a head retrieves.
 
+using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Microsoft.ML.MoE.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -15,8 +17,8 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="options">Number of keys, heads, widths.</param>
 internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
 {
-    private const int KeysPerTask = 32;
     private const int TokensPerTask = 8;
+    private const int ColumnBits = 16;   // of a pair's place; the keys are numbered by an int32, so that their sub-keys have fewer
 
     private readonly int heads = options.Heads;
     private readonly int chosen = options.KeysPerHead;
@@ -24,12 +26,15 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
     private readonly int subKeys = options.SubKeys;
     private readonly int groups = options.Shared ? 1 : options.Heads;   // of heads with the same sub-keys
 
+    // Pairs of the best sub-keys that may be among the best keys: for row i those of the columns before ⌊K / (i + 1)⌋, the last of the first K being in column ⌈K / (i + 1)⌉ - 1.
+    private readonly int[] columnEnds = [.. Enumerable.Range(1, options.KeysPerHead).Select(i => options.KeysPerHead / i)];
+    private readonly int[] lastColumns = [.. Enumerable.Range(1, options.KeysPerHead).Select(i => ((options.KeysPerHead + i - 1) / i) - 1)];
     private readonly int candidates = Enumerable.Range(1, options.KeysPerHead).Sum(i => options.KeysPerHead / i);
 
     // Room for one task: packed queries, scores, and two lists for each query besides what selection needs.
     private int ScoreStride => LargestScores.RoundUp(subKeys);
 
-    private int ListRoom => chosen + 1;
+    private int ListRoom => chosen + 1;   // lists are read a vector at a time; after the last of them there is room enough
 
     private long ScratchFloats => ((long)MicroKernel.MaxRows * half) + ((long)MicroKernel.MaxRows * ScoreStride) + (4L * MicroKernel.MaxRows * ListRoom)
         + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates)) + (2L * ListRoom) + 16;
@@ -108,7 +113,6 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         if (tokens > 0)
         {
             var pairs = checked(tokens * heads * chosen);
-            var (order, ends) = (empty([2, pairs], int32), empty([2, groups * subKeys], int32));
             WorkTeam.Run(get_num_threads(), team =>
             {
                 nint[] dKeys = [(nint)Memory.Floats(dRowKeys), (nint)Memory.Floats(dColumnKeys)];
@@ -118,24 +122,25 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
                 var dQuery = dQuery_TQ is null ? null : Memory.Floats(dQuery_TQ);
                 var dScores = Memory.Floats(dScores_THK);
                 var places = (int*)Memory.Address(subKeys_2THK);
-                var sorted = (int*)Memory.Address(order);
-                var keyEnds = (int*)Memory.Address(ends);
 
                 // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of threads.
-                team.ForEach(2, (part, _) => SortByKey(places + ((nint)part * pairs), pairs, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys)));
-                var keyTasks = ((groups * subKeys) + KeysPerTask - 1) / KeysPerTask;
-                team.ForEach(2 * keyTasks, (task, _) =>
+                var ranges = (team.Threads + 1) / 2;
+                team.ForEach(2 * ranges, (task, scratch) =>
                 {
-                    var (part, first) = (task / keyTasks, task % keyTasks * KeysPerTask);
-                    for (var key = first; key < Math.Min(first + KeysPerTask, groups * subKeys); key++)
-                        SumKey(query, dScores, part, key, sorted + ((nint)part * pairs), keyEnds + ((nint)part * groups * subKeys), (float*)dKeys[part] + ((nint)key * half));
+                    var (part, range) = (task / ranges, task % ranges);
+                    SumKeys(query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], range, ranges, scratch);
                 });
                 if (dQuery == null)
                     return;
                 team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
                 {
                     for (var i = task * TokensPerTask * heads; i < Math.Min((task + 1) * TokensPerTask, tokens) * heads; i++)
-                        SumQuery(row, column, places, places + pairs, dScores, i, dQuery + ((nint)i * options.QueryWidth));
+                    {
+                        var (firstKey, pair) = ((nint)FirstKey(i) * half, (nint)i * chosen);
+                        var sum = dQuery + ((nint)i * options.QueryWidth);
+                        RowSums.AddMultiples(row + firstKey, half, half, places + pair, dScores + pair, chosen, sum);
+                        RowSums.AddMultiples(column + firstKey, half, half, places + pairs + pair, dScores + pair, chosen, sum + half);
+                    }
                 });
             });
         }
@@ -185,7 +190,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             var place = (options.Shared ? (nint)first + i : (((nint)first + i) * heads) + group) * chosen;
             for (var k = 0; k < chosen; k++)
             {
-                var (row, column) = Math.DivRem((uint)bestPlaces[k], (uint)chosen);
+                var (row, column) = (bestPlaces[k] >> ColumnBits, bestPlaces[k] & ((1 << ColumnBits) - 1));
                 scores[place + k] = best[k];
                 rowsFound[place + k] = rowPlaces[row];
                 columnsFound[place + k] = columnPlaces[column];
@@ -194,7 +199,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
         }
     }
 
-    // The K best of the pairs of two descending lists; a pair's place is row · K + column. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
+    // The K best of the pairs of two descending lists; a pair's place has its row in the upper bits. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
     {
@@ -205,7 +210,7 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
             for (var i = 0; i < chosen; i++)
             {
                 for (var j = 0; j < chosen; j++)
-                    length = LargestScores.Add(rows[i] + columns[j], (i * chosen) + j, chosen, best, bestPlaces, length);
+                    length = LargestScores.Add(rows[i] + columns[j], (i << ColumnBits) + j, chosen, best, bestPlaces, length);
             }
 
             return;
@@ -213,77 +218,75 @@ internal sealed unsafe class ManagedProductKeys(ProductKeyOptions options)
 
         // The first i rows with the first ⌈K / i⌉ columns are K pairs, of which the last is the worst: its score is one that K pairs reach.
         var bound = float.NegativeInfinity;
-        for (var i = 1; i <= chosen; i++)
-            bound = MathF.Max(bound, rows[i - 1] + columns[((chosen + i - 1) / i) - 1]);
-
-        var places = (int*)(scratch + LargestScores.RoundUp(candidates));
-        var count = 0;
         for (var i = 0; i < chosen; i++)
+            bound = MathF.Max(bound, rows[i] + columns[lastColumns[i]]);
+
+        var places = (int*)(scratch + LargestScores.RoundUp(candidates) + Vector512<float>.Count);
+        LargestScores.SelectAmongFew(scratch, places, CollectPairs(rows, columns, bound, scratch, places), chosen, best, bestPlaces);
+    }
+
+    // The pairs whose scores reach a bound, of those that can be among the best; both lists descend.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int CollectPairs(float* rows, float* columns, float bound, float* scores, int* places)
+    {
+        var count = 0;
+        for (var i = 0; i < chosen && rows[i] + columns[0] >= bound; i++)
         {
-            for (var j = 0; j < chosen / (i + 1) && rows[i] + columns[j] >= bound; j++)
+            var end = columnEnds[i];
+            if (!Avx512F.IsSupported)
             {
-                scratch[count] = rows[i] + columns[j];
-                places[count++] = (i * chosen) + j;
+                for (var j = 0; j < end && rows[i] + columns[j] >= bound; j++)
+                {
+                    scores[count] = rows[i] + columns[j];
+                    places[count++] = (i << ColumnBits) + j;
+                }
+
+                continue;
+            }
+
+            for (var j = 0; j < end; j += Vector512<float>.Count)
+            {
+                var sums = Vector512.Create(rows[i]) + Vector512.Load(columns + j);
+                var column = Vector512.Create(j) + Vector512<int>.Indices;
+                var mask = Vector512.GreaterThanOrEqual(sums, Vector512.Create(bound)) & Vector512.LessThan(column, Vector512.Create(end)).AsSingle();
+                Avx512F.Compress(Vector512<float>.Zero, mask, sums).Store(scores + count);   // the rest of the vector is overwritten by the next
+                Avx512F.Compress(Vector512<int>.Zero, mask.AsInt32(), column + Vector512.Create(i << ColumnBits)).Store(places + count);
+                count += BitOperations.PopCount(mask.ExtractMostSignificantBits());
             }
         }
 
-        LargestScores.SelectAmongFew(scratch, places, count, chosen, best, bestPlaces);
+        return count;
     }
 
-    // Pairs in the order of their sub-keys, and one past the last of each; within a sub-key, as they were.
-    private void SortByKey(int* keyOfPair, int pairs, int* sorted, int* ends)
+    // The gradients of a range of sub-keys of one half. The other sub-keys' pairs are read and passed over.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void SumKeys(float* query, int* keyOfPair, float* dScores, int tokens, float* dKeys, int range, int ranges, float* scratch)
     {
-        var count = groups * subKeys;
-        NativeMemory.Clear(ends, (nuint)count * sizeof(int));
-        for (var pair = 0; pair < pairs; pair++)
-            ends[Group(pair) + keyOfPair[pair]]++;
-        var start = 0;
-        for (var key = 0; key < count; key++)
-            (ends[key], start) = (start, start + ends[key]);
-        for (var pair = 0; pair < pairs; pair++)
-            sorted[ends[Group(pair) + keyOfPair[pair]]++] = pair;
-    }
-
-    // Where the sub-keys of a pair's head begin.
-    private int Group(int pair) => options.Shared ? 0 : pair / chosen % heads * subKeys;
-
-    // A query's halves are rows of half its width.
-    private void SumKey(float* query, float* dScores, int part, int key, int* sorted, int* ends, float* sum)
-    {
-        const int Block = 16;
-        var rows = stackalloc long[Block];
-        var factors = stackalloc float[Block];
-        for (var i = key == 0 ? 0 : ends[key - 1]; i < ends[key]; i += Block)
+        var (first, end) = ((int)((long)subKeys * range / ranges), (int)((long)subKeys * (range + 1) / ranges));
+        var ownFactors = scratch;
+        var ownKeys = (int*)(scratch + chosen);
+        for (var i = 0; i < tokens * heads; i++)
         {
-            var count = Math.Min(Block, ends[key] - i);
-            for (var j = 0; j < count; j++)
+            var keys = keyOfPair + ((nint)i * chosen);
+            var factors = dScores + ((nint)i * chosen);
+            var count = chosen;
+            if (ranges > 1)
             {
-                rows[j] = (2L * (sorted[i + j] / chosen)) + part;
-                factors[j] = dScores[sorted[i + j]];
+                count = 0;
+                for (var k = 0; k < chosen; k++)
+                {
+                    (ownKeys[count], ownFactors[count]) = (keys[k], factors[k]);
+                    count += keys[k] >= first && keys[k] < end ? 1 : 0;
+                }
+
+                keys = ownKeys;
+                factors = ownFactors;
             }
 
-            RowGather<Float32Rows>.AddRows((byte*)query, half, rows, count, factors, sum, default);
+            RowSums.AddToRows(dKeys + ((nint)FirstKey(i) * half), half, keys, factors, count, query + ((nint)i * options.QueryWidth));
         }
     }
 
-    private void SumQuery(float* rowKeys, float* columnKeys, int* rowsFound, int* columnsFound, float* dScores, int query, float* sum)
-    {
-        const int Block = 16;
-        var rows = stackalloc long[Block];
-        var columns = stackalloc long[Block];
-        var first = options.Shared ? 0 : query % heads * subKeys;
-        for (var k = 0; k < chosen; k += Block)
-        {
-            var pair = ((nint)query * chosen) + k;
-            var count = Math.Min(Block, chosen - k);
-            for (var j = 0; j < count; j++)
-            {
-                rows[j] = first + rowsFound[pair + j];
-                columns[j] = first + columnsFound[pair + j];
-            }
-
-            RowGather<Float32Rows>.AddRows((byte*)rowKeys, half, rows, count, dScores + pair, sum, default);
-            RowGather<Float32Rows>.AddRows((byte*)columnKeys, half, columns, count, dScores + pair, sum + half, default);
-        }
-    }
+    // Where the sub-keys of a query's head begin.
+    private int FirstKey(int query) => options.Shared ? 0 : query % heads * subKeys;
 }

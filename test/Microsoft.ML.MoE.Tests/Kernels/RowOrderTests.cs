@@ -12,7 +12,10 @@ public sealed unsafe class RowOrderTests
     [DataRow(50, 1)]
     [DataRow(1000, 7)]
     [DataRow(1000, 2048)]
+    [DataRow(1000, 2000)]
     [DataRow(1000, 2049)]
+    [DataRow(70_000, 1 << 16)]
+    [DataRow(70_000, (1 << 16) + 1)]
     [DataRow(5000, 1 << 20)]
     [DataRow(300, int.MaxValue)]
     public void RowsAscendAndTheirPairsKeepTheirOrder(int pairs, int rows)

@@ -21,6 +21,8 @@ public sealed class ProductKeysTests
         [30, 1024, 4, 16, 32, true],
         [9, 1600, 2, 17, 16, true],    // more than one vector a list
         [6, 4096, 2, 33, 24, false],   // more than two
+        [20, 16384, 2, 32, 64, true],
+        [3, 4096, 2, 64, 8, true],     // more than are ranked at once
         [70, 441, 3, 4, 514, true],    // long queries
         [0, 16, 2, 3, 6, true],        // no token
     ];
