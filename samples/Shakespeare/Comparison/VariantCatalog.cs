@@ -16,8 +16,8 @@ internal static class VariantCatalog
 
     // The best of them on a part of the training text (results/). A row of a table is in few updates, so that it wants larger ones.
     private const double TunedRate = 2e-3;
-    private const double TunedScaleOfMemories = 8;
-    private const double TunedScaleOfExperts = 8;
+    private const double TunedScaleOfMemories = 4;
+    private const double TunedScaleOfExperts = 32;
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
 
