@@ -11,12 +11,12 @@ namespace GeneralistSample;
 internal sealed record CommandLine(SampleAction Action, string? Data, int? Steps, (int First, int Last) Seeds, string? Results)
 {
     /// <summary>How to call the program.</summary>
-    public const string Usage = "usage: Generalist [routers [--seeds N | --seeds FIRST-LAST]] [--data DIR] [--steps N] [--results DIR]";
+    public const string Usage = "usage: Generalist [--data DIR] [--steps N], or Generalist routers [--data DIR] [--steps N] [--seeds N | --seeds FIRST-LAST] [--results DIR]";
 
     private const int RouterSeeds = 3;
 
-    /// <summary>The arguments in full, but for where things are.</summary>
-    public string Command => (Action == SampleAction.CompareRouters ? $"routers --seeds {Seeds.Last}" : "") + (Data is null ? "" : " --data DIR") + (Steps is null ? "" : $" --steps {Steps}");
+    /// <summary>The arguments that compare routers, but for where things are and for the seeds.</summary>
+    public string Command => "routers" + (Data is null ? "" : " --data DIR") + (Steps is null ? "" : string.Create(CultureInfo.InvariantCulture, $" --steps {Steps}"));
 
     /// <exception cref="ArgumentException">The arguments are not as <see cref="Usage"/> says.</exception>
     public static CommandLine Parse(ReadOnlySpan<string> args)
@@ -34,9 +34,9 @@ internal sealed record CommandLine(SampleAction Action, string? Data, int? Steps
             line = option switch
             {
                 "--data" => line with { Data = Value(option, value) },
-                "--steps" => line with { Steps = ParseNumber(option, value) },
+                "--steps" when action != SampleAction.Serve => line with { Steps = ParseNumber(option, value) },
                 "--seeds" when action == SampleAction.CompareRouters => line with { Seeds = ParseSeeds(option, value) },
-                "--results" => line with { Results = Value(option, value) },
+                "--results" when action == SampleAction.CompareRouters => line with { Results = Value(option, value) },
                 _ => throw new ArgumentException($"'{option}' is not understood."),
             };
         }

@@ -50,10 +50,10 @@ internal static class RouterReport
     public static string ToMarkdown(IReadOnlyList<RouterRun> runs, IReadOnlyList<string> routers, string command)
     {
         string[] present = [.. routers.Where(router => runs.Any(run => run.Router == router))];
-        var seeds = runs.Select(run => run.Seed).Distinct().Count();
+        int[] seeds = [.. runs.Select(run => run.Seed).Distinct().Order()];
         var text = new StringBuilder();
         text.AppendLine("## What chooses the experts").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {runs[0].Steps:N0} steps, {seeds} seed{(seeds == 1 ? "" : "s")}; on test rows. Perplexity: lower is better.").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"`-- {command}`: {runs[0].Steps:N0} steps, {(seeds.Length == 1 ? "seed" : "seeds")} {string.Join(", ", seeds)}; on test rows. Perplexity: lower is better.").AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"| task | metric | chance | {string.Join(" | ", present)} |");
         text.AppendLine(CultureInfo.InvariantCulture, $"|---|---|---|{string.Concat(present.Select(_ => "---|"))}");
         foreach (var score in runs.OrderByDescending(run => run.Scores.Count).First().Scores)
@@ -62,7 +62,6 @@ internal static class RouterReport
             text.AppendLine(CultureInfo.InvariantCulture, $"| {score.Task} | {score.Metric} | {Format(score.Chance)} | {string.Join(" | ", values.Select(all => all.Length == 0 ? "–" : Spread.Of(all, FormatOf(score.Value))))} |");
         }
         text.AppendLine(CultureInfo.InvariantCulture, $"| parameters | | | {string.Join(" | ", present.Select(router => Of(router).First().Parameters.ToString("N0", CultureInfo.InvariantCulture)))} |");
-        text.AppendLine(CultureInfo.InvariantCulture, $"| minutes of training, one thread | | | {string.Join(" | ", present.Select(router => Spread.Of(Of(router).Select(run => run.Minutes), "F1")))} |");
 
         foreach (var router in present.Where(router => Of(router).All(run => run.Interference is not null)))
             AppendInterference(text, router, [.. Of(router)]);

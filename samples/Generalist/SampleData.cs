@@ -1,3 +1,4 @@
+using FashionMnist;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
@@ -51,7 +52,7 @@ internal sealed record SampleData(
         // Images are named and videos are told where they go, but no video is ever named. The attributes are those of the named images.
         var unseen = new GeneralistTask { Name = "clothes in motion", Kind = GeneralistTaskKind.VideoClassification, ClassNames = Clothes.Names };
 
-        var (train, test) = (FashionMnist.FashionMnistData.ReadTrain(FashionMnist.FashionMnistData.ShippedDirectory), FashionMnist.FashionMnistData.ReadTest(FashionMnist.FashionMnistData.ShippedDirectory).Take(TestImages).ToArray());
+        var (train, test) = (FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory), FashionMnistData.ReadTest(FashionMnistData.ShippedDirectory).Take(TestImages).ToArray());
         var emoji = Emoji.Read();
         var passages = Texts.Passages();
         return new(

@@ -77,6 +77,10 @@ internal sealed class GeneralistStartingPoint
         static string List(IEnumerable<string> names) => $"[{string.Join(", ", names)}]";
     }
 
+    /// <summary>Throws where the model has been disposed, before a long look at the data.</summary>
+    /// <exception cref="ObjectDisposedException">It has been.</exception>
+    public void RequireAlive() => Use(_ => { });
+
     /// <summary>Copies the weights into a new model of the same shape, and says so.</summary>
     public void CopyTo(Generalist model, IChannel channel)
     {

@@ -28,6 +28,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             throw new InvalidOperationException($"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit.");
         var (images, videos) = FindPictures(data.Schema);
         var start = options.StartingPoint;
+        start?.RequireAlive();
         var device = host.SelectDevice();
         var trainingOptions = options.CreateTrainingOptions();
         var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());

@@ -163,16 +163,18 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// chosen by attributes, task or modality, the numbers do not depend on the rows.
     /// </summary>
     /// <param name="tasks">Tasks of the model and rows of each, in the columns of the training; a task column is not read.</param>
-    /// <param name="rows">Rows of each task that are read at most, at least 1. Default 256.</param>
+    /// <param name="rows">Rows of each task that are measured at most, at least 1. Default 256. All of a task's rows are read and kept meanwhile: take few of a large view before.</param>
     /// <param name="seed">Decides which rows are taken, and which words are masked.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    /// <exception cref="ArgumentException">A number is out of range, there is no such task, or a column is missing.</exception>
-    /// <exception cref="InvalidOperationException">The model has no experts, there is no task, or one has no usable row.</exception>
+    /// <exception cref="ArgumentException">A number is out of range, there is no task, or none of that name, or a column is missing.</exception>
+    /// <exception cref="InvalidOperationException">The model has no experts, or a task has no usable row.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public IReadOnlyList<GateActivation> MeasureExpertActivation(
         IReadOnlyList<(string Task, IDataView Data)> tasks, int rows = 256, int seed = 0, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tasks);
+        if (tasks.Count == 0)
+            throw new ArgumentException("There is no task; at least one is wanted, with its rows.", nameof(tasks));
         OptionChecks.AtLeast(1, rows, nameof(rows));
         var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, Some(pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples))).ToArray();
         return Scorer.Use(model => ExpertActivation.Measure(

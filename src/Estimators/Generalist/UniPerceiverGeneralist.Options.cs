@@ -73,7 +73,7 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>How pictures of another size are brought to this one. Default: by stretching.</summary>
         public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.Fill;
 
-        /// <summary>Frames of a video; null (default) for what the column says, and 8 of a folder.</summary>
+        /// <summary>Frames of a video; null (default) for what the column says, and of a folder 8, or as many as <see cref="InitialModel"/> takes, which is the most there may be with one.</summary>
         public int? Frames { get; set; }
 
         /// <summary>What the text's tokens are. Default: byte pairs, at most 1,024.</summary>

@@ -15,7 +15,7 @@ public sealed record ExpertTableOptions
 
     /// <summary>
     /// What the schedule's learning rate is multiplied by, at least 0. Default 1. Without effect where <see cref="LearningRate"/> is set. A row takes part in few updates, and may want much larger ones than
-    /// matrices do: on tiny Shakespeare (<c>samples/Shakespeare/results</c>) 16 to 32 were best for PEER, 4 for product-key memory.
+    /// matrices do: try 4 to 32.
     /// </summary>
     public double LearningRateScale { get; init; } = 1;
 

@@ -2,7 +2,7 @@
 //
 // The maxima of g ≥ k groups bound the k-th largest number from below: k groups have a number at least as large as the smallest of their maxima. With a group for each lane of a vector
 // that bound costs one maximum a number; it leaves some forty of 1024 random numbers for k = 16, and with twice as many groups as k some forty of 128 for k = 32. Their places are found by
-// counting how many are larger, for sixteen of them at once.
+// counting how many are larger, for two vectors of them at once.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;

@@ -235,7 +235,7 @@ public sealed class UniPerceiverGeneralistTests
         CollectionAssert.AreEqual(found[0].Shares.ToArray(), found[2].Shares.ToArray());
         Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation(data, rows: 0));
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([("smell", data[0].Item2)])).Message, "'smell'");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.MeasureExpertActivation([])).Message, "no batch");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([])).Message, "no task");
     }
 
     [TestMethod]
