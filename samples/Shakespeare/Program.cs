@@ -12,7 +12,7 @@ using Samples;
 using Shakespeare;
 using Shakespeare.Comparison;
 
-// The learning rate was chosen on the last tenth of the training part (1e-3, 2e-3, 4e-3 and 8e-3 gave 2.08, 1.95, 2.06 and 2.21 after 600 steps), and so was what the experts' own is multiplied by (results/). The validation part only measures.
+// The learning rate was chosen on the last tenth of the training part (1e-3, 2e-3, 4e-3 and 8e-3 gave 2.08, 1.95, 2.06 and 2.21 after 600 steps). The validation part only measures.
 const string ModelFile = "model.zip";
 
 try
@@ -44,7 +44,7 @@ static async Task<int> TrainAsync()
         progress => mlContext.Transforms.Text.PeerLanguageModel(new PeerLanguageModel.Options
         {
             Tokenizer = TokenizerOptions.Characters,
-            SparseLayer = new PeerOptions { Experts = 64 * 64, Heads = 4, ExpertsPerHead = 8, QueryWidth = 64, Tables = new() { LearningRateScale = 16 } },
+            SparseLayer = new PeerOptions { Experts = 64 * 64, Heads = 4, ExpertsPerHead = 8, QueryWidth = 64 },
             ContextLength = 64,
             BatchSize = 12,
             LearningRate = 2e-3,
