@@ -25,7 +25,7 @@ internal static class ComparisonRunner
         {
             foreach (var variant in experiment.Variants)
             {
-                var result = Train(experiment, variant, seed, images, report);
+                var result = Train(experiment, variant, seed, threads: seeds == 1 ? null : 1, images, report);   // of several seeds, so that two experiments can run side by side
                 trained.Add(result);
                 report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}, seed {seed}: accuracy {result.TestAccuracy:F4}, {result.ImagesPerSecond:F0} images/s"));
             }
@@ -39,7 +39,7 @@ internal static class ComparisonRunner
             report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}: pre-training, epoch {progress.Epoch}/{progress.TotalEpochs}, loss {progress.Loss:F3}, {progress.SamplesPerSecond:F0} images/s"));
     }
 
-    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, ImageSet images, Action<string> report)
+    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, int? threads, ImageSet images, Action<string> report)
     {
         var mlContext = new MLContext(seed);
         var labelled = experiment.TrainingImages;
@@ -51,7 +51,7 @@ internal static class ComparisonRunner
             options.LearningRate = experiment.LearningRate;
             options.LabelSmoothing = 0;
             options.HorizontalFlip = true;   // a shoe may point either way
-            options.Threads = 1;   // matrices this small gain little from more, and two experiments can run side by side
+            options.Threads = threads;
             if (variant.Pretrained)
             {
                 options.Pretraining = new()
