@@ -47,9 +47,9 @@ internal static class ComparisonCommand
 
         var budget = minutes is { } limit ? new Budget(null, TimeSpan.FromMinutes(limit)) : new Budget(steps ?? NanoGptSteps, null);
         var text = ShakespeareText.Read();
-        var (name, title) = tune ? ("tune", "Learning rates, on a tenth of the training part") : (budget.Name, "Dense, PKM, MoE and PEER at equal multiply-adds a token");
+        var (name, title) = tune ? ("tune", "Learning rates and sizes, on a tenth of the training part") : (budget.Name, "Dense, PKM, MoE and PEER at equal multiply-adds a token");
         var trained = tune   // what the models are judged by in the end takes no part in the choice
-            ? ComparisonRunner.Run(Wanted(VariantCatalog.WithOtherRates), budget, seeds ?? 1, text.Training.Split(), Console.Error.WriteLine)
+            ? ComparisonRunner.Run(Wanted(VariantCatalog.WithOtherOptions), budget, seeds ?? 1, text.Training.Split(), Console.Error.WriteLine)
             : ComparisonRunner.Run(Wanted(VariantCatalog.All), budget, seeds ?? 3, text, Console.Error.WriteLine);
         var report = ComparisonReport.ToMarkdown(title, budget, trained);
         Console.WriteLine(report);

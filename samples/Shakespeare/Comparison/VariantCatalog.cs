@@ -10,14 +10,17 @@ namespace Shakespeare.Comparison;
 /// </summary>
 internal static class VariantCatalog
 {
-    // What --tune tries: learning rates, and then what those of memories and single-neuron experts are multiplied by.
+    // What --tune tries: learning rates, what those of memories and single-neuron experts are multiplied by, and how many there are of them.
     private static readonly double[] Rates = [1e-3, 2e-3, 4e-3, 8e-3];
-    private static readonly double[] TableScales = [1, 2, 4, 8, 16, 32];
+    private static readonly double[] TableScales = [1, 2, 4, 8, 12, 16, 32];
+    private static readonly int[] ExpertCounts = [128 * 128, 512 * 512, 1024 * 1024];
+    private static readonly int[] MemoryCounts = [128 * 128, 512 * 512];   // the keys of a million, with eight heads, cost more than all dense layers together
 
     // The best of them on a part of the training text (results/). A row of a table is in few updates, so that it wants larger ones.
     private const double TunedRate = 2e-3;
-    private const double TunedScaleOfMemories = 4;
-    private const double TunedScaleOfExperts = 32;
+    private const double TunedScaleOfMemories = 8;
+    private const double TunedScaleOfExperts = 12;
+    private const int TunedCount = 256 * 256;
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
 
@@ -25,23 +28,29 @@ internal static class VariantCatalog
     public static IReadOnlyList<Variant> All { get; } =
     [
         new("dense", Backbone, TunedRate),
-        Memories(TunedScaleOfMemories),
+        Memories(TunedCount, TunedScaleOfMemories),
         new("MoE, 16 experts, 2 a token", Beside(new MixtureSlotOptions { Mixture = new() { Router = new TopKRouterOptions { Experts = 16, ExpertsPerToken = 2 }, ExpertWidth = 256 } }), TunedRate),
-        Peer(TunedScaleOfExperts),
+        Peer(TunedCount, TunedScaleOfExperts),
     ];
 
-    /// <summary>Every model with several learning rates, and its table with several.</summary>
-    public static IReadOnlyList<Variant> WithOtherRates { get; } =
+    /// <summary>Every model with several learning rates, its table with several, and of several sizes.</summary>
+    public static IReadOnlyList<Variant> WithOtherOptions { get; } =
     [
         .. All.SelectMany(variant => Rates.Select(rate => variant with { Name = FormattableString.Invariant($"{variant.Name}; {rate:0.0e0}"), LearningRate = rate })),
-        .. TableScales.SelectMany(scale => new[] { Memories(scale), Peer(scale) }.Select(variant => variant with { Name = FormattableString.Invariant($"{variant.Name}; table {scale} times {TunedRate:0.0e0}") })),
+        .. TableScales.SelectMany(scale => new[] { Memories(TunedCount, scale), Peer(TunedCount, scale) }.Select(variant => variant with { Name = FormattableString.Invariant($"{variant.Name}; table {scale} times {TunedRate:0.0e0}") })),
+        .. MemoryCounts.Select(memories => Memories(memories, TunedScaleOfMemories)),
+        .. ExpertCounts.Select(experts => Peer(experts, TunedScaleOfExperts)),
     ];
 
-    private static Variant Memories(double scale) =>
-        new("PKM, 16,384 memories", Beside(new ProductKeyMemoryOptions { Memories = 128 * 128, Heads = 4, MemoriesPerHead = 32, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }), TunedRate);
+    private static Variant Memories(int memories, double scale) => new(
+        FormattableString.Invariant($"PKM, {memories:N0} memories"),
+        Beside(new ProductKeyMemoryOptions { Memories = memories, Heads = 8, MemoriesPerHead = 32, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }),
+        TunedRate);
 
-    private static Variant Peer(double scale) =>
-        new("PEER, 16,384 experts", Beside(new PeerOptions { Experts = 128 * 128, Heads = 4, ExpertsPerHead = 16, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }), TunedRate);
+    private static Variant Peer(int experts, double scale) => new(
+        FormattableString.Invariant($"PEER, {experts:N0} experts"),
+        Beside(new PeerOptions { Experts = experts, Heads = 4, ExpertsPerHead = 16, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }),
+        TunedRate);
 
     // The widest dense layers with which the model costs no more than the backbone.
     private static LanguageModelConfig Beside(FeedForwardSlotOptions layer)
