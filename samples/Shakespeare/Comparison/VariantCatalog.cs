@@ -14,9 +14,9 @@ internal static class VariantCatalog
     private static readonly double[] Rates = [1e-3, 2e-3, 4e-3, 8e-3];
     private static readonly double[] TableScales = [1, 2, 4, 8, 12, 16, 32];
     private static readonly int[] ExpertCounts = [128 * 128, 512 * 512, 1024 * 1024];
-    private static readonly int[] MemoryCounts = [128 * 128, 512 * 512];   // the keys of a million, with eight heads, cost more than all dense layers together
+    private static readonly int[] MemoryCounts = [128 * 128, 512 * 512];   // the keys of a million, with eight heads, cost as much as all dense layers together
 
-    // The best of them on a part of the training text (results/). A row of a table is in few updates, so that it wants larger ones.
+    // Chosen by trials on a part of the training text (results/). A row of a table is in few updates, so that it wants larger ones.
     private const double TunedRate = 2e-3;
     private const double TunedScaleOfMemories = 8;
     private const double TunedScaleOfExperts = 12;
@@ -24,7 +24,7 @@ internal static class VariantCatalog
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
 
-    /// <summary>The models, of equal multiply-adds a token: the dense layers beside a sparse one get what it leaves. Their learning rates are those that <c>--tune</c> found best for each of them.</summary>
+    /// <summary>The models, of equal multiply-adds a token: the dense layers beside a sparse one get what it leaves. Learning rates and sizes were chosen by trials on a part of the training text.</summary>
     public static IReadOnlyList<Variant> All { get; } =
     [
         new("dense", Backbone, TunedRate),
