@@ -33,14 +33,17 @@ internal static class VariantCatalog
         Peer(TunedCount, TunedScaleOfExperts),
     ];
 
-    /// <summary>Every model with several learning rates, its table with several, and of several sizes.</summary>
+    /// <summary>Every model with several learning rates, and its table with several others and of other sizes than in <see cref="All"/>.</summary>
     public static IReadOnlyList<Variant> WithOtherOptions { get; } =
     [
         .. All.SelectMany(variant => Rates.Select(rate => variant with { Name = FormattableString.Invariant($"{variant.Name}; {rate:0.0e0}"), LearningRate = rate })),
-        .. TableScales.SelectMany(scale => new[] { Memories(TunedCount, scale), Peer(TunedCount, scale) }.Select(variant => variant with { Name = FormattableString.Invariant($"{variant.Name}; table {scale} times {TunedRate:0.0e0}") })),
+        .. TableScales.Where(scale => scale != TunedScaleOfMemories).Select(scale => WithTable(Memories(TunedCount, scale), scale)),
+        .. TableScales.Where(scale => scale != TunedScaleOfExperts).Select(scale => WithTable(Peer(TunedCount, scale), scale)),
         .. MemoryCounts.Select(memories => Memories(memories, TunedScaleOfMemories)),
         .. ExpertCounts.Select(experts => Peer(experts, TunedScaleOfExperts)),
     ];
+
+    private static Variant WithTable(Variant variant, double scale) => variant with { Name = FormattableString.Invariant($"{variant.Name}; table {scale} times {TunedRate:0.0e0}") };
 
     private static Variant Memories(int memories, double scale) => new(
         FormattableString.Invariant($"PKM, {memories:N0} memories"),

@@ -34,6 +34,7 @@ public sealed class ShakespeareComparisonTests
             Assert.IsLessThanOrEqualTo(VariantCatalog.All[0].Config.GetCost().ForwardMacs, variant.Config.GetCost().ForwardMacs, variant.Name);
         }
         Assert.AreEqual(VariantCatalog.WithOtherOptions.Count, VariantCatalog.WithOtherOptions.Select(variant => variant.Name).Distinct().Count(), "each has a name of its own");
+        Assert.AreEqual(VariantCatalog.WithOtherOptions.Count, VariantCatalog.WithOtherOptions.Select(variant => (variant.Config, variant.LearningRate)).Distinct().Count(), "none is trained twice");
     }
 
     [TestMethod]
