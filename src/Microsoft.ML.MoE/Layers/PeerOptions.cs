@@ -27,6 +27,11 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <summary>Whether all heads share the sub-keys, as the paper says; false for sub-keys of each head's own, as product-key memories have. Default true.</summary>
     public bool SharedSubKeys { get; init; } = true;
 
+    /// <summary>
+    /// What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Where keys move fast, many end where no query finds them, and their experts are lost: try 0.25.
+    /// </summary>
+    public double KeyLearningRateScale { get; init; } = 1;
+
     /// <summary>How scores become gates. Default: softmax over a head's experts.</summary>
     public GateFunction Gate { get; init; }
 
@@ -39,7 +44,7 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <summary>How the tables are stored and trained.</summary>
     public ExpertTableOptions Tables { get; init; } = new();
 
-    internal ProductKeyOptions Keys => new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys);
+    internal ProductKeyOptions Keys => new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     internal ExpertKind Kind => Gated ? ExpertKind.GatedNeuron : ExpertKind.Neuron;
 
@@ -52,7 +57,7 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <inheritdoc/>
     public override void Validate()
     {
-        Keys.Validate(nameof(Experts), nameof(ExpertsPerHead));
+        Keys.Validate(nameof(Experts), nameof(ExpertsPerHead), nameof(KeyLearningRateScale));
         OptionChecks.Defined(Gate, nameof(Gate));
         OptionChecks.Defined(Activation, nameof(Activation));
         Tables.Validate();

@@ -26,10 +26,15 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     /// <summary>Whether all heads share the sub-keys. Default false.</summary>
     public bool SharedSubKeys { get; init; }
 
+    /// <summary>
+    /// What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Where keys move fast, many end where no query finds them, and their memories are lost: try 0.25.
+    /// </summary>
+    public double KeyLearningRateScale { get; init; } = 1;
+
     /// <summary>How the table of values is stored and trained.</summary>
     public ExpertTableOptions Tables { get; init; } = new();
 
-    internal ProductKeyOptions Keys => new(Memories, Heads, MemoriesPerHead, QueryWidth, SharedSubKeys);
+    internal ProductKeyOptions Keys => new(Memories, Heads, MemoriesPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     /// <inheritdoc/>
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new ProductKeyMemory(width, this, device);
@@ -40,7 +45,7 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     /// <inheritdoc/>
     public override void Validate()
     {
-        Keys.Validate(nameof(Memories), nameof(MemoriesPerHead));
+        Keys.Validate(nameof(Memories), nameof(MemoriesPerHead), nameof(KeyLearningRateScale));
         Tables.Validate();
     }
 }

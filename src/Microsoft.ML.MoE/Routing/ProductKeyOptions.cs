@@ -10,6 +10,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Shared">Whether all heads have the same sub-keys.</param>
 public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int QueryWidth, bool Shared)
 {
+    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1.</summary>
+    public double LearningRateScale { get; init; } = 1;
+
     /// <summary>Sub-keys n of each half, the root of N.</summary>
     public int SubKeys => (int)Math.Round(Math.Sqrt(Keys));
 
@@ -19,8 +22,9 @@ public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int
     /// <summary>Checks the options.</summary>
     /// <param name="keys">What the caller calls the keys.</param>
     /// <param name="keysPerHead">What the caller calls the keys per head.</param>
+    /// <param name="learningRateScale">What the caller calls the scale of the learning rate.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
-    public void Validate(string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead))
+    public void Validate(string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead), string learningRateScale = nameof(LearningRateScale))
     {
         OptionChecks.AtLeast(1, Keys, keys);
         if ((long)SubKeys * SubKeys != Keys)
@@ -34,5 +38,6 @@ public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int
             throw new ArgumentException($"{keysPerHead} is {KeysPerHead}; it must be between 1 and the root of {keys} ({SubKeys}).");
         if (QueryWidth < 2 || QueryWidth % 2 != 0)
             throw new ArgumentException($"{nameof(QueryWidth)} is {QueryWidth}; it must be even and at least 2: each half of a query asks one set of sub-keys.");
+        OptionChecks.AtLeast(0, LearningRateScale, learningRateScale);
     }
 }

@@ -5,6 +5,7 @@
 //
 // Axes: T = tokens of the whole batch, H = heads, Q = H·d_k, the queries of all heads, A = d_k/2, half a query, N = n sub-keys, K = keys that a head retrieves.
 
+using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -12,7 +13,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>Finds for each query the K keys of N with the largest inner products, at the cost of 2·√N of them. The choice itself carries no gradient; the scores do.</summary>
-public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>
+public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearningRateScale
 {
     private readonly ProductKeyOptions options;
     private readonly ManagedProductKeys managed;
@@ -35,6 +36,9 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>
         columnKeys = new Parameter(nn.init.uniform_(empty(shape, float32, device), -bound, bound));
         RegisterComponents();
     }
+
+    /// <inheritdoc/>
+    public double LearningRateScale => options.LearningRateScale;
 
     /// <summary>Finds the best keys.</summary>
     /// <param name="query_TQ">Queries of all heads side by side, float32 (T, H·d_k).</param>

@@ -24,19 +24,19 @@ public sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter
     /// <param name="module">The module; parameters with <c>requires_grad</c> false are left out.</param>
     /// <param name="weightDecay">Weight decay of the first group; the second has 0.</param>
     /// <returns>The groups that have parameters, at most two.</returns>
-    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay) => ForModule(module, weightDecay, [], _ => 1);
+    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay) => ForModule(module, weightDecay, [], (_, _) => 1);
 
     /// <summary>The same for the parameters that no other optimizer trains, with learning rates of their own.</summary>
     /// <param name="module">The module.</param>
     /// <param name="weightDecay">Weight decay of what decays.</param>
     /// <param name="others">Parameters to leave out.</param>
-    /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by, by its name.</param>
+    /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by.</param>
     /// <returns>Groups by weight decay and scale, those that decay first, the scales in the order of their first parameters.</returns>
-    internal static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay, IEnumerable<Parameter> others, Func<string, double> learningRateScale)
+    internal static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay, IEnumerable<Parameter> others, Func<string, Parameter, double> learningRateScale)
     {
         var left = others.Select(parameter => parameter.Handle).ToHashSet();
         return Distinct(module).Where(pair => !left.Contains(pair.Value.Handle))
-            .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value), Scale: learningRateScale(pair.Key)))
+            .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value), Scale: learningRateScale(pair.Key, pair.Value)))
             .OrderByDescending(group => group.Key.Decays)
             .Select(group => new ParameterGroup([.. group], group.Key.Decays ? weightDecay : 0) { LearningRateScale = group.Key.Scale, TrustRatio = group.Key.Decays })
             .ToArray();

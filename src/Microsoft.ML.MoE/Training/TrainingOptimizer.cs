@@ -15,9 +15,12 @@ internal static class TrainingOptimizer
         var parts = new Dictionary<string, IOptimizer>();
         try
         {
-            foreach (var (name, owner) in Owners(module))
+            foreach (var (name, owner) in Distinct<IHasOwnOptimizer>(module))
                 parts.Add(name, owner.CreateOptimizer(options));
-            var groups = ParameterGroup.ForModule(module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters), name => learningRateScale(name) * LayerScale(module, options.LayerDecay, name));
+            var ofModules = ScalesOfModules(module);
+            var groups = ParameterGroup.ForModule(
+                module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters),
+                (name, parameter) => learningRateScale(name) * ofModules.GetValueOrDefault(parameter.Handle, 1) * LayerScale(module, options.LayerDecay, name));
             IOptimizer main = options.Optimizer switch
             {
                 OptimizerKind.Lamb => new Lamb(groups, options.Beta1, options.Beta2, options.Epsilon),
@@ -44,13 +47,26 @@ internal static class TrainingOptimizer
     private static double LayerScale(nn.Module module, double layerDecay, string parameter) =>
         layerDecay == 1 || module is not IHasLayers layered ? 1 : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));
 
-    private static IEnumerable<(string Name, IHasOwnOptimizer Owner)> Owners(nn.Module module)
+    // By the parameter's handle.
+    private static Dictionary<IntPtr, double> ScalesOfModules(nn.Module module)
     {
-        var seen = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);   // a module that is used several times is trained once
+        var scales = new Dictionary<IntPtr, double>();
+        foreach (var (_, scaled) in Distinct<IHasLearningRateScale>(module))
+        {
+            foreach (var handle in ((nn.Module)scaled).parameters().Select(parameter => parameter.Handle).Distinct())
+                scales[handle] = scales.GetValueOrDefault(handle, 1) * scaled.LearningRateScale;
+        }
+        return scales;
+    }
+
+    // A module that is used several times counts once.
+    private static IEnumerable<(string Name, T Part)> Distinct<T>(nn.Module module)
+    {
+        var seen = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
         foreach (var (name, part) in module.named_modules().Select(pair => ($"module.{pair.name}", pair.module)).Prepend(("module", module)))
         {
-            if (part is IHasOwnOptimizer owner && seen.Add(part))
-                yield return (name, owner);
+            if (part is T wanted && seen.Add(part))
+                yield return (name, wanted);
         }
     }
 }

@@ -4,6 +4,8 @@ using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Routing;
 using Microsoft.ML.MoE.Tests.Shared;
+using Microsoft.ML.MoE.Tests.Training;
+using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -52,6 +54,25 @@ public sealed class PeerTests
             var actual = name.StartsWith("experts.", StringComparison.Ordinal) ? layer.Experts.Gradient!.ToDense(name["experts.".Length..]) : parameter.grad ?? zeros_like(parameter);
             TensorAssert.AreClose(expected, actual, 1e-4, $"gradient of {name}");
         }
+    }
+
+    [TestMethod]
+    [DataRow(0.25)]
+    [DataRow(0.0)]
+    public void KeysLearnAtARateOfTheirOwn(double scale)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var layer = new Peer(6, Small with { Experts = 9, ExpertsPerHead = 3, KeyLearningRateScale = scale });
+        var before = layer.named_parameters().ToDictionary(p => p.name, p => p.parameter.detach().clone());
+        var x_TD = randn(8, 6);
+        var options = new TrainingOptions { Epochs = 1, LearningRate = 0.01, FinalLearningRate = 0.01, WarmupSteps = 0, WeightDecay = 0, GradientClipNorm = null, Epsilon = 1e-20 };
+
+        new TrainingLoop<int>(layer, _ => new(layer.forward(x_TD).Output_TD.square().sum(), zeros([]), 1), options).Run(new NumberedBatches(1));
+
+        // Adam's first step is the rate, up or down, for each number; every sub-key is found here.
+        foreach (var (name, parameter) in layer.named_parameters().Where(p => !p.name.EndsWith("bias", StringComparison.Ordinal)))   // batch normalisation takes a bias before it away
+            TensorAssert.AreClose(full_like(parameter, name.StartsWith("keys.", StringComparison.Ordinal) ? 0.01 * scale : 0.01), (parameter - before[name]).abs(), 1e-6, name);
     }
 
     [TestMethod]
