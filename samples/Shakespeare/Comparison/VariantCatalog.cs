@@ -10,9 +10,10 @@ namespace Shakespeare.Comparison;
 /// </summary>
 internal static class VariantCatalog
 {
-    // What --tune tries: learning rates, what those of memories and single-neuron experts are multiplied by, and how many there are of them.
+    // What --tune tries: learning rates, what those of memories and single-neuron experts and of their keys are multiplied by, and how many there are of them.
     private static readonly double[] Rates = [1e-3, 2e-3, 4e-3, 8e-3];
     private static readonly double[] TableScales = [1, 2, 4, 8, 12, 16, 32];
+    private static readonly double[] KeyScales = [0.01, 0.1, 0.25];   // besides 1
     private static readonly int[] ExpertCounts = [128 * 128, 512 * 512, 1024 * 1024];
     private static readonly int[] MemoryCounts = [128 * 128, 512 * 512];   // the keys of a million, with eight heads, cost as much as all dense layers together
 
@@ -33,26 +34,30 @@ internal static class VariantCatalog
         Peer(TunedCount, TunedScaleOfExperts),
     ];
 
-    /// <summary>Every model with several learning rates, and its table with several others and of other sizes than in <see cref="All"/>.</summary>
+    /// <summary>Every model with several learning rates, and its table and keys with several others and of other sizes than in <see cref="All"/>.</summary>
     public static IReadOnlyList<Variant> WithOtherOptions { get; } =
     [
         .. All.SelectMany(variant => Rates.Select(rate => variant with { Name = FormattableString.Invariant($"{variant.Name}; {rate:0.0e0}"), LearningRate = rate })),
         .. TableScales.Where(scale => scale != TunedScaleOfMemories).Select(scale => WithTable(Memories(TunedCount, scale), scale)),
         .. TableScales.Where(scale => scale != TunedScaleOfExperts).Select(scale => WithTable(Peer(TunedCount, scale), scale)),
+        .. KeyScales.Select(scale => WithKeys(Memories(TunedCount, TunedScaleOfMemories, scale), scale)),
+        .. KeyScales.Select(scale => WithKeys(Peer(TunedCount, TunedScaleOfExperts, scale), scale)),
         .. MemoryCounts.Select(memories => Memories(memories, TunedScaleOfMemories)),
         .. ExpertCounts.Select(experts => Peer(experts, TunedScaleOfExperts)),
     ];
 
     private static Variant WithTable(Variant variant, double scale) => variant with { Name = FormattableString.Invariant($"{variant.Name}; table {scale} times {TunedRate:0.0e0}") };
 
-    private static Variant Memories(int memories, double scale) => new(
+    private static Variant WithKeys(Variant variant, double scale) => variant with { Name = FormattableString.Invariant($"{variant.Name}; keys {scale} times {TunedRate:0.0e0}") };
+
+    private static Variant Memories(int memories, double scale, double keyScale = 1) => new(
         FormattableString.Invariant($"PKM, {memories:N0} memories"),
-        Beside(new ProductKeyMemoryOptions { Memories = memories, Heads = 8, MemoriesPerHead = 32, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }),
+        Beside(new ProductKeyMemoryOptions { Memories = memories, Heads = 8, MemoriesPerHead = 32, QueryWidth = 64, KeyLearningRateScale = keyScale, Tables = new() { LearningRateScale = scale } }),
         TunedRate);
 
-    private static Variant Peer(int experts, double scale) => new(
+    private static Variant Peer(int experts, double scale, double keyScale = 1) => new(
         FormattableString.Invariant($"PEER, {experts:N0} experts"),
-        Beside(new PeerOptions { Experts = experts, Heads = 4, ExpertsPerHead = 16, QueryWidth = 64, Tables = new() { LearningRateScale = scale } }),
+        Beside(new PeerOptions { Experts = experts, Heads = 4, ExpertsPerHead = 16, QueryWidth = 64, KeyLearningRateScale = keyScale, Tables = new() { LearningRateScale = scale } }),
         TunedRate);
 
     // The widest dense layers with which the model costs no more than the backbone.

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// A module whose parameters want another learning rate than those around it: for example keys that are searched, which lose touch with what they stand for where they move fast. The training loop
+/// A module whose parameters want another learning rate than those around it: for example keys that are searched, of which fewer are found where they move fast. The training loop
 /// finds it anywhere in the module that it trains. Without effect on parameters that have an optimizer of their own (<see cref="IHasOwnOptimizer"/>).
 /// </summary>
 public interface IHasLearningRateScale
