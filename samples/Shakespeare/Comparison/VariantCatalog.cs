@@ -22,6 +22,8 @@ internal static class VariantCatalog
     private const double TunedScaleOfMemories = 8;
     private const double TunedScaleOfExperts = 12;
     private const int TunedCount = 256 * 256;
+    private const int HeadsOfMemories = 8;
+    private const int MemoriesPerHead = 32;
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
 
@@ -32,6 +34,7 @@ internal static class VariantCatalog
         Memories(TunedCount, TunedScaleOfMemories),
         new("MoE, 16 experts, 2 a token", Beside(new MixtureSlotOptions { Mixture = new() { Router = new TopKRouterOptions { Experts = 16, ExpertsPerToken = 2 }, ExpertWidth = 256 } }), TunedRate),
         Peer(TunedCount, TunedScaleOfExperts),
+        Peer(TunedCount, TunedScaleOfExperts, heads: HeadsOfMemories, expertsPerHead: MemoriesPerHead),   // as many retrieved as of the memories: more by step, fewer steps by minute
     ];
 
     /// <summary>Every model with several learning rates, and its table and keys with several others and of other sizes than in <see cref="All"/>.</summary>
@@ -51,13 +54,29 @@ internal static class VariantCatalog
     private static Variant WithKeys(Variant variant, double scale) => variant with { Name = FormattableString.Invariant($"{variant.Name}; keys {scale} times {TunedRate:0.0e0}") };
 
     private static Variant Memories(int memories, double scale, double keyScale = 1) => new(
-        FormattableString.Invariant($"PKM, {memories:N0} memories"),
-        Beside(new ProductKeyMemoryOptions { Memories = memories, Heads = 8, MemoriesPerHead = 32, QueryWidth = 64, KeyLearningRateScale = keyScale, Tables = new() { LearningRateScale = scale } }),
+        FormattableString.Invariant($"PKM, {memories:N0} memories, {HeadsOfMemories} heads of {MemoriesPerHead}"),
+        Beside(new ProductKeyMemoryOptions
+        {
+            Memories = memories,
+            Heads = HeadsOfMemories,
+            MemoriesPerHead = MemoriesPerHead,
+            QueryWidth = 64,
+            KeyLearningRateScale = keyScale,
+            Tables = new() { LearningRateScale = scale },
+        }),
         TunedRate);
 
-    private static Variant Peer(int experts, double scale, double keyScale = 1) => new(
-        FormattableString.Invariant($"PEER, {experts:N0} experts"),
-        Beside(new PeerOptions { Experts = experts, Heads = 4, ExpertsPerHead = 16, QueryWidth = 64, KeyLearningRateScale = keyScale, Tables = new() { LearningRateScale = scale } }),
+    private static Variant Peer(int experts, double scale, double keyScale = 1, int heads = 4, int expertsPerHead = 16) => new(
+        FormattableString.Invariant($"PEER, {experts:N0} experts, {heads} heads of {expertsPerHead}"),
+        Beside(new PeerOptions
+        {
+            Experts = experts,
+            Heads = heads,
+            ExpertsPerHead = expertsPerHead,
+            QueryWidth = 64,
+            KeyLearningRateScale = keyScale,
+            Tables = new() { LearningRateScale = scale },
+        }),
         TunedRate);
 
     // The widest dense layers with which the model costs no more than the backbone.
