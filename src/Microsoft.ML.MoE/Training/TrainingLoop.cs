@@ -43,7 +43,7 @@ public sealed class TrainingLoop<TBatch>
     /// <summary>What acts after every update; stays the caller's. None by default.</summary>
     public IReadOnlyList<ITrainingCompanion> Companions { get; init; } = [];
 
-    /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default.</summary>
+    /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default. What modules want besides (<see cref="IHasLearningRateScale"/>) is multiplied with it.</summary>
     public Func<string, double> LearningRateScale { get; init; } = _ => 1;
 
     /// <summary>Generators of random numbers besides libtorch's own, by name, that training draws from: checkpoints keep their state. They stay the caller's.</summary>

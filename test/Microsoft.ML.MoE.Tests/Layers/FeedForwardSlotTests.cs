@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -20,9 +21,9 @@ public sealed class FeedForwardSlotTests
         new MixtureSlotOptions { Mixture = new() { Router = new() { Experts = 4, ExpertsPerToken = 2, NoiseScale = 0 }, ExpertWidth = 12 } },
         new ExpertChoiceOptions { Experts = 4, ExpertWidth = 12, CapacityFactor = 1.5 },
         new ProductKeyMemoryOptions { Memories = 64, Heads = 2, MemoriesPerHead = 5, QueryWidth = 6 },
-        new ProductKeyMemoryOptions { Memories = 64, Heads = 2, MemoriesPerHead = 5, QueryWidth = 6, QueryBatchNorm = false, SharedSubKeys = true },
+        new ProductKeyMemoryOptions { Memories = 64, Heads = 2, MemoriesPerHead = 5, QueryWidth = 6, QueryBatchNorm = false, SharedSubKeys = true, KeyLearningRateScale = 0.5 },
         new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 6 },
-        new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 6, Gated = true, SharedSubKeys = false, QueryBatchNorm = false },
+        new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 6, Gated = true, SharedSubKeys = false, QueryBatchNorm = false, KeyLearningRateScale = 0.5 },
     ];
 
     public static IEnumerable<object[]> Slots => All.Select(options => new object[] { options });
@@ -165,6 +166,19 @@ public sealed class FeedForwardSlotTests
     }
 
     [TestMethod]
+    public void TheKeysLearnAtTheRateOfTheOptions()
+    {
+        foreach (var options in new FeedForwardSlotOptions[]
+        {
+            new PeerOptions { Experts = 16, ExpertsPerHead = 2, KeyLearningRateScale = 0.25 }, new ProductKeyMemoryOptions { Memories = 16, MemoriesPerHead = 2, KeyLearningRateScale = 0.25 },
+        })
+        {
+            using var layer = options.Create(Width);
+            Assert.AreEqual(0.25, layer.modules().OfType<ProductKeys>().Single().LearningRateScale);
+        }
+    }
+
+    [TestMethod]
     public void OptionsOutOfRangeAreNamed()
     {
         Refused("HiddenWidth is 0", new DenseSlotOptions { HiddenWidth = 0 });
@@ -176,6 +190,8 @@ public sealed class FeedForwardSlotTests
         Refused("Experts is 63; it must be a perfect square", new PeerOptions { Experts = 63 });
         Refused("ExpertsPerHead is 9", new PeerOptions { Experts = 64, ExpertsPerHead = 9 });
         Refused("QueryWidth is 7", new PeerOptions { QueryWidth = 7 });
+        Refused("KeyLearningRateScale is -1", new PeerOptions { KeyLearningRateScale = -1 });
+        Refused("KeyLearningRateScale is NaN", new ProductKeyMemoryOptions { KeyLearningRateScale = double.NaN });
         Refused("LearningRate is -1", new PeerOptions { Tables = new() { LearningRate = -1 } });
         Refused("WeightDecay is NaN", new PeerOptions { Tables = new() { WeightDecay = double.NaN } });
 

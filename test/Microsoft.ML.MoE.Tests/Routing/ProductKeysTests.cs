@@ -118,6 +118,7 @@ public sealed class ProductKeysTests
         Refused("Heads is 0", new(16, 0, 1, 2, true));
         Refused("KeysPerHead is 5; it must be between 1 and the root of Keys (4)", new(16, 1, 5, 2, true));
         Refused("QueryWidth is 7; it must be even", new(16, 1, 1, 7, true));
+        Refused("LearningRateScale is -1", new(16, 1, 1, 2, true) { LearningRateScale = -1 });
         using var keys = new ProductKeys(new ProductKeyOptions(16, 2, 1, 4, true));
         using var query = zeros(3, 7);
         Assert.Contains("(3, 7); (T, 8) is wanted", Assert.ThrowsExactly<ArgumentException>(() => keys.forward(query)).Message);

@@ -117,14 +117,14 @@ public sealed class CompositeOptimizerTests
     {
         using var scope = NewDisposeScope();
         using ScaledModule inner = new(0.25), outer = new(0.5, inner), other = new(3), model = new(1, outer, other, inner);   // the inner one is there twice
-        var loop = new TrainingLoop<int>(model, _ => new((outer.Value + inner.Value + other.Value + model.Value) * 100, zeros([]), 1), Options);
+        var loop = new TrainingLoop<int>(model, _ => new((outer.Value + inner.Value + other.Value + model.Value) * 100, zeros([]), 1), Options) { LearningRateScale = name => name == "part1.value" ? 2 : 1 };
 
         loop.Run(new NumberedBatches(2));
 
         Assert.AreEqual(1 - (2 * 0.1), model.Value.item<float>(), 1e-6);   // Adam moves by the rate where the gradient is always the same
         Assert.AreEqual(1 - (2 * 0.1 * 0.5), outer.Value.item<float>(), 1e-6);
         Assert.AreEqual(1 - (2 * 0.1 * 0.5 * 0.25), inner.Value.item<float>(), 1e-6);
-        Assert.AreEqual(1 - (2 * 0.1 * 3), other.Value.item<float>(), 1e-6);
+        Assert.AreEqual(1 - (2 * 0.1 * 3 * 2), other.Value.item<float>(), 1e-6);
     }
 
     [TestMethod]
