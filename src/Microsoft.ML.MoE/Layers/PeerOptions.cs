@@ -27,7 +27,7 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <summary>Whether all heads share the sub-keys, as the paper says; false for sub-keys of each head's own, as product-key memories have. Default true.</summary>
     public bool SharedSubKeys { get; init; } = true;
 
-    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more experts in use, and their load more even; that alone lowers no loss.</summary>
+    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more experts in use, and their load more even.</summary>
     public double KeyLearningRateScale { get; init; } = 1;
 
     /// <summary>How scores become gates. Default: softmax over a head's experts.</summary>

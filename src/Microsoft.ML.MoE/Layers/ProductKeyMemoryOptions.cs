@@ -26,7 +26,7 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     /// <summary>Whether all heads share the sub-keys. Default false.</summary>
     public bool SharedSubKeys { get; init; }
 
-    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more memories in use, and their load more even; that alone lowers no loss.</summary>
+    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more memories in use, and their load more even.</summary>
     public double KeyLearningRateScale { get; init; } = 1;
 
     /// <summary>How the table of values is stored and trained.</summary>
