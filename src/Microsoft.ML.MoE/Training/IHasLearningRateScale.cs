@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// A module whose parameters want another learning rate than those around it: for example the keys of a search: where they move fast, fewer of them are ever found. The training loop
+/// A module whose parameters want another learning rate than those around it: for example the keys of a search, fewer of which are ever found where they move fast. The training loop
 /// finds it anywhere in the module that it trains. Without effect on parameters that have an optimizer of their own (<see cref="IHasOwnOptimizer"/>).
 /// </summary>
 public interface IHasLearningRateScale

@@ -128,6 +128,21 @@ public sealed class CompositeOptimizerTests
     }
 
     [TestMethod]
+    public void AModulesLearningRateLeavesOptimizersOfTheirOwnAlone()
+    {
+        using var scope = NewDisposeScope();
+        using var table = new TableModule(rows: 3, width: 2);
+        using var model = new ScaledModule(0, table);
+        var (rows, weight) = (table.Table.clone(), table.Weight.detach().clone());
+
+        new TrainingLoop<int>(model, _ => new(table.call(tensor(new long[] { 1 })).sum() + model.Value, zeros([]), 1), Options).Run(new NumberedBatches(1));
+
+        TensorAssert.AreClose(weight, table.Weight, 0);
+        TensorAssert.AreClose(rows[1] - (0.5 * weight), table.Table[1], 1e-6);   // the table's own rate is 0.5, and the gradient of a row is the weight
+        TensorAssert.AreClose(rows[2], table.Table[2], 0);
+    }
+
+    [TestMethod]
     public void ACompanionActsAfterEveryUpdateAndKnowsHowFarTrainingIs()
     {
         using var scope = NewDisposeScope();
