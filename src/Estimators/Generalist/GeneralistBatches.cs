@@ -2,8 +2,10 @@
 
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -95,7 +97,7 @@ internal sealed class GeneralistBatches(IReadOnlyList<GeneralistTaskExamples> se
             return new GeneralistBatch(task, pictures, read, candidates, tensor(Array.ConvertAll(examples, example => (long)example.Label), device: device));
 
         var hidden_NL = task.Kind == GeneralistTaskKind.MaskedLanguageModel ? Hide(examples, (int)read!.Ids_NL.shape[1], random) : null;
-        var labels_NL = where(hidden_NL ?? read!.Mask_NL, read!.Ids_NL, full_like(read.Ids_NL, GeneralistBatch.NotAsked));
+        var labels_NL = where(hidden_NL ?? read!.Mask_NL, read!.Ids_NL, FilledLike(read.Ids_NL, GeneralistBatch.NotAsked));
         return new GeneralistBatch(task, pictures, read, candidates, labels_NL, hidden_NL);
     }
 

@@ -134,7 +134,7 @@ internal sealed class GeneralistScorer : IDisposable
         {
             foreach (var batch in all)
             {
-                answers += batch.Labels.ne(GeneralistBatch.NotAsked).sum().ToInt64();
+                answers += batch.Labels.NotEqualTo(GeneralistBatch.NotAsked).sum().ReadInt64();
                 yield return batch;
             }
         }

@@ -2,8 +2,10 @@
 //
 // Axes: N = images, M = images that are blurred, C = channels, H = height, W = width, L = pixels of a row or column.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
@@ -63,9 +65,9 @@ public sealed record GaussianBlur
     private static Tensor Weights(Tensor sigma_M1, long length)
     {
         using var scope = NewDisposeScope();
-        var place_L = arange(length, sigma_M1.dtype, sigma_M1.device);
+        var place_L = Range(length, sigma_M1.dtype, sigma_M1.device);
         var distance_LL = place_L.unsqueeze(1) - place_L;
-        var weight_MLL = (distance_LL / sigma_M1.unsqueeze(2)).square().mul_(-0.5).exp_();
+        var weight_MLL = (distance_LL / sigma_M1.unsqueeze(2)).Squared().TimesInPlace(-0.5).exp_();
         return (weight_MLL / weight_MLL.sum([1], keepdim: true)).MoveToOuterDisposeScope();
     }
 }

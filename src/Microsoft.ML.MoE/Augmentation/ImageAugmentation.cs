@@ -3,8 +3,10 @@
 //
 // Axes: N = images, C = channels, H = height, W = width, P = padding.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
@@ -139,9 +141,9 @@ public sealed record ImageAugmentation
         var (images, channels, height, width) = (images_NCHW.shape[0], images_NCHW.shape[1], images_NCHW.shape[2], images_NCHW.shape[3]);
         var padded_NCX = nn.functional.pad(images_NCHW, [CropPadding, CropPadding, CropPadding, CropPadding]).flatten(2);   // (N, C, (H + 2P) · (W + 2P))
 
-        var rows_NH = RandomOffsets(images, generator, device) + arange(height, device: device);
-        var columns_NW = RandomOffsets(images, generator, device) + RandomlyMirrored(images, width, generator, device);
-        var pixels_NHW = (rows_NH.unsqueeze(2) * (width + (2 * CropPadding))) + columns_NW.unsqueeze(1);
+        var rows_NH = RandomOffsets(images, generator, device).Plus(Range(height, device: device));
+        var columns_NW = RandomOffsets(images, generator, device).Plus(RandomlyMirrored(images, width, generator, device));
+        var pixels_NHW = rows_NH.unsqueeze(2).Times(width + (2 * CropPadding)).Plus(columns_NW.unsqueeze(1));
         return padded_NCX.gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width)).view(images, channels, height, width);
     }
 
@@ -150,8 +152,8 @@ public sealed record ImageAugmentation
 
     private Tensor RandomlyMirrored(long images, long width, Generator generator, Device device)
     {
-        var mirrored_N1 = rand([images, 1], device: CPU, generator: generator).lt(FlipProbability).to(device);
-        var column_W = arange(width, device: device);
-        return where(mirrored_N1, width - 1 - column_W, column_W);
+        var mirrored_N1 = rand([images, 1], device: CPU, generator: generator).LessThan(FlipProbability).to(device);
+        var column_W = Range(width, device: device);
+        return where(mirrored_N1, column_W.SubtractedFrom(width - 1), column_W);
     }
 }

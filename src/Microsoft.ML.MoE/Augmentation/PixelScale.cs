@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels, H = height, W = width.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,7 +31,7 @@ public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> 
         if (images_NCHW.shape[1] != Mean.Count)
             throw new ArgumentException($"The images have {images_NCHW.shape[1]} channels and {nameof(PixelScale)} has {Mean.Count}; they must be equal.");
         using var scope = NewDisposeScope();
-        return images_NCHW.mul(Channels(Deviation, images_NCHW)).add_(Channels(Mean, images_NCHW)).clamp_(0, 1).MoveToOuterDisposeScope();   // in the layout of the images
+        return images_NCHW.mul(Channels(Deviation, images_NCHW)).PlusInPlace(Channels(Mean, images_NCHW)).ClampInPlace(0, 1).MoveToOuterDisposeScope();   // in the layout of the images
     }
 
     /// <summary>Normalised images of pixels.</summary>

@@ -2,8 +2,10 @@
 //
 // Axes: N = images, C = channels, H = height, W = width, S = operations an image, in turn.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
@@ -94,7 +96,7 @@ public sealed record RandAugment
     {
         var all = ImageGroup.Of(pixels_NCHW.shape[0], _ => true);
         return Moves(operation)
-            ? AffineMap.Warp(pixels_NCHW, Array.ConvertAll(all.Members, _ => Map(operation, magnitude, pixels_NCHW)), full([1, 1, 1, 1], fill, pixels_NCHW.dtype, pixels_NCHW.device))
+            ? AffineMap.Warp(pixels_NCHW, Array.ConvertAll(all.Members, _ => Map(operation, magnitude, pixels_NCHW)), Filled([1, 1, 1, 1], fill, pixels_NCHW.dtype, pixels_NCHW.device))
             : Change(pixels_NCHW, operation, number => all.Numbers(_ => number(magnitude), pixels_NCHW));
     }
 

@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels, H = height, W = width, M = images that lose something.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -58,7 +59,7 @@ public sealed record RandomErasing
         if (chosen_M.Length == 0)
             return images_NCHW.alias().MoveToOuterDisposeScope();
         if (Fill == ErasingFill.Mean)
-            return images_NCHW.masked_fill(ImageBox.Mask(boxes_N, height, width, device), 0).MoveToOuterDisposeScope();
+            return images_NCHW.MaskedFill(ImageBox.Mask(boxes_N, height, width, device), 0).MoveToOuterDisposeScope();
 
         var ids_M = tensor(chosen_M, int64).to(device);
         var mask_M1HW = ImageBox.Mask([.. chosen_M.Select(n => boxes_N[n])], height, width, device);

@@ -3,7 +3,9 @@
 // Axes: N = images, R = numbers an image.
 
 using System.Runtime.InteropServices;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
@@ -29,7 +31,7 @@ internal static class RandomNumbers
     public static double[] Beta(double alpha, long images, Generator generator)
     {
         using var scope = NewDisposeScope();
-        var gamma_2N = _standard_gamma(full([2, images], alpha, float64), generator);   // X / (X + Y) of two Gamma numbers
+        var gamma_2N = _standard_gamma(Filled([2, images], alpha, float64), generator);   // X / (X + Y) of two Gamma numbers
         return (gamma_2N[0] / gamma_2N.sum([0])).data<double>().ToArray();
     }
 

@@ -2,8 +2,10 @@
 //
 // Axes: N = images, C = channels, H = height, W = width.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
@@ -63,9 +65,9 @@ public sealed record RandomResizedCrop
     {
         var first_N1 = Column(edges => edges.First);
         var size_N1 = Column(edges => edges.End - edges.First);
-        var pixel_L = (arange(length, images_NCHW.dtype, images_NCHW.device) + 0.5) / length;
-        var middle_NL = (size_N1 * pixel_L).clamp(min: 0.5).minimum(size_N1 - 0.5) + first_N1;
-        return (middle_NL * (2.0 / length)) - 1;
+        var pixel_L = Range(length, images_NCHW.dtype, images_NCHW.device).Plus(0.5).DividedBy(length);
+        var middle_NL = (size_N1 * pixel_L).Clamp(min: 0.5).minimum(size_N1.Minus(0.5)).Plus(first_N1);
+        return middle_NL.Times(2.0 / length).Minus(1);
 
         Tensor Column(Func<(int First, int End), double> number) =>
             tensor(Array.ConvertAll(boxes_N, box => number(side(box))), [boxes_N.Length, 1], images_NCHW.dtype).to(images_NCHW.device);

@@ -176,7 +176,7 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         if (ids_TM.device_type != DeviceType.CPU || ids_TM.numel() == 0)
             return;
         using var scope = NewDisposeScope();
-        var (least, most) = (ids_TM.min().ToInt64(), ids_TM.max().ToInt64());
+        var (least, most) = (ids_TM.min().ReadInt64(), ids_TM.max().ReadInt64());
         if (least < 0 || most >= Experts)
             throw new ArgumentException($"The tokens have experts from {least} to {most}; there are those from 0 to {Experts - 1}.", nameof(ids_TM));
     }

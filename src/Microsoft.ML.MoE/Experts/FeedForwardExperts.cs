@@ -84,8 +84,8 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;
         var x_RD = Rows.Gather(x_TD, plan.TokenOfRow_R);
-        var hidden_RF = GroupedMatMul.Apply(x_RD, casts.Of(weight1, type), plan.RowEnds_E) + Rows.Gather(casts.Of(bias1, type), plan.ExpertOfRow_R);
-        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), casts.Of(weight2, type), plan.RowEnds_E) + Rows.Gather(casts.Of(bias2, type), plan.ExpertOfRow_R);
+        var hidden_RF = GroupedMatMul.Apply(x_RD, casts.Of(weight1, type), plan.RowEnds_E).Plus(Rows.Gather(casts.Of(bias1, type), plan.ExpertOfRow_R));
+        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), casts.Of(weight2, type), plan.RowEnds_E).Plus(Rows.Gather(casts.Of(bias2, type), plan.ExpertOfRow_R));
 
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RD.to_type(float32) * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TD.shape[0]).MoveToOuterDisposeScope();

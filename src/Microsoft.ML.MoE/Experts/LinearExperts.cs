@@ -4,6 +4,7 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -37,7 +38,7 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public override Tensor forward(Tensor x_TI, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
-        var y_RO = GroupedMatMul.Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), weight, plan.RowEnds_E) + Rows.Gather(bias, plan.ExpertOfRow_R);
+        var y_RO = GroupedMatMul.Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), weight, plan.RowEnds_E).Plus(Rows.Gather(bias, plan.ExpertOfRow_R));
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RO * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TI.shape[0]).MoveToOuterDisposeScope();
     }

@@ -10,6 +10,7 @@ using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Experts;
@@ -124,10 +125,10 @@ public sealed class RowSparseAdamW : IOptimizer
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        if (tables.Gradient is { Pairs: > 0 } gradient && !(skip?.ToSingle() > 0))
+        if (tables.Gradient is { Pairs: > 0 } gradient && !(skip?.ReadSingle() > 0))
         {
             var rate = options.LearningRate ?? (learningRate * options.LearningRateScale);
-            updates.add_(1);
+            updates.PlusInPlace(1);
             if (clock_N.device_type == DeviceType.CPU)
                 StepManaged(gradient, rate, gradientDivisor);
             else
@@ -152,27 +153,28 @@ public sealed class RowSparseAdamW : IOptimizer
     /// <summary>The update through libtorch's operators, for accelerators; also what the kernel is compared with.</summary>
     internal void StepByTorch(RowSparseGradient gradient, double rate, Tensor? gradientDivisor)
     {
-        var update = updates.ToInt64();
+        var update = updates.ReadInt64();
         foreach (var (rows_C, gradients) in ChunksByTorch(gradient))
         {
             using var scope = NewDisposeScope();
             var own_C = clock_N.index_select(0, rows_C).to_type(float64);
             var countsAll = options.Clock == RowClock.AllUpdates;
-            var t_C1 = (countsAll ? full_like(own_C, update) : own_C + 1).unsqueeze(1);
-            var skipped_C1 = countsAll ? update - 1 - own_C.unsqueeze(1) : zeros_like(t_C1);
+            var t_C1 = (countsAll ? FilledLike(own_C, update) : own_C.Plus(1)).unsqueeze(1);
+            var skipped_C1 = countsAll ? own_C.unsqueeze(1).SubtractedFrom(update - 1) : zeros_like(t_C1);
             clock_N.index_copy_(0, rows_C, t_C1.squeeze(1).to_type(int32));
             foreach (var (slot, undivided_CD) in slots.Zip(gradients))
             {
                 var g_CD = gradientDivisor is null ? undivided_CD : undivided_CD / gradientDivisor;
                 var m_CD = slot.FirstMoment.index_select(0, rows_C) * Power(beta1, skipped_C1);
-                m_CD = m_CD + ((1 - beta1) * (g_CD - m_CD));
-                var square = options.SecondMoment == SecondMoment.PerRow ? g_CD.square().mean([1]) : g_CD.square();
-                var v = (slot.SecondMoment.index_select(0, rows_C) * (beta2 * (square.dim() == 1 ? Power(beta2, skipped_C1).squeeze(1) : Power(beta2, skipped_C1)))) + ((1 - beta2) * square);
+                m_CD = m_CD.Plus((g_CD - m_CD).Times(1 - beta1));
+                var square = options.SecondMoment == SecondMoment.PerRow ? g_CD.Squared().mean([1]) : g_CD.Squared();
+                var decay = (square.dim() == 1 ? Power(beta2, skipped_C1).squeeze(1) : Power(beta2, skipped_C1)).Times(beta2);
+                var v = (slot.SecondMoment.index_select(0, rows_C) * decay).Plus(square.Times(1 - beta2));
                 slot.FirstMoment.index_copy_(0, rows_C, m_CD);
                 slot.SecondMoment.index_copy_(0, rows_C, v);
                 var v_CD = v.dim() == 1 ? v.unsqueeze(1) : v;
-                var w_CD = slot.Table.index_select(0, rows_C).to_type(float32) * (1 - (rate * options.WeightDecay));
-                w_CD = w_CD - (rate * (m_CD / Correction(beta1, t_C1)) / ((v_CD / Correction(beta2, t_C1)).sqrt() + epsilon));
+                var w_CD = slot.Table.index_select(0, rows_C).to_type(float32).Times(1 - (rate * options.WeightDecay));
+                w_CD = w_CD - ((m_CD / Correction(beta1, t_C1)).Times(rate) / (v_CD / Correction(beta2, t_C1)).sqrt().Plus(epsilon));
                 slot.Table.index_copy_(0, rows_C, options.Precision == TablePrecision.BFloat16 ? RoundAtRandom(w_CD) : w_CD);
             }
         }
@@ -180,8 +182,8 @@ public sealed class RowSparseAdamW : IOptimizer
 
     private unsafe void StepManaged(RowSparseGradient gradient, double rate, Tensor? gradientDivisor)
     {
-        var scale = gradientDivisor is null ? 1 : 1 / gradientDivisor.ToSingle();
-        var update = checked((int)updates.ToInt64());
+        var scale = gradientDivisor is null ? 1 : 1 / gradientDivisor.ReadSingle();
+        var update = checked((int)updates.ReadInt64());
         gradient.OnPairsByRow((team, order, gradients) =>
         {
             var rows = slots.Select((slot, i) => new RowAdamWTable((byte*)Memory.Address(slot.Table), Memory.Floats(slot.FirstMoment), Memory.Floats(slot.SecondMoment), gradients[i])).ToArray();
@@ -199,7 +201,7 @@ public sealed class RowSparseAdamW : IOptimizer
         foreach (var (_, gradients) in ChunksByTorch(gradient))
         {
             foreach (var gradient_CD in gradients)
-                sum.add_(gradient_CD.square().sum().to_type(float64));
+                sum.PlusInPlace(gradient_CD.Squared().sum().to_type(float64));
         }
 
         return sum.sqrt().to_type(float32);
@@ -213,7 +215,7 @@ public sealed class RowSparseAdamW : IOptimizer
         var (sorted_P, pairs_P) = ids_TM.flatten().sort(dim: 0, descending: false, stable: true);
         var (rows_R, inverse_P, counts_R) = sorted_P.unique_consecutive(return_inverse: true, return_counts: true);
         var ends = counts_R!.cumsum(0).cpu().data<long>().ToArray();
-        var tokens_P = pairs_P.div(choices, RoundingMode.floor);
+        var tokens_P = pairs_P.FloorDividedBy(choices);
         var size = Math.Max(1, ChunkNumbers / tables.Width);
         for (var first = 0L; first < ends.Length; first += size)
         {
@@ -222,23 +224,23 @@ public sealed class RowSparseAdamW : IOptimizer
             var start = first == 0 ? 0 : ends[first - 1];
             var length = ends[first + count - 1] - start;
             var rows_C = rows_R.narrow(0, first, count);
-            var places = inverse_P!.narrow(0, start, length) - first;
-            var gradients = factors.Select(factor => zeros([count, tables.Width], float32, rows_C.device).index_add_(
-                0, places, factor.Multiples_TM.flatten().index_select(0, pairs_P.narrow(0, start, length)).unsqueeze(1) * factor.Vectors_TD.index_select(0, tokens_P.narrow(0, start, length)), 1)).ToArray();
+            var places = inverse_P!.narrow(0, start, length).Minus(first);
+            var gradients = factors.Select(factor => zeros([count, tables.Width], float32, rows_C.device).IndexAddInPlace(
+                0, places, factor.Multiples_TM.flatten().index_select(0, pairs_P.narrow(0, start, length)).unsqueeze(1) * factor.Vectors_TD.index_select(0, tokens_P.narrow(0, start, length)))).ToArray();
             yield return (rows_C, gradients);
         }
     }
 
-    private static Tensor Power(double beta, Tensor exponents) => exponents.new_full([], beta).pow(exponents).to_type(float32);
+    private static Tensor Power(double beta, Tensor exponents) => Filled([], beta, exponents.dtype, exponents.device).pow(exponents).to_type(float32);
 
-    private static Tensor Correction(double beta, Tensor exponents) => (1 - exponents.new_full([], beta).pow(exponents)).to_type(float32);
+    private static Tensor Correction(double beta, Tensor exponents) => Filled([], beta, exponents.dtype, exponents.device).pow(exponents).SubtractedFrom(1).to_type(float32);
 
     // Uniform noise of one unit of the narrower format, and rounding to the nearest: up as often as the part cut off is large.
     private static Tensor RoundAtRandom(Tensor values)
     {
         const int FractionBits = 7;   // of bfloat16
-        var unit = pow(tensor(2f, device: values.device), values.abs().clamp_min(1e-30).log2().floor() - FractionBits);
-        return (values + (unit * (rand_like(values) - 0.5))).to_type(bfloat16);
+        var unit = pow(tensor(2f, device: values.device), values.abs().Clamp(min: 1e-30).log2().floor().Minus(FractionBits));
+        return values.Plus(unit * rand_like(values).Minus(0.5)).to_type(bfloat16);
     }
 
     private Dictionary<string, Tensor> FixedState() =>
@@ -252,7 +254,7 @@ public sealed class RowSparseAdamW : IOptimizer
             var prefix = $"{Pending}.{pass}";
             if (ids_TM.dim() != 2 || ids_TM.dtype != int64)
                 throw new InvalidDataException($"Tensor '{prefix}.experts' is {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}) in the saved state; Int64 (T, M) is wanted.");
-            if (ids_TM.numel() > 0 && (ids_TM.min().ToInt64() < 0 || ids_TM.max().ToInt64() >= tables.Experts))
+            if (ids_TM.numel() > 0 && (ids_TM.min().ReadInt64() < 0 || ids_TM.max().ReadInt64() >= tables.Experts))
                 throw new InvalidDataException($"Tensor '{prefix}.experts' has experts that are not among the {tables.Experts} here.");
             passes.Add((ids_TM, [.. slots.Select(slot => new RowFactors(
                 Take($"{prefix}.{slot.Name}.multiples", ids_TM.shape), Take($"{prefix}.{slot.Name}.vectors", [ids_TM.shape[0], tables.Width])))]));

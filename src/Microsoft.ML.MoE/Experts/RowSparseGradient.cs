@@ -3,6 +3,7 @@
 // Axes: T = tokens of a backward pass, M = experts of a token, P = pairs (token, expert) of all backward passes, R = distinct rows, N = rows of a table, D = model width.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -56,7 +57,7 @@ public sealed class RowSparseGradient : IDisposable
         {
             var (multiples_TM, vectors_TD) = factors[index];
             for (var choice = 0L; choice < ids_TM.shape[1]; choice++)   // one expert of each token at a time: no more memory than the tokens take
-                dense_ND.index_add_(0, ids_TM.select(1, choice), multiples_TM.select(1, choice).unsqueeze(1) * vectors_TD, 1);
+                dense_ND.IndexAddInPlace(0, ids_TM.select(1, choice), multiples_TM.select(1, choice).unsqueeze(1) * vectors_TD);
         }
 
         return dense_ND.MoveToOuterDisposeScope();

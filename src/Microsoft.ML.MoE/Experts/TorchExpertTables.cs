@@ -3,6 +3,7 @@
 // Axes: T = tokens of the whole batch, C = tokens of a chunk, D = model width, N = experts, M = experts of a token.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -41,7 +42,7 @@ internal sealed class TorchExpertTables(ExpertTables tables, long chunkNumbers =
         var multiples = Gated
             ? new[] { scaled_TM * Activate(products[1]), scaled_TM * products[0] * Derive(products[1]), gates_TM * neurons_TM }
             : [scaled_TM * Derive(products[0]), gates_TM * neurons_TM];
-        var dx_TD = wantsTokens ? all[..^1].Select((table, i) => Sum(table, ids_TM, multiples[i])).Aggregate((sum, next) => sum + next) : null;
+        var dx_TD = wantsTokens ? all[..^1].Select((table, i) => Sum(table, ids_TM, multiples[i])).Aggregate((sum, next) => sum.Plus(next)) : null;
         return (dx_TD?.MoveToOuterDisposeScope(), (dots_TM * neurons_TM).MoveToOuterDisposeScope(), [.. multiples.Select(multiple => multiple.MoveToOuterDisposeScope())]);
     }
 
@@ -50,8 +51,8 @@ internal sealed class TorchExpertTables(ExpertTables tables, long chunkNumbers =
     private Tensor Activate(Tensor x) => tables.Activation == NeuronActivation.Relu ? nn.functional.relu(x) : nn.functional.gelu(x);
 
     private Tensor Derive(Tensor x) => tables.Activation == NeuronActivation.Relu
-        ? (x > 0).to_type(float32)
-        : ((1 + (x / Math.Sqrt(2)).erf()) / 2) + (x * (x.square() / -2).exp() / Math.Sqrt(2 * Math.PI));   // Φ(x) + x·φ(x)
+        ? x.GreaterThan(0).to_type(float32)
+        : x.DividedBy(Math.Sqrt(2)).erf().Plus(1).DividedBy(2).Plus((x * x.Squared().DividedBy(-2).exp()).DividedBy(Math.Sqrt(2 * Math.PI)));   // Φ(x) + x·φ(x)
 
     // The product of each pair's row with its token's vector (T, M).
     private Tensor Dot(Tensor table_ND, Tensor ids_TM, Tensor vectors_TD)

@@ -5,7 +5,9 @@
 //
 // Axes: R = rows sorted by expert, E = experts, D = width in, F = width out.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels;
@@ -112,11 +114,7 @@ internal static class TorchScripts
         if (x_RD.device_type == DeviceType.META)
             return empty(x_RD.shape[0], w_EDF.shape[2], dtype: x_RD.dtype, device: x_RD.device);
 
-        var y_RF = (Tensor)Compiled.Value.invoke("grouped_mm", x_RD, w_EDF, offsets_E_int32);
-        GC.KeepAlive(x_RD);
-        GC.KeepAlive(w_EDF);
-        GC.KeepAlive(offsets_E_int32);
-        return y_RF;
+        return Invoke("grouped_mm", x_RD, w_EDF, offsets_E_int32)!;
     }
 
     /// <summary>
@@ -139,16 +137,8 @@ internal static class TorchScripts
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? gradientDivisor, Tensor? skip)
     {
-        // Scalars are made here and not by `invoke`, which keeps only their native handles: they could be collected before the call.
-        using Scalar lr = learningRate, b1 = beta1, b2 = beta2, decay = weightDecay, eps = epsilon;
-        Compiled.Value.invoke("fused_adamw_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, gradientDivisor!, skip!);
-        GC.KeepAlive(parameters);
-        GC.KeepAlive(gradients);
-        GC.KeepAlive(firstMoments);
-        GC.KeepAlive(secondMoments);
-        GC.KeepAlive(steps);
-        GC.KeepAlive(gradientDivisor);
-        GC.KeepAlive(skip);
+        using Scalar lr = Number(learningRate), b1 = Number(beta1), b2 = Number(beta2), decay = Number(weightDecay), eps = Number(epsilon);
+        _ = Invoke("fused_adamw_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, gradientDivisor, skip);
     }
 
     /// <summary>
@@ -166,13 +156,8 @@ internal static class TorchScripts
     public static void FusedSgd(
         Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, double learningRate, double momentum, bool nesterov, double weightDecay, Tensor? gradientDivisor, Tensor? skip)
     {
-        using Scalar lr = learningRate, decayOfSum = momentum, decay = weightDecay, lookAhead = nesterov;
-        Compiled.Value.invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor!, skip!);
-        GC.KeepAlive(parameters);
-        GC.KeepAlive(gradients);
-        GC.KeepAlive(momenta);
-        GC.KeepAlive(gradientDivisor);
-        GC.KeepAlive(skip);
+        using Scalar lr = Number(learningRate), decayOfSum = Number(momentum), decay = Number(weightDecay), lookAhead = Number(nesterov);
+        _ = Invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor, skip);
     }
 
     /// <summary>One LAMB step on many tensors in place: adds 1 to every step count, then updates moments and parameters. Call it where gradients are not recorded. All lists run in parallel.</summary>
@@ -193,15 +178,8 @@ internal static class TorchScripts
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon, bool trustRatio, Tensor? gradientDivisor, Tensor skip)
     {
-        using Scalar lr = learningRate, b1 = beta1, b2 = beta2, decay = weightDecay, eps = epsilon, ratio = trustRatio;
-        Compiled.Value.invoke("lamb_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor!, skip);
-        GC.KeepAlive(parameters);
-        GC.KeepAlive(gradients);
-        GC.KeepAlive(firstMoments);
-        GC.KeepAlive(secondMoments);
-        GC.KeepAlive(steps);
-        GC.KeepAlive(gradientDivisor);
-        GC.KeepAlive(skip);
+        using Scalar lr = Number(learningRate), b1 = Number(beta1), b2 = Number(beta2), decay = Number(weightDecay), eps = Number(epsilon), ratio = Number(trustRatio);
+        _ = Invoke("lamb_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor, skip);
     }
 
     /// <summary>Moves tensors towards others in place: t + weight · (target − t). Call it where gradients are not recorded.</summary>
@@ -212,10 +190,8 @@ internal static class TorchScripts
     {
         if (tensors.Length == 0)
             return;
-        using Scalar far = weight;
-        Compiled.Value.invoke("lerp_", tensors, targets, far);
-        GC.KeepAlive(tensors);
-        GC.KeepAlive(targets);
+        using Scalar far = Number(weight);
+        _ = Invoke("lerp_", tensors, targets, far);
     }
 
     /// <summary>The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.</summary>
@@ -226,9 +202,7 @@ internal static class TorchScripts
         if (tensors.Length == 0)
             throw new ArgumentException("The norm of no tensors was asked for.", nameof(tensors));
 
-        var norm = (Tensor)Compiled.Value.invoke("global_norm", [tensors]);
-        GC.KeepAlive(tensors);
-        return norm;
+        return Invoke("global_norm", [tensors])!;
     }
 
     /// <summary>For every bag the weighted sum of its rows of a table, without a copy of the rows: Σ weightsᵢ · table[idsᵢ]. Call it where gradients are not recorded.</summary>
@@ -246,13 +220,18 @@ internal static class TorchScripts
 
         using var scope = NewDisposeScope();
         var (bags, rows) = (ids_CM.shape[0], ids_CM.shape[1]);
-        var (ids, starts, weights) = (ids_CM.flatten(), arange(bags, int64, ids_CM.device) * rows, weights_CM.flatten());
-        var sums_CD = (Tensor)Compiled.Value.invoke("embedding_bag", table_ND, ids, starts, weights);
-        GC.KeepAlive(table_ND);
-        GC.KeepAlive(ids);
-        GC.KeepAlive(starts);
-        GC.KeepAlive(weights);
-        return sums_CD.MoveToOuterDisposeScope();
+        var (ids, starts, weights) = (ids_CM.flatten(), Range(bags, int64, ids_CM.device).Times(rows), weights_CM.flatten());
+        return Invoke("embedding_bag", table_ND, ids, starts, weights)!.MoveToOuterDisposeScope();
+    }
+
+    // Calls a function with tensors, lists of them, held scalars and nulls. Of plain numbers TorchSharp would make scalars whose native parts alone it keeps.
+    private static Tensor? Invoke(string function, params object?[] arguments)
+    {
+        if (arguments.FirstOrDefault(argument => argument is not (null or Tensor or Tensor[] or Scalar)) is { } other)
+            throw new ArgumentException($"'{function}' was given a {other.GetType()}; tensors and scalars that the caller holds are wanted.");
+        var result = Compiled.Value.invoke(function, arguments!);
+        GC.KeepAlive(arguments);
+        return (Tensor?)result;
     }
 
     private static string Shape(Tensor tensor) => string.Join(", ", tensor.shape);

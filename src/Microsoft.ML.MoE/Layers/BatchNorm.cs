@@ -17,18 +17,22 @@ public sealed class BatchNorm : nn.Module<Tensor, Tensor>
     private const double Momentum = 0.1;
     private const double Epsilon = 1e-5;
 
-    private readonly Parameter weight;
-    private readonly Parameter bias;
+    private readonly Parameter? weight;
+    private readonly Parameter? bias;
     private readonly Tensor runningMean;
     private readonly Tensor runningVariance;
 
     /// <summary>Makes a normalisation with γ = 1, β = 0, running mean 0 and running variance 1, which move by a tenth of the difference with every batch; ε is 1e-5.</summary>
     /// <param name="width">Width Q.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public BatchNorm(long width, Device? device = null) : base(nameof(BatchNorm))
+    /// <param name="affine">Whether it has scale γ and shift β. Default true.</param>
+    public BatchNorm(long width, Device? device = null, bool affine = true) : base(nameof(BatchNorm))
     {
-        weight = new Parameter(ones([width], float32, device));
-        bias = new Parameter(zeros([width], float32, device));
+        if (affine)
+        {
+            weight = new Parameter(ones([width], float32, device));
+            bias = new Parameter(zeros([width], float32, device));
+        }
         runningMean = zeros([width], float32, device);
         runningVariance = ones([width], float32, device);
         RegisterComponents();

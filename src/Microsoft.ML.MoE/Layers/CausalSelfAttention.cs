@@ -2,6 +2,7 @@
 //
 // Axes: N = sequences, L = tokens of a sequence, P = tokens before them and they, D = model width, H = heads, A = D/H, width of a head.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -79,8 +80,8 @@ public sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
     internal static Tensor Define(Tensor query_NHLA, Tensor key_NHPA, Tensor value_NHPA, long before)
     {
         using var scope = NewDisposeScope();
-        var scores_NHLP = query_NHLA.matmul(key_NHPA.transpose(-2, -1)) / Math.Sqrt(query_NHLA.shape[3]);
-        scores_NHLP = scores_NHLP.masked_fill(Visible(query_NHLA, before).logical_not(), double.NegativeInfinity);
+        var scores_NHLP = query_NHLA.matmul(key_NHPA.transpose(-2, -1)).DividedBy(Math.Sqrt(query_NHLA.shape[3]));
+        scores_NHLP = scores_NHLP.MaskedFill(Visible(query_NHLA, before).logical_not(), double.NegativeInfinity);
         return scores_NHLP.softmax(-1, float32).to_type(value_NHPA.dtype).matmul(value_NHPA).MoveToOuterDisposeScope();
     }
 

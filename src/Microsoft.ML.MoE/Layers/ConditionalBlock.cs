@@ -6,8 +6,10 @@
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
@@ -48,8 +50,8 @@ public sealed class ConditionalBlock : nn.Module
             attentionRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
             feedForwardRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
         }
-        attentionScale = new Parameter(full([options.Width], options.LayerScale, float32, device));
-        feedForwardScale = new Parameter(full([options.Width], options.LayerScale, float32, device));
+        attentionScale = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
+        feedForwardScale = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
         dropPath = new DropPath(dropPathProbability);
         RegisterComponents();
     }
@@ -71,12 +73,12 @@ public sealed class ConditionalBlock : nn.Module
         var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
         var prompts_1PX = prompts_PD is null ? null : Project(prompts_PD.unsqueeze(0), layout, roles_RD, attending, merged);
         var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), prompts_1PX, visible_NLL);
-        x_NLD = x_NLD + (dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
+        x_NLD = x_NLD.Plus(dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
 
         normed_NLD = feedForwardNorm.forward(x_NLD);
         var feeding = feedForwardRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
         var hidden_NLF = nn.functional.gelu(expand.Apply(normed_NLD, layout, feeding, merged));
-        x_NLD = x_NLD + (dropPath.forward(contract.Apply(hidden_NLF, layout, feeding, merged)) * feedForwardScale);
+        x_NLD = x_NLD.Plus(dropPath.forward(contract.Apply(hidden_NLF, layout, feeding, merged)) * feedForwardScale);
         return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
     }
 

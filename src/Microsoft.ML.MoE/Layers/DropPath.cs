@@ -2,6 +2,7 @@
 //
 // Axes: N = samples, … = any other axes.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -38,7 +39,7 @@ public sealed class DropPath : nn.Module<Tensor, Tensor>
             return x.alias();
         using var scope = NewDisposeScope();
         long[] onePerSample = [x.shape[0], .. Enumerable.Repeat(1L, (int)x.dim() - 1)];
-        var factors = rand(onePerSample, float32, x.device).ge(probability).to_type(float32) / (1 - probability);   // in bfloat16 the factor's rounding would shift the mean
+        var factors = rand(onePerSample, float32, x.device).AtLeast(probability).to_type(float32).DividedBy(1 - probability);   // in bfloat16 the factor's rounding would shift the mean
         return (x * factors).to_type(x.dtype).MoveToOuterDisposeScope();
     }
 }

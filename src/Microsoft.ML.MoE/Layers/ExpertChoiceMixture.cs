@@ -6,8 +6,10 @@
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -62,11 +64,11 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
         using var scope = NewDisposeScope();
         var (count, places, device) = (options.Experts, tokens_EC.shape[1], tokens_EC.device);
         var tokenOfRow_R = tokens_EC.flatten();
-        var expertOfRow_R = arange(count, int64, device).unsqueeze(1).expand(count, places).reshape(-1);
-        var pairOfRow_R = (tokenOfRow_R * count) + expertOfRow_R;
-        var kept_TE = zeros([tokens * count], @bool, device).index_fill(0, pairOfRow_R, true).view(tokens, count);
+        var expertOfRow_R = Range(count, int64, device).unsqueeze(1).expand(count, places).reshape(-1);
+        var pairOfRow_R = tokenOfRow_R.Times(count).Plus(expertOfRow_R);
+        var kept_TE = zeros([tokens * count], @bool, device).scatter(0, pairOfRow_R, ones_like(pairOfRow_R, @bool)).view(tokens, count);
         return new DispatchPlan(
-            pairOfRow_R, tokenOfRow_R, expertOfRow_R, (arange(1, count + 1, int64, device) * places).to_type(int32), kept_TE, full([count], places, int64, device), zeros([], int64, device))
+            pairOfRow_R, tokenOfRow_R, expertOfRow_R, Range(count, int64, device).Plus(1).Times(places).to_type(int32), kept_TE, Filled([count], places, int64, device), zeros([], int64, device))
             .MoveToOuterDisposeScope();
     }
 }

@@ -2,6 +2,7 @@
 //
 // Axes: … = any leading axes, D = width.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -41,6 +42,6 @@ public sealed class LayerNorm : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var centred = x - x.mean([-1], keepdim: true);
-        return (centred / (centred.square().mean([-1], keepdim: true) + epsilon).sqrt() * weight + bias).MoveToOuterDisposeScope();
+        return (centred / centred.Squared().mean([-1], keepdim: true).Plus(epsilon).sqrt() * weight).Plus(bias).MoveToOuterDisposeScope();
     }
 }

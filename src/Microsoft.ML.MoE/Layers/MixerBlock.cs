@@ -4,6 +4,7 @@
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -48,8 +49,8 @@ public sealed class MixerBlock : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var normed_NCS = spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2);
-        var y_NSC = x_NSC + Branch(spatial.forward(normed_NCS).transpose(1, 2));
-        return (y_NSC + Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)))).MoveToOuterDisposeScope();
+        var y_NSC = x_NSC.Plus(Branch(spatial.forward(normed_NCS).transpose(1, 2)));
+        return y_NSC.Plus(Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)))).MoveToOuterDisposeScope();
     }
 
     private Tensor Branch(Tensor x_NSC) => dropPath is null ? x_NSC : dropPath.forward(x_NSC);

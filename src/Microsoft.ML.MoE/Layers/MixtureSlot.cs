@@ -1,6 +1,7 @@
 // Axes: T = tokens of the whole batch, D = model width.
 
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,7 +32,7 @@ public sealed class MixtureSlot : FeedForwardSlot
         using var scope = NewDisposeScope();
         var (output_TD, routing) = mixture.forward(x_TD);
         var selection = new ExpertSelection(routing.ExpertIds_TK, routing.Gates_TK.detach(), options.Mixture.Router.Experts, routing.DroppedCount);
-        var loss = x_TD.shape[0] == 0 ? zeros([], float32, x_TD.device) : routing.BalanceLoss * options.BalanceLossWeight;   // of no tokens there is no mean
+        var loss = x_TD.shape[0] == 0 ? zeros([], float32, x_TD.device) : routing.BalanceLoss.Times(options.BalanceLossWeight);   // of no tokens there is no mean
         return new FeedForwardSlotOutput(output_TD, loss, selection).MoveToOuterDisposeScope();
     }
 }

@@ -65,7 +65,7 @@ public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     internal static Tensor Define(Tensor query_NHLA, Tensor key_NHLA, Tensor value_NHLA)
     {
         using var scope = NewDisposeScope();
-        var scores_NHLL = query_NHLA.matmul(key_NHLA.transpose(-2, -1)) / Math.Sqrt(query_NHLA.shape[3]);
+        var scores_NHLL = query_NHLA.matmul(key_NHLA.transpose(-2, -1)).DividedBy(Math.Sqrt(query_NHLA.shape[3]));
         return scores_NHLL.softmax(-1, float32).to_type(value_NHLA.dtype).matmul(value_NHLA).MoveToOuterDisposeScope();
     }
 }

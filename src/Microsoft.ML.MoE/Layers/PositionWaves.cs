@@ -2,7 +2,9 @@
 //
 // Axes: L = patches, row by row, R = rows, C = columns, Q = a quarter of the width, D = model width.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -21,9 +23,9 @@ internal static class PositionWaves
     public static Tensor Create(int rows, int columns, int width)
     {
         using var scope = NewDisposeScope();
-        var omega_Q = pow(Base, arange(width / 4, float64) * (-4.0 / width));
-        var x_CQ = arange(columns, float64).unsqueeze(1) * omega_Q;
-        var y_RQ = arange(rows, float64).unsqueeze(1) * omega_Q;
+        var omega_Q = pow(Base, Range(width / 4, float64).Times(-4.0 / width));
+        var x_CQ = Range(columns, float64).unsqueeze(1) * omega_Q;
+        var y_RQ = Range(rows, float64).unsqueeze(1) * omega_Q;
         var x_LQ = x_CQ.repeat(rows, 1);
         var y_LQ = y_RQ.repeat_interleave(columns, 0);
         return cat([x_LQ.sin(), x_LQ.cos(), y_LQ.sin(), y_LQ.cos()], 1).to_type(float32).MoveToOuterDisposeScope();

@@ -4,7 +4,9 @@
 //
 // Axes: … = any leading axes, L = positions, A = width of a head; its pairs are (a, a + A/2).
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -29,7 +31,7 @@ public sealed class RotaryPositions : nn.Module<Tensor, Tensor>
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var frequencies_A = Enumerable.Range(0, headWidth / 2).Select(pair => Math.Pow(Base, -2.0 * pair / headWidth)).ToArray();
-        var angles_LA = outer(arange(length, float64, device), tensor(frequencies_A, float64, device));
+        var angles_LA = outer(Range(length, float64, device), tensor(frequencies_A, float64, device));
         cosine = cat([angles_LA, angles_LA], 1).cos().to_type(float32).DetachFromDisposeScope();
         sine = cat([-angles_LA, angles_LA], 1).sin().to_type(float32).DetachFromDisposeScope();
         register_buffer(nameof(cosine), cosine, persistent: false);
@@ -49,6 +51,6 @@ public sealed class RotaryPositions : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var cos_LA = cosine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
         var sin_LA = sine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
-        return ((x * cos_LA) + (x.roll(x.shape[^1] / 2, -1) * sin_LA)).MoveToOuterDisposeScope();   // a pair's numbers change places; the sine has the signs
+        return (x * cos_LA).Plus(x.roll(x.shape[^1] / 2, -1) * sin_LA).MoveToOuterDisposeScope();   // a pair's numbers change places; the sine has the signs
     }
 }

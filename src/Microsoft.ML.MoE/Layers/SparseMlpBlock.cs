@@ -7,6 +7,7 @@
 // Axes: N = images, S = patches, C = channels, as the block sees them; P = S′ patches and D = C′ channels between the re-represent layers; T = items that a mixture routes.
 
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -70,8 +71,8 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
         using var scope = NewDisposeScope();
         var routing = new List<RoutingRecord>();
         var x_NPD = enter is null ? x_NSC : enter.forward(x_NSC);
-        var y_NPD = x_NPD + Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2));
-        var z_NPD = y_NPD + Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing));
+        var y_NPD = x_NPD.Plus(Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2)));
+        var z_NPD = y_NPD.Plus(Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing)));
         return new SparseMlpBlockOutput(leave is null ? z_NPD : leave.forward(z_NPD), routing).MoveToOuterDisposeScope();
     }
 

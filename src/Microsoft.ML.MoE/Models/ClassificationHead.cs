@@ -5,6 +5,7 @@
 // Axes: N = inputs, C = classes of the head, M = classes that are asked for, D = model width.
 
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -37,6 +38,6 @@ internal sealed class ClassificationHead : nn.Module
     {
         using var scope = NewDisposeScope();
         var read_NM = linear.forward(inputs_ND).index_select(1, tensor([.. classes], int64, inputs_ND.device));
-        return ((scale * scores_NM) + read_NM).MoveToOuterDisposeScope();
+        return (scale * scores_NM).Plus(read_NM).MoveToOuterDisposeScope();
     }
 }

@@ -8,8 +8,10 @@
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
@@ -75,7 +77,7 @@ public sealed class Generalist : nn.Module
         }
         finalNorm = new LayerNorm(width, device: device);
         projection = new Dense(width, width, device);
-        logScales = new Parameter(full([Enum.GetValues<GeneralistTaskKind>().Length], Math.Log(StartingScale), float32, device));
+        logScales = new Parameter(Filled([Enum.GetValues<GeneralistTaskKind>().Length], Math.Log(StartingScale), float32, device));
         if (config.Head is { } task)
             head = new ClassificationHead(width, task.ClassNames!.Count, device);
         RegisterComponents();
@@ -131,7 +133,7 @@ public sealed class Generalist : nn.Module
         }
         using var scope = NewDisposeScope();
         var (videos, frames) = (videos_NFCHW.shape[0], videos_NFCHW.shape[1]);
-        var tokens_NFVD = Pictures(videos_NFCHW.flatten(0, 1)).view(videos, frames, Config.Patches, -1) + positionsOfFrames.narrow(0, 0, frames).unsqueeze(1);
+        var tokens_NFVD = Pictures(videos_NFCHW.flatten(0, 1)).view(videos, frames, Config.Patches, -1).Plus(positionsOfFrames.narrow(0, 0, frames).unsqueeze(1));
         return Behind(tokens_NFVD.flatten(1, 2), role).MoveToOuterDisposeScope();
     }
 
@@ -164,7 +166,7 @@ public sealed class Generalist : nn.Module
         CheckText(ids_NL);
         using var scope = NewDisposeScope();
         var (texts, length, before) = (ids_NL.shape[0], ids_NL.shape[1], picture.Tokens_NLD.shape[1]);
-        var asked_NLD = Special(texts, length) + TextPlaces(length);
+        var asked_NLD = Special(texts, length).Plus(TextPlaces(length));
         var text_NLD = embeddingNorm.forward(cat([Words(ids_NL, null), asked_NLD], 1));
 
         // No word sees what comes after it, so that padding changes nothing; but routers that look at tokens must leave it out.
@@ -210,7 +212,7 @@ public sealed class Generalist : nn.Module
             x_NLD = output_NLD;
             routings.AddRange(decided);
             foreach (var routing in decided.Where(routing => routing.Plan is not null))
-                balance = balance + routing.Decision.BalanceLoss;
+                balance = balance.Plus(routing.Decision.BalanceLoss);
         }
         return new GeneralistOutput(projection.forward(finalNorm.forward(x_NLD)), balance, routings).MoveToOuterDisposeScope();
     }
@@ -235,7 +237,7 @@ public sealed class Generalist : nn.Module
     public Tensor Compare(Tensor inputs_ND, Tensor candidates_MD, GeneralistTaskKind kind)
     {
         using var scope = NewDisposeScope();
-        var scale = logScales[(int)kind].clamp(max: Math.Log(LargestScale)).exp();
+        var scale = logScales[(int)kind].Clamp(max: Math.Log(LargestScale)).exp();
         var cosines_NM = nn.functional.normalize(inputs_ND, dim: -1).matmul(nn.functional.normalize(candidates_MD, dim: -1).transpose(0, 1));
         return (scale * cosines_NM).MoveToOuterDisposeScope();
     }
@@ -303,17 +305,17 @@ public sealed class Generalist : nn.Module
 
     private Tensor Special(long sequences, long count) => special.unsqueeze(0).expand(sequences, count, special.shape[1]);
 
-    private Tensor TextPlaces(long length) => positionsOfText.narrow(0, 0, length) + types[0];
+    private Tensor TextPlaces(long length) => positionsOfText.narrow(0, 0, length).Plus(types[0]);
 
     private Tensor Words(Tensor ids_NL, Tensor? hidden_NL)
     {
         var words_NLD = words.forward(ids_NL);
         if (hidden_NL is not null)
             words_NLD = where(hidden_NL.unsqueeze(-1), special.unsqueeze(0), words_NLD);
-        return words_NLD + TextPlaces(ids_NL.shape[1]);
+        return words_NLD.Plus(TextPlaces(ids_NL.shape[1]));
     }
 
-    private Tensor Pictures(Tensor images_NCHW) => patches.forward(images_NCHW) + positionsOfPatches + types[1];
+    private Tensor Pictures(Tensor images_NCHW) => patches.forward(images_NCHW).Plus(positionsOfPatches).Plus(types[1]);
 
     private void CheckText(Tensor ids_NL)
     {

@@ -6,6 +6,7 @@
 
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -122,15 +123,15 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     {
         var x_NLD = tokens.forward(ids_NL);
         if (positions is not null)
-            x_NLD = x_NLD + positions.narrow(0, cache?.Length ?? 0, ids_NL.shape[1]);
+            x_NLD = x_NLD.Plus(positions.narrow(0, cache?.Length ?? 0, ids_NL.shape[1]));
         x_NLD = Drop(x_NLD);
         for (var block = 0; block < attentions.Count; block++)
         {
-            x_NLD = x_NLD + Drop(attentions[block].forward(attentionNorms[block].forward(x_NLD).to_type(computeType), rotary, cache, block));
+            x_NLD = x_NLD.Plus(Drop(attentions[block].forward(attentionNorms[block].forward(x_NLD).to_type(computeType), rotary, cache, block)));
             var output = feedForwards[block].forward(feedForwardNorms[block].forward(x_NLD).flatten(0, 1), mask_T);   // (N, L, D) -> (T, D)
-            x_NLD = x_NLD + Drop(output.Output_TD.view(x_NLD.shape));
+            x_NLD = x_NLD.Plus(Drop(output.Output_TD.view(x_NLD.shape)));
             if (output.AuxiliaryLoss is { } loss)
-                auxiliary = auxiliary + loss;
+                auxiliary = auxiliary.Plus(loss);
             if (output.Selection is { } selection)
                 selections.Add(selection);
         }
@@ -159,7 +160,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         if (ids_NL.device_type != DeviceType.CPU)
             return;   // looking at them would wait for the device
         using var scope = NewDisposeScope();
-        var (least, most) = (ids_NL.min().ToInt64(), ids_NL.max().ToInt64());
+        var (least, most) = (ids_NL.min().ReadInt64(), ids_NL.max().ReadInt64());
         if (least < 0 || most >= Config.VocabularySize)
             throw new ArgumentException($"There are tokens from {least} to {most}; the vocabulary has those from 0 to {Config.VocabularySize - 1}.", nameof(ids_NL));
     }

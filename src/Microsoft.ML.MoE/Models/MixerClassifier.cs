@@ -5,6 +5,7 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -71,7 +72,7 @@ public abstract class MixerClassifier : ImageClassifier, IHasLayers
 
         var auxiliary = routing.Count == 0
             ? zeros([], float32, logits_NC.device)
-            : BalanceLossWeight * stack(routing.Select(record => record.BalanceLoss)).sum();
+            : stack(routing.Select(record => record.BalanceLoss)).sum().Times(BalanceLossWeight);
         return new ImageClassifierOutput(logits_NC, auxiliary, features_ND, routing).MoveToOuterDisposeScope();
     }
 

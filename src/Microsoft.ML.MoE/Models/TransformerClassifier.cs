@@ -5,6 +5,7 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -86,7 +87,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
 
         var auxiliary = routing.Count == 0
             ? zeros([], float32, logits_NC.device)
-            : config.BalanceLossWeight * stack(routing.Select(record => record.BalanceLoss)).sum();
+            : stack(routing.Select(record => record.BalanceLoss)).sum().Times(config.BalanceLossWeight);
         return new ImageClassifierOutput(logits_NC, auxiliary, features_ND, routing).MoveToOuterDisposeScope();
     }
 
@@ -112,7 +113,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
             return nn.init.normal_(positions_1LD, 0, config.PositionDeviation);
 
         using var scope = NewDisposeScope();
-        var waves_LD = PositionWaves.Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width) * (config.PositionDeviation * Math.Sqrt(2));
+        var waves_LD = PositionWaves.Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width).Times(config.PositionDeviation * Math.Sqrt(2));
         positions_1LD.zero_();   // what stands before the patches has no place
         positions_1LD.narrow(1, config.Tokens - waves_LD.shape[0], waves_LD.shape[0]).copy_(waves_LD);
         return positions_1LD;
@@ -127,6 +128,6 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
             long[] shape = [images_NCHW.shape[0], 1, config.Width];
             x_NLD = cat([classToken?.expand(shape) ?? zeros(shape, float32, x_NLD.device), x_NLD], 1);
         }
-        return Drop(x_NLD + positions).MoveToOuterDisposeScope();
+        return Drop(x_NLD.Plus(positions)).MoveToOuterDisposeScope();
     }
 }

@@ -6,6 +6,7 @@
 
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -47,9 +48,9 @@ public sealed class VisionTransformer : TransformerClassifier
     {
         for (var i = 0; i < attentions.Count; i++)
         {
-            x_NLD = x_NLD + Branch(i, attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType)));
+            x_NLD = x_NLD.Plus(Branch(i, attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType))));
             var normed_NLD = feedForwardNorms[i].forward(x_NLD);
-            x_NLD = x_NLD + Branch(i, i < feedForwards.Count ? feedForwards[i].forward(normed_NLD.to_type(ComputeType)) : Mix(mixtures[i - feedForwards.Count], normed_NLD, routing));
+            x_NLD = x_NLD.Plus(Branch(i, i < feedForwards.Count ? feedForwards[i].forward(normed_NLD.to_type(ComputeType)) : Mix(mixtures[i - feedForwards.Count], normed_NLD, routing)));
         }
         return x_NLD;
     }

@@ -59,9 +59,9 @@ public sealed class WideNet : TransformerClassifier
         using var casts = new CastWeights();
         for (var block = 0; block < config.Blocks; block++)
         {
-            x_NLD = x_NLD + Branch(block, Of(attentions, block).ForwardWith(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType), casts));
+            x_NLD = x_NLD.Plus(Branch(block, Of(attentions, block).ForwardWith(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType), casts)));
             var normed_NLD = Of(mixtureNorms, block).forward(x_NLD);
-            x_NLD = x_NLD + Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing, casts) : Of(feedForwards, block).ForwardWith(normed_NLD.to_type(ComputeType), casts));
+            x_NLD = x_NLD.Plus(Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing, casts) : Of(feedForwards, block).ForwardWith(normed_NLD.to_type(ComputeType), casts)));
         }
         return x_NLD;
     }

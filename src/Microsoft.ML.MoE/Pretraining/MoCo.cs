@@ -8,8 +8,10 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Pretraining;
@@ -88,7 +90,7 @@ public sealed class MoCo : ITrainingCompanion, IDisposable
         using (no_grad())
             (key1_NO, key2_NO, _) = key.Project(views_NCHW);
         var (first_NO, second_NO, output) = query.Project(views_NCHW);
-        var loss = Contrast(predictor.forward(first_NO), key2_NO, options.Temperature) + Contrast(predictor.forward(second_NO), key1_NO, options.Temperature);
+        var loss = Contrast(predictor.forward(first_NO), key2_NO, options.Temperature).Plus(Contrast(predictor.forward(second_NO), key1_NO, options.Temperature));
         return new StepLoss(
             loss.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), (int)images_NCHW.shape[0],
             output.Routing.Count == 0 ? null : [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],
@@ -117,9 +119,9 @@ public sealed class MoCo : ITrainingCompanion, IDisposable
     {
         using var scope = NewDisposeScope();
         var (q_NO, k_NO) = (nn.functional.normalize(query_NO, dim: 1), nn.functional.normalize(key_NO, dim: 1));
-        var similarity_NN = q_NO.matmul(k_NO.T) / temperature;
-        var same_N = arange(query_NO.shape[0], int64, query_NO.device);
-        return (2 * temperature * nn.functional.cross_entropy(similarity_NN, same_N)).MoveToOuterDisposeScope();
+        var similarity_NN = q_NO.matmul(k_NO.T).DividedBy(temperature);
+        var same_N = Range(query_NO.shape[0], int64, query_NO.device);
+        return nn.functional.cross_entropy(similarity_NN, same_N).Times(2 * temperature).MoveToOuterDisposeScope();
     }
 
     /// <summary>m after an update.</summary>

@@ -6,6 +6,7 @@
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using BatchNorm = Microsoft.ML.MoE.Layers.BatchNorm;
 
 namespace Microsoft.ML.MoE.Pretraining;
 
@@ -13,7 +14,7 @@ namespace Microsoft.ML.MoE.Pretraining;
 internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
 {
     private readonly ModuleList<Linear> layers = nn.ModuleList<Linear>();
-    private readonly ModuleList<BatchNorm1d> norms = nn.ModuleList<BatchNorm1d>();
+    private readonly ModuleList<BatchNorm> norms = nn.ModuleList<BatchNorm>();
 
     public MoCoHead(int inputs, int hidden, int outputs, int depth, Device? device = null) : base(nameof(MoCoHead))
     {
@@ -21,7 +22,7 @@ internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
         {
             var (from, to) = (i == 0 ? inputs : hidden, i == depth - 1 ? outputs : hidden);
             layers.Add(nn.Linear(from, to, hasBias: false, device));
-            norms.Add(nn.BatchNorm1d(to, affine: i < depth - 1, device: device));
+            norms.Add(new BatchNorm(to, device, affine: i < depth - 1));
         }
         RegisterComponents();
     }

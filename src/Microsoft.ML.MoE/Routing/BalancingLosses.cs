@@ -2,6 +2,7 @@
 //
 // Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -22,8 +23,8 @@ public static class BalancingLosses
         using var scope = NewDisposeScope();
         var experts = probs_TE.shape[1];
         var pairs = ids_TK.numel();
-        var fraction_E = CountChoices(ids_TK, experts).to_type(probs_TE.dtype) / pairs;
-        return (experts * (fraction_E * probs_TE.mean([0])).sum()).MoveToOuterDisposeScope();
+        var fraction_E = CountChoices(ids_TK, experts).to_type(probs_TE.dtype).DividedBy(pairs);
+        return (fraction_E * probs_TE.mean([0])).sum().Times(experts).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -62,7 +63,7 @@ public static class BalancingLosses
             throw new ArgumentException($"The noise deviation is {noiseDeviation}; it must be above 0.", nameof(noiseDeviation));
         using var scope = NewDisposeScope();
         var threshold_T1 = noisyLogits_TE.gather(1, ids_TK.narrow(1, ids_TK.shape[1] - 1, 1));
-        var probs_TE = special.ndtr((logits_TE - threshold_T1) / noiseDeviation);   // 1 − Φ(z) = Φ(−z)
+        var probs_TE = special.ndtr((logits_TE - threshold_T1).DividedBy(noiseDeviation));   // 1 − Φ(z) = Φ(−z)
         return SquaredCoefficientOfVariation(probs_TE.sum([0])).MoveToOuterDisposeScope();
     }
 
@@ -77,9 +78,9 @@ public static class BalancingLosses
     public static Tensor ImportanceAndLoad(Tensor logits_TE, Tensor noisyLogits_TE, Tensor ids_TK, double noiseDeviation)
     {
         using var scope = NewDisposeScope();
-        var loss = 0.5 * Importance(logits_TE.softmax(-1));
+        var loss = Importance(logits_TE.softmax(-1)).Times(0.5);
         if (noiseDeviation > 0)
-            loss = loss + (0.5 * Load(logits_TE, noisyLogits_TE, ids_TK, noiseDeviation));
+            loss = loss.Plus(Load(logits_TE, noisyLogits_TE, ids_TK, noiseDeviation).Times(0.5));
         return loss.MoveToOuterDisposeScope();
     }
 
@@ -88,7 +89,7 @@ public static class BalancingLosses
     {
         using var scope = NewDisposeScope();
         var mean = x_E.mean();
-        return ((x_E - mean).square().mean() / mean.square()).MoveToOuterDisposeScope();
+        return ((x_E - mean).Squared().mean() / mean.Squared()).MoveToOuterDisposeScope();
     }
 
     /// <summary>How often each expert was chosen, int64 (E).</summary>

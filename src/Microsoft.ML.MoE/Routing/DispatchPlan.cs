@@ -4,7 +4,9 @@
 //       R = rows that are computed: the pairs sorted by expert.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
@@ -37,7 +39,7 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         var priority_P = capacity?.Priority switch
         {
             CapacityPriority.LargestGate => PairsByChoice(TokensByLargestGate(decision.Gates_TK), choices),
-            CapacityPriority.ChoiceOrder => PairsByChoice(arange(tokens, int64, decision.ExpertIds_TK.device), choices),
+            CapacityPriority.ChoiceOrder => PairsByChoice(Range(tokens, int64, decision.ExpertIds_TK.device), choices),
             _ => null,
         };
         return (decision.ExpertIds_TK.device_type == DeviceType.CPU
@@ -117,12 +119,12 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         if (places < tokens)   // a token chooses an expert at most once; else nothing can be dropped
         {
             var firstRow_E = counts_E.cumsum(0) - counts_E;
-            var keptRow_P = arange(pairs, int64, device) - firstRow_E.gather(0, expertOfRow_P) < places;
+            var keptRow_P = (Range(pairs, int64, device) - firstRow_E.gather(0, expertOfRow_P)).LessThan(places);
             kept_TK = zeros([pairs], @bool, device).scatter(0, order_P, keptRow_P).view(tokens, choices);
-            dropped = pairs - counts_E.clamp(max: places).sum();
+            dropped = counts_E.Clamp(max: places).sum().SubtractedFrom(pairs);
         }
 
-        return new DispatchPlan(order_P, order_P.div(choices, RoundingMode.floor), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
+        return new DispatchPlan(order_P, order_P.FloorDividedBy(choices), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -165,8 +167,8 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
     private static Tensor SortStable(Tensor ids_P)
     {
         var pairs = ids_P.shape[0];
-        var keys_P = ids_P * pairs + arange(pairs, int64, ids_P.device);
-        return keys_P.sort().Values.remainder(Math.Max(pairs, 1));
+        var keys_P = ids_P.Times(pairs).Plus(Range(pairs, int64, ids_P.device));
+        return keys_P.sort().Values.Modulo(Math.Max(pairs, 1));
     }
 
     private static Tensor TokensByLargestGate(Tensor gates_TK) => (-gates_TK.detach().amax([1])).sort(dim: 0, descending: false, stable: true).Indices;
@@ -174,7 +176,7 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
     // All first choices of the tokens in their given order, then all second ones.
     private static Tensor PairsByChoice(Tensor tokens_T, long choices)
     {
-        var choice_K1 = arange(choices, int64, tokens_T.device).unsqueeze(1);
-        return (tokens_T.unsqueeze(0) * choices + choice_K1).flatten();   // (K, T) -> (P)
+        var choice_K1 = Range(choices, int64, tokens_T.device).unsqueeze(1);
+        return tokens_T.unsqueeze(0).Times(choices).Plus(choice_K1).flatten();   // (K, T) -> (P)
     }
 }

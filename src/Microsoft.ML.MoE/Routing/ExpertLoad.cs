@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Routing;
@@ -36,7 +37,7 @@ public sealed record ExpertLoad(IReadOnlyList<long> Counts, long Dropped)
     public static ExpertLoad From(RoutingRecord record)
     {
         using var scope = torch.NewDisposeScope();
-        return new(record.ExpertCounts_E.cpu().data<long>().ToArray(), record.DroppedCount.ToInt64());
+        return new(record.ExpertCounts_E.cpu().data<long>().ToArray(), record.DroppedCount.ReadInt64());
     }
 
     /// <summary>The load of this and another set of forward passes of the same layer together.</summary>

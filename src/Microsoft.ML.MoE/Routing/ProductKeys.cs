@@ -5,6 +5,7 @@
 //
 // Axes: T = tokens of the whole batch, H = heads, Q = H·d_k, the queries of all heads, A = d_k/2, half a query, N = n sub-keys, K = keys that a head retrieves.
 
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -61,9 +62,9 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
         var halves_2THA = query_TQ.view(tokens, heads, 2, options.QueryWidth / 2).permute(2, 0, 1, 3);
         var (rowScores_THK, rows_THK) = Score(halves_2THA[0], rowKeys).topk(count, dim: -1);
         var (columnScores_THK, columns_THK) = Score(halves_2THA[1], columnKeys).topk(count, dim: -1);
-        var pairs_THP = (rowScores_THK.unsqueeze(3) + columnScores_THK.unsqueeze(2)).flatten(2);   // (T, H, K, K) -> (T, H, K²)
+        var pairs_THP = rowScores_THK.unsqueeze(3).Plus(columnScores_THK.unsqueeze(2)).flatten(2);   // (T, H, K, K) -> (T, H, K²)
         var (scores_THK, places_THK) = pairs_THP.topk(count, dim: -1);
-        var ids_THK = (rows_THK.gather(2, places_THK.div(count, RoundingMode.floor)) * options.SubKeys) + columns_THK.gather(2, places_THK.remainder(count));
+        var ids_THK = rows_THK.gather(2, places_THK.FloorDividedBy(count)).Times(options.SubKeys).Plus(columns_THK.gather(2, places_THK.Modulo(count)));
         return new ProductKeyChoice(ids_THK, scores_THK).MoveToOuterDisposeScope();
     }
 

@@ -2,6 +2,7 @@
 //
 // Axes: T = tokens of the whole batch, D = model width, E = experts, K = experts chosen per token.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -66,5 +67,5 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
 
     private Tensor Score(Tensor x_TD) => nn.functional.linear(x_TD.to_type(float32), weight);
 
-    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE + randn_like(logits_TE) * NoiseDeviation : logits_TE;
+    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE.Plus(randn_like(logits_TE).Times(NoiseDeviation)) : logits_TE;
 }

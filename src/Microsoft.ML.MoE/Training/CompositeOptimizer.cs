@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -64,7 +65,7 @@ public sealed class CompositeOptimizer : IOptimizer
         using var scope = NewDisposeScope();
         var norms = parts.Values.Select(part => part.GradientNorm()).ToArray();
         var device = norms.FirstOrDefault(norm => norm.device_type != DeviceType.CPU)?.device ?? CPU;   // a part without gradients answers on the CPU
-        return linalg.vector_norm(stack(norms.Select(norm => norm.to(device)))).MoveToOuterDisposeScope();
+        return stack(norms.Select(norm => norm.to(device))).norm().MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

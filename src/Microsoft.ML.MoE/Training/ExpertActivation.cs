@@ -5,7 +5,9 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -82,7 +84,7 @@ public static class ExpertActivation
         var found = new List<(TokenRole, double[], double[], long)>();
         foreach (var (index, role) in layout.Roles.Index())
         {
-            var rows_T = role_T.eq(index).nonzero().squeeze(1);
+            var rows_T = role_T.EqualTo(index).nonzero().squeeze(1);
             if (rows_T.numel() > 0)
                 found.Add((role, Sum(gates_TE, rows_T), Sum(chosen_TE, rows_T), rows_T.numel()));
         }
@@ -95,10 +97,10 @@ public static class ExpertActivation
         using var scope = NewDisposeScope();
         var device = routing.Decision.ExpertIds_TK.device;
         if (routing.Plan is null)
-            return arange(layout.Roles.Count, int64, device).MoveToOuterDisposeScope();
-        var role_L = cat([.. layout.Parts.Select((part, index) => full([part.Length], layout.RoleOf(index), int64, device))]);
-        var place_T = routing.Tokens_T ?? arange(routing.Decision.ExpertIds_TK.shape[0], int64, device);
-        return role_L.index_select(0, place_T.remainder(layout.Length)).MoveToOuterDisposeScope();
+            return Range(layout.Roles.Count, int64, device).MoveToOuterDisposeScope();
+        var role_L = cat([.. layout.Parts.Select((part, index) => Filled([part.Length], layout.RoleOf(index), int64, device))]);
+        var place_T = routing.Tokens_T ?? Range(routing.Decision.ExpertIds_TK.shape[0], int64, device);
+        return role_L.index_select(0, place_T.Modulo(layout.Length)).MoveToOuterDisposeScope();
     }
 
     private static double[] Sum(Tensor values_TE, Tensor rows_T)

@@ -6,6 +6,7 @@
 
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -42,10 +43,10 @@ public sealed class GeneralistObjective
         var smoothing = batch.Task.Kind.PredictsTokens() ? 0 : labelSmoothing;
         var main = nn.functional.cross_entropy(answers.Scores_RM, answers.Labels_R, label_smoothing: smoothing);
         if (batch.Task.Kind.IsRetrieval())
-            main = (main + nn.functional.cross_entropy(answers.Scores_RM.transpose(0, 1), Owners(answers), label_smoothing: smoothing)) / 2;
+            main = main.Plus(nn.functional.cross_entropy(answers.Scores_RM.transpose(0, 1), Owners(answers), label_smoothing: smoothing)).DividedBy(2);
         var plans = answers.Routings.Select(routing => routing.Plan).OfType<DispatchPlan>().ToArray();
         return new StepLoss(
-            (batch.Task.LossWeight * main).MoveToOuterDisposeScope(), (balanceWeight * answers.BalanceLoss).MoveToOuterDisposeScope(), batch.Count,
+            main.Times(batch.Task.LossWeight).MoveToOuterDisposeScope(), answers.BalanceLoss.Times(balanceWeight).MoveToOuterDisposeScope(), batch.Count,
             plans.Length == 0 ? null : [.. plans.Select(plan => plan.ExpertCounts_E.MoveToOuterDisposeScope())]);
     }
 
@@ -74,8 +75,8 @@ public sealed class GeneralistObjective
                 var answers = Answer(batch);
                 var sums = tasks.GetValueOrDefault(batch.Task.Name);
                 tasks[batch.Task.Name] = (
-                    sums.Right + answers.Scores_RM.argmax(1).eq(answers.Labels_R).sum().ToDouble(),
-                    sums.Loss + nn.functional.cross_entropy(answers.Scores_RM, answers.Labels_R, reduction: nn.Reduction.Sum).ToDouble(),
+                    sums.Right + answers.Scores_RM.argmax(1).eq(answers.Labels_R).sum().ReadDouble(),
+                    sums.Loss + nn.functional.cross_entropy(answers.Scores_RM, answers.Labels_R, reduction: nn.Reduction.Sum).ReadDouble(),
                     sums.Count + answers.Labels_R.shape[0]);
             }
         }
@@ -116,7 +117,7 @@ public sealed class GeneralistObjective
             var (length, states_NLD) = (batch.Labels.shape[1], inputs.States_NLD);
             var first = batch.Task.Kind == GeneralistTaskKind.MaskedLanguageModel ? 1 : states_NLD.shape[1] - length;
             var labels = batch.Labels.flatten();
-            var asked_R = labels.ne(GeneralistBatch.NotAsked).nonzero().squeeze(1);
+            var asked_R = labels.NotEqualTo(GeneralistBatch.NotAsked).nonzero().squeeze(1);
             questions_RD = states_NLD.narrow(1, first, length).flatten(0, 1).index_select(0, asked_R);
             labels_R = labels.index_select(0, asked_R);
         }
@@ -124,7 +125,7 @@ public sealed class GeneralistObjective
             ? model.Classify(questions_RD, candidates.Representation_ND(), batch.Task)
             : model.Compare(questions_RD, candidates.Representation_ND(), batch.Task.Kind);
         return new Answers(
-            scores_RM.MoveToOuterDisposeScope(), labels_R.alias().MoveToOuterDisposeScope(), (inputs.BalanceLoss + candidates.BalanceLoss).MoveToOuterDisposeScope(),
+            scores_RM.MoveToOuterDisposeScope(), labels_R.alias().MoveToOuterDisposeScope(), inputs.BalanceLoss.Plus(candidates.BalanceLoss).MoveToOuterDisposeScope(),
             [.. inputs.Routings.Select(routing => routing.MoveToOuterDisposeScope())]);
     }
 

@@ -1,6 +1,7 @@
 // Clipping by global norm: where the norm of all gradients together exceeds a limit, all are scaled down to it. Pascanu et al., arXiv 1211.5063, algorithm 1.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -32,6 +33,6 @@ public static class GradientClipping
     {
         OptionChecks.Above(0, maxNorm, nameof(maxNorm));
         using var scope = NewDisposeScope();
-        return ((norm + Epsilon) / maxNorm).clamp_min(1).MoveToOuterDisposeScope();
+        return norm.Plus(Epsilon).DividedBy(maxNorm).Clamp(min: 1).MoveToOuterDisposeScope();
     }
 }

@@ -4,6 +4,7 @@
 
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -87,8 +88,8 @@ public sealed class ImageClassificationObjective
                 using var batchScope = NewDisposeScope();
                 var labels_N = batch.Labels_N.to(device);
                 var logits_NC = model.call(batch.Images_NCHW.to(device)).Logits_NC;
-                correct.add_(logits_NC.argmax(1).eq(labels_N).sum());
-                logLoss.add_(nn.functional.cross_entropy(logits_NC, labels_N, reduction: nn.Reduction.Sum));
+                correct.PlusInPlace(logits_NC.argmax(1).eq(labels_N).sum());
+                logLoss.PlusInPlace(nn.functional.cross_entropy(logits_NC, labels_N, reduction: nn.Reduction.Sum));
                 count += batch.Count;
             }
 

@@ -4,6 +4,7 @@
 
 using System.Diagnostics;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -52,7 +53,7 @@ internal sealed class LossMeter : IDisposable
             if (load_X is null)
                 (load_X, layerExperts) = (step_X.DetachFromDisposeScope(), [.. counts.Select(counts_E => (int)counts_E.shape[0])]);
             else
-                load_X.add_(step_X);
+                load_X.PlusInPlace(step_X);
         }
         if (values_Q.device_type == DeviceType.CPU || pending.Count >= StepsPerFetch)
             Fetch();

@@ -1,5 +1,6 @@
 // Axes: B = routed layers, E = experts.
 
+using Microsoft.ML.MoE.Runtime;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -12,12 +13,8 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="DroppedCounts_B">How many of those choices found no place, by layer, int64 (B); null for none.</param>
 public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
 {
-    /// <summary>What is minimised. Not by <c>+</c>: TorchSharp hands that a scalar that the garbage collector may free during the call, which was seen to happen on a machine with too much to do.</summary>
-    internal Tensor Total()
-    {
-        using var scope = NewDisposeScope();
-        return stack([Main, Auxiliary]).sum().MoveToOuterDisposeScope();
-    }
+    /// <summary>What is minimised.</summary>
+    internal Tensor Total() => Main.Plus(Auxiliary);
 
     /// <summary>The loss of several batches as of one: means weighted by samples, counts added up.</summary>
     internal static StepLoss Together(IReadOnlyList<StepLoss> losses)
@@ -26,11 +23,11 @@ public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadO
             return losses[0];
         var samples = losses.Sum(loss => loss.Samples);
         return new StepLoss(
-            losses.Select(loss => loss.Main * loss.Samples).Aggregate((sum, next) => sum + next) / samples,
-            losses.Select(loss => loss.Auxiliary * loss.Samples).Aggregate((sum, next) => sum + next) / samples,
+            losses.Select(loss => loss.Main.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
+            losses.Select(loss => loss.Auxiliary.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
             samples,
-            losses.Select(loss => loss.ExpertCounts_E).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one + other).ToArray()),
-            losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum + next));
+            losses.Select(loss => loss.ExpertCounts_E).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one.Plus(other)).ToArray()),
+            losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Plus(next)));
     }
 
     /// <summary>The numbers alone, without the graph that made them and outside any dispose scope.</summary>

@@ -8,6 +8,7 @@
 
 using System.Globalization;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,7 +45,7 @@ public static class TaskInterference
                     cancellationToken.ThrowIfCancellationRequested();
                     using var inner = NewDisposeScope();
                     model.zero_grad(set_to_none: true);
-                    (objective.ComputeLoss(batch).Main / batch.Task.LossWeight).backward();
+                    objective.ComputeLoss(batch).Main.DividedBy(batch.Task.LossWeight).backward();
                     foreach (var (block, weight) in weights.Index())
                         gradients[number][block].Add((weight.grad?.flatten().clone() ?? zeros(weight.numel(), device: weight.device)).MoveToOuterDisposeScope());
                 }
@@ -78,7 +79,7 @@ public static class TaskInterference
         }
         using var scope = NewDisposeScope();
         var count = gradients_AP[0].shape[0];
-        var others_AA = 1 - eye(count, device: gradients_AP[0].device);
+        var others_AA = eye(count, device: gradients_AP[0].device).SubtractedFrom(1);
         double[][] ratios = [.. tasks.Select(_ => new double[tasks.Count])], means = [.. tasks.Select(_ => new double[tasks.Count])];
         for (var i = 0; i < tasks.Count; i++)
         {
@@ -86,8 +87,8 @@ public static class TaskInterference
             for (var j = 0; j < tasks.Count; j++)
             {
                 var gain_A = Gain(j, i);
-                ratios[i][j] = (gain_A / own_A).mean().ToDouble();
-                means[i][j] = (gain_A.sum() / own_A.sum()).ToDouble();
+                ratios[i][j] = (gain_A / own_A).mean().ReadDouble();
+                means[i][j] = (gain_A.sum() / own_A.sum()).ReadDouble();
             }
         }
         return new LayerInterference(block, [.. tasks], ratios, means);
@@ -95,8 +96,8 @@ public static class TaskInterference
         // D_ji(a): what steps for the other batches of task j do for batch a of task i.
         Tensor Gain(int j, int i)
         {
-            var steps_AP = gradients_AP[j] / gradients_AP[j].norm(1, keepdim: true).clamp(min: 1e-30);
-            return (steps_AP.matmul(gradients_AP[i].transpose(0, 1)) * others_AA).sum([0]) / (count - 1);
+            var steps_AP = gradients_AP[j] / gradients_AP[j].norm(1, keepdim: true).Clamp(min: 1e-30);
+            return (steps_AP.matmul(gradients_AP[i].transpose(0, 1)) * others_AA).sum([0]).DividedBy(count - 1);
         }
     }
 }

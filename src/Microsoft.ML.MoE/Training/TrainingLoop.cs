@@ -2,6 +2,7 @@ using System.Globalization;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
+using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -327,7 +328,7 @@ public sealed class TrainingLoop<TBatch>
                 optimizer.ZeroGrad();
             var loss = loop.computeLoss(batch);
             var total = loss.Total();
-            (options.GradientAccumulation == 1 ? total : total * loss.Samples).backward();
+            (options.GradientAccumulation == 1 ? total : total.Times(loss.Samples)).backward();
             pending.Add(loss.Detach());
         }
 
@@ -335,7 +336,7 @@ public sealed class TrainingLoop<TBatch>
         {
             using var scope = NewDisposeScope();
             var loss = StepLoss.Together(pending);
-            var samples = options.GradientAccumulation == 1 ? null : full([], (float)loss.Samples, device: loss.Main.device);   // what the gradients are a sum over
+            var samples = options.GradientAccumulation == 1 ? null : Filled([], loss.Samples, float32, loss.Main.device);   // what the gradients are a sum over
             var (norm, divisor) = ((Tensor?)null, samples);
             if (options.GradientClipNorm is { } limit)
             {
@@ -347,7 +348,7 @@ public sealed class TrainingLoop<TBatch>
 
             // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
             var total = loss.Total();
-            var skip = (norm is null ? total : total + norm).isfinite().logical_not().to_type(float32);
+            var skip = (norm is null ? total : total.Plus(norm)).isfinite().logical_not().to_type(float32);
             learningRate = schedule.RateAt(Math.Max(steps, (int)(TimePassed * totalSteps)));   // slower than the time allows: a step of the schedule stands for less than one of ours
             optimizer.Step(learningRate, divisor, skip);
             steps++;
