@@ -6,6 +6,8 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
+#pragma warning disable RS0030 // This is the one file that may.
+
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
