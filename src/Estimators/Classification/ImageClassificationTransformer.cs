@@ -8,7 +8,7 @@ using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
 [assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
-[assembly: LoadableClass(typeof(ImageScoringMapper), typeof(ImageClassificationTransformer), null, typeof(SignatureLoadRowMapper), "MoE image classifier", ClassifierFormat.LoaderSignature)]
+[assembly: LoadableClass(typeof(RowBlockMapper), typeof(ImageClassificationTransformer), null, typeof(SignatureLoadRowMapper), "MoE image classifier", ClassifierFormat.LoaderSignature)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -86,8 +86,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         var images = column.FindIn(host, input.Schema);
         return new ScoringDataView(
             host, input, [images.Name],
-            (rows, isActive) => ImageRowBlock.Open(host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding)),
-            predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+            (rows, isActive) => Open(images, rows, isActive), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -144,7 +143,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     }
 
     // And this one where the transform of a single row was saved on its own.
-    private static ImageScoringMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
+    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
 
     private ClassifierDocument Describe(ImageClassifierConfig config) => new()
     {
@@ -163,5 +162,12 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         Model = JsonNode.Parse(config.ToJson())!.AsObject(),
     };
 
-    private ImageScoringMapper CreateMapper(DataViewSchema schema) => new(host, this, scorer, column.FindIn(host, schema), output, schema);
+    private IRowBlock[] Open(ImageColumn images, DataViewRow[] rows, Func<int, bool> isActive) =>
+        ImageRowBlock.Open(host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding));
+
+    private RowBlockMapper CreateMapper(DataViewSchema schema)
+    {
+        var images = column.FindIn(host, schema);
+        return new(this, output.For(schema), [schema[images.Name]], (row, isActive) => Open(images, [row], isActive)[0]);
+    }
 }

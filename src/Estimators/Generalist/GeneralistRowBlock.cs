@@ -11,8 +11,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="columns">The columns that it adds.</param>
 /// <param name="reader">Reads the rows.</param>
 /// <param name="reads">Whether pictures and texts are read.</param>
+/// <param name="unscored">Is told when nothing is read any more; null where no pictures are read, or where another block of the same cursor tells.</param>
 internal sealed class GeneralistRowBlock(
-    GeneralistScorer scorer, GeneralistTask task, IReadOnlyList<GeneralistColumn> columns, GeneralistRowReader reader, (bool Pictures, bool Texts) reads) : IRowBlock
+    GeneralistScorer scorer, GeneralistTask task, IReadOnlyList<GeneralistColumn> columns, GeneralistRowReader reader, (bool Pictures, bool Texts) reads, UnscoredRows? unscored) : IRowBlock
 {
     private readonly List<GeneralistExample> rows = [];
     private readonly List<string> texts = [];
@@ -43,35 +44,36 @@ internal sealed class GeneralistRowBlock(
     }
 
     /// <inheritdoc/>
-    public IRowBlock? CreateTwin() => reads.Pictures ? new GeneralistRowBlock(scorer, task, columns, reader, reads) : null;
+    public IRowBlock? CreateTwin() => reads.Pictures ? new GeneralistRowBlock(scorer, task, columns, reader, reads, unscored: null) : null;
 
     /// <inheritdoc/>
-    public Delegate CreateGetter(int column, Func<int> current) => columns[column] switch
+    public BlockColumn GetColumn(int column) => columns[column] switch
     {
-        GeneralistColumn.PredictedLabel => (ValueGetter<uint>)((ref uint value) => value = PredictedLabel(Classes().Probabilities[current()])),
-        GeneralistColumn.Score => Vector(place => Classes().Probabilities[place], task.ClassNames!.Count, current),
-        GeneralistColumn.Embedding => Vector(place => Classes().Embeddings[place], Width, current),
-        GeneralistColumn.PictureEmbedding => Vector(place => (pictures ??= Spread(row => row.Picture is not null, present => scorer.EmbedPictures(task, present)))[place], Width, current),
-        GeneralistColumn.TextEmbedding => Vector(place => (targets ??= Spread(row => row.Text is not null, present => scorer.EmbedTexts(task, present)))[place], Width, current),
-        _ => (ValueGetter<ReadOnlyMemory<char>>)((ref ReadOnlyMemory<char> value) => value = (Predicted()[current()] ?? "").AsMemory()),
+        GeneralistColumn.PredictedLabel => BlockColumn.Of((int place, ref uint value) => value = PredictedLabel(Classes().Probabilities[place])),
+        GeneralistColumn.Score => Vector(place => Classes().Probabilities[place], task.ClassNames!.Count),
+        GeneralistColumn.Embedding => Vector(place => Classes().Embeddings[place], Width),
+        GeneralistColumn.PictureEmbedding => Vector(place => (pictures ??= Spread(row => row.Picture is not null, present => scorer.EmbedPictures(task, present)))[place], Width),
+        GeneralistColumn.TextEmbedding => Vector(place => (targets ??= Spread(row => row.Text is not null, present => scorer.EmbedTexts(task, present)))[place], Width),
+        _ => BlockColumn.Of((int place, ref ReadOnlyMemory<char> value) => value = (Predicted()[place] ?? "").AsMemory()),
     };
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-    }
+    public void Report() => unscored?.Report();
+
+    /// <inheritdoc/>
+    public void Dispose() => unscored?.Close();
 
     private int Width => scorer.Model.Config.Block.Width;
 
-    private static ValueGetter<VBuffer<float>> Vector(Func<int, float[]?> find, int length, Func<int> current) => (ref VBuffer<float> destination) =>
+    private static BlockColumn Vector(Func<int, float[]?> find, int length) => BlockColumn.Of((int place, ref VBuffer<float> destination) =>
     {
         var editor = VBufferEditor.Create(ref destination, length);
-        if (find(current()) is { } values)
+        if (find(place) is { } values)
             values.CopyTo(editor.Values);
         else
             editor.Values.Fill(float.NaN);
         destination = editor.Commit();
-    };
+    });
 
     private (float[]?[] Probabilities, float[]?[] Embeddings) Classes()
     {

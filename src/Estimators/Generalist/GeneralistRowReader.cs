@@ -31,12 +31,15 @@ internal sealed class GeneralistRowReader
     /// <summary>The reader of videos, which counts those that cannot be read.</summary>
     public ImageReader? Videos { get; }
 
+    /// <summary>The reader of the pictures that a task reads.</summary>
+    public ImageReader PicturesOf(GeneralistTask task) => (task.Kind.InputModality() == Routing.TokenModality.Video ? Videos : Images)!;
+
     /// <summary>The picture that a task reads; null where it is missing or cannot be read.</summary>
     public byte[]? ReadPicture(GeneralistTask task)
     {
-        var (column, reader) = task.Kind.InputModality() == Routing.TokenModality.Video ? (videoColumn, Videos) : (imageColumn, Images);
+        var column = task.Kind.InputModality() == Routing.TokenModality.Video ? videoColumn : imageColumn;
         var picture = new byte[column!.ByteCount];
-        return reader!.TryRead(picture) ? picture : null;
+        return PicturesOf(task).TryRead(picture) ? picture : null;
     }
 
     /// <summary>The row's text, empty where it is missing.</summary>

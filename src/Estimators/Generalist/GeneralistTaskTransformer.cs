@@ -20,8 +20,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// a text, a masked one the text with its masks filled in.
 /// </para>
 /// <para>
-/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. Texts that are too long are cut. Transforming on
-/// several threads is safe; the model itself serves one caller at a time.
+/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. A warning in <see cref="MLContext.Log"/> counts the
+/// rows whose picture is missing or cannot be read when they have been read. Texts that are too long are cut. Transforming on several threads is safe; the model itself serves one caller at a time.
 /// </para>
 /// </remarks>
 public sealed class GeneralistTaskTransformer : ITransformer
@@ -61,7 +61,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
         host.CheckValue(input, nameof(input));
         var binding = Bind(input.Schema);
         return new ScoringDataView(
-            host, input, binding.Inputs, (rows, _) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, binding)), Scorer.Prediction.BatchSize, CreateMapper(input.Schema), CreateMapper);
+            host, input, binding.Inputs, (rows, _) => Open(rows, binding), Scorer.Prediction.BatchSize, CreateMapper(input.Schema), CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -229,8 +229,22 @@ public sealed class GeneralistTaskTransformer : ITransformer
         return all;
     }
 
-    private GeneralistRowBlock Open(DataViewRow row, Binding binding) =>
-        new(Scorer, Task, binding.Columns, OpenReader(row, binding), (binding.Pictures is not null, binding.Text is not null));
+    // Blocks for rows or cursors that are read together.
+    private IRowBlock[] Open(DataViewRow[] rows, Binding binding)
+    {
+        var readers = Array.ConvertAll(rows, row => OpenReader(row, binding));
+        var unscored = binding.Pictures is { } pictures ? new UnscoredRows(host, pictures.Name, Unscored, [.. readers.Select(reader => reader.PicturesOf(Task))]) : null;
+        return Array.ConvertAll(
+            readers, IRowBlock (reader) => new GeneralistRowBlock(Scorer, Task, binding.Columns, reader, (binding.Pictures is not null, binding.Text is not null), unscored));
+    }
+
+    // What rows without a picture get.
+    private string Unscored => Task.Kind switch
+    {
+        _ when Task.Kind.IsClassification() => UnscoredRows.NoClass,
+        _ when Task.Kind.IsRetrieval() => "the representation of their picture is NaN",
+        _ => "their text is empty",
+    };
 
     private GeneralistRowReader OpenReader(DataViewRow row, Binding binding)
     {
@@ -241,7 +255,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
     private RowBlockMapper CreateMapper(DataViewSchema schema)
     {
         var binding = Bind(schema);
-        return new RowBlockMapper(this, OutputColumns(schema, binding), [.. binding.Inputs.Select(name => schema[name])], (row, _) => Open(row, binding));
+        return new RowBlockMapper(this, OutputColumns(schema, binding), [.. binding.Inputs.Select(name => schema[name])], (row, _) => Open([row], binding)[0]);
     }
 
     private DataViewSchema.DetachedColumn[] OutputColumns(DataViewSchema schema, Binding binding)

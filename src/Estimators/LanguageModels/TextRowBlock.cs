@@ -36,21 +36,18 @@ internal sealed class TextRowBlock(
     public IRowBlock? CreateTwin() => null;
 
     /// <inheritdoc/>
-    public Delegate CreateGetter(int column, Func<int> current)
+    public BlockColumn GetColumn(int column) => added[column].Column switch
     {
-        switch (added[column].Column)
-        {
-            case LanguageModelColumn.LogLikelihood:
-                return (ValueGetter<float>)((ref float value) => value = (float)Score(current()).LogLikelihood);
-            case LanguageModelColumn.TokenCount:
-                return (ValueGetter<int>)((ref int value) => value = Score(current()).TokenCount);
-            case LanguageModelColumn.Perplexity:
-                return (ValueGetter<float>)((ref float value) => value = (float)Score(current()).Perplexity);
-            case LanguageModelColumn.Embedding:
-                return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => GetEmbedding(current(), ref value));
-            default:
-                return (ValueGetter<ReadOnlyMemory<char>>)((ref ReadOnlyMemory<char> value) => value = Continue(current()).AsMemory());
-        }
+        LanguageModelColumn.LogLikelihood => BlockColumn.Of((int place, ref float value) => value = (float)Score(place).LogLikelihood),
+        LanguageModelColumn.TokenCount => BlockColumn.Of((int place, ref int value) => value = Score(place).TokenCount),
+        LanguageModelColumn.Perplexity => BlockColumn.Of((int place, ref float value) => value = (float)Score(place).Perplexity),
+        LanguageModelColumn.Embedding => BlockColumn.Of<VBuffer<float>>(GetEmbedding),
+        _ => BlockColumn.Of((int place, ref ReadOnlyMemory<char> value) => value = Continue(place).AsMemory()),
+    };
+
+    /// <inheritdoc/>
+    public void Report()
+    {
     }
 
     /// <inheritdoc/>

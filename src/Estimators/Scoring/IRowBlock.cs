@@ -1,5 +1,3 @@
-using Microsoft.ML.Data;
-
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Rows that a model scores together. Bound to one row or cursor, and to one thread at a time.</summary>
@@ -19,8 +17,10 @@ internal interface IRowBlock : IDisposable
     /// </summary>
     IRowBlock? CreateTwin();
 
-    /// <summary>A getter (<see cref="ValueGetter{TValue}"/>) of an added column, for the row at the place that <paramref name="current"/> tells.</summary>
+    /// <summary>An added column.</summary>
     /// <param name="column">Position among the added columns.</param>
-    /// <param name="current">Tells the place.</param>
-    Delegate CreateGetter(int column, Func<int> current);
+    BlockColumn GetColumn(int column);
+
+    /// <summary>Warns of the rows since the last report that could not be scored. Disposing does so too.</summary>
+    void Report();
 }

@@ -13,7 +13,7 @@ internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, Unscor
     public static IRowBlock[] Open(IHost host, ImageScorer scorer, ImageColumn column, DataViewRow[] rows, bool withEmbeddings)
     {
         var readers = Array.ConvertAll(rows, column.OpenReader);
-        var unscored = new UnscoredRows(host, column, readers);
+        var unscored = new UnscoredRows(host, column.Name, UnscoredRows.NoClass, readers);
         return Array.ConvertAll(readers, IRowBlock (reader) => new ImageRowBlock(new ScoreBlock(scorer, column, withEmbeddings), reader, unscored));
     }
 
@@ -30,12 +30,15 @@ internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, Unscor
     public IRowBlock? CreateTwin() => block.HasPictures ? new ImageRowBlock(block.CreateEmpty(), reader, unscored: null) : null;
 
     /// <inheritdoc/>
-    public Delegate CreateGetter(int column, Func<int> current) => column switch
+    public BlockColumn GetColumn(int column) => column switch
     {
-        ClassificationColumns.Score => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetScore(current(), ref value)),
-        ClassificationColumns.Embedding => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => block.GetEmbedding(current(), ref value)),
-        _ => (ValueGetter<uint>)((ref uint value) => value = block.GetPredictedLabel(current())),
+        ClassificationColumns.Score => BlockColumn.Of<VBuffer<float>>(block.GetScore),
+        ClassificationColumns.Embedding => BlockColumn.Of<VBuffer<float>>(block.GetEmbedding),
+        _ => BlockColumn.Of((int place, ref uint value) => value = block.GetPredictedLabel(place)),
     };
+
+    /// <inheritdoc/>
+    public void Report() => unscored?.Report();
 
     /// <inheritdoc/>
     public void Dispose()

@@ -38,7 +38,7 @@ internal sealed class RowBlockMapper(
         for (var column = 0; column < getters.Length; column++)
         {
             if (activeOutput(column))
-                getters[column] = block.CreateGetter(column, Read);
+                getters[column] = block.GetColumn(column).CreateGetter(Read);
         }
         return getters;
 
@@ -50,6 +50,8 @@ internal sealed class RowBlockMapper(
                 block.Reset(1);
                 block.Add();
                 position = row.Position;
+                if (row is not DataViewRowCursor)
+                    block.Report();   // a prediction engine may live as long as the process
             }
             return 0;
         }

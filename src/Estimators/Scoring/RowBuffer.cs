@@ -79,7 +79,7 @@ internal sealed class RowBuffer : IDisposable
     public Delegate CreateInputGetter(int column, Func<int> current) => columns[column].CreateGetter(current);
 
     /// <summary>A getter of an added column.</summary>
-    public Delegate CreateAddedGetter(int column, Func<int> current) => block.CreateGetter(column, current);
+    public Delegate CreateAddedGetter(int column, Func<int> current) => block.GetColumn(column).CreateGetter(current);
 
     /// <inheritdoc/>
     public void Dispose() => block.Dispose();

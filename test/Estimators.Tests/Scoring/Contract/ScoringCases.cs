@@ -1,0 +1,102 @@
+using Estimators.Tests.Generalists;
+using Estimators.Tests.LanguageModels;
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
+
+namespace Estimators.Tests.Scoring.Contract;
+
+/// <summary>Every transformer of the project that adds columns: all image classifiers that tests can train, with embedding and without, every task of a generalist, all language models.</summary>
+internal static class ScoringCases
+{
+    private const int Rows = 9;
+    private const int Blank = 3;   // the row that has nothing to score
+
+    /// <summary>The image classifiers, by preset.</summary>
+    public static IEnumerable<string> Images => ImageClassifierPresets.All.Select(preset => preset.Name).Where(name => name.Contains("-tiny", StringComparison.Ordinal));
+
+    /// <summary>The language models, by preset.</summary>
+    public static IEnumerable<string> LanguageModels => LanguageModelPresets.All.Select(preset => preset.Name).Where(name => name.StartsWith("lm-nano", StringComparison.Ordinal) && name != "lm-nano-expert-choice");
+
+    /// <summary>The generalist's tasks.</summary>
+    public static IEnumerable<string> Tasks => Toys.All.Select(task => task.Name);
+
+    /// <summary>An image classifier.</summary>
+    public static ScoringCase Image(MLContext ml, string preset, bool withEmbedding)
+    {
+        var options = Options(ImageClassifierPresets.All.Single(one => one.Name == preset).Config);
+        if (withEmbedding)
+            options.EmbeddingColumnName = "Embedding";
+        var rows = Colours.Rows(Rows, seed: 9);
+        rows[Blank].Features[0] = float.NaN;
+        return new ScoringCase<ColourRow> { Model = Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, Colours.Rows(64))), Rows = rows };
+    }
+
+    /// <summary>An image classifier of pictures.</summary>
+    public static ScoringCase Pictures(MLContext ml)
+    {
+        var options = Options(WideNetConfig.Tiny);
+        (options.ImageHeight, options.ImageWidth, options.EmbeddingColumnName) = (8, 8, "Embedding");
+        var rows = Colours.Pictures(Rows, seed: 9);
+        rows[Blank].Features = null;
+        return new ScoringCase<PictureRow> { Model = Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, Colours.Pictures(64))), Rows = rows };
+    }
+
+    /// <summary>A language model with all its columns.</summary>
+    public static ScoringCase LanguageModel(MLContext ml, string preset)
+    {
+        var architecture = LanguageModelPresets.All.Single(one => one.Name == preset).Config;
+        var options = new PeerLanguageModel.Options(architecture)
+        {
+            EmbeddingColumnName = "Embedding",
+            ContinuationColumnName = "Continuation",
+            Continuation = new GenerationOptions { MaxTokens = 4 },
+            ContextLength = 16,
+            Epochs = 8,
+            BatchSize = 4,
+            LearningRate = 1e-2,
+            Precision = Precision.Float32,
+            Seed = 3,
+            PredictionBatchSize = 4,
+        };
+        return new ScoringCase<TextRow> { Model = ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(ml)), Rows = [.. Rhymes.Rows(Rows)] };
+    }
+
+    /// <summary>A generalist's task.</summary>
+    public static ScoringCase Generalist(GeneralistTransformer model, string task)
+    {
+        var rows = Toys.Rows(task, Rows, seed: 9);
+        rows[Blank] = new GeneralistRow { Features = Array.ConvertAll(rows[0].Features, _ => float.NaN), Video = [] };
+        if (task == "masked")
+            rows.ForEach(row => row.Text = row.Text.Replace(" is ", " [MASK] ", StringComparison.Ordinal));
+        if (task == "next")
+            rows.ForEach(row => row.Text = row.Text[..(row.Text.LastIndexOf(' ') + 1)].TrimEnd());
+        return new ScoringCase<GeneralistRow> { Model = model.ForTask(task), Rows = rows };
+    }
+
+    /// <summary>A generalist of all tasks.</summary>
+    public static GeneralistTransformer Generalist(MLContext ml)
+    {
+        string[] tasks = [.. Tasks];
+        var options = Toys.Options(tasks);
+        (options.EmbeddingColumnName, options.Epochs, options.PredictionBatchSize) = ("Embedding", 16, 4);
+        return ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(tasks, 32, seed: 1)));
+    }
+
+    /// <summary>Options of an image classifier.</summary>
+    public static ImageClassificationOptions Options(ImageClassifierConfig architecture)
+    {
+        ImageClassificationOptions options = architecture switch
+        {
+            WideNetConfig wideNet => new WideNetImageClassifier.Options(wideNet),
+            VisionTransformerConfig vit => new VisionTransformerImageClassifier.Options(vit),
+            SparseMlpConfig sparse => new SparseMlpTrainer.Options(sparse),
+            MlpMixerConfig => new SparseMlpTrainer.Options(SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None }),
+            _ => throw new ArgumentException($"No options for {architecture.GetType()}.", nameof(architecture)),
+        };
+        (options.Epochs, options.BatchSize, options.LearningRate, options.Seed, options.Precision, options.PredictionBatchSize) = (3, 16, 5e-3, 7, Precision.Float32, 4);
+        return options;
+    }
+}
