@@ -11,24 +11,41 @@ internal abstract class ImageReader(ImageColumn column)
 
     /// <summary>Writes the current row's image in the order channels, height, width.</summary>
     /// <param name="destination">Receives <see cref="ImageColumn.ByteCount"/> bytes; its contents are undefined when there is no image.</param>
-    /// <returns>False where the row has no image: a missing picture, one that cannot be read, or a vector with a NaN or an infinity in it.</returns>
+    /// <returns>False where the row has no image: a missing picture, one that cannot be read, an empty vector, or one with a NaN or an infinity in it.</returns>
+    /// <exception cref="InvalidOperationException">The row's vector has another length than the model's.</exception>
+    /// <remarks>What does not say that this one picture is unreadable is thrown as it is: see <see cref="PictureFailures"/>.</remarks>
     public bool TryRead(Span<byte> destination)
     {
+        var there = false;
         string? failure = null;
         try
         {
-            if (TryReadCore(destination))
-                return true;
+            there = TryGet(destination);
         }
-        catch (Exception exception) when (exception is not (OperationCanceledException or OutOfMemoryException))
+        catch (Exception exception) when (PictureFailures.IsOfOnePicture(exception))
         {
-            // Decoders and file systems report a bad image in many ways. One bad file must not end hours of training, nor the scoring of all other rows.
+            // One bad file must not end hours of training, nor the scoring of all other rows.
             failure = exception.Message;
         }
+        if (there && TryTake(destination))
+            return true;
         Unreadable.Add(failure);
         return false;
     }
 
-    /// <inheritdoc cref="TryRead"/>
-    private protected abstract bool TryReadCore(Span<byte> destination);
+    /// <summary>Gets the row's value, and writes it if that can show that a picture is unreadable; failures that say so are counted.</summary>
+    /// <returns>False where there is none.</returns>
+    private protected abstract bool TryGet(Span<byte> destination);
+
+    /// <summary>Writes the value that was got, where that has not been done; failures are thrown.</summary>
+    /// <returns>False where it is no image.</returns>
+    private protected virtual bool TryTake(Span<byte> destination) => true;
+
+    /// <summary>Checks the length of a vector.</summary>
+    /// <exception cref="InvalidOperationException">It is another.</exception>
+    private protected void RequireLength(int length, int wanted, string what)
+    {
+        if (length != wanted)
+            throw new InvalidOperationException($"A row has a vector of {length} numbers in column '{Column.Name}'; the model's {what} {wanted}.");
+    }
 }

@@ -12,7 +12,7 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
     private readonly PictureResizer resizer = new(column.Shape, column.Resizing);
     private MLImage? picture;
 
-    private protected override bool TryReadCore(Span<byte> destination)
+    private protected override bool TryGet(Span<byte> destination)
     {
         getter(ref picture!);
         if (picture is null || IsDisposed(picture))

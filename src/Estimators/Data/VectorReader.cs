@@ -10,12 +10,15 @@ internal sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, ImageColum
     private VBuffer<T> values;
     private T[] dense = [];
 
-    private protected override bool TryReadCore(Span<byte> destination)
+    private protected override bool TryGet(Span<byte> destination)
     {
         getter(ref values);
-        if (values.Length != Column.Shape.Length)
-            throw new InvalidOperationException($"Column '{Column.Name}' has a row of {values.Length} numbers; its type says {Column.Shape.Length}.");
+        return values.Length > 0;   // an array that is null
+    }
 
+    private protected override bool TryTake(Span<byte> destination)
+    {
+        RequireLength(values.Length, Column.Shape.Length, $"images ({Column.Shape}) have");
         var target = MemoryMarshal.Cast<byte, T>(destination);
         if (Column.ChannelsLast)
         {

@@ -13,7 +13,7 @@ internal sealed class FrameFolderReader(ValueGetter<ReadOnlyMemory<char>> getter
     private readonly PictureResizer resizer = new(frame.Shape, frame.Resizing);
     private ReadOnlyMemory<char> folder;
 
-    private protected override bool TryReadCore(Span<byte> destination)
+    private protected override bool TryGet(Span<byte> destination)
     {
         getter(ref folder);
         if (folder.IsEmpty)

@@ -188,7 +188,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
         return new TokenMetrics(tokens, result.Metric, result.Loss);
     }
 
-    /// <summary>The usable rows of a data view, and their texts: those with all that the task reads in training.</summary>
+    /// <summary>The usable rows of a data view, and their texts: those with all that the task reads in training. A warning counts the rows whose picture is unreadable.</summary>
     /// <exception cref="InvalidOperationException">There is none, or one has a class that the task lacks.</exception>
     internal (List<GeneralistExample> Examples, List<string> Texts) ReadAll(IDataView data, CancellationToken cancellationToken)
     {
@@ -208,6 +208,11 @@ public sealed class GeneralistTaskTransformer : ITransformer
                 continue;
             examples.Add(new GeneralistExample(picture, text is null ? null : second is null ? Scorer.Texts.Encode(text) : Scorer.Texts.Encode(text, second), label is null ? 0 : NumberOf(label)));
             texts.Add(text ?? "");
+        }
+        if (binding.Pictures is not null && reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable)
+        {
+            using var channel = host.Start("Read");
+            channel.Warning(MessageSensitivity.None, $"Of the rows of task '{Task.Name}' {unreadable}: they are left out.");
         }
         return examples.Count > 0 ? (examples, texts) : throw new InvalidOperationException($"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
     }

@@ -13,11 +13,15 @@ internal sealed class VideoVectorReader<T>(ValueGetter<VBuffer<T>> getter, Image
     private readonly T[] dense_FHWC = new T[frames * frame.Shape.Length];
     private VBuffer<T> values;
 
-    private protected override bool TryReadCore(Span<byte> destination)
+    private protected override bool TryGet(Span<byte> destination)
     {
         getter(ref values);
-        if (values.Length != dense_FHWC.Length)
-            throw new InvalidOperationException($"Column '{Column.Name}' has a row of {values.Length} numbers; its type says {dense_FHWC.Length}.");
+        return values.Length > 0;   // an array that is null
+    }
+
+    private protected override bool TryTake(Span<byte> destination)
+    {
+        RequireLength(values.Length, dense_FHWC.Length, $"videos ({frames} frames of {Column.Shape}) have");
         values.CopyTo(dense_FHWC);
 
         var target_FCHW = MemoryMarshal.Cast<byte, T>(destination);

@@ -173,6 +173,22 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
+    public void AVectorOfAnotherLength_IsAnError_ThatNamesBoth()
+    {
+        var rows = Colours.Rows(20);
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Colours.Options()).Fit(Colours.WithKeys(ml, rows));
+        rows[7].Features = rows[7].Features[..10];
+        const string Expected = "a vector of 10 numbers in column 'Features'; the model's images (8×8 with 3 channels) have 192.";
+        Fails<InvalidOperationException>(Colours.WithKeys(ml, rows), o => o.Epochs = 1, Expected);
+        Fails<InvalidOperationException>(Colours.WithKeys(ml, rows), o => o.CacheInMemory = false, Expected);
+        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.Transform(ml.Data.LoadFromEnumerable(rows)).GetColumn<float[]>("Score").ToArray()).Message, Expected);
+        using var engine = ml.Model.CreatePredictionEngine<ColourRow, ScoreOnly>(model);
+        Assert.HasCount(4, engine.Predict(rows[6]).Score);
+        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => engine.Predict(rows[7])).Message, Expected);
+        Assert.HasCount(4, engine.Predict(rows[8]).Score, "the next row is scored");
+    }
+
+    [TestMethod]
     public void EarlyStoppingWithoutValidation_IsAnError() =>
         Fails<InvalidOperationException>(Colours.WithKeys(ml, Colours.Rows(5)), o => o.EarlyStopping = new EarlyStopping(), "pass validation data to Fit, or set ValidationFraction above 0");
 
@@ -197,5 +213,10 @@ public sealed class BadInputTests
         change(options);
         var error = Assert.Throws<T>(() => ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(data ?? schemaSource));
         StringAssert.Contains(error.Message, message);
+    }
+
+    private sealed class ScoreOnly
+    {
+        public float[] Score { get; set; } = [];
     }
 }

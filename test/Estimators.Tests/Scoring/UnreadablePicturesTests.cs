@@ -1,6 +1,7 @@
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.Transforms;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
@@ -120,17 +121,57 @@ public sealed class UnreadablePicturesTests
         Assert.IsEmpty(log.TakeWarnings());
     }
 
+    [TestMethod]
+    public void AWrongLibrary_EndsTrainingAndScoring_AndIsNoBadPicture()
+    {
+        // As where an application brings another version of SkiaSharp.
+        var pictures = Colours.Pictures(24);
+        var broken = false;
+        void Decode(Numbered row, Decoded output) => output.Features = row.Id == 20 && broken ? throw new MissingMethodException("SkiaSharp.SKPixmap.ScalePixels") : pictures[row.Id].Features;
+        var rows = ml.Data.LoadFromEnumerable(pictures.Select(picture => new Numbered { Id = picture.Id, Label = picture.Label! }));
+        var view = ml.Transforms.CustomMapping<Numbered, Decoded>(Decode, contractName: null).Append(ml.Transforms.Conversion.MapValueToKey("Label")).Fit(rows).Transform(rows);
+        var trainer = Colours.Trainer(ml, Options());
+        using var model = trainer.Fit(view);
+        var scored = model.Transform(view);
+        Assert.IsTrue(Scores(scored).SelectMany(score => score).All(float.IsFinite));
+
+        broken = true;
+        log.TakeWarnings();
+        Assert.ThrowsExactly<MissingMethodException>(() => trainer.Fit(view));
+        Assert.ThrowsExactly<MissingMethodException>(() => Scores(scored));
+        Assert.ThrowsExactly<MissingMethodException>(() => model.GetExpertLoad(view));
+        Assert.IsEmpty(log.TakeWarnings());
+    }
+
     private static readonly Comparer<float> Near = Comparer<float>.Create((a, b) => Math.Abs(a - b) <= 1e-5 ? 0 : a.CompareTo(b));
 
     private TransformerChain<TransformerChain<KeyToValueMappingTransformer>> Fit(int? width, int? height)
     {
+        return Pictures(files, width, height).Append(Colours.Pipeline(ml, Options())).Fit(files.Rows(ml));
+    }
+
+    private static WideNetImageClassifier.Options Options()
+    {
         var options = Colours.Options();
         (options.ImageHeight, options.ImageWidth, options.PredictionBatchSize) = (8, 8, 16);
-        return Pictures(files, width, height).Append(Colours.Pipeline(ml, options)).Fit(files.Rows(ml));
+        return options;
     }
 
     private IEstimator<ITransformer> Pictures(PictureFiles source, int? width, int? height) =>
         width is { } w && height is { } h ? source.Loader(ml).Append(ml.Transforms.ResizeImages("Features", w, h)) : source.Loader(ml);
 
     private static float[][] Scores(IDataView scored) => [.. scored.GetColumn<float[]>("Score")];
+
+    private sealed class Numbered
+    {
+        public int Id { get; set; }
+
+        public string Label { get; set; } = "";
+    }
+
+    private sealed class Decoded
+    {
+        [Microsoft.ML.Transforms.Image.ImageType(12, 10)]
+        public MLImage? Features { get; set; }
+    }
 }
