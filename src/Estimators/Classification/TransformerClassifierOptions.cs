@@ -49,7 +49,8 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
     public int ExpertWidth { get; set; }
 
     /// <summary>
-    /// How many patches an expert accepts while training, as a multiple of an even share, at least 1; null for no limit. Default 1.2. Nothing is left out when predicting.
+    /// How many patches an expert accepts while training, as a multiple of an even share, at least 1; null for no limit. Default 1.2. Nothing is left out when predicting, unless the architecture that
+    /// the options start from has an <see cref="TransformerClassifierConfig.EvaluationCapacity"/>, which counts within each image.
     /// </summary>
     public double? CapacityFactor { get; set; }
 

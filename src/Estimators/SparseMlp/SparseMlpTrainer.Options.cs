@@ -97,7 +97,7 @@ public sealed partial class SparseMlpTrainer
 
         /// <summary>
         /// How many channels or patches an expert accepts while training, as a multiple of an even share, at least 1; null (default) for no limit. V-MoE has 1.05. Nothing is left out when
-        /// predicting.
+        /// predicting, unless the architecture that the options start from has an <see cref="SparseMlpConfig.EvaluationCapacity"/>, which counts within each image.
         /// </summary>
         public double? CapacityFactor { get; set; }
 

@@ -15,12 +15,13 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// The experts' choice: each takes the C tokens of the batch that score highest with it, so that all experts have the same load and no balance loss is needed. A token may get several
+/// The experts' choice: each takes the C tokens of the batch (in evaluation of several texts: of each text) that score highest with it, so that all experts have the same load and no balance loss is needed. A token may get several
 /// experts, or none: then its output is 0.
 /// </summary>
 /// <remarks>
-/// Not causal: whether an expert takes a token depends on all tokens of the batch, later ones of the same text among them. In a language model that lets the training loss look ahead
-/// a little, changes a text's likelihood with its companions in the batch, and makes word-by-word generation differ from scoring. The layer is here as the baseline that PEER's paper compares with.
+/// Not causal: whether an expert takes a token depends on all tokens of the batch, later ones of the same text among them; in evaluation, on all tokens of its own text, which keeps a text's
+/// likelihood what it is whatever its companions in the batch. In a language model that lets the loss look ahead a little, and makes word-by-word generation differ from scoring. The layer is here as
+/// the baseline that PEER's paper compares with.
 /// </remarks>
 public sealed class ExpertChoiceMixture : FeedForwardSlot
 {
@@ -44,6 +45,10 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
         experts = new FeedForwardExperts(width, options.ExpertWidth, options.Experts, device);
         RegisterComponents();
     }
+
+    private protected override bool TokensCompete => true;
+
+    private protected override ExpertSelection Join(IReadOnlyList<ExpertSelection> selections) => ExpertSelection.Join(selections, dimension: 1);
 
     private protected override FeedForwardSlotOutput Compute(Tensor x_TD)
     {

@@ -17,7 +17,7 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
     public double CapacityFactor { get; init; } = 1;
 
     /// <summary>Tokens that each expert takes: the capacity factor times tokens over experts, rounded, at least 1.</summary>
-    /// <param name="tokens">Tokens T of the batch, at least 1.</param>
+    /// <param name="tokens">Tokens T that the experts choose among, at least 1: of the batch while training, of a text in evaluation.</param>
     public long TokensPerExpert(long tokens) => Math.Clamp((long)Math.Round(CapacityFactor * tokens / Experts), 1, Math.Max(tokens, 1));
 
     /// <inheritdoc/>

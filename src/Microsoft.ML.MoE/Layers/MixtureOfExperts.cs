@@ -35,19 +35,27 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     }
 
     /// <summary>Routes the tokens and computes them.</summary>
-    /// <param name="x_TD">Tokens of the whole batch, float32 (T, D).</param>
-    public override MixtureOfExpertsOutput forward(Tensor x_TD)
+    /// <param name="x_TD">Tokens of the whole batch, float32 (T, D). For <see cref="MixtureOfExpertsOptions.EvaluationCapacity"/> they are one item.</param>
+    public override MixtureOfExpertsOutput forward(Tensor x_TD) => forward(x_TD, items: 1);
+
+    /// <summary>Routes the tokens of several items and computes them.</summary>
+    /// <param name="x_TD">Tokens of the whole batch, those of an item next to each other, float32 (T, D).</param>
+    /// <param name="items">Items (images, texts) that the tokens are of, equally many of each.</param>
+    /// <exception cref="ArgumentException">The tokens are no whole number for each item.</exception>
+    public MixtureOfExpertsOutput forward(Tensor x_TD, long items)
     {
         using var casts = new CastWeights();
-        return ForwardWith(x_TD, casts);
+        return ForwardWith(x_TD, items, casts);
     }
 
     /// <summary>Routes the tokens and computes them with weights that are cast once for several calls.</summary>
-    internal MixtureOfExpertsOutput ForwardWith(Tensor x_TD, CastWeights casts)
+    internal MixtureOfExpertsOutput ForwardWith(Tensor x_TD, long items, CastWeights casts)
     {
         using var scope = NewDisposeScope();
         var decision = router.forward(x_TD);
-        var plan = DispatchPlan.Create(decision, options.Router.Experts, training ? options.TrainingCapacity : options.EvaluationCapacity);
+        var plan = training
+            ? DispatchPlan.Create(decision, options.Router.Experts, options.TrainingCapacity)
+            : DispatchPlan.Create(decision, options.Router.Experts, options.EvaluationCapacity, options.EvaluationCapacity is null ? 1 : items);
         return new MixtureOfExpertsOutput(experts.ForwardWith(x_TD.to_type(computeType), decision.Gates_TK, plan, casts), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
     }
 

@@ -15,7 +15,7 @@ public sealed record MixtureOfExpertsOptions
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
     /// <summary>
-    /// Limit of tokens per expert in evaluation; null (the default) for none, so that an example's result does not depend on the others in its batch.
+    /// Limit of tokens per expert in evaluation; null (the default) for none. Counted within each item, an image or a text, so that an example's result does not depend on the others in its batch.
     /// </summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 

@@ -27,6 +27,8 @@ public sealed class MixtureSlot : FeedForwardSlot
         RegisterComponents();
     }
 
+    private protected override bool TokensCompete => options.Mixture.EvaluationCapacity is not null;
+
     private protected override FeedForwardSlotOutput Compute(Tensor x_TD)
     {
         using var scope = NewDisposeScope();

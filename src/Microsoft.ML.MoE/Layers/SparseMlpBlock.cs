@@ -83,7 +83,7 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
     {
         if (mixture is null)
             return dense!.forward(items.to_type(computeType));
-        var (output_TD, record) = mixture.forward(items.flatten(0, 1));
+        var (output_TD, record) = mixture.forward(items.flatten(0, 1), items.shape[0]);
         routing.Add(record);
         return output_TD.view(items.shape);
     }

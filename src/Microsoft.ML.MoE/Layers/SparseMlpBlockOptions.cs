@@ -35,7 +35,7 @@ public sealed record SparseMlpBlockOptions
     /// <summary>Limit of items per expert while training; null (default) for none. The paper mentions none.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; }
 
-    /// <summary>Limit of items per expert in evaluation; null (default) for none.</summary>
+    /// <summary>Limit of items per expert in evaluation, counted within each image; null (default) for none.</summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Probability that an image skips a branch, a mixture or dense network, while training, 0 (default) to below 1. Its items are routed all the same.</summary>

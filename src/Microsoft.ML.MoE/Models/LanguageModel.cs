@@ -15,8 +15,8 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no later token and on no other sequence (but where experts choose
-/// their tokens, <see cref="ExpertChoiceOptions"/>).
+/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no other sequence, and on no later token of its own (but
+/// where experts choose their tokens, <see cref="ExpertChoiceOptions"/>).
 /// </summary>
 public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutput>
 {
@@ -128,7 +128,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         for (var block = 0; block < attentions.Count; block++)
         {
             x_NLD = x_NLD.Plus(Drop(attentions[block].forward(attentionNorms[block].forward(x_NLD).to_type(computeType), rotary, cache, block)));
-            var output = feedForwards[block].forward(feedForwardNorms[block].forward(x_NLD).flatten(0, 1), mask_T);   // (N, L, D) -> (T, D)
+            var output = feedForwards[block].forward(feedForwardNorms[block].forward(x_NLD).flatten(0, 1), mask_T, ids_NL.shape[0]);   // (N, L, D) -> (T, D)
             x_NLD = x_NLD.Plus(Drop(output.Output_TD.view(x_NLD.shape)));
             if (output.AuxiliaryLoss is { } loss)
                 auxiliary = auxiliary.Plus(loss);

@@ -47,7 +47,7 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     /// <summary>Limit of items per expert while training; null (default) for none: the paper mentions none. <see cref="ExpertCapacity.VMoe"/> is V-MoE's.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; }
 
-    /// <summary>Limit of items per expert in evaluation; null (default) for none.</summary>
+    /// <summary>Limit of items per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.</summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Weight λ of the balance losses, (importance + load)/2 each, which are summed over the mixtures. Default 0.01.</summary>

@@ -54,7 +54,7 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Limit of tokens per expert while training; null for none. Default: C = 1.2.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
-    /// <summary>Limit of tokens per expert in evaluation; null (default) for none.</summary>
+    /// <summary>Limit of tokens per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.</summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>

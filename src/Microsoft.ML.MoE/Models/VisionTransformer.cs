@@ -59,7 +59,7 @@ public sealed class VisionTransformer : TransformerClassifier
 
     private static Tensor Mix(MixtureOfExperts mixture, Tensor x_NLD, List<RoutingRecord> routing)
     {
-        var (output_TD, record) = mixture.forward(x_NLD.flatten(0, 1));   // (N, L, D) -> (T, D)
+        var (output_TD, record) = mixture.forward(x_NLD.flatten(0, 1), x_NLD.shape[0]);   // (N, L, D) -> (T, D)
         routing.Add(record);
         return output_TD.view(x_NLD.shape);
     }

@@ -79,7 +79,7 @@ public sealed class WideNet : TransformerClassifier
         if (block % config.BlocksPerGroup != 0)
             return mixture.ForwardWith(x_TD, routing[^1], config.RoutingReuse, casts).view(x_NLD.shape);
 
-        var (output_TD, record) = mixture.ForwardWith(x_TD, casts);
+        var (output_TD, record) = mixture.ForwardWith(x_TD, x_NLD.shape[0], casts);
         routing.Add(record);
         return output_TD.view(x_NLD.shape);
     }

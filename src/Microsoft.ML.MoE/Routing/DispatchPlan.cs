@@ -25,17 +25,23 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
     /// <param name="decision">The router's decision.</param>
     /// <param name="experts">Number of experts E.</param>
     /// <param name="capacity">Limit of tokens per expert, or null for none.</param>
+    /// <param name="items">
+    /// Items (images, texts) of equally many tokens, one after the other, for each of which an expert has places of its own: then what becomes of a token depends on those of its item alone.
+    /// 1 (default) where all tokens share the places.
+    /// </param>
     /// <remarks>
     /// On the CPU dropped pairs get no row. On other devices the number of rows must not depend on the data (that would stop the device to ask), so there a dropped pair
     /// keeps its row and only its gate becomes 0: <see cref="Kept_TK"/> is what callers multiply the gates with.
     /// </remarks>
-    /// <exception cref="ArgumentException">A chosen expert is not one of 0 to E − 1 (checked on the CPU).</exception>
-    public static DispatchPlan Create(RoutingDecision decision, int experts, ExpertCapacity? capacity)
+    /// <exception cref="ArgumentException">A chosen expert is not one of 0 to E − 1 (checked on the CPU), or the tokens are no whole number for each item.</exception>
+    public static DispatchPlan Create(RoutingDecision decision, int experts, ExpertCapacity? capacity, long items = 1)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var (tokens, choices) = (decision.ExpertIds_TK.shape[0], decision.ExpertIds_TK.shape[1]);
-        var places = capacity?.Slots(tokens, experts, (int)choices) ?? tokens;
+        if (items < 1 || tokens % items != 0)
+            throw new ArgumentException($"There are {tokens} tokens and {items} items; at least one item is wanted, and equally many tokens in each.", nameof(items));
+        var places = capacity?.Slots(tokens / items, experts, (int)choices) ?? tokens;
         var priority_P = capacity?.Priority switch
         {
             CapacityPriority.LargestGate => PairsByChoice(TokensByLargestGate(decision.Gates_TK), choices),
@@ -43,16 +49,17 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
             _ => null,
         };
         return (decision.ExpertIds_TK.device_type == DeviceType.CPU
-            ? ByCounting(decision.ExpertIds_TK, experts, places, priority_P)
-            : BySorting(decision.ExpertIds_TK, experts, places, priority_P)).MoveToOuterDisposeScope();
+            ? ByCounting(decision.ExpertIds_TK, experts, places, priority_P, items)
+            : BySorting(decision.ExpertIds_TK, experts, places, priority_P, items)).MoveToOuterDisposeScope();
     }
 
     /// <summary>A counting sort, on the CPU.</summary>
     /// <param name="ids_TK">Chosen experts, int64 (T, K).</param>
     /// <param name="experts">Number of experts E.</param>
-    /// <param name="places">Pairs that an expert accepts.</param>
+    /// <param name="places">Pairs of an item that an expert accepts.</param>
     /// <param name="priority_P">The pairs in the order in which they ask for a place; null for their own.</param>
-    internal static unsafe DispatchPlan ByCounting(Tensor ids_TK, int experts, long places, Tensor? priority_P)
+    /// <param name="items">Items of equally many tokens.</param>
+    internal static unsafe DispatchPlan ByCounting(Tensor ids_TK, int experts, long places, Tensor? priority_P, long items = 1)
     {
         using var scope = NewDisposeScope();
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
@@ -61,12 +68,15 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         var ids = Memory.Longs(contiguousIds_TK);
         var priority = priority_P is null ? null : Memory.Longs(priority_P);
 
+        var pairsOfItem = Math.Max(1, pairs / items);
         var counts = new long[experts];
+        var countsOfItems = new long[items * experts];
         for (var pair = 0L; pair < pairs; pair++)
         {
             if ((ulong)ids[pair] >= (ulong)experts)
                 throw new ArgumentException($"Token {pair / choices} has chosen expert {ids[pair]}; there are {experts}.");
             counts[ids[pair]]++;
+            countsOfItems[(pair / pairsOfItem * experts) + ids[pair]]++;
         }
 
         var nextRow = new long[experts];
@@ -75,7 +85,8 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         for (var e = 0; e < experts; e++)
         {
             nextRow[e] = rows;
-            rows += Math.Min(counts[e], places);
+            for (var item = 0L; item < items; item++)
+                rows += Math.Min(countsOfItems[(item * experts) + e], places);
             rowEnds[e] = checked((int)rows);
         }
 
@@ -85,11 +96,12 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         var tokenOfRow = Memory.Longs(tokenOfRow_R);
         var expertOfRow = Memory.Longs(expertOfRow_R);
         var kept = (bool*)Memory.Address(kept_TK);
+        var taken = new long[items * experts];
         for (var turn = 0L; turn < pairs; turn++)
         {
             var pair = priority == null ? turn : priority[turn];
             var expert = ids[pair];
-            if (nextRow[expert] == rowEnds[expert])
+            if (taken[(pair / pairsOfItem * experts) + expert]++ >= places)
                 continue;
             var row = nextRow[expert]++;
             pairOfRow[row] = pair;
@@ -104,9 +116,16 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
 
     /// <summary>The device's operators, none of which has to know how many pairs find a place: those without one keep their row.</summary>
     /// <inheritdoc cref="ByCounting"/>
-    internal static DispatchPlan BySorting(Tensor ids_TK, int experts, long places, Tensor? priority_P)
+    internal static DispatchPlan BySorting(Tensor ids_TK, int experts, long places, Tensor? priority_P, long items = 1)
     {
         using var scope = NewDisposeScope();
+        if (items > 1)
+        {
+            // Which pairs find a place, as if each item had experts of its own; and who computes them.
+            var own_NE = tensor(Array.ConvertAll([.. Enumerable.Range(0, checked((int)items * experts))], expert => (long)expert), int64, ids_TK.device).view(items, experts);
+            var placed = BySorting(own_NE.gather(1, ids_TK.reshape(items, -1)).view(ids_TK.shape), checked((int)items * experts), places, priority_P);
+            return (BySorting(ids_TK, experts, ids_TK.shape[0], priority_P) with { Kept_TK = placed.Kept_TK, DroppedCount = placed.DroppedCount }).MoveToOuterDisposeScope();
+        }
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
         var pairs = tokens * choices;
         var device = ids_TK.device;

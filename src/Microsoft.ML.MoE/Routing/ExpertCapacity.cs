@@ -13,7 +13,7 @@ public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = Cap
     private const double Rounding = 1 + 1e-15;
 
     /// <summary>The number of (token, choice) pairs that one expert accepts, at least 1.</summary>
-    /// <param name="tokens">Tokens T of the whole batch.</param>
+    /// <param name="tokens">Tokens T that share the places: of the whole batch while training, of an item in evaluation.</param>
     /// <param name="experts">Experts E.</param>
     /// <param name="expertsPerToken">Choices K per token.</param>
     public long Slots(long tokens, int experts, int expertsPerToken)

@@ -17,6 +17,18 @@ public sealed record ExpertSelection(Tensor ExpertIds, Tensor Gates, long Expert
     /// <summary>How often each expert was chosen, int64 (<see cref="Experts"/>).</summary>
     public Tensor CountChoices() => BalancingLosses.CountChoices(ExpertIds, Experts);
 
+    /// <summary>Several selections of one layer as one.</summary>
+    /// <param name="selections">At least one.</param>
+    /// <param name="dimension">The axis of the tokens: 0 where tokens choose, 1 where experts do.</param>
+    internal static ExpertSelection Join(IReadOnlyList<ExpertSelection> selections, long dimension)
+    {
+        using var scope = NewDisposeScope();
+        var dropped = selections.Select(selection => selection.DroppedCount).OfType<Tensor>().ToArray();
+        return new ExpertSelection(
+            cat([.. selections.Select(selection => selection.ExpertIds)], dimension), cat([.. selections.Select(selection => selection.Gates)], dimension), selections[0].Experts,
+            dropped.Length == 0 ? null : stack(dropped).sum()).MoveToOuterDisposeScope();
+    }
+
     internal ExpertSelection MoveToOuterDisposeScope() =>
         new(ExpertIds.MoveToOuterDisposeScope(), Gates.MoveToOuterDisposeScope(), Experts, DroppedCount?.MoveToOuterDisposeScope());
 }

@@ -141,6 +141,60 @@ public sealed class GeneralistTests
         }
     }
 
+    public static IEnumerable<(string Name, RoutingLevel Level)> PresetsAtAllLevels => GeneralistPresets.All.SelectMany(preset => Enum.GetValues<RoutingLevel>().Select(level => (preset.Name, level)));
+
+    [TestMethod]
+    [DynamicData(nameof(PresetsAtAllLevels))]
+    public void WhatIsEncodedTogetherIsEncodedAsAlone(string name, RoutingLevel level)
+    {
+        int[] lengths = [5, 1, 9, 3];
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(11, CPU);
+        using var model = (Shrunk(GeneralistPresets.All.Single(preset => preset.Name == name).Config, level) with { Prompts = 2 }).Build();
+        model.eval();
+        var texts_NL = randint(0, 50, [lengths.Length, 9], int64);
+        var mask_NL = tensor(lengths.SelectMany(length => Enumerable.Range(0, 9).Select(place => place < length)).ToArray(), [lengths.Length, 9]);
+        var hidden_NL = zeros([lengths.Length, 9], @bool);
+        hidden_NL.narrow(1, 0, 1).fill_(true);
+        var (images_NCHW, videos_NFCHW) = (randn(lengths.Length, 3, 4, 4), randn([lengths.Length, 2, 3, 4, 4]));
+
+        // Of each kind the whole batch, and what stands for one of it alone; the places that count, from the end where words are told from what stands behind them.
+        Check("text", model.EmbedText(texts_NL, Description, mask_NL), i => model.EmbedText(Text(i), Description), (i, states_LD) => states_LD.narrow(0, 0, lengths[i] + 1));
+        Check("masked text", model.EmbedText(texts_NL, Description, mask_NL, hidden_NL), i => model.EmbedText(Text(i), Description, null, hidden_NL.narrow(0, i, 1).narrow(1, 0, lengths[i])),
+            (i, states_LD) => states_LD.narrow(0, 0, lengths[i] + 1));
+        Check("image", model.EmbedImages(images_NCHW, Picture), i => model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture), (_, states_LD) => states_LD);
+        Check("video", model.EmbedVideos(videos_NFCHW, Picture), i => model.EmbedVideos(videos_NFCHW.narrow(0, i, 1), Picture), (_, states_LD) => states_LD);
+        Check("causal text", model.EmbedCausalText(texts_NL, Description, mask_NL), i => model.EmbedCausalText(Text(i), Description), Asked(before: 1));
+        Check("description", model.EmbedDescription(model.EmbedImages(images_NCHW, Picture), texts_NL, Description, mask_NL),
+            i => model.EmbedDescription(model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture), Text(i), Description), Asked(before: 5));
+
+        Tensor Text(int i) => texts_NL.narrow(0, i, 1).narrow(1, 0, lengths[i]);
+
+        // Behind what stands before the words, and the words, as many places again.
+        Func<int, Tensor, Tensor> Asked(int before) => (i, states_LD) => states_LD.narrow(0, before + ((states_LD.shape[0] - before) / 2), lengths[i]);
+
+        void Check(string what, GeneralistSequence together, Func<int, GeneralistSequence> alone, Func<int, Tensor, Tensor> counted)
+        {
+            var states_NLD = model.Encode(together).States_NLD;
+            for (var i = 0; i < lengths.Length; i++)
+                TensorAssert.AreClose(counted(i, model.Encode(alone(i)).States_NLD[0]), counted(i, states_NLD[i]), 1e-4, $"{what} {i}");
+        }
+    }
+
+    private static GeneralistConfig Shrunk(GeneralistConfig config, RoutingLevel level) => config with
+    {
+        VocabularySize = 50,
+        TextLength = 16,
+        ImageHeight = 4,
+        ImageWidth = 4,
+        PatchSize = 2,
+        Frames = 3,
+        Blocks = 2,
+        SparseBlocks = config.SparseBlocks is null ? null : BlockPositions.First(2),
+        Tasks = ["caption"],
+        Block = config.Block with { Width = 16, Heads = 2, FeedForwardWidth = 32, LayerScale = 0.5, Experts = config.Block.Experts is null ? null : 4, RoutingLevel = level },
+    };
+
     [TestMethod]
     public void PromptsAreSeenLikeTokensThatComeOutNowhere()
     {

@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Weights;
@@ -19,7 +20,7 @@ public sealed class LanguageModelTests
 
     public static IEnumerable<string> Small => LanguageModelPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
 
-    // Experts that choose their tokens look at all of them: exempt from what follows.
+    // Experts that choose their tokens look at all of a text: exempt from what says that no token looks ahead.
     public static IEnumerable<string> Causal => Small.Where(name => Config(name).SparseLayer is not ExpertChoiceOptions);
 
     [TestMethod]
@@ -120,6 +121,60 @@ public sealed class LanguageModelTests
         mask_NL.narrow(0, 1, 2).narrow(1, 6, 4).fill_(false);
         TensorAssert.AreClose(together_NLV.narrow(1, 0, 6), model.forward(ids_NL, mask_NL).Logits_NLV.narrow(1, 0, 6), 1e-4);
     }
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void ASequencesScores_AreThoseThatItHasAlone_WhateverTheOptions(string name)
+    {
+        var config = Shrunk(Config(name));
+        ScoresAreThoseOfTheSequenceAlone(config);
+        if (config.SparseLayer is not MixtureSlotOptions mixture)
+            return;
+        foreach (var priority in Enum.GetValues<CapacityPriority>())
+            ScoresAreThoseOfTheSequenceAlone(config with { SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = new ExpertCapacity(1, Priority: priority) } } });
+    }
+
+    // Of sequences of unequal length, alone and padded beside each other.
+    private static void ScoresAreThoseOfTheSequenceAlone(LanguageModelConfig config)
+    {
+        int[] lengths = [10, 3, 16, 1, 7];
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(9, CPU);
+        using var model = Randomised(config.Build());
+        model.eval();
+        var ids_NL = Tokens(model, lengths.Length, 16);
+        var mask_NL = tensor(lengths.SelectMany(length => Enumerable.Range(0, 16).Select(place => place < length)).ToArray(), [lengths.Length, 16]);
+        var together = model.forward(ids_NL, mask_NL);
+        var alone = lengths.Select((length, i) => model.forward(ids_NL.narrow(0, i, 1).narrow(1, 0, length))).ToArray();
+        for (var i = 0; i < lengths.Length; i++)
+            TensorAssert.AreClose(alone[i].Logits_NLV, together.Logits_NLV.narrow(0, i, 1).narrow(1, 0, lengths[i]), 1e-4, $"sequence {i}");
+        for (var layer = 0; layer < together.Selections.Count; layer++)
+        {
+            var (all, each) = (together.Selections[layer], alone.Select(output => output.Selections[layer]).ToArray());
+            Assert.AreEqual(each.Sum(selection => selection.ExpertIds.numel()), all.ExpertIds.numel(), "choices");
+            Assert.AreEqual(each.Sum(selection => selection.Gates.sum().ToDouble()), all.Gates.sum().ToDouble(), 1e-3, "their gates");
+            Assert.AreEqual(each.Sum(selection => selection.DroppedCount?.ToInt64() ?? 0), all.DroppedCount?.ToInt64() ?? 0, "dropped");
+        }
+    }
+
+    // The same layers with everything small that is only a size.
+    private static LanguageModelConfig Shrunk(LanguageModelConfig config) => config with
+    {
+        VocabularySize = 50,
+        ContextLength = 16,
+        Width = 16,
+        Heads = 2,
+        FeedForwardWidth = 24,
+        Blocks = 3,
+        SparseLayer = config.SparseLayer switch
+        {
+            PeerOptions peer => peer with { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 8 },
+            ProductKeyMemoryOptions memory => memory with { Memories = 64, Heads = 2, MemoriesPerHead = 4, QueryWidth = 8 },
+            ExpertChoiceOptions choice => choice with { Experts = 4, ExpertWidth = 8 },
+            MixtureSlotOptions mixture => mixture with { Mixture = mixture.Mixture with { ExpertWidth = 8 } },
+            var other => other,
+        },
+    };
 
     [TestMethod]
     [DynamicData(nameof(Causal))]

@@ -163,6 +163,61 @@ public sealed class DispatchPlanTests
     }
 
     [TestMethod]
+    public void EachItemHasPlacesOfItsOwn()
+    {
+        using var scope = NewDisposeScope();
+        // Two items of T = 4 tokens, K = 1, E = 2, C = 1: floor(1·1·4/2) = 2 places in each. All of the first item ask for expert 0, one of the second.
+        var decision = Decision(new long[,] { { 0 }, { 0 }, { 0 }, { 0 }, { 1 }, { 1 }, { 0 }, { 1 } });
+        var plan = DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 2);
+        TensorAssert.AreEqual([1, 1, 0, 0, 1, 1, 1, 0], plan.Kept_TK, "kept");
+        TensorAssert.AreEqual([5, 3], plan.ExpertCounts_E, "asked for");
+        TensorAssert.AreEqual([3, 5], plan.RowEnds_E, "computed");
+        TensorAssert.AreEqual([0, 1, 6, 4, 5], plan.PairOfRow_R, "rows");
+        Assert.AreEqual(3, plan.DroppedCount.ToInt64());
+
+        TensorAssert.AreEqual([1, 1, 1, 1, 1, 1, 0, 1], DispatchPlan.Create(decision, 2, new ExpertCapacity(1)).Kept_TK, "of one item: four places in all");
+        Assert.Contains("8 tokens and 3 items", Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 3)).Message);
+        Assert.Contains("0 items", Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 0)).Message);
+    }
+
+    [TestMethod]
+    [DataRow(CapacityPriority.TokenOrder)]
+    [DataRow(CapacityPriority.LargestGate)]
+    [DataRow(CapacityPriority.ChoiceOrder)]
+    public void APlanOfManyItemsIsThatOfEachAlone(CapacityPriority priority)
+    {
+        const int Items = 5, Tokens = 7, Experts = 4, Choices = 2;
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(8, CPU);
+        var (gates_TK, ids_TK) = rand(Items * Tokens, Experts).topk(Choices, dim: 1);
+        var decision = new RoutingDecision(ids_TK, gates_TK, zeros([]));
+        var capacity = new ExpertCapacity(1, Priority: priority);
+        var alone = Enumerable.Range(0, Items).Select(item => DispatchPlan.Create(
+            new RoutingDecision(ids_TK.narrow(0, item * Tokens, Tokens), gates_TK.narrow(0, item * Tokens, Tokens), zeros([])), Experts, capacity)).ToArray();
+        var dropped = alone.Sum(plan => plan.DroppedCount.ToInt64());
+        Assert.IsGreaterThan(0, dropped);
+        var wanted_TK = cat([.. alone.Select(plan => plan.Kept_TK)], 0);
+
+        var together = DispatchPlan.Create(decision, Experts, capacity, Items);
+        Assert.IsTrue(wanted_TK.Equals(together.Kept_TK), "by counting");
+        Assert.AreEqual(dropped, together.DroppedCount.ToInt64());
+        Assert.AreEqual((Items * Tokens * Choices) - dropped, together.PairOfRow_R.shape[0]);
+        Assert.IsTrue(together.Kept_TK.flatten().index_select(0, together.PairOfRow_R).all().ToBoolean());
+        together.CheckRows(Experts, Items * Tokens, Choices);
+
+        // As other devices do it. Every pair has a row there.
+        var slots = capacity.Slots(Tokens, Experts, Choices);
+        var first_P = priority == CapacityPriority.TokenOrder ? null : PairsByChoice(priority == CapacityPriority.LargestGate ? gates_TK.amax([1]).argsort(dim: 0, descending: true) : arange(Items * Tokens, int64));
+        var sorted = DispatchPlan.BySorting(ids_TK, Experts, slots, first_P, Items);
+        Assert.IsTrue(wanted_TK.Equals(sorted.Kept_TK), "by sorting");
+        Assert.AreEqual(dropped, sorted.DroppedCount.ToInt64());
+        TensorAssert.AreEqual(together.ExpertCounts_E.data<long>().ToArray(), sorted.ExpertCounts_E);
+        sorted.CheckRows(Experts, Items * Tokens, Choices);
+
+        static Tensor PairsByChoice(Tensor tokens_T) => ((tokens_T.unsqueeze(0) * Choices) + arange(Choices, int64).unsqueeze(1)).flatten();
+    }
+
+    [TestMethod]
     public void AnExpertThatDoesNotExistIsNamed()
     {
         using var scope = NewDisposeScope();

@@ -3,7 +3,9 @@ using Estimators.Tests.LanguageModels;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 
 namespace Estimators.Tests.Scoring.Contract;
@@ -18,15 +20,24 @@ internal static class ScoringCases
     public static IEnumerable<string> Images => ImageClassifierPresets.All.Select(preset => preset.Name).Where(name => name.Contains("-tiny", StringComparison.Ordinal));
 
     /// <summary>The language models, by preset.</summary>
-    public static IEnumerable<string> LanguageModels => LanguageModelPresets.All.Select(preset => preset.Name).Where(name => name.StartsWith("lm-nano", StringComparison.Ordinal) && name != "lm-nano-expert-choice");
+    public static IEnumerable<string> LanguageModels => LanguageModelPresets.All.Select(preset => preset.Name).Where(name => name.StartsWith("lm-nano", StringComparison.Ordinal));
+
+    /// <summary>Presets of which what counts within an item has places for an even share and no more when predicting.</summary>
+    public static IEnumerable<string> Tight => ["widenet-tiny", "widenet-tiny-groups", "vit-moe-tiny", "sparse-mlp-tiny", "lm-nano-moe"];
 
     /// <summary>The generalist's tasks.</summary>
     public static IEnumerable<string> Tasks => Toys.All.Select(task => task.Name);
 
     /// <summary>An image classifier.</summary>
-    public static ScoringCase Image(MLContext ml, string preset, bool withEmbedding)
+    public static ScoringCase Image(MLContext ml, string preset, bool withEmbedding, ExpertCapacity? capacity = null)
     {
-        var options = Options(ImageClassifierPresets.All.Single(one => one.Name == preset).Config);
+        var architecture = ImageClassifierPresets.All.Single(one => one.Name == preset).Config;
+        var options = Options(architecture switch
+        {
+            TransformerClassifierConfig transformer => transformer with { EvaluationCapacity = capacity },
+            SparseMlpConfig sparse => sparse with { EvaluationCapacity = capacity },
+            _ => architecture,
+        });
         if (withEmbedding)
             options.EmbeddingColumnName = "Embedding";
         var rows = Colours.Rows(Rows, seed: 9);
@@ -45,9 +56,11 @@ internal static class ScoringCases
     }
 
     /// <summary>A language model with all its columns.</summary>
-    public static ScoringCase LanguageModel(MLContext ml, string preset)
+    public static ScoringCase LanguageModel(MLContext ml, string preset, ExpertCapacity? capacity = null)
     {
         var architecture = LanguageModelPresets.All.Single(one => one.Name == preset).Config;
+        if (architecture.SparseLayer is MixtureSlotOptions mixture)
+            architecture = architecture with { SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = capacity } } };
         var options = new PeerLanguageModel.Options(architecture)
         {
             EmbeddingColumnName = "Embedding",
@@ -76,12 +89,12 @@ internal static class ScoringCases
         return new ScoringCase<GeneralistRow> { Model = model.ForTask(task), Rows = rows };
     }
 
-    /// <summary>A generalist of all tasks.</summary>
-    public static GeneralistTransformer Generalist(MLContext ml)
+    /// <summary>A generalist.</summary>
+    public static GeneralistTransformer Generalist(MLContext ml, RoutingLevel level, params string[] tasks)
     {
-        string[] tasks = [.. Tasks];
         var options = Toys.Options(tasks);
         (options.EmbeddingColumnName, options.Epochs, options.PredictionBatchSize) = ("Embedding", 16, 4);
+        options.Block = options.Block with { RoutingLevel = level };
         return ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(tasks, 32, seed: 1)));
     }
 

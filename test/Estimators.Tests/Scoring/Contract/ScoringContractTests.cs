@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
+using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Scoring.Contract;
@@ -15,13 +17,17 @@ public sealed class ScoringContractTests
 {
     private static readonly MLContext Ml = new(seed: 1);
     private static readonly ConcurrentDictionary<string, (ScoringCase Case, Dictionary<string, object[]> Alone)> Made = [];
+    private const string Tight = " that leaves choices out";
+    private const string ByContext = " routed by context";
     private static readonly string[] Families = ["widenet-tiny", "vit-moe-tiny", "sparse-mlp-tiny", "mixer-tiny"];   // without embedding too
-    private static GeneralistTransformer? generalist;
+    private static readonly string[] Routed = ["colour", "pair", "masked", "caption"];   // each by a router that looks at the words or patches, too
+    private static readonly ConcurrentDictionary<RoutingLevel, GeneralistTransformer> Generalists = [];
 
     public static IEnumerable<string> All =>
     [
         .. ScoringCases.Images.Select(preset => $"{preset} with embedding"), .. Families, "pictures",
         .. ScoringCases.LanguageModels, .. ScoringCases.Tasks.Select(task => $"task {task}"),
+        .. ScoringCases.Tight.Select(preset => $"{preset}{Tight}"), .. Routed.Select(task => $"task {task}{ByContext}"),
     ];
 
     [ClassCleanup]
@@ -41,6 +47,14 @@ public sealed class ScoringContractTests
         Assert.AreEqual(one.Count, alone.First().Value.Length);
 
         static string Text(object value) => value is float[] numbers ? string.Join(' ', numbers) : value.ToString()!;
+    }
+
+    [TestMethod]
+    public void PlacesAreScarce_WhereChoicesAreLeftOut()
+    {
+        var (one, _) = Get($"widenet-tiny{Tight}");
+        var load = ((ImageClassificationTransformer)one.Model).GetExpertLoad(Colours.WithKeys(Ml, Colours.Rows(one.Count)));
+        Assert.IsGreaterThan(0, load.Total.Sum(operation => operation.Dropped));
     }
 
     [TestMethod]
@@ -158,10 +172,18 @@ public sealed class ScoringContractTests
         if (name == "pictures")
             return ScoringCases.Pictures(Ml);
         if (name.StartsWith("task ", StringComparison.Ordinal))
-            return ScoringCases.Generalist(generalist ??= ScoringCases.Generalist(Ml), name["task ".Length..]);
-        if (ScoringCases.LanguageModels.Contains(name))
-            return ScoringCases.LanguageModel(Ml, name);
-        return ScoringCases.Image(Ml, name.Split(' ')[0], withEmbedding: name.Contains(' ', StringComparison.Ordinal));
+        {
+            var byContext = name.EndsWith(ByContext, StringComparison.Ordinal);
+            var model = byContext
+                ? Generalists.GetOrAdd(RoutingLevel.Context, level => ScoringCases.Generalist(Ml, level, Routed))
+                : Generalists.GetOrAdd(RoutingLevel.Attribute, level => ScoringCases.Generalist(Ml, level, [.. ScoringCases.Tasks]));
+            return ScoringCases.Generalist(model, name["task ".Length..].Replace(ByContext, "", StringComparison.Ordinal));
+        }
+
+        var (preset, capacity) = (name.Split(' ')[0], name.EndsWith(Tight, StringComparison.Ordinal) ? new ExpertCapacity(1) : null);
+        return preset.StartsWith("lm-", StringComparison.Ordinal)
+            ? ScoringCases.LanguageModel(Ml, preset, capacity)
+            : ScoringCases.Image(Ml, preset, withEmbedding: name.EndsWith("with embedding", StringComparison.Ordinal), capacity);
     }
 
     private sealed class Empty
