@@ -116,6 +116,20 @@ public sealed class ImageClassifierContractTests
         }
     }
 
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void InBFloat16AnImagesProbabilitiesStayNearThoseThatItHasAlone(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var model = WithAllExpertsChosen(Config(name)).Build(computeType: ScalarType.BFloat16);
+        Randomise(model);
+        model.eval();
+        var images_NCHW = Images(model.Config, 9);
+        var alone_NC = cat([.. Enumerable.Range(0, 9).Select(i => model.forward(images_NCHW.narrow(0, i, 1)).Logits_NC.softmax(-1))], 0);
+        TensorAssert.AreClose(alone_NC, model.forward(images_NCHW).Logits_NC.softmax(-1), 0.01);
+    }
+
     // Of images alone, together, and in another place of a larger batch.
     private static void ScoresDoNotDependOnTheBatch(ImageClassifierConfig config, bool drops)
     {
@@ -167,13 +181,7 @@ public sealed class ImageClassifierContractTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(4, CPU);
-        var config = Config(name);
-        config = config switch   // every expert, else rounding may change which are chosen
-        {
-            TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { ExpertsPerToken = sparse.Experts },
-            SparseMlpConfig sparse => sparse with { SpatialExpertsPerItem = Math.Max(1, sparse.SpatialExperts), ChannelExpertsPerItem = Math.Max(1, sparse.ChannelExperts) },
-            _ => config,
-        };
+        var config = WithAllExpertsChosen(Config(name));
         using var model = config.Build();
         Randomise(model);
         using var half = config.Build(computeType: ScalarType.BFloat16);
@@ -221,6 +229,14 @@ public sealed class ImageClassifierContractTests
     }
 
     private static ImageClassifierConfig Config(string name) => ImageClassifierPresets.All.Single(preset => preset.Name == name).Config;
+
+    // Else rounding may change which are chosen.
+    private static ImageClassifierConfig WithAllExpertsChosen(ImageClassifierConfig config) => config switch
+    {
+        TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { ExpertsPerToken = sparse.Experts },
+        SparseMlpConfig sparse => sparse with { SpatialExpertsPerItem = Math.Max(1, sparse.SpatialExperts), ChannelExpertsPerItem = Math.Max(1, sparse.ChannelExperts) },
+        _ => config,
+    };
 
     private static Tensor Images(ImageClassifierConfig config, int count) => randn(count, config.Channels, config.ImageHeight, config.ImageWidth);
 
