@@ -8,7 +8,11 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>What the classes are called: the values behind the label's keys, by class.</summary>
 internal abstract class LabelValues
 {
-    private protected static readonly JsonSerializerOptions Json = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private protected static readonly JsonSerializerOptions Json = new()
+    {
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        Converters = { new ClockTimeConverter() },
+    };
 
     // The names are part of the model file format.
     private static readonly (string Name, PrimitiveDataViewType Type)[] Types =
@@ -63,10 +67,13 @@ internal abstract class LabelValues
     /// <summary>The values as text, for people.</summary>
     public abstract IReadOnlyList<string> ToTexts();
 
-    /// <summary>For each value its position among those of another set, or −1 where it is not there. Values of different types are different: the text "1" is not the number 1.</summary>
+    /// <summary>
+    /// For each value its position among those of another set, or −1 where it is not there. Values of different types are different: the text "1" is not the number 1. Values of one type are the same where
+    /// .NET takes them for equal, as ML.NET's key mappings do: a time of day is the same whatever its kind, and an instant whatever its offset.
+    /// </summary>
     public int[] PositionsIn(LabelValues other)
     {
-        var positions = new Dictionary<string, int>();
+        var positions = new Dictionary<object, int>();
         if (other.Type.Equals(Type))
         {
             foreach (var (position, value) in other.Identities().Index())
@@ -74,6 +81,9 @@ internal abstract class LabelValues
         }
         return [.. Identities().Select(value => positions.GetValueOrDefault(value, -1))];
     }
+
+    /// <summary>Whether another set has the same values in the same order.</summary>
+    public bool SameAs(LabelValues other) => other.Type.Equals(Type) && Identities().SequenceEqual(other.Identities());
 
     /// <summary>Adds the values to a column's annotations under a kind such as <c>KeyValues</c>.</summary>
     public abstract void AddTo(DataViewSchema.Annotations.Builder annotations, string kind);
@@ -84,8 +94,8 @@ internal abstract class LabelValues
 
     private protected abstract JsonNode ValuesToJson();
 
-    // Texts that are equal where the values are.
-    private IEnumerable<string> Identities() => ValuesToJson().AsArray().Select(value => value!.ToJsonString());
+    // What is equal where the values are.
+    private protected abstract IEnumerable<object> Identities();
 
     private static LabelValues Create(PrimitiveDataViewType type) =>
         type == TextDataViewType.Instance ? new TextLabelValues([])

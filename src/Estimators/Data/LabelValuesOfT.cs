@@ -34,6 +34,8 @@ internal class LabelValues<T>(PrimitiveDataViewType type, T[] values) : LabelVal
 
     private protected override JsonNode ValuesToJson() => JsonSerializer.SerializeToNode(values, Json)!;
 
+    private protected override IEnumerable<object> Identities() => values.Select(value => (object)value!);
+
     private protected virtual LabelValues With(T[] newValues) => new LabelValues<T>(Type, newValues);
 
     private static T[] ReadValues(DataViewSchema.Annotations annotations)

@@ -12,4 +12,6 @@ internal sealed class TextLabelValues(ReadOnlyMemory<char>[] values) : LabelValu
     private protected override LabelValues Parse(JsonNode json) => With(Array.ConvertAll(json.Deserialize<string[]>(Json)!, value => value.AsMemory()));
 
     private protected override JsonNode ValuesToJson() => JsonSerializer.SerializeToNode(Array.ConvertAll(Values, value => value.ToString()), Json)!;
+
+    private protected override IEnumerable<object> Identities() => Values.Select(value => value.ToString());
 }
