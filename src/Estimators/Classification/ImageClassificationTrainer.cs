@@ -205,8 +205,12 @@ internal sealed class ImageClassificationTrainer
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         if (labels.ClassCount != trainingLabels.ClassCount)
             throw new ArgumentException($"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {trainingLabels.ClassCount} in the training data; use the same key mapping for both.");
-        if (labels.Values is { } values && trainingLabels.Values is { } trainingValues && values.ToJson().ToJsonString() != trainingValues.ToJson().ToJsonString())
-            throw new ArgumentException($"Column '{labels.Name}' names its classes differently in the validation data and in the training data; use the same key mapping for both.");
+        if (labels.Values is null != trainingLabels.Values is null)
+            throw new ArgumentException($"Column '{labels.Name}' has names for its classes only in the {(labels.Values is null ? "training" : "validation")} data; use the same key mapping for both.");
+        if (labels.Values is { } values && !values.SameAs(trainingLabels.Values!))
+            throw new ArgumentException(
+                $"Column '{labels.Name}' has the classes [{string.Join(", ", values.ToTexts().Take(10))}] in the validation data and [{string.Join(", ", trainingLabels.Values!.ToTexts().Take(10))}] "
+                + "in the training data; use the same key mapping for both.");
         return new(data, trainingImages.FindIn(host, data.Schema), labels);
     }
 

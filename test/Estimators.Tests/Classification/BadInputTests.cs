@@ -166,7 +166,12 @@ public sealed class BadInputTests
 
         var renamed = Colours.Rows(40);
         renamed.ForEach(r => r.Label = r.Label == "red" ? "rot" : r.Label);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => trainer.Fit(training, Colours.WithKeys(ml, renamed))).Message, "names its classes differently");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => trainer.Fit(training, Colours.WithKeys(ml, renamed))).Message, "[blue, green, rot, white] in the validation data and [blue, green, red, white] in the training data");
+
+        // A key without names could be anything.
+        var nameless = ml.Data.LoadFromEnumerable(Colours.Rows(40).Select(row => new NamelessKeyRow { Features = row.Features, Label = 1 }));
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => trainer.Fit(training, nameless)).Message, "'Label' has names for its classes only in the training data");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => trainer.Fit(nameless, training)).Message, "'Label' has names for its classes only in the validation data");
         StringAssert.Contains(Assert.Throws<ArgumentException>(() => trainer.Fit(training, Colours.WithKeys(ml, Colours.Pictures(40)))).Message, "expected Vector<Single, 3, 8, 8>, got Image<12, 10>");
         Assert.ThrowsExactly<ArgumentNullException>(() => trainer.Fit(training, null!));
         Assert.Throws<InvalidOperationException>(() => trainer.Fit(training, ml.Data.SkipRows(training, 40)));
