@@ -18,18 +18,18 @@ public static class UniPerceiverGeneralistCatalog
     }
 
     /// <summary>
-    /// Puts the rows of several data views one after the other, with a column "Task" that names the view. A row lacks the columns that only other views have: its text is empty there, its picture missing,
-    /// its vector zeros. Nothing is copied.
+    /// Puts the rows of several data views one after the other, with a column "Task" that names the view. A row lacks the columns that only other views have: its text is empty there, its picture or key
+    /// missing, its number, or all of its vector, NaN; 0 where the type has no NaN. Nothing is copied.
     /// </summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type.</param>
+    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and the same annotations of a kind, such as the names of keys and slots.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
     public static IDataView CombineTasks(this DataOperationsCatalog catalog, params (string Task, IDataView Data)[] tasks) => catalog.CombineTasks("Task", tasks);
 
     /// <summary>Puts the rows of several data views one after the other, with a column that names the view.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="taskColumnName">The name of that column.</param>
-    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type.</param>
+    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and the same annotations of a kind, such as the names of keys and slots.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
     public static IDataView CombineTasks(this DataOperationsCatalog catalog, string taskColumnName, params (string Task, IDataView Data)[] tasks)
     {

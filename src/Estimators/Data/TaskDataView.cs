@@ -3,7 +3,7 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>The rows of several data views one after the other, with a column that names the view; rows lack the columns that only other views have: empty text, a missing picture, zeros.</summary>
+/// <summary>The rows of several data views one after the other, with a column that names the view; rows lack the columns that only other views have: empty text, a missing picture or key, NaN; 0 in types without it.</summary>
 internal sealed class TaskDataView : IDataView
 {
     private readonly IHost host;
@@ -16,23 +16,14 @@ internal sealed class TaskDataView : IDataView
         (this.parts, this.taskColumn) = (parts, taskColumn);
         var builder = new DataViewSchema.Builder();
         builder.AddColumn(taskColumn, TextDataViewType.Instance);
-        var types = new Dictionary<string, (DataViewType Type, string Task)>();
-        foreach (var (task, data) in parts)
+        foreach (var columns in parts.SelectMany(part => part.Data.Schema.Where(column => !column.IsHidden).Select(column => (part.Task, Column: column))).GroupBy(pair => pair.Column.Name))
         {
-            foreach (var column in data.Schema.Where(column => !column.IsHidden))
-            {
-                if (column.Name == taskColumn)
-                    throw new ArgumentException($"The data of task '{task}' have a column '{taskColumn}' already; the column with the tasks must have another name.");
-                if (!types.TryGetValue(column.Name, out var known))
-                {
-                    types.Add(column.Name, (column.Type, task));
-                    builder.AddColumn(column.Name, column.Type, column.Annotations);
-                }
-                else if (!known.Type.Equals(column.Type))
-                {
-                    throw new ArgumentException($"Column '{column.Name}' is {known.Type} in the data of task '{known.Task}' and {column.Type} in those of task '{task}'; it must be the same in all.");
-                }
-            }
+            var (task, column) = columns.First();
+            if (columns.Key == taskColumn)
+                throw new ArgumentException($"The data of task '{task}' have a column '{taskColumn}' already; the column with the tasks must have another name.");
+            if (columns.FirstOrDefault(pair => !pair.Column.Type.Equals(column.Type)) is { Task: { } other } differing)
+                throw new ArgumentException($"Column '{columns.Key}' is {column.Type} in the data of task '{task}' and {differing.Column.Type} in those of task '{other}'; it must be the same in all.");
+            builder.AddColumn(columns.Key, column.Type, ColumnAnnotations.Common([.. columns]));
         }
         Schema = builder.ToSchema();
     }
@@ -77,10 +68,7 @@ internal sealed class TaskDataView : IDataView
                 return (ValueGetter<TValue>)(object)(ValueGetter<ReadOnlyMemory<char>>)((ref ReadOnlyMemory<char> value) => value = view.parts[part].Task.AsMemory());
 
             var (opened, getter) = (-1, (ValueGetter<TValue>?)null);
-            ValueGetter<TValue> missing = (ref TValue value) => value = default!;
-            if (column.Type is VectorDataViewType vector)
-                missing = (ValueGetter<TValue>)typeof(Cursor).GetMethod(nameof(Zeros), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
-                    .MakeGenericMethod(vector.ItemType.RawType).Invoke(null, [vector.Size])!;
+            var missing = Missing<TValue>(column.Type);
             return (ref TValue value) =>
             {
                 if (opened != part)
@@ -117,6 +105,31 @@ internal sealed class TaskDataView : IDataView
             base.Dispose(disposing);
         }
 
-        private static ValueGetter<VBuffer<T>> Zeros<T>(int length) => (ref VBuffer<T> value) => value = new VBuffer<T>(length, 0, [], []);
+        // NaN where a type has it: a 0 would be a number like any other.
+        private static ValueGetter<T> Missing<T>(DataViewType type)
+        {
+            if (type is VectorDataViewType vector)
+            {
+                return (ValueGetter<T>)typeof(Cursor).GetMethod(nameof(MissingVector), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
+                    .MakeGenericMethod(vector.ItemType.RawType).Invoke(null, [vector.Size])!;
+            }
+            var nothing = NothingOf<T>();
+            return (ref T value) => value = nothing;
+        }
+
+        private static ValueGetter<VBuffer<T>> MissingVector<T>(int length)
+        {
+            var nothing = NothingOf<T>();
+            if (EqualityComparer<T>.Default.Equals(nothing, default))
+                return (ref VBuffer<T> value) => value = new VBuffer<T>(length, 0, [], []);
+            return (ref VBuffer<T> value) =>
+            {
+                var editor = VBufferEditor.Create(ref value, length);
+                editor.Values.Fill(nothing);
+                value = editor.Commit();
+            };
+        }
+
+        private static T NothingOf<T>() => typeof(T) == typeof(float) ? (T)(object)float.NaN : typeof(T) == typeof(double) ? (T)(object)double.NaN : default!;
     }
 }

@@ -13,37 +13,6 @@ public sealed class GeneralistDataTests
     private static readonly MLContext Ml = new(seed: 1);
 
     [TestMethod]
-    public void CombinedViews_HaveAllColumns_AndLackThoseOfOthers()
-    {
-        var colours = Ml.Data.LoadFromEnumerable(Colours.Rows(3));
-        var texts = Ml.Data.LoadFromEnumerable([new { Text = "sun", Label = "happy" }, new { Text = "rain", Label = "sad" }]);
-        var combined = Ml.Data.CombineTasks(("colour", colours), ("mood", texts));
-
-        CollectionAssert.AreEqual(new[] { "colour", "colour", "colour", "mood", "mood" }, combined.GetColumn<string>("Task").ToArray());
-        CollectionAssert.AreEqual(new[] { "", "", "", "sun", "rain" }, combined.GetColumn<string>("Text").ToArray());
-        CollectionAssert.AreEqual(colours.GetColumn<string>("Label").Concat(["happy", "sad"]).ToArray(), combined.GetColumn<string>("Label").ToArray());
-        var pixels = combined.GetColumn<float[]>("Features").ToArray();
-        CollectionAssert.AreEqual(Colours.Rows(3)[2].Features, pixels[2]);
-        Assert.IsTrue(pixels[3].Length == 192 && pixels[3].All(pixel => pixel == 0));
-        Assert.AreEqual(colours.Schema["Features"].Type, combined.Schema["Features"].Type);
-
-        // A second pass gives the same, and pictures of another view are missing.
-        Assert.AreEqual(5, Ml.Data.CombineTasks("Which", ("a", texts), ("b", Ml.Data.LoadFromEnumerable(Colours.Pictures(3)))).GetColumn<string>("Which").Count());
-        var cached = Ml.Data.CreateEnumerable<GeneralistRow>(Ml.Data.CombineTasks(("colour", colours), ("mood", texts)), reuseRowObject: false, ignoreMissingColumns: true).ToArray();
-        Assert.AreEqual(("mood", "rain"), (cached[4].Task, cached[4].Text));
-    }
-
-    [TestMethod]
-    public void ViewsThatDoNotGoTogether_AreRefused()
-    {
-        var (numbers, texts) = (Ml.Data.LoadFromEnumerable([new { Text = 1f }]), Ml.Data.LoadFromEnumerable([new { Text = "a" }]));
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Data.CombineTasks(("a", numbers), ("b", texts))).Message, "'Text'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Data.CombineTasks("Text", ("b", texts))).Message, "'Text'");
-        Assert.ThrowsExactly<ArgumentException>(() => Ml.Data.CombineTasks());
-        Assert.ThrowsExactly<ArgumentException>(() => Ml.Data.CombineTasks(("a", texts), ("a", texts)));
-    }
-
-    [TestMethod]
     public void AModel_LearnsFromCombinedViews()
     {
         var colours = Ml.Data.LoadFromEnumerable(Colours.Rows(32));
