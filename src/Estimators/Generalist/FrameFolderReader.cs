@@ -2,7 +2,7 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Reads videos that are folders of pictures, the frames in the order of their names: as many as a video has, at even distances; where there are fewer, some come several times.</summary>
+/// <summary>Reads videos that are folders of pictures, the frames in the natural order of their names: as many as a video has, at even distances; where there are fewer, some come several times.</summary>
 /// <param name="getter">Gets the current row's folder.</param>
 /// <param name="frame">What a frame is.</param>
 /// <param name="frames">Frames of a video.</param>
@@ -18,7 +18,7 @@ internal sealed class FrameFolderReader(ValueGetter<ReadOnlyMemory<char>> getter
         getter(ref folder);
         if (folder.IsEmpty)
             return false;
-        string[] files = [.. Directory.EnumerateFiles(folder.ToString()).Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase)).Order(StringComparer.Ordinal)];
+        string[] files = [.. Directory.EnumerateFiles(folder.ToString()).Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase)).InNaturalOrder()];
         if (files.Length == 0)
             throw new InvalidOperationException($"The folder '{folder}' has no frames: at least one picture ({string.Join(", ", Extensions)}) is wanted.");
         for (var place = 0; place < frames; place++)

@@ -30,7 +30,7 @@ public sealed partial class UniPerceiverGeneralist
 
         /// <summary>
         /// Column with the videos; read in rows of tasks that have videos. Default "Video". A vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder
-        /// of pictures, whose frames are those pictures in the order of their names.
+        /// of pictures, whose frames are those pictures in the order of their names, numbers in them by their value: frame2 before frame10.
         /// </summary>
         public string VideoColumnName { get; set; } = "Video";
 

@@ -30,8 +30,9 @@ public sealed class GeneralistDataTests
         try
         {
             var pictures = Colours.Pictures(3);
+            string[] names = ["frame1.png", "frame2.png", "frame10.png"];   // 10 comes after 2
             foreach (var row in pictures)
-                row.Features!.Save(Path.Combine(folder.FullName, $"{row.Id}.png"));
+                row.Features!.Save(Path.Combine(folder.FullName, names[row.Id]));
             File.WriteAllText(Path.Combine(folder.FullName, "notes.txt"), "no frame");
             var view = Ml.Data.LoadFromEnumerable([new { Video = folder.FullName }, new { Video = folder.FullName + "-absent" }, new { Video = "" }]);
             var env = (Microsoft.ML.Runtime.IHostEnvironment)Ml;
