@@ -37,10 +37,8 @@ internal sealed class ImageClassificationTrainer
     public SchemaShape GetOutputSchema(SchemaShape input)
     {
         host.CheckValue(input, nameof(input));
-        if (!input.TryFindColumn(options.FeatureColumnName, out var feature))
-            throw host.ExceptSchemaMismatch(nameof(input), "feature", options.FeatureColumnName);
-        if (!CanHoldImages(feature))
-            throw host.ExceptSchemaMismatch(nameof(input), "feature", options.FeatureColumnName, ImageColumnType.Expected, feature.GetTypeString());
+        ImageColumn.Check(
+            host, input, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, options.StartingPoint?.Shape);
         if (!input.TryFindColumn(options.LabelColumnName, out var label))
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName);
         if (!label.IsKey || label.Kind != SchemaShape.Column.VectorKind.Scalar || label.ItemType != NumberDataViewType.UInt32)
@@ -213,13 +211,6 @@ internal sealed class ImageClassificationTrainer
                 + "in the training data; use the same key mapping for both.");
         return new(data, trainingImages.FindIn(host, data.Schema), labels);
     }
-
-    private static bool CanHoldImages(SchemaShape.Column column) => column.Kind switch
-    {
-        SchemaShape.Column.VectorKind.Scalar => column.ItemType is ImageDataViewType,
-        SchemaShape.Column.VectorKind.Vector => !column.IsKey && (column.ItemType == NumberDataViewType.Single || column.ItemType == NumberDataViewType.Byte),
-        _ => false,
-    };
 
     private void Announce(IChannel channel, ImageClassifierConfig config, IImageExamples training, IImageExamples? validation, bool cached, torch.Device device, torch.ScalarType computeType) => channel.Say(string.Create(
         CultureInfo.InvariantCulture,

@@ -35,10 +35,21 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
         var type = ImageColumnType.From(column.Type)
             ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name, ImageColumnType.Expected, column.Type.ToString());
-        var (shape, channelsLast) = type.Resolve(name, channels, height, width, usual);
-        if (type.Kind == ImageColumnKind.Image && shape.Channels is not (1 or 3))
-            throw new ArgumentException($"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
-        return new(name, type, shape, channelsLast, resizing);
+        return Of(name, type, channels, height, width, resizing, usual);
+    }
+
+    /// <summary>Checks the column as far as can be said before there are data: of pictures all, of vectors not their dimensions.</summary>
+    /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
+    /// <inheritdoc cref="Find"/>
+    public static void Check(
+        IExceptionContext context, SchemaShape schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual = null)
+    {
+        if (!schema.TryFindColumn(name, out var column))
+            throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
+        if (!ImageColumnType.CanBe(column))
+            throw context.ExceptSchemaMismatch(nameof(schema), "feature", name, ImageColumnType.Expected, column.GetTypeString());
+        if (column.ItemType is ImageDataViewType pictures)
+            _ = Of(name, ImageColumnType.From(pictures)!, channels, height, width, resizing, usual);
     }
 
     /// <summary>Finds a column that can stand in for this one in another schema: the same kind of values, and the same shape or, for pictures, any size.</summary>
@@ -62,5 +73,13 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
             ImageColumnKind.Bytes => new VectorReader<byte>(row.GetGetter<VBuffer<byte>>(column), this),
             _ => new VectorReader<float>(row.GetGetter<VBuffer<float>>(column), this),
         };
+    }
+
+    private static ImageColumn Of(string name, ImageColumnType type, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual)
+    {
+        var (shape, channelsLast) = type.Resolve(name, channels, height, width, usual);
+        if (type.Kind == ImageColumnKind.Image && shape.Channels is not (1 or 3))
+            throw new ArgumentException($"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
+        return new(name, type, shape, channelsLast, resizing);
     }
 }

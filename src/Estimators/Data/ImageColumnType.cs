@@ -25,6 +25,14 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
         _ => null,
     };
 
+    /// <summary>Whether a column may hold images, as far as can be said before there are data.</summary>
+    public static bool CanBe(SchemaShape.Column column) => column.Kind switch
+    {
+        SchemaShape.Column.VectorKind.Scalar => column.ItemType is ImageDataViewType,
+        SchemaShape.Column.VectorKind.Vector => !column.IsKey && (column.ItemType == NumberDataViewType.Single || column.ItemType == NumberDataViewType.Byte),
+        _ => false,
+    };
+
     /// <summary>The type of a column with these values.</summary>
     public DataViewType ToDataViewType() => Kind switch
     {

@@ -17,7 +17,17 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
     private bool HasVideos => options.Tasks.Any(task => task.Kind.InputModality() == TokenModality.Video);
 
-    private bool HasTexts => options.Tasks.Any(ReadsText);
+    private bool HasClasses => options.Tasks.Any(task => task.Kind.IsClassification());
+
+    private string? TextName => options.Tasks.Any(ReadsText) ? options.TextColumnName : null;
+
+    private string? SecondTextName => options.Tasks.Any(ReadsPair) ? options.SecondTextColumnName : null;
+
+    // All columns that must hold texts.
+    private string[] TextColumns => [.. new[] { options.TaskColumnName, HasClasses ? options.LabelColumnName : null, TextName, SecondTextName }.OfType<string>()];
+
+    // What the options say of a frame.
+    private ImageShape? FrameShape => options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
 
     /// <summary>Trains.</summary>
     public GeneralistTransformer Fit(IDataView data, IDataView? validation)
@@ -85,6 +95,32 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize, options.MaskedFraction, seed, device);
     }
 
+    /// <summary>The columns after the estimator, from the columns before it.</summary>
+    /// <exception cref="ArgumentException">A column that a task reads is missing or has another type.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape input)
+    {
+        host.CheckValue(input, nameof(input));
+        foreach (var name in TextColumns)
+            Require(name, "text", column => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.ItemType == TextDataViewType.Instance, TextDataViewType.Instance.ToString());
+        if (HasImages)
+            ImageColumn.Check(host, input, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing);
+        if (HasVideos)
+        {
+            Require(options.VideoColumnName, "video", PictureColumn.CanBeVideos, PictureColumn.ExpectedVideo);
+            if (input.TryFindColumn(options.VideoColumnName, out var videos) && videos.ItemType == TextDataViewType.Instance && !HasImages && FrameShape is null)
+                throw PictureColumn.NoFrameShape(options.VideoColumnName);
+        }
+        return input;
+
+        void Require(string name, string role, Func<SchemaShape.Column, bool> fits, string expected)
+        {
+            if (!input.TryFindColumn(name, out var column))
+                throw host.ExceptSchemaMismatch(nameof(input), role, name);
+            if (!fits(column))
+                throw host.ExceptSchemaMismatch(nameof(input), role, name, expected, column.GetTypeString());
+        }
+    }
+
     /// <summary>Checks that a column of texts is there.</summary>
     /// <exception cref="ArgumentException">It is missing or has another type.</exception>
     public static void RequireText(IExceptionContext context, DataViewSchema schema, string name)
@@ -130,10 +166,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var images = HasImages ? PictureColumn.FindImages(host, schema, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing) : null;
         if (!HasVideos)
             return (images, null);
-        ImageShape? asked = options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
         if (options.StartingPoint is not { } start)
-            return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? asked, options.Resizing));
-        var videos = PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, asked, options.Resizing, usual: start.Config.Frames);
+            return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? FrameShape, options.Resizing));
+        var videos = PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, FrameShape, options.Resizing, usual: start.Config.Frames);
         return videos.Frames <= start.Config.Frames
             ? (images, videos)
             : throw new ArgumentException($"Column '{videos.Name}' has videos of {videos.Frames} frames; {nameof(options.InitialModel)} takes at most {start.Config.Frames}.");
@@ -144,15 +179,12 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     {
         var tasks = options.Tasks.ToDictionary(task => task.Name);
         var rows = new Rows(tasks.Keys.ToDictionary(name => name, _ => new List<Row>()));
-        var hasClasses = tasks.Values.Any(task => task.Kind.IsClassification());
-        var (textName, secondName) = (HasTexts ? options.TextColumnName : null, tasks.Values.Any(ReadsPair) ? options.SecondTextColumnName : null);
-        string[] texts = [.. new[] { options.TaskColumnName, hasClasses ? options.LabelColumnName : null, textName, secondName }.OfType<string>()];
-        foreach (var name in texts)
+        foreach (var name in TextColumns)
             RequireText(host, data.Schema, name);
-        using var cursor = data.GetRowCursor([.. texts.Concat(new[] { images?.Name, videos?.Name }.OfType<string>()).Select(name => data.Schema[name])]);
+        using var cursor = data.GetRowCursor([.. TextColumns.Concat(new[] { images?.Name, videos?.Name }.OfType<string>()).Select(name => data.Schema[name])]);
         var taskOf = GeneralistRowReader.TextOf(cursor, options.TaskColumnName);
-        var labelOf = hasClasses ? GeneralistRowReader.TextOf(cursor, options.LabelColumnName) : null;
-        var reader = new GeneralistRowReader(cursor, images, videos, textName, secondName);
+        var labelOf = HasClasses ? GeneralistRowReader.TextOf(cursor, options.LabelColumnName) : null;
+        var reader = new GeneralistRowReader(cursor, images, videos, TextName, SecondTextName);
         var (missingLabels, missingTexts) = (0L, 0L);
         while (cursor.MoveNext())
         {

@@ -10,7 +10,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="IsFolder">Whether the values are folders of frames, and not vectors.</param>
 internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFolder)
 {
-    private const string ExpectedVideo = "a known-size vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder of frames";
+    /// <summary>What columns of videos we take, for messages.</summary>
+    public const string ExpectedVideo = "a known-size vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder of frames";
 
     // Frames of a folder where nobody says how many; the paper's number.
     private const int UsualFrames = 8;
@@ -43,7 +44,7 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
         if (column.Type is TextDataViewType)
         {
             if (shape is not { } size)
-                throw new ArgumentException($"Column '{name}' names folders of frames, which do not tell their size: set Channels, ImageHeight and ImageWidth in the options.");
+                throw NoFrameShape(name);
             return new(new ImageColumn(name, new ImageColumnType(ImageColumnKind.Image, []), size, ChannelsLast: true, resizing), frames ?? usual, IsFolder: true);
         }
 
@@ -57,6 +58,18 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
             throw new ArgumentException($"Column '{name}' has frames of {found}; the model's images are of {asked}. Both must be of one size.");
         return new(new ImageColumn(name, new ImageColumnType(type.Kind, [found.Height, found.Width, found.Channels]), found, ChannelsLast: true, resizing), dimensions[0], IsFolder: false);
     }
+
+    /// <summary>Whether a column may hold videos, as far as can be said before there are data.</summary>
+    public static bool CanBeVideos(SchemaShape.Column column) => column.Kind switch
+    {
+        SchemaShape.Column.VectorKind.Scalar => column.ItemType == TextDataViewType.Instance,
+        SchemaShape.Column.VectorKind.Vector => ImageColumnType.CanBe(column),
+        _ => false,
+    };
+
+    /// <summary>The error of a column of folders where nothing says what a frame is.</summary>
+    public static ArgumentException NoFrameShape(string name) =>
+        new($"Column '{name}' names folders of frames, which do not tell their size: set Channels, ImageHeight and ImageWidth in the options.");
 
     /// <summary>Finds a column that can stand in for this one in another schema.</summary>
     /// <exception cref="ArgumentException">There is no such column, or its pictures differ.</exception>

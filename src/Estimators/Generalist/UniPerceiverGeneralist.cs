@@ -42,9 +42,6 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
     }
 
     /// <summary>The columns after this estimator: those before it. A task's transformer adds its own.</summary>
-    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
-    {
-        host.CheckValue(inputSchema, nameof(inputSchema));
-        return inputSchema;
-    }
+    /// <exception cref="ArgumentException">A column that a task reads is missing or has the wrong type.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema) => new GeneralistTrainer(host, options).GetOutputSchema(inputSchema);
 }
