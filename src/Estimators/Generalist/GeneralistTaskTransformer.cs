@@ -157,7 +157,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
         {
             var task = JsonSerializer.Deserialize<GeneralistTask>(ModelEntries.Read(context, TaskEntry, ModelEntries.ReadChecksum(context)), GeneralistDocument.Json);
             context.LoadModel<GeneralistTransformer, SignatureLoadModel>(environment, out var generalist, ModelEntry);
-            return generalist.ForTask(task ?? throw new InvalidDataException("the task is empty."));
+            return generalist.Open(task ?? throw new InvalidDataException("the task is empty."));
         }
         catch (Exception exception) when (exception is InvalidDataException or JsonException or ArgumentException)
         {

@@ -16,13 +16,10 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     /// <summary>The tokens of a text, then the end. What is too long loses its last tokens, but not the end.</summary>
     public int[] Encode(string text)
     {
-        var ids = tokenizer.Encode(text);
-        if (ids.Length >= mostTokens)
-        {
+        var ids = CutOff(text, out var cut);
+        if (cut)
             Cut++;
-            ids = ids[..(mostTokens - 1)];
-        }
-        return [.. ids, tokenizer.SeparatorId];
+        return ids;
     }
 
     /// <summary>The tokens of two texts, an end behind each. Where they are too long together, the longer one loses its last tokens, or both.</summary>
@@ -44,6 +41,26 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     /// <summary>What a task chooses among, as it stands before any data: the vocabulary, the names of its classes, or nothing where texts are looked for.</summary>
     public int[][] CandidatesOf(GeneralistTask task) => task.Kind.PredictsTokens() ? Vocabulary() : [.. (task.ClassNames ?? []).Select(Encode)];
 
+    /// <summary>Checks that the model can tell a task's classes: their names are all it has of them.</summary>
+    /// <exception cref="ArgumentException">The names of two are the same tokens, once cut; the message has the names.</exception>
+    public void RequireDistinctClasses(GeneralistTask task)
+    {
+        var alike = (task.ClassNames ?? []).GroupBy(name => string.Join(' ', CutOff(name, out _))).FirstOrDefault(group => group.Count() > 1);
+        if (alike is null)
+            return;
+        var read = tokenizer.Decode(CutOff(alike.First(), out _));
+        throw new ArgumentException(
+            $"The classes [{string.Join(", ", alike.Select(name => $"'{name}'"))}] of task '{task.Name}' are one to the model, which reads '{read}' of each: "
+            + $"at most {mostTokens - 1} tokens (TextLength {mostTokens}, with the end), and of those only what its tokenizer knows. Names that differ there are wanted.");
+    }
+
     /// <summary>Every token of the vocabulary as a target: the token, then the end.</summary>
     public int[][] Vocabulary() => [.. Enumerable.Range(0, tokenizer.VocabularySize).Select(id => new[] { id, tokenizer.SeparatorId })];
+
+    private int[] CutOff(string text, out bool cut)
+    {
+        var ids = tokenizer.Encode(text);
+        cut = ids.Length >= mostTokens;
+        return [.. cut ? ids[..(mostTokens - 1)] : ids, tokenizer.SeparatorId];
+    }
 }

@@ -51,6 +51,8 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
             tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
         var texts = new GeneralistTexts(tokenizer, options.TextLength);
+        foreach (var task in tasks)
+            texts.RequireDistinctClasses(task);
         var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)

@@ -49,7 +49,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
 
     /// <summary>The transformer of a task; see <see cref="GeneralistTaskTransformer"/> for what it adds. It shares the model.</summary>
     /// <param name="name">The name of one of <see cref="Tasks"/>.</param>
-    /// <exception cref="ArgumentException">There is no such task.</exception>
+    /// <exception cref="ArgumentException">There is no such task, or some of its classes are the same to the model.</exception>
     public GeneralistTaskTransformer ForTask(string name) =>
         ForTask(Tasks.FirstOrDefault(task => task.Name == name) ?? throw new ArgumentException($"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].", nameof(name)));
 
@@ -63,9 +63,18 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// </remarks>
     /// <param name="task">The task, with the names of its classes if it is a classification.</param>
     /// <exception cref="ArgumentException">
-    /// A classification has no class names, or the task or its attributes are not among those that the model knows, or it asks for images or videos of a model that has learned none.
+    /// A classification has no class names, or some that are the same to the model (it reads the first <see cref="GeneralistConfig.TextLength"/> − 1 tokens), or the task or its attributes are not among
+    /// those that the model knows, or it asks for images or videos of a model that has learned none.
     /// </exception>
     public GeneralistTaskTransformer ForTask(GeneralistTask task)
+    {
+        var transformer = Open(task);
+        Scorer.Texts.RequireDistinctClasses(task);
+        return transformer;
+    }
+
+    /// <summary>The transformer of a task as it was saved: that of an earlier version may have classes which the model cannot tell.</summary>
+    internal GeneralistTaskTransformer Open(GeneralistTask task)
     {
         ArgumentNullException.ThrowIfNull(task);
         task.Validate();

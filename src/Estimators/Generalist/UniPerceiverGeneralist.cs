@@ -26,7 +26,7 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
     /// <summary>Trains a model.</summary>
     /// <param name="input">The training data.</param>
     /// <returns>The trained model; dispose it to free the model's memory early.</returns>
-    /// <exception cref="ArgumentException">A column is missing or has the wrong type, or the architecture is not valid.</exception>
+    /// <exception cref="ArgumentException">A column is missing or has the wrong type, or the architecture is not valid, or two class names of a task are the same to the model once they are cut.</exception>
     /// <exception cref="InvalidOperationException">A row has a task or a class that was not declared, or a task has no rows; or the GPU that the context asks for is missing.</exception>
     /// <exception cref="OperationCanceledException">Training was cancelled.</exception>
     public GeneralistTransformer Fit(IDataView input) => new GeneralistTrainer(host, options).Fit(input, validation: null);
