@@ -206,7 +206,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
             var (second, label) = (binding.SecondText is null ? null : reader.ReadSecondText(), labelOf?.Invoke());
             if ((binding.Pictures is not null && picture is null) || text?.Length == 0 || second?.Length == 0 || label?.Length == 0)
                 continue;
-            examples.Add(new GeneralistExample(picture, text is null ? null : second is null ? Scorer.Texts.Encode(text) : Scorer.Texts.Encode(text, second), label is null ? 0 : NumberOf(label)));
+            examples.Add(new GeneralistExample(picture, text is null ? null : second is null ? Scorer.Texts.Encode(Task, text) : Scorer.Texts.Encode(text, second), label is null ? 0 : NumberOf(label)));
             texts.Add(text ?? "");
         }
         if (binding.Pictures is not null && reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable)

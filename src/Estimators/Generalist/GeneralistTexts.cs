@@ -22,6 +22,20 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
         return ids;
     }
 
+    /// <summary>
+    /// The tokens of a text as a task learns it. A text whose words are predicted in their order goes on where it is cut: it has no end there, or the model would learn that all texts end at its length.
+    /// </summary>
+    public int[] Encode(GeneralistTask task, string text)
+    {
+        if (!task.Kind.IsCaption() && task.Kind != GeneralistTaskKind.CausalLanguageModel)
+            return Encode(text);
+        var ids = tokenizer.Encode(text);
+        if (ids.Length < mostTokens)
+            return [.. ids, tokenizer.SeparatorId];
+        Cut++;
+        return ids[..mostTokens];
+    }
+
     /// <summary>The tokens of two texts, an end behind each. Where they are too long together, the longer one loses its last tokens, or both.</summary>
     public int[] Encode(string first, string second)
     {

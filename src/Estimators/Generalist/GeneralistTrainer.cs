@@ -241,7 +241,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             var text = (row.Text, row.SecondText) switch
             {
                 (null, _) => null,
-                ({ } one, null) => texts.Encode(one),
+                ({ } one, null) => texts.Encode(task, one),
                 ({ } one, { } other) => texts.Encode(one, other),
             };
             return new GeneralistExample(row.Picture, text, label);

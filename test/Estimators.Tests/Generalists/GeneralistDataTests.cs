@@ -2,6 +2,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Generalists;
@@ -82,6 +83,22 @@ public sealed class GeneralistDataTests
         CollectionAssert.AreEqual(new[] { 97, 256, 118, 119, 120, 256 }, texts.Encode("a", "vwxyz"));
         CollectionAssert.AreEqual(new[] { 97, 98, 99, 256, 120, 256 }, texts.Encode("abcdef", "x"));
         Assert.AreEqual(4, texts.Cut);
+    }
+
+    [TestMethod]
+    [DataRow(GeneralistTaskKind.CausalLanguageModel, true)]
+    [DataRow(GeneralistTaskKind.ImageCaption, true)]
+    [DataRow(GeneralistTaskKind.VideoCaption, true)]
+    [DataRow(GeneralistTaskKind.MaskedLanguageModel, false)]
+    [DataRow(GeneralistTaskKind.ImageTextRetrieval, false)]
+    public void ACutText_HasNoEnd_WhereWordsArePredictedInTheirOrder(GeneralistTaskKind kind, bool goesOn)
+    {
+        var (texts, task) = (new GeneralistTexts(new ByteTokenizer(), mostTokens: 6), new GeneralistTask { Name = "a", Kind = kind });
+        CollectionAssert.AreEqual(new[] { 97, 98, 99, 100, 101, 256 }, texts.Encode(task, "abcde"));
+        Assert.AreEqual(0, texts.Cut);
+        foreach (var text in new[] { "abcdef", "abcdefghi" })
+            CollectionAssert.AreEqual(new[] { 97, 98, 99, 100, 101, goesOn ? 102 : 256 }, texts.Encode(task, text));
+        Assert.AreEqual(2, texts.Cut);
     }
 
     [TestMethod]
