@@ -93,7 +93,7 @@ internal sealed class GeneralistRowBlock(
     private string?[] Predicted() => predicted ??= task.Kind switch
     {
         GeneralistTaskKind.MaskedLanguageModel => Spread(IsPresent, _ => scorer.Fill(task, [.. texts.Where(text => text.Length > 0)])),
-        GeneralistTaskKind.CausalLanguageModel => Spread(IsPresent, present => scorer.Continue(task, present)),
+        GeneralistTaskKind.CausalLanguageModel => Spread(IsPresent, _ => scorer.Continue(task, [.. texts.Where(text => text.Length > 0)])),
         _ => Spread(IsPresent, present => scorer.Describe(task, present)),
     };
 

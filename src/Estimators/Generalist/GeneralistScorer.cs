@@ -85,40 +85,28 @@ internal sealed class GeneralistScorer : IDisposable
     public string[] Describe(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
     {
         using var scope = NewDisposeScope();
-        var search = new DescriptionSearch(model, task, Candidates(task), Tokenizer.SeparatorId, merged);
+        var search = Search(task);
         var pictures = GeneralistObjective.EmbedPictures(model, task, Inputs.ToTensor(task, examples, Device)!);
         return search.Describe(pictures, Prediction.Beams, Prediction.MostTokens).Select(Tokenizer.Decode).ToArray();
     });
 
-    /// <summary>Continues texts, one by one.</summary>
+    /// <summary>Continues texts, one by one; of one that is too long the model reads the end.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public string[] Continue(GeneralistTask task, IReadOnlyList<GeneralistExample> examples) => Use(model =>
+    public string[] Continue(GeneralistTask task, IReadOnlyList<string> texts) => Use(model =>
     {
         using var scope = NewDisposeScope();
-        var search = new DescriptionSearch(model, task, Candidates(task), Tokenizer.SeparatorId, merged);
-        return examples.Select(example => Tokenizer.Decode(search.Continue(example.Text![..^1], Prediction.Beams, Prediction.MostTokens))).ToArray();
+        var search = Search(task);
+        return texts.Select(text => Tokenizer.Decode(search.Continue(Tokenizer.Encode(text), Prediction.Beams, Prediction.MostTokens))).ToArray();
     });
 
-    /// <summary>Fills in the masks of texts, each with the most probable token.</summary>
+    /// <summary>Fills in the masks of texts, each with the most probable token. All else stays as it is, however long a text is: what the model cannot read at once it reads in parts.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
     public string[] Fill(GeneralistTask task, IReadOnlyList<string> texts) => Use(model =>
     {
-        using var scope = NewDisposeScope();
-        var masked = texts.Select(Mask).ToArray();
-        var read = PaddedTexts.Create([.. masked.Select(text => text.Select(id => id ?? 0).ToArray())], Device);
-        var hidden = new bool[read.Ids_NL.numel()];
-        foreach (var (row, text) in masked.Index())
-        {
-            for (var place = 0; place < text.Length; place++)
-                hidden[(row * read.Ids_NL.shape[1]) + place] = text[place] is null;
-        }
-        var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: Device);
-        var states_NLD = model.Encode(model.EmbedText(read.Ids_NL, task.InputRole, read.Mask_NL, hidden_NL), merged).States_NLD.narrow(1, 1, read.Ids_NL.shape[1]);
-        var asked_R = hidden_NL.flatten().nonzero().squeeze(1);
-        if (asked_R.numel() == 0)
-            return texts.ToArray();
-        var answers = new Queue<long>(model.Compare(states_NLD.flatten(0, 1).index_select(0, asked_R), Candidates(task), task.Kind).argmax(1).cpu().data<long>().ToArray());
-        return masked.Select(text => Tokenizer.Decode(text[..^1].Select(id => id ?? (int)answers.Dequeue()))).ToArray();
+        MaskedText[] masked = [.. texts.Select(text => new MaskedText(Texts, Prediction.Mask, text))];
+        while (masked.Where(text => text.IsOpen).ToArray() is { Length: > 0 } open)
+            Answer(task, open);
+        return Array.ConvertAll(masked, text => text.Filled());
     });
 
     /// <summary>How well a task's examples are told, without merging of experts: as a training measures it.</summary>
@@ -204,19 +192,39 @@ internal sealed class GeneralistScorer : IDisposable
         return candidates_MD;
     }
 
-    // The tokens of a text, null for a mask, the end behind them. A token that stands for a word has the space before it in it, so that the space before a mask goes.
-    private int?[] Mask(string text)
+    // What stands for all that the vocabulary lacks has no text of its own, and is never an answer.
+    private IEnumerable<int> NoWords => Tokenizer.UnknownId is { } unknown ? [unknown] : [];
+
+    private DescriptionSearch Search(GeneralistTask task) => new(Model, task, Candidates(task), Tokenizer.SeparatorId, merged, NoWords);
+
+    // The next tokens of texts that have masks.
+    private void Answer(GeneralistTask task, MaskedText[] texts)
     {
-        var ids = new List<int?>();
-        var pieces = text.Split(Prediction.Mask);
-        for (var piece = 0; piece < pieces.Length; piece++)
+        using var scope = NewDisposeScope();
+        var windows = Array.ConvertAll(texts, text => text.NextWindow(Model.Config.TextLength - 1));
+        var read = PaddedTexts.Create([.. windows.Select(window => window.Tokens.Select(id => id ?? 0).Append(Tokenizer.SeparatorId).ToArray())], Device);
+        var length = read.Ids_NL.shape[1];
+        var hidden = new bool[read.Ids_NL.numel()];
+        var asked = new List<long>();
+        foreach (var (row, window) in windows.Index())
         {
-            if (piece > 0)
-                ids.Add(null);
-            var before = piece < pieces.Length - 1 && pieces[piece].EndsWith(' ') ? pieces[piece][..^1] : pieces[piece];
-            ids.AddRange(Tokenizer.Encode(before).Select(id => (int?)id));
+            long[] places = [.. window.Tokens.Index().Where(token => token.Item is null).Select(token => (row * length) + token.Index)];
+            foreach (var place in places)
+                hidden[place] = true;
+            asked.AddRange(places[..window.Asked]);
         }
-        return [.. ids.Take(Model.Config.TextLength - 1), Tokenizer.SeparatorId];
+        var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: Device);
+        var states_NLD = Model.Encode(Model.EmbedText(read.Ids_NL, task.InputRole, read.Mask_NL, hidden_NL), merged).States_NLD.narrow(1, 1, length);
+        var asked_RD = states_NLD.flatten(0, 1).index_select(0, tensor(asked.ToArray(), device: Device));
+        var answers = new Queue<int>(Read(Model.Compare(asked_RD, Candidates(task), task.Kind)).Select(MostProbableWord));
+        foreach (var (row, text) in texts.Index())
+            text.Answer([.. Enumerable.Range(0, windows[row].Asked).Select(_ => answers.Dequeue())]);
+    }
+
+    private int MostProbableWord(float[] scores_V)
+    {
+        int[] excluded = [Tokenizer.SeparatorId, .. NoWords];
+        return Enumerable.Range(0, scores_V.Length).Except(excluded).MaxBy(id => scores_V[id]);
     }
 
     private static float[][] Read(Tensor rows_ND)

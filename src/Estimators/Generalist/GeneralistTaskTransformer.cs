@@ -17,11 +17,12 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <para>
 /// A classification adds the key of the nearest class and the classes' probabilities, with the annotations that ML.NET's evaluators ask for. Retrieval adds the representation of a picture, of a
 /// text, or of both, whichever columns there are; each is as long as 1, so that the inner product of two is their cosine. A caption adds a description, a causal language model the continuation of
-/// a text, a masked one the text with its masks filled in.
+/// a text, a masked one the text with its masks filled in: all else of it stays as it is, however long it is.
 /// </para>
 /// <para>
 /// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. A warning in <see cref="MLContext.Log"/> counts the
-/// rows whose picture is missing or cannot be read when they have been read. Texts that are too long are cut. Transforming on several threads is safe; the model itself serves one caller at a time.
+/// rows whose picture is missing or cannot be read when they have been read. Texts that are classified or retrieved are cut where they are too long; those that are continued are read from their
+/// end. Transforming on several threads is safe; the model itself serves one caller at a time.
 /// </para>
 /// </remarks>
 public sealed class GeneralistTaskTransformer : ITransformer

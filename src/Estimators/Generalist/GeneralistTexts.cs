@@ -7,11 +7,16 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="mostTokens">Tokens of a sequence, its ends included, at least 2.</param>
 internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
 {
+    private readonly Lazy<bool> tokensBeginWithSpaces = new(() => Enumerable.Range(0, tokenizer.VocabularySize).Any(id => tokenizer.GetBytes(id) is [(byte)' ', _, ..]));
+
     /// <summary>Texts that were too long so far.</summary>
     public long Cut { get; private set; }
 
     /// <summary>The tokenizer.</summary>
     public TextTokenizer Tokenizer => tokenizer;
+
+    /// <summary>Whether a token that begins a word has the space before it in it, as byte pairs have. Bytes and characters stand alone.</summary>
+    public bool TokensBeginWithSpaces => tokensBeginWithSpaces.Value;
 
     /// <summary>The tokens of a text, then the end. What is too long loses its last tokens, but not the end.</summary>
     public int[] Encode(string text)

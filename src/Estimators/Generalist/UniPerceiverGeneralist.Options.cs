@@ -79,7 +79,7 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>What the text's tokens are. Default: byte pairs, at most 1,024.</summary>
         public TokenizerOptions Tokenizer { get; set; } = TokenizerOptions.BytePairs(1024);
 
-        /// <summary>Tokens of a text, its end included, at least 2; what is beyond is cut off. Default 64.</summary>
+        /// <summary>Tokens of a text, its end included, at least 2; in training, and where texts are classified or retrieved, what is beyond is cut off. Default 64.</summary>
         public int TextLength { get; set; } = 64;
 
         /// <summary>Side of a patch in pixels, which divides both sides of the images. Default 4.</summary>
@@ -172,7 +172,7 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>Beginnings that are kept while a description or a continuation is written, at least 1. Default 1: the most probable token each time.</summary>
         public int Beams { get; set; } = 1;
 
-        /// <summary>Tokens of a description or a continuation at most, at least 1; never more than <see cref="TextLength"/> with what stands before. Default 24.</summary>
+        /// <summary>Tokens of a description or a continuation at most, at least 1. Default 24. A description has never more than <see cref="TextLength"/>; a continuation may: the model then goes on from the end.</summary>
         public int PredictedTextLength { get; set; } = 24;
 
         /// <summary>What stands in a text for a token that a masked language model shall find, not empty. Default "[MASK]".</summary>

@@ -1,11 +1,12 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Generalists;
 
-/// <summary>Texts of every length with every tokenizer: classes that stay apart.</summary>
+/// <summary>Texts of every length with every tokenizer: continued from their end, filled in without a loss, and classes that stay apart.</summary>
 [TestClass]
 public sealed class GeneralistTextTests
 {
@@ -17,7 +18,7 @@ public sealed class GeneralistTextTests
 
     [ClassInitialize]
     public static void Train(TestContext _) =>
-        models = new[] { TokenizerOptions.Bytes, TokenizerOptions.Characters }.ToDictionary(tokenizer => tokenizer.Kind, tokenizer =>
+        models = new[] { TokenizerOptions.Bytes, TokenizerOptions.Characters, TokenizerOptions.BytePairs(300) }.ToDictionary(tokenizer => tokenizer.Kind, tokenizer =>
         {
             var options = Toys.Options(Tasks);
             (options.Tokenizer, options.TextLength, options.Epochs, options.PredictedTextLength) = (tokenizer, TextLength, 2, 24);
@@ -29,6 +30,94 @@ public sealed class GeneralistTextTests
     {
         foreach (var model in models.Values)
             model.Dispose();
+    }
+
+    [TestMethod]
+    [DataRow(TokenizerKind.Bytes)]
+    [DataRow(TokenizerKind.Characters)]
+    [DataRow(TokenizerKind.BytePairs)]
+    public void ATextWithMasks_KeepsAllElse_TheSpaceBeforeAMaskToo(TokenizerKind kind)
+    {
+        string[] texts =
+        [
+            "the [MASK] is happy", "[MASK] sun", "the sun [MASK]", "[MASK]", "sun[MASK]rain", "  [MASK]  [MASK]", "unknown ☃ [MASK] é",
+            string.Join(" and ", Enumerable.Repeat("the [MASK] is [MASK]", 20)), string.Concat(Enumerable.Repeat("the sun is happy ", 20)) + "[MASK]", "[MASK]" + new string('a', 100),
+            string.Concat(Enumerable.Repeat(" [MASK]", 60)),
+        ];
+        foreach (var (text, filled) in texts.Zip(Predict(kind, "masked", texts)))
+        {
+            // What stands between the masks comes again in its order, and something of at most one token between.
+            var (pieces, place) = (text.Split("[MASK]"), 0);
+            for (var piece = 0; piece < pieces.Length; piece++)
+            {
+                var found = piece == pieces.Length - 1 ? filled.Length - pieces[piece].Length : filled.IndexOf(pieces[piece], place, StringComparison.Ordinal);
+                Assert.IsTrue(found >= place && filled[found..].StartsWith(pieces[piece], StringComparison.Ordinal), $"'{text}' became '{filled}'");
+                if (piece == 0)
+                    Assert.AreEqual(0, found, $"'{text}' became '{filled}'");
+                place = found + pieces[piece].Length;
+            }
+            Assert.IsFalse(filled.Contains("[MASK]", StringComparison.Ordinal), filled);
+            if (kind == TokenizerKind.Characters)
+                Assert.AreEqual(text.Replace("[MASK]", ".", StringComparison.Ordinal).Length, filled.Length, "a mask is one character");
+        }
+    }
+
+    [TestMethod]
+    [DataRow(TokenizerKind.Bytes)]
+    [DataRow(TokenizerKind.Characters)]
+    [DataRow(TokenizerKind.BytePairs)]
+    public void ARowIsFilledInAlike_WhateverItsNeighbours(TokenizerKind kind)
+    {
+        string[] texts = ["no mask, ☃ and all", "the [MASK] is sad", string.Concat(Enumerable.Repeat("no mask at all ", 9)), string.Concat(Enumerable.Repeat("the [MASK] is happy ", 9)), "x"];
+        var together = Predict(kind, "masked", texts);
+        for (var row = 0; row < texts.Length; row++)
+            Assert.AreEqual(Predict(kind, "masked", texts[row]).Single(), together[row], texts[row]);
+        Assert.AreEqual((texts[0], texts[2], texts[4]), (together[0], together[2], together[4]), "without a mask there is nothing to change");
+    }
+
+    [TestMethod]
+    public void AMask_IsNeverFilledWithNothing()
+    {
+        var model = models[TokenizerKind.Characters];
+        var filled = Predict(TokenizerKind.Characters, "masked", [.. Enumerable.Range(1, 15).Select(count => string.Concat(Enumerable.Repeat("[MASK]", count)))]);
+        for (var count = 1; count <= 15; count++)
+            Assert.AreEqual(count, filled[count - 1].Length, "neither the end nor what stands for unknown characters");
+        Assert.IsFalse(filled.Any(text => text.Contains('\uFFFD')));
+        Assert.IsNotNull(model.Tokenizer.UnknownId);
+    }
+
+    [TestMethod]
+    public void WindowsOfALongText_TellEveryMaskOnce_AndUseWhatWasFound()
+    {
+        var texts = new GeneralistTexts(new ByteTokenizer(), mostTokens: 9);
+        Assert.IsFalse(texts.TokensBeginWithSpaces);
+        var text = new MaskedText(texts, "_", "_bcdefghij_l_nopqrs_");
+        var (told, windows) = (0, new List<string>());
+        while (text.IsOpen)
+        {
+            var (tokens, asked) = text.NextWindow(8);
+            windows.Add($"{string.Concat(tokens.Select(id => id is { } known ? (char)known : '_'))} {asked}");
+            text.Answer(Enumerable.Range(0, asked).Select(_ => '0' + told++));
+        }
+        CollectionAssert.AreEqual(new[] { "_bcdefgh 1", "ij_l_nop 2", "2nopqrs_ 1" }, windows, string.Join(" | ", windows));
+        Assert.AreEqual("0bcdefghij1l2nopqrs3", text.Filled());
+    }
+
+    [TestMethod]
+    public void ALongPrompt_IsContinuedFromItsEnd_ForAsManyTokensAsWereAskedFor()
+    {
+        // Letters in a circle, longer than the model's texts: what follows is plain from the end alone.
+        const string Circle = "abcde";
+        string From(int start, int length) => string.Concat(Enumerable.Range(start, length).Select(place => Circle[place % Circle.Length]));
+        var options = Toys.Options("next");
+        (options.Tokenizer, options.TextLength, options.Epochs, options.PredictedTextLength) = (TokenizerOptions.Bytes, TextLength, 100, 6);
+        using var model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Enumerable.Range(0, 40).Select(start => new GeneralistRow { Task = "next", Text = From(start, 40) })));
+
+        int[] lengths = [1, 10, TextLength - 2, TextLength - 1, TextLength, 101, 103];
+        var rows = lengths.SelectMany(length => Enumerable.Range(0, 5).Select(start => (Text: From(start, length), Next: From(start + length, 6)))).ToArray();
+        var found = model.ForTask("next").Transform(Toys.View(Ml, rows.Select(row => new GeneralistRow { Text = row.Text }))).GetColumn<string>("PredictedText").ToArray();
+        for (var row = 0; row < rows.Length; row++)
+            Assert.AreEqual(rows[row].Next, found[row], rows[row].Text);
     }
 
     [TestMethod]
@@ -64,4 +153,7 @@ public sealed class GeneralistTextTests
         CollectionAssert.AreEqual(names, loaded.Task.ClassNames!.ToArray());
         loaded.Generalist.Dispose();
     }
+
+    private static string[] Predict(TokenizerKind kind, string task, params string[] texts) =>
+        [.. models[kind].ForTask(task).Transform(Toys.View(Ml, texts.Select(text => new GeneralistRow { Text = text }))).GetColumn<string>("PredictedText")];
 }

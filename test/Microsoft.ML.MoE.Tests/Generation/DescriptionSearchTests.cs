@@ -56,17 +56,65 @@ public sealed class DescriptionSearchTests
 
         var found = new DescriptionSearch(model, Causal, vocabulary_VD, End).Continue([1, 2], beams: 1, mostTokens: 4);
 
-        var wanted = new List<int>();
-        while (wanted.Count < 4)
-        {
-            long[] ids = [1, 2, .. wanted.Select(word => (long)word), 0];
-            var state_1D = model.Encode(model.EmbedCausalText(tensor(ids).unsqueeze(0), Causal.InputRole)).States_NLD.select(1, -1);
-            var next = (int)model.Compare(state_1D, vocabulary_VD, Causal.Kind).argmax(1).ToInt64();
-            if (next == End)
-                break;
-            wanted.Add(next);
-        }
-        CollectionAssert.AreEqual(wanted, found);
+        CollectionAssert.AreEqual(Greedy(model, vocabulary_VD, [1, 2], 4, excluded: -1), found);
+    }
+
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    public void ALongTextGoesOnFromItsEndForAsManyTokensAsAreWanted(int beams)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var model = Sharp();
+        var vocabulary_VD = VocabularyOf(model, Causal);
+        var length = model.Config.TextLength;
+        var random = new Random(5);
+        int[] text = [.. Enumerable.Range(0, 3 * length).Select(_ => random.Next(End))];
+        var search = new DescriptionSearch(model, Causal, vocabulary_VD, endToken: End, excluded: [End]);
+
+        var found = search.Continue(text, beams, mostTokens: length + 3);
+
+        // The last half, until the model's length is full; then again.
+        var half = length / 2;
+        Assert.HasCount(length + 3, found);
+        CollectionAssert.AreEqual(search.Continue(text[^(length - half)..], beams, length + 3), found, "what the model does not read counts for nothing");
+        if (beams == 1)
+            CollectionAssert.AreEqual(Greedy(model, vocabulary_VD, text, length + 3, excluded: End, made => length - half + (made % half)), found);
+    }
+
+    [TestMethod]
+    public void OfALongTextAsMuchIsReadAsLeavesRoomForWhatFollows()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var model = Sharp();
+        var vocabulary_VD = VocabularyOf(model, Causal);
+        var length = model.Config.TextLength;
+        var random = new Random(6);
+        int[] text = [.. Enumerable.Range(0, length).Select(_ => random.Next(End))];
+        var search = new DescriptionSearch(model, Causal, vocabulary_VD, endToken: End, excluded: [End]);
+
+        CollectionAssert.AreEqual(Greedy(model, vocabulary_VD, text, 3, excluded: End, made => length - 3 + made), search.Continue(text, beams: 1, mostTokens: 3));
+
+        // What fits is read from its beginning, and a short text till it is full.
+        CollectionAssert.AreEqual(Greedy(model, vocabulary_VD, text[..2], length - 2, excluded: End), search.Continue(text[..2], beams: 1, mostTokens: length - 2));
+        CollectionAssert.AreEqual(Greedy(model, vocabulary_VD, text[..2], length - 2, excluded: End), search.Continue(text[..2], beams: 1, mostTokens: length + 5)[..(length - 2)]);
+    }
+
+    [TestMethod]
+    public void ExcludedTokensDoNotCome()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var model = Sharp();
+        var vocabulary_VD = VocabularyOf(model, Causal);
+        var first = Greedy(model, vocabulary_VD, [1, 2], 1, excluded: End)[0];
+
+        var found = new DescriptionSearch(model, Causal, vocabulary_VD, End, excluded: [first, End]).Continue([1, 2], beams: 2, mostTokens: 4);
+
+        Assert.HasCount(4, found);
+        CollectionAssert.DoesNotContain(found, first);
     }
 
     [TestMethod]
@@ -77,6 +125,23 @@ public sealed class DescriptionSearchTests
         var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.MaskedLanguageModel };
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new DescriptionSearch(model, task, zeros(2, 16), End)).Message, "MaskedLanguageModel");
         Assert.ThrowsExactly<ArgumentException>(() => new DescriptionSearch(model, Causal, zeros(2, 16), End).Continue([1], beams: 0, mostTokens: 1));
+    }
+
+    // The most probable token each time, after all that are there, or the last of them.
+    private static int[] Greedy(Generalist model, Tensor vocabulary_VD, int[] text, int most, int excluded, Func<int, int>? lengthBefore = null)
+    {
+        var words = new List<int>();
+        while (words.Count < most)
+        {
+            long[] ids = [.. text.Concat(words).TakeLast(lengthBefore?.Invoke(words.Count) ?? int.MaxValue).Select(word => (long)word), 0];
+            var state_1D = model.Encode(model.EmbedCausalText(tensor(ids).unsqueeze(0), Causal.InputRole)).States_NLD.select(1, -1);
+            var scores_V = model.Compare(state_1D, vocabulary_VD, Causal.Kind)[0].data<float>().ToArray();
+            var next = Enumerable.Range(0, scores_V.Length).Where(word => word != excluded).MaxBy(word => scores_V[word]);
+            if (next == End)
+                break;
+            words.Add(next);
+        }
+        return [.. words];
     }
 
     // Fresh weights tell pictures apart hardly at all.
