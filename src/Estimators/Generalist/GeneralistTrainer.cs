@@ -57,6 +57,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)
             channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(options.TextLength)} {options.TextLength} allows and were cut off.");
+        if (tokenizer.UnknownId is { } unknown && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown)) is > 0 and var strange)
+        {
+            channel.Warning(MessageSensitivity.None, string.Create(
+                CultureInfo.InvariantCulture, $"{strange:n0} tokens of the validation data are characters that the training data lack; they are read as unknown."));
+        }
         var (imagePixels, videoPixels) = (imageStatistics?.ToNormalization(), videoStatistics?.ToNormalization());
         var inputs = start is null
             ? new GeneralistInputs(images is null ? null : new(images, imagePixels!), videos is null ? null : new(videos, videoPixels!))

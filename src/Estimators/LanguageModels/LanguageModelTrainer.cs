@@ -57,8 +57,7 @@ internal sealed class LanguageModelTrainer
         var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
         var seed = host.SelectSeed(options.Seed, continued);
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
-        var tokenizer = options.Tokenizer.Create(texts, options.CancellationToken);
-        var data = Encode(channel, tokenizer, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
+        var (tokenizer, data) = Encode(channel, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
         var config = options.CreateConfig(tokenizer.VocabularySize);
 
         using var seedScope = new SeedScope(seed, device);
@@ -120,19 +119,37 @@ internal sealed class LanguageModelTrainer
         return identity;
     }
 
-    private FitData Encode(IChannel channel, TextTokenizer tokenizer, string[] texts, IEnumerable<string>? validationTexts)
+    private (TextTokenizer Tokenizer, FitData Data) Encode(IChannel channel, string[] texts, IEnumerable<string>? validationTexts)
     {
-        var (training, empty) = EncodeAll(channel, tokenizer, texts, "training");
-        if (validationTexts is not null)
+        // Tokens can only be cut off where the vocabulary is there before.
+        var heldTexts = validationTexts;
+        IReadOnlyList<string> trainingTexts = texts;
+        if (validationTexts is null && options.ValidationFraction > 0 && options.Tokenizer.LearnsVocabulary && Array.Exists(texts, text => text.Length > 0))
+            (trainingTexts, heldTexts) = TextSplit.Cut(texts, options.ValidationFraction);
+
+        var tokenizer = options.Tokenizer.Create(trainingTexts, options.CancellationToken);
+        var (training, empty) = EncodeAll(channel, tokenizer, trainingTexts, "training");
+        if (heldTexts is not null)
         {
-            var (held, heldEmpty) = EncodeAll(channel, tokenizer, validationTexts, "validation");
-            return new(training, held, empty + heldEmpty);
+            var (held, heldEmpty) = EncodeAll(channel, tokenizer, heldTexts, "validation");
+            ReportUnknown(channel, tokenizer, held);
+            return (tokenizer, new(training, held, empty + heldEmpty));
         }
         if (options.ValidationFraction == 0)
-            return new(training, null, empty);
+            return (tokenizer, new(training, null, empty));
 
         var (first, last) = Split(training, options.ValidationFraction);
-        return new(first, last, empty);
+        return (tokenizer, new(first, last, empty));
+    }
+
+    private static void ReportUnknown(IChannel channel, TextTokenizer tokenizer, List<int[]> held)
+    {
+        if (tokenizer.UnknownId is { } unknown && held.Sum(document => (long)document.Count(token => token == unknown)) is > 0 and var count)
+        {
+            channel.Warning(MessageSensitivity.None, string.Create(
+                CultureInfo.InvariantCulture,
+                $"Of the validation data {count:n0} of {held.Sum(document => (long)document.Length):n0} tokens are characters that the training data lack; they are read as unknown."));
+        }
     }
 
     private (List<int[]> Documents, long Empty) EncodeAll(IChannel channel, TextTokenizer tokenizer, IEnumerable<string> texts, string what)

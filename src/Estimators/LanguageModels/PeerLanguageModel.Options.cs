@@ -145,7 +145,7 @@ public sealed partial class PeerLanguageModel
 
         /// <summary>
         /// Part of the training data, in tokens, set apart to validate on after every epoch, 0 to below 1: the last part; a document that goes over the border is cut. Default 0. Without effect
-        /// where <c>Fit</c> is given validation data. A vocabulary that is learned from the data is learned from all of them.
+        /// where <c>Fit</c> is given validation data. A vocabulary that is learned from the data is learned from the rest of them, and the part then counted in characters.
         /// </summary>
         public double ValidationFraction { get; set; }
 

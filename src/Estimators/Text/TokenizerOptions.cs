@@ -2,7 +2,7 @@ using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Which tokenizer a language model gets. Two of them learn their vocabulary from the training data.</summary>
+/// <summary>Which tokenizer a language model gets. Two of them learn their vocabulary from the training data: without what is held out for validation.</summary>
 public sealed record TokenizerOptions
 {
     private TokenizerOptions(TokenizerKind kind) => Kind = kind;
@@ -59,6 +59,9 @@ public sealed record TokenizerOptions
         TiktokenEncodings.Require(encoding);
         return new(TokenizerKind.Tiktoken) { Encoding = encoding };
     }
+
+    /// <summary>Whether the vocabulary is learned from texts: those that the model is trained on, and no others.</summary>
+    internal bool LearnsVocabulary => Kind is TokenizerKind.Characters or TokenizerKind.BytePairs;
 
     /// <summary>Makes the tokenizer.</summary>
     /// <param name="texts">The training data, read at most once.</param>
