@@ -19,6 +19,7 @@ public sealed class BytePairTokenizer : TextTokenizer
 
     private const string EndOfText = "<|endoftext|>";
     private const string VersionLine = "#version";
+    private const string EndOfWord = "</w>";   // CLIP's mark
 
     // Text as it is, not as escapes, like other programs' files.
     private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -90,8 +91,12 @@ public sealed class BytePairTokenizer : TextTokenizer
     /// <summary>Reads a tokenizer's own files.</summary>
     /// <exception cref="IOException">A file cannot be read.</exception>
     /// <exception cref="InvalidDataException">A file is not what it should be.</exception>
-    internal static BytePairTokenizer Read(string vocabularyFile, string mergesFile) =>
-        Parse(TokenizerKind.BytePairFiles, File.ReadAllBytes(vocabularyFile), File.ReadAllBytes(mergesFile));
+    internal static BytePairTokenizer Read(string vocabularyFile, string mergesFile)
+    {
+        var tokenizer = Parse(TokenizerKind.BytePairFiles, File.ReadAllBytes(vocabularyFile), File.ReadAllBytes(mergesFile));
+        tokenizer.RequireNoMarks(vocabularyFile);
+        return tokenizer;
+    }
 
     /// <summary>Reads the contents of such files.</summary>
     /// <exception cref="InvalidDataException">They are not what they should be.</exception>
@@ -127,6 +132,20 @@ public sealed class BytePairTokenizer : TextTokenizer
     private protected override int[] EncodeCore(string text) => [.. tokenizer.EncodeToIds(text)];
 
     private protected override ReadOnlySpan<byte> GetBytesCore(int id) => bytes[id];
+
+    // A vocabulary that marks the ends of words has tokens with the mark that no merge makes, from which the others grow. Text never has them as it is cut here, so that words would come apart into letters.
+    // A vocabulary that has learned HTML makes such tokens of '<' and '/'.
+    private void RequireNoMarks(string vocabularyFile)
+    {
+        var made = Merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal)).ToHashSet();
+        var marked = Vocabulary.Keys.Where(token => token.Length > EndOfWord.Length && token.EndsWith(EndOfWord, StringComparison.Ordinal) && !made.Contains(token)).Order(StringComparer.Ordinal).ToArray();
+        if (marked.Length > 0)
+        {
+            throw new InvalidDataException(
+                $"The vocabulary '{vocabularyFile}' marks the end of a word with '{EndOfWord}', as CLIP's does: it has {marked.Length} tokens such as '{marked[0]}' that no merge makes. "
+                + "GPT-2's format is wanted, in which a word begins with the space before it ('Ġ').");
+        }
+    }
 
     private static byte[][] ReadBytes(IReadOnlyDictionary<string, int> vocabulary, int size)
     {

@@ -38,7 +38,7 @@ public sealed record TokenizerOptions
     }
 
     /// <summary>Byte pairs from files in the format of GPT-2: <c>vocab.json</c>, token to id, and <c>merges.txt</c>, a pair a line, the first to merge first. They are copied into the model zip.</summary>
-    /// <param name="vocabularyFile">The vocabulary. It must have all 256 bytes, written as GPT-2 writes them. A token <c>&lt;|endoftext|&gt;</c> serves as separator.</param>
+    /// <param name="vocabularyFile">The vocabulary. It must have all 256 bytes, written as GPT-2 writes them. A token <c>&lt;|endoftext|&gt;</c> serves as separator. One that marks the ends of words (<c>&lt;/w&gt;</c>), such as CLIP's, is refused when it is read.</param>
     /// <param name="mergesFile">The merges.</param>
     /// <exception cref="ArgumentException">A name is empty.</exception>
     public static TokenizerOptions BytePairFiles(string vocabularyFile, string mergesFile)

@@ -100,6 +100,25 @@ public sealed class BytePairTests
     }
 
     [TestMethod]
+    public void AVocabularyThatMarksTheEndsOfWords_IsRefused_WithTheMark()
+    {
+        // As CLIP's files have it: every byte with and without the mark, merges, two special tokens.
+        string[] bytes = [.. Enumerable.Range(0, 256).Select(value => ByteCharacters.Of((byte)value).ToString())];
+        string[] tokens = [.. bytes, .. bytes.Select(character => character + "</w>"), "ca", "cat</w>", "<|startoftext|>", "<|endoftext|>"];
+        var error = Assert.ThrowsExactly<InvalidDataException>(() => ReadFiles(tokens, "#version: 0.2\nc a\nca t</w>\n"));
+        StringAssert.Contains(error.Message, "vocab.json");
+        StringAssert.Contains(error.Message, "marks the end of a word with '</w>', as CLIP's does: it has 256 tokens such as '!</w>' that no merge makes. GPT-2's format is wanted");
+    }
+
+    [TestMethod]
+    public void AVocabularyThatHasLearnedATag_IsReadAsItIs()
+    {
+        string[] bytes = [.. Enumerable.Range(0, 256).Select(value => ByteCharacters.Of((byte)value).ToString())];
+        var read = ReadFiles([.. bytes, "</", "</w", "</w>", "a</w>"], "< /\n</ w\n</w >\na </w>\n");
+        CollectionAssert.AreEqual(new[] { 'a', 256, 'w', '>' }, read.Encode("a</w>"), "words end before signs");
+    }
+
+    [TestMethod]
     public void AVocabularyWithEndOfText_HasItAsSeparator()
     {
         var vocabulary = string.Join(",", Enumerable.Range(0, 256).Select(value => $"{System.Text.Json.JsonSerializer.Serialize(ByteCharacters.Of((byte)value).ToString())}:{value + 1}"));
@@ -119,6 +138,22 @@ public sealed class BytePairTests
     [DataRow("{\"a\":0,\"b\":1}", "ab", "'ab'")]
     public void BadFiles_AreNamed(string vocabulary, string merges, string message) => StringAssert.Contains(
         Assert.ThrowsExactly<InvalidDataException>(() => BytePairTokenizer.Parse(TokenizerKind.BytePairFiles, Encoding.UTF8.GetBytes(vocabulary), Encoding.UTF8.GetBytes(merges))).Message, message);
+
+    private static TextTokenizer ReadFiles(IEnumerable<string> tokens, string merges)
+    {
+        var folder = Directory.CreateTempSubdirectory("byte-pairs");
+        try
+        {
+            var (vocabularyFile, mergesFile) = (Path.Combine(folder.FullName, "vocab.json"), Path.Combine(folder.FullName, "merges.txt"));
+            File.WriteAllText(vocabularyFile, System.Text.Json.JsonSerializer.Serialize(tokens.Index().ToDictionary(token => token.Item, token => token.Index)));
+            File.WriteAllText(mergesFile, merges);
+            return TokenizerOptions.BytePairFiles(vocabularyFile, mergesFile).Create([], CancellationToken.None);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
 
     // The definition: count all pairs of all words, merge the most frequent one, start again.
     private static (int, int)[] CountAnew(string[] texts, int vocabularySize)
