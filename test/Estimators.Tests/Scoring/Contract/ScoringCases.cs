@@ -83,7 +83,10 @@ internal static class ScoringCases
         var rows = Toys.Rows(task, Rows, seed: 9);
         rows[Blank] = new GeneralistRow { Features = Array.ConvertAll(rows[0].Features, _ => float.NaN), Video = [] };
         if (task == "masked")
-            rows.ForEach(row => row.Text = row.Text.Replace(" is ", " [MASK] ", StringComparison.Ordinal));
+        {
+            foreach (var row in rows.Skip(1))   // the first has nothing to fill in
+                row.Text = row.Text.Replace(" is ", " [MASK] ", StringComparison.Ordinal);
+        }
         if (task == "next")
             rows.ForEach(row => row.Text = row.Text[..(row.Text.LastIndexOf(' ') + 1)].TrimEnd());
         return new ScoringCase<GeneralistRow> { Model = model.ForTask(task), Rows = rows };
