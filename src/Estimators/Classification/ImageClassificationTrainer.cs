@@ -86,7 +86,7 @@ internal sealed class ImageClassificationTrainer
         var unlabelledScan = unlabelled is null ? null : Scan(channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
         var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
 
-        using var seedScope = new SeedScope(seed, device);
+        using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         var computeType = config.ComputeType(options.Precision, device);
         var normalization = start?.Normalization ?? scan.Normalization;

@@ -70,7 +70,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 GeneralistStartingPoint.Continue(videos, videoPixels, start.Inputs.Videos, options.VideoColumnName, channel));
         var config = options.CreateConfig(tokenizer.VocabularySize, (images ?? videos)?.Frame.Shape, videos?.Frames ?? 1);
 
-        using var seedScope = new SeedScope(seed, device);
+        using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         var model = config.Build(device);
         try

@@ -16,7 +16,7 @@ internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTun
     public (Generalist Tuned, TrainingResult Result) Run(GeneralistTask task, IReadOnlyList<GeneralistExample> examples)
     {
         using var channel = host.Start("TunePrompts");
-        using var seed = new SeedScope(options.Seed, scorer.Device);
+        using var seed = new GeneratorScope(options.Seed, scorer.Device);
         var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, options.ClassificationHead && task.Kind.IsClassification() ? task : null, scorer.Device));
         try
         {

@@ -181,7 +181,7 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>Seed of weights, order and masks; null (default) for that of the context, and without one a new one each time.</summary>
         public int? Seed { get; set; }
 
-        /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting. The setting is restored after training.</summary>
+        /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting. It is that of the thread that calls <c>Fit</c>: trainings at the same time each have their own, and the process keeps its setting.</summary>
         public int? Threads { get; set; }
 
         /// <summary>Batches made in the background while the model works, at least 1. Default 2.</summary>

@@ -60,7 +60,7 @@ internal sealed class LanguageModelTrainer
         var (tokenizer, data) = Encode(channel, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
         var config = options.CreateConfig(tokenizer.VocabularySize);
 
-        using var seedScope = new SeedScope(seed, device);
+        using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         var computeType = config.ComputeType(options.Precision, device);
         Announce(channel, config, data, device, computeType);

@@ -158,7 +158,7 @@ public sealed partial class PeerLanguageModel
         /// <summary>Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide), else float32.</summary>
         public Precision Precision { get; set; }
 
-        /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. The setting is restored after training.</summary>
+        /// <summary>Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. It is that of the thread that calls <c>Fit</c>: trainings at the same time each have their own, and the process keeps its setting.</summary>
         public int? Threads { get; set; }
 
         /// <summary>Batches made in the background while the model works, at least 1. Default 2.</summary>

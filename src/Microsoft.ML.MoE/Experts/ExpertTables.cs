@@ -143,10 +143,9 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         var table_ND = empty([Experts, Width], Options.Precision == TablePrecision.BFloat16 ? bfloat16 : float32, device);
         var deviation = 1 / Math.Sqrt(Width);
         if (table_ND.device_type != DeviceType.CPU)
-            return new Parameter(table_ND.normal_(0, deviation), requires_grad: false);
+            return new Parameter(Draws.Normal(table_ND, 0, deviation), requires_grad: false);
 
-        using var seed = randint(long.MinValue, long.MaxValue, [1], int64);
-        var (start, half, count) = (seed.item<long>(), Options.Precision == TablePrecision.BFloat16, table_ND.numel());
+        var (start, half, count) = (Draws.Integer(), Options.Precision == TablePrecision.BFloat16, table_ND.numel());
         WorkTeam.Run(get_num_threads(), team =>
         {
             var numbers = (byte*)Memory.Address(table_ND);

@@ -30,9 +30,9 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     {
         Experts = experts;
         var bound = Math.Sqrt(6.0 / (width + hiddenWidth));   // Xavier, by the fans of one expert rather than of the whole tensor
-        weight1 = new Parameter(nn.init.uniform_(empty([experts, width, hiddenWidth], float32, device), -bound, bound));
+        weight1 = new Parameter(Draws.Uniform(empty([experts, width, hiddenWidth], float32, device), -bound, bound));
         bias1 = new Parameter(zeros([experts, hiddenWidth], float32, device));
-        weight2 = new Parameter(nn.init.uniform_(empty([experts, hiddenWidth, width], float32, device), -bound, bound));
+        weight2 = new Parameter(Draws.Uniform(empty([experts, hiddenWidth, width], float32, device), -bound, bound));
         bias2 = new Parameter(zeros([experts, width], float32, device));
         RegisterComponents();
     }

@@ -25,7 +25,7 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public LinearExperts(long inputs, long outputs, int experts, Device? device = null) : base(nameof(LinearExperts))
     {
         var bound = Math.Sqrt(6.0 / (inputs + outputs));   // Xavier, by the fans of one expert rather than of the whole tensor
-        weight = new Parameter(nn.init.uniform_(empty([experts, inputs, outputs], float32, device), -bound, bound));
+        weight = new Parameter(Draws.Uniform(empty([experts, inputs, outputs], float32, device), -bound, bound));
         bias = new Parameter(zeros([experts, outputs], float32, device));
         RegisterComponents();
     }

@@ -240,7 +240,7 @@ public sealed class RowSparseAdamW : IOptimizer
     {
         const int FractionBits = 7;   // of bfloat16
         var unit = pow(tensor(2f, device: values.device), values.abs().Clamp(min: 1e-30).log2().floor().Minus(FractionBits));
-        return values.Plus(unit * rand_like(values).Minus(0.5)).to_type(bfloat16);
+        return values.Plus(unit * Draws.UniformLike(values).Minus(0.5)).to_type(bfloat16);
     }
 
     private Dictionary<string, Tensor> FixedState() =>

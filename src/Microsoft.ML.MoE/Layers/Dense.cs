@@ -26,7 +26,7 @@ public sealed class Dense : nn.Module<Tensor, Tensor>
     public Dense(long inputs, long outputs, Device? device = null, bool zeroInit = false) : base(nameof(Dense))
     {
         var weight_OI = empty([outputs, inputs], float32, device);
-        weight = new Parameter(zeroInit ? nn.init.zeros_(weight_OI) : nn.init.xavier_uniform_(weight_OI));
+        weight = new Parameter(zeroInit ? nn.init.zeros_(weight_OI) : Draws.XavierUniform(weight_OI));
         bias = new Parameter(zeros([outputs], float32, device));
         RegisterComponents();
     }

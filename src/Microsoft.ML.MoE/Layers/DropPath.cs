@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>y = x · b / (1 − p), where b is 0 with probability p and else 1, one b a sample: the mean stays. In evaluation y = x.</summary>
-/// <remarks>The random numbers come from libtorch's global generator, as those of dropout do.</remarks>
+/// <remarks>The random numbers come from libtorch's global generator, as those of dropout do; in a training by an estimator, from that training's own.</remarks>
 public sealed class DropPath : nn.Module<Tensor, Tensor>
 {
     private readonly double probability;
@@ -39,7 +39,7 @@ public sealed class DropPath : nn.Module<Tensor, Tensor>
             return x.alias();
         using var scope = NewDisposeScope();
         long[] onePerSample = [x.shape[0], .. Enumerable.Repeat(1L, (int)x.dim() - 1)];
-        var factors = rand(onePerSample, float32, x.device).AtLeast(probability).to_type(float32).DividedBy(1 - probability);   // in bfloat16 the factor's rounding would shift the mean
+        var factors = Draws.Uniform(onePerSample, x.device).AtLeast(probability).to_type(float32).DividedBy(1 - probability);   // in bfloat16 the factor's rounding would shift the mean
         return (x * factors).to_type(x.dtype).MoveToOuterDisposeScope();
     }
 }

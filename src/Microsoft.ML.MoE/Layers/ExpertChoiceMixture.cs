@@ -41,7 +41,7 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
         options.Validate();
         this.options = options;
         this.computeType = computeType;
-        router = new Parameter(nn.init.xavier_uniform_(empty([options.Experts, width], float32, device)));
+        router = new Parameter(Draws.XavierUniform(empty([options.Experts, width], float32, device)));
         experts = new FeedForwardExperts(width, options.ExpertWidth, options.Experts, device);
         RegisterComponents();
     }

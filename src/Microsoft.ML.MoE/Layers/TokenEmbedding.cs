@@ -1,5 +1,6 @@
 // Axes: N = sequences, L = tokens of a sequence, V = vocabulary, D = model width, … = any leading axes.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,7 +19,7 @@ public sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     /// <param name="device">Where they lie; CPU by default.</param>
     public TokenEmbedding(int vocabulary, int width, double deviation = 0.02, Device? device = null) : base(nameof(TokenEmbedding))
     {
-        weight = new Parameter(nn.init.normal_(empty([vocabulary, width], float32, device), 0, deviation));
+        weight = new Parameter(Draws.Normal(empty([vocabulary, width], float32, device), 0, deviation));
         RegisterComponents();
     }
 

@@ -66,7 +66,7 @@ public sealed class Generalist : nn.Module
         positionsOfFrames = Vectors(config.Frames);
         types = Vectors(2);
         if (config.Prompts > 0)
-            prompts = new Parameter(nn.init.normal_(empty([config.Blocks, config.Prompts, width], float32, device), 0, 0.02));
+            prompts = new Parameter(Draws.Normal(empty([config.Blocks, config.Prompts, width], float32, device), 0, 0.02));
         embeddingNorm = new LayerNorm(width, device: device);
         if (Enumerable.Range(0, config.Blocks).Any(config.IsSparse) && !config.Block.RoutingLevel.DependsOnData())
             roles = new RoleEmbedding(config.Block.RoutingLevel, width, config.Block.RoutingLevel == RoutingLevel.Task ? config.Tasks : config.Attributes, device);
@@ -82,7 +82,7 @@ public sealed class Generalist : nn.Module
             head = new ClassificationHead(width, task.ClassNames!.Count, device);
         RegisterComponents();
 
-        Parameter Vectors(long count) => new(nn.init.normal_(empty([count, width], float32, device), 0, 0.02));
+        Parameter Vectors(long count) => new(Draws.Normal(empty([count, width], float32, device), 0, 0.02));
     }
 
     /// <summary>The configuration that the network was made from.</summary>

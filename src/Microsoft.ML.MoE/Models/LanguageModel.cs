@@ -10,6 +10,7 @@ using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using Dropout = Microsoft.ML.MoE.Layers.Dropout;
 using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Models;
@@ -46,7 +47,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         this.computeType = computeType;
         tokens = new TokenEmbedding(config.VocabularySize, config.Width, device: device);
         if (config.Positions == PositionKind.Learned)
-            positions = new Parameter(nn.init.normal_(empty([config.ContextLength, config.Width], float32, device), 0, 0.02));
+            positions = new Parameter(Draws.Normal(empty([config.ContextLength, config.Width], float32, device), 0, 0.02));
         else
             rotary = new RotaryPositions(config.Width / config.Heads, config.ContextLength, device);
         for (var block = 0; block < config.Blocks; block++)
@@ -59,7 +60,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         finalNorm = new LayerNorm(config.Width, device: device);
         if (!config.TieEmbeddings)
             scores = new Dense(config.Width, config.VocabularySize, device, zeroInit: true);
-        dropout = nn.Dropout(config.Dropout);
+        dropout = new Dropout(config.Dropout);
         RegisterComponents();
     }
 

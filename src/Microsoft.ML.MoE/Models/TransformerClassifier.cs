@@ -9,6 +9,7 @@ using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using Dropout = Microsoft.ML.MoE.Layers.Dropout;
 using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Models;
@@ -37,7 +38,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
         if (config.Representation)
             representation = new Dense(config.Width, config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
-        dropout = nn.Dropout(config.Dropout);
+        dropout = new Dropout(config.Dropout);
         for (var block = 0; block < config.Blocks; block++)
             dropPaths.Add(new DropPath(DropPath.ProbabilityOf(config.DropPath, block, config.Blocks)));
         ComputeType = computeType;
@@ -110,7 +111,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
     {
         var positions_1LD = empty([1, config.Tokens, config.Width], float32, device);
         if (config.PositionStart == PositionStart.Random)
-            return nn.init.normal_(positions_1LD, 0, config.PositionDeviation);
+            return Draws.Normal(positions_1LD, 0, config.PositionDeviation);
 
         using var scope = NewDisposeScope();
         var waves_LD = PositionWaves.Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width).Times(config.PositionDeviation * Math.Sqrt(2));

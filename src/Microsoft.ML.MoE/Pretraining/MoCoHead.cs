@@ -3,6 +3,7 @@
 //
 // Axes: N = images, I = inputs, H = hidden width, O = outputs.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -13,7 +14,7 @@ namespace Microsoft.ML.MoE.Pretraining;
 /// <summary>A projection head (three layers) or a prediction head (two).</summary>
 internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
 {
-    private readonly ModuleList<Linear> layers = nn.ModuleList<Linear>();
+    private readonly ModuleList<Layer> layers = nn.ModuleList<Layer>();
     private readonly ModuleList<BatchNorm> norms = nn.ModuleList<BatchNorm>();
 
     public MoCoHead(int inputs, int hidden, int outputs, int depth, Device? device = null) : base(nameof(MoCoHead))
@@ -21,7 +22,7 @@ internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
         for (var i = 0; i < depth; i++)
         {
             var (from, to) = (i == 0 ? inputs : hidden, i == depth - 1 ? outputs : hidden);
-            layers.Add(nn.Linear(from, to, hasBias: false, device));
+            layers.Add(new Layer(from, to, device));
             norms.Add(new BatchNorm(to, device, affine: i < depth - 1));
         }
         RegisterComponents();
@@ -38,5 +39,20 @@ internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
                 x = x.relu();
         }
         return x.MoveToOuterDisposeScope();   // (N, O)
+    }
+
+    // Starts as torch's linear layer does, whose own random numbers would be the process's.
+    private sealed class Layer : nn.Module<Tensor, Tensor>
+    {
+        private readonly Parameter weight;
+
+        public Layer(long inputs, long outputs, Device? device) : base(nameof(Layer))
+        {
+            var bound = Math.Sqrt(3.0) * (Math.Sqrt(1 / 3.0) / Math.Sqrt(inputs));
+            weight = new Parameter(Draws.Uniform(empty([outputs, inputs], float32, device), -bound, bound));
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor x_NI) => nn.functional.linear(x_NI, weight);
     }
 }

@@ -33,8 +33,8 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
         var half = options.QueryWidth / 2;
         long[] shape = options.Shared ? [options.SubKeys, half] : [options.Heads, options.SubKeys, half];
         var bound = 1 / Math.Sqrt(half);
-        rowKeys = new Parameter(nn.init.uniform_(empty(shape, float32, device), -bound, bound));
-        columnKeys = new Parameter(nn.init.uniform_(empty(shape, float32, device), -bound, bound));
+        rowKeys = new Parameter(Draws.Uniform(empty(shape, float32, device), -bound, bound));
+        columnKeys = new Parameter(Draws.Uniform(empty(shape, float32, device), -bound, bound));
         RegisterComponents();
     }
 

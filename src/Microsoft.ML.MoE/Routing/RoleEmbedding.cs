@@ -3,6 +3,7 @@
 // Axes: R = roles, D = model width, A = attributes.
 
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -42,7 +43,7 @@ public sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor>
         }
         else
         {
-            vectors = new Parameter(nn.init.normal_(empty([this.names.Length, width], float32, device), 0, 1));
+            vectors = new Parameter(Draws.Normal(empty([this.names.Length, width], float32, device), 0, 1));
         }
         RegisterComponents();
     }

@@ -27,7 +27,7 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     {
         options.Validate();
         this.options = options;
-        weight = new Parameter(nn.init.xavier_uniform_(empty([options.Experts, width], float32, device)));
+        weight = new Parameter(Draws.XavierUniform(empty([options.Experts, width], float32, device)));
         RegisterComponents();
     }
 
@@ -67,5 +67,5 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
 
     private Tensor Score(Tensor x_TD) => nn.functional.linear(x_TD.to_type(float32), weight);
 
-    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE.Plus(randn_like(logits_TE).Times(NoiseDeviation)) : logits_TE;
+    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE.Plus(Draws.NormalLike(logits_TE).Times(NoiseDeviation)) : logits_TE;
 }

@@ -2,10 +2,15 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Runtime;
 
-/// <summary>Sets how many threads one libtorch operation may use on the CPU, and restores the number when disposed.</summary>
-/// <remarks>The number belongs to the process. Dispose a scope on the thread that made it: OpenMP also keeps the number by thread.</remarks>
+/// <summary>Sets how many threads one libtorch operation may use on the CPU when the calling thread asks for it, and restores the number when disposed.</summary>
+/// <remarks>
+/// The number is the calling thread's: scopes on other threads have theirs, so that two trainings at the same time each use as many threads as they were told, and whichever of them ends
+/// first. What threads begin with that have not used libtorch yet (<c>torch.set_num_threads</c> without a scope) stays as it is. Dispose a scope on the thread that made it, and scopes of one thread in reverse order.
+/// </remarks>
 public sealed class ThreadScope : IDisposable
 {
+    private static readonly Lock Gate = new();
+
     private int? previous;
 
     /// <summary>Sets the number of threads.</summary>
@@ -20,15 +25,47 @@ public sealed class ThreadScope : IDisposable
             throw new ArgumentOutOfRangeException(nameof(threads), count, "The number of threads must be at least 1, or null to leave it as it is.");
 
         TorchRuntime.Initialize();
-        previous = get_num_threads();
-        set_num_threads(count);
+        int before;
+        lock (Gate)
+            before = get_num_threads();
+        if (before == count)
+            return;
+        Set(count);
+        previous = before;
     }
 
     /// <summary>Restores the number of threads.</summary>
     public void Dispose()
     {
         if (previous is { } count)
-            set_num_threads(count);
+            Set(count);
         previous = null;
+    }
+
+    private static void Set(int count)
+    {
+        if (!OpenMp.TrySetThreads(count))
+            SetThroughLibtorch(count);
+    }
+
+    // OpenMP and MKL keep a number for every thread. libtorch keeps one besides, which a thread takes over when it first asks, and sets both at once: its own can
+    // only be read by a thread that has not asked yet, and put back without a change to this thread by another one. A thread that first asks in between takes
+    // this one's number.
+    internal static void SetThroughLibtorch(int count)
+    {
+        lock (Gate)
+        {
+            var ofOthers = 0;
+            OnNewThread(() => ofOthers = get_num_threads());
+            set_num_threads(count);
+            OnNewThread(() => set_num_threads(ofOthers));
+        }
+    }
+
+    private static void OnNewThread(Action action)
+    {
+        var thread = new Thread(() => action());
+        thread.Start();
+        thread.Join();
     }
 }

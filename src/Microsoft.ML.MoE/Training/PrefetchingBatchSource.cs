@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
+using Microsoft.ML.MoE.Runtime;
+using TorchSharp;
 
 namespace Microsoft.ML.MoE.Training;
 
@@ -8,7 +10,7 @@ namespace Microsoft.ML.MoE.Training;
 /// early ends the thread and disposes the batches that nobody took.
 /// </summary>
 /// <typeparam name="TBatch">A batch.</typeparam>
-/// <remarks>Tensors made on the background thread belong to none of the consumer's dispose scopes: the consumer disposes each batch.</remarks>
+/// <remarks>The background thread's operations take as many threads as the consumer's. Tensors made on the background thread belong to none of the consumer's dispose scopes: the consumer disposes each batch.</remarks>
 public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
 {
     private readonly IBatchSource<TBatch> source;
@@ -54,7 +56,9 @@ public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
             this.cancellationToken = cancellationToken;
             stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             free = new SemaphoreSlim(lookAhead);
-            thread = new Thread(() => Read(open)) { IsBackground = true, Name = "Batch reader" };
+            TorchRuntime.Initialize();
+            var threads = torch.get_num_threads();   // of operations: the number is each thread's own, and a training told how many
+            thread = new Thread(() => Read(open, threads)) { IsBackground = true, Name = "Batch reader" };
             thread.Start();
         }
 
@@ -81,10 +85,11 @@ public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
             stop.Dispose();
         }
 
-        private void Read(Func<CancellationToken, IEnumerable<TBatch>> open)
+        private void Read(Func<CancellationToken, IEnumerable<TBatch>> open, int threads)
         {
             try
             {
+                using var threadScope = new ThreadScope(threads);
                 using var batches = open(stop.Token).GetEnumerator();
                 while (true)
                 {

@@ -89,6 +89,7 @@ public sealed class TrainingLoop<TBatch>
         RequireNames(Companions);
 
         bool wasTraining = module.training;
+        using var gradients = enable_grad();   // the caller may be within a no_grad of its own
         using var run = new RunState(this, data, validate, progress, cancellationToken);
         try
         {
