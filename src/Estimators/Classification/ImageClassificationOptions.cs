@@ -198,7 +198,8 @@ public abstract class ImageClassificationOptions
     public int LookAhead { get; set; } = 2;
 
     /// <summary>
-    /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always; false: never, the data are read anew each epoch.
+    /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always; false: never, the data are read anew each epoch, and must come in the same
+    /// order each time.
     /// </summary>
     public bool? CacheInMemory { get; set; }
 

@@ -38,14 +38,13 @@ internal sealed record ImageScan(
         var statistics = new PixelStatistics(data.Images);
         var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var labels = new List<int>();
-        var usable = new BitArray(1024);
+        var order = new RowOrder(data, what);
         using var rows = data.Open();
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();
-            if (rows.RowNumber >= usable.Length)
-                usable.Length = checked(2 * Math.Max(usable.Length, rows.RowNumber));
-            usable[rows.RowNumber] = true;
+            if (cacheLimit < long.MaxValue)   // else there is no later pass
+                order.Add(rows.RowNumber, rows.Current);
             labels.Add(rows.Current.Label);
             statistics.Add(rows.Current.Pixels.Span);
             prints?.Add(rows.Current);
@@ -55,7 +54,7 @@ internal sealed record ImageScan(
         }
 
         Report(channel, rows, what, data, labels.Count);
-        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, usable, labels.Count, poolSize, channel);
+        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, poolSize, channel);
         return new(
             examples, statistics.ToNormalization(), statistics.ToRange(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0, prints?.Describe(what).ToDictionary() ?? []);
     }

@@ -4,16 +4,34 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Examples that are read from the data anew each time; shuffled through a pool: each example that leaves it is drawn at random, and the next one read takes its place.</summary>
-/// <param name="data">Where to read.</param>
-/// <param name="members">
-/// The rows of the data that belong to the set. Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other
-/// row in or out of the set.
-/// </param>
-/// <param name="count">Number of members.</param>
-/// <param name="poolSize">Examples in the pool.</param>
-/// <param name="channel">Receives a warning after a pass in which members could not be read.</param>
-internal sealed class StreamedImages(ImageData data, BitArray members, int count, int poolSize, IChannel channel) : IImageExamples
+/// <remarks>
+/// Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other row in or out of the set. Every pass is checked to have the
+/// order of the first.
+/// </remarks>
+internal sealed class StreamedImages : IImageExamples
 {
+    private readonly ImageData data;
+    private readonly RowOrder order;
+    private readonly BitArray members;   // by row
+    private readonly int count;
+    private readonly int poolSize;
+    private readonly IChannel channel;
+
+    /// <summary>All usable rows.</summary>
+    /// <param name="data">Where to read.</param>
+    /// <param name="order">Its usable rows.</param>
+    /// <param name="poolSize">Examples in the pool.</param>
+    /// <param name="channel">Receives a warning after a pass in which members could not be read.</param>
+    public StreamedImages(ImageData data, RowOrder order, int poolSize, IChannel channel) : this(data, order, order.Usable, poolSize, channel)
+    {
+    }
+
+    private StreamedImages(ImageData data, RowOrder order, BitArray members, int poolSize, IChannel channel)
+    {
+        (this.data, this.order, this.members, this.poolSize, this.channel) = (data, order, members, poolSize, channel);
+        count = members.Cast<bool>().Count(member => member);
+    }
+
     /// <inheritdoc/>
     public int Count => count;
 
@@ -84,7 +102,7 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
         return order;
     }
 
-    /// <summary>Reads the members.</summary>
+    /// <summary>Reads the members, and checks the order of all rows on the way.</summary>
     /// <param name="isWanted">Whether the image of a member, by its position among them, is wanted.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, CancellationToken cancellationToken)
@@ -94,6 +112,7 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
         bool IsMember(int row) => row < members.Count && members[row];
         while (rows.MoveNext(row => !IsMember(row) || read >= count || isWanted(read), cancellationToken))
         {
+            order.Require(rows.RowNumber, rows.Current);
             if (IsMember(rows.RowNumber))
             {
                 read++;
@@ -115,16 +134,10 @@ internal sealed class StreamedImages(ImageData data, BitArray members, int count
     {
         // Bits of this set's examples become bits of the data's rows.
         var mask = new BitArray(members.Count);
-        var (position, kept) = (0, 0);
+        var position = 0;
         for (var row = 0; row < mask.Count; row++)
-        {
-            if (members[row] && chosen[position++])
-            {
-                mask[row] = true;
-                kept++;
-            }
-        }
-        return new StreamedImages(data, mask, kept, poolSize, channel);
+            mask[row] = members[row] && chosen[position++];
+        return new StreamedImages(data, order, mask, poolSize, channel);
     }
 
     private sealed record ShufflePlan(int[] Draws, int[] Leftover, BitArray Skipped);
