@@ -201,7 +201,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         host.CheckValue(input, nameof(input));
-        return input;
+        return new UnchangedDataView(this, input);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives: those before it.</summary>

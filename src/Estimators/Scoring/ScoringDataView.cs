@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -8,7 +9,7 @@ namespace Microsoft.ML.MoE.Estimators;
 /// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or pointless, because no added column
 /// is active.
 /// </remarks>
-internal sealed class ScoringDataView : IDataView
+internal sealed class ScoringDataView : ITransformCanSaveOnnx
 {
     private readonly IHost host;
     private readonly IDataView source;
@@ -17,6 +18,7 @@ internal sealed class ScoringDataView : IDataView
     private readonly int batchSize;
     private readonly ColumnBindings bindings;
     private readonly RowToRowMapperTransform rowByRow;
+    private readonly ITransformer transformer;
 
     /// <summary>Makes the view.</summary>
     /// <param name="host">The host.</param>
@@ -36,7 +38,11 @@ internal sealed class ScoringDataView : IDataView
         this.batchSize = batchSize;
         bindings = new ColumnBindings(source.Schema, mapper.GetOutputColumns());
         rowByRow = new RowToRowMapperTransform(host, source, mapper, mapperFactory);
+        transformer = mapper.GetTransformer();
     }
+
+    /// <inheritdoc/>
+    public IDataView Source => source;
 
     /// <inheritdoc/>
     public bool CanShuffle => source.CanShuffle;
@@ -58,6 +64,12 @@ internal sealed class ScoringDataView : IDataView
         TryPlan(columnsNeeded, out var active, out var inputColumns)
             ? Open(source.GetRowCursorSet(inputColumns, n, rand), active)
             : rowByRow.GetRowCursorSet(columnsNeeded, n, rand);
+
+    bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => throw OnnxExport.Refuse(transformer);
+
+    void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx) => throw OnnxExport.Refuse(transformer);
+
+    void ICanSaveModel.Save(ModelSaveContext ctx) => ((ICanSaveModel)transformer).Save(ctx);
 
     private bool TryPlan(IEnumerable<DataViewSchema.Column> columnsNeeded, out bool[] active, out DataViewSchema.Column[] inputColumns)
     {

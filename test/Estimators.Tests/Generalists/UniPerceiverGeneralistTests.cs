@@ -195,7 +195,9 @@ public sealed class UniPerceiverGeneralistTests
     public void TheTransformerItself_AddsNothing_AndSaysSo()
     {
         var view = Toys.View(Ml, Toys.Rows("colour", 2, seed: 2));
-        Assert.AreSame(view, model.Transform(view));
+        var transformed = model.Transform(view);
+        Assert.AreSame(view.Schema, transformed.Schema);
+        CollectionAssert.AreEqual(view.GetColumn<float[]>("Features").ToArray(), transformed.GetColumn<float[]>("Features").ToArray(), Comparer<float[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)));
         CollectionAssert.AreEqual(Toys.All.Select(task => task.Name).ToArray(), model.Tasks.Select(task => task.Name).ToArray());
         Assert.AreEqual(64, model.Training!.Examples["pair"]);
         Assert.HasCount(20, model.History);
