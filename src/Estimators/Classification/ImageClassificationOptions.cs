@@ -251,10 +251,12 @@ public abstract class ImageClassificationOptions
     private protected abstract ImageClassifierConfig CreateConfigCore(int height, int width, int channels, int classCount);
 
     /// <summary>The model's configuration for images and classes as the data have them, checked.</summary>
-    internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount)
+    internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount) => CreateConfig(shape, classCount, config => config.Validate());
+
+    private ImageClassifierConfig CreateConfig(ImageShape shape, int classCount, Action<ImageClassifierConfig> validate)
     {
         var config = CreateConfigCore(shape.Height, shape.Width, shape.Channels, classCount);
-        config.Validate();
+        validate(config);
         if (StartingPoint is { } start)
             config.RequireWeightsOf(start.Config);
         return config;
@@ -364,10 +366,19 @@ public abstract class ImageClassificationOptions
         Pretraining?.Validate();
         ValidateFrozen();
 
-        // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is.
+        // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is, and what depends on the number of patches once
+        // the size is known.
         var earlier = StartingPoint?.Config;
-        var (height, width) = (ImageHeight ?? earlier?.ImageHeight, ImageWidth ?? earlier?.ImageWidth);
-        _ = CreateConfig(new ImageShape(Channels ?? earlier?.Channels ?? 3, height ?? FittingSide(width), width ?? FittingSide(height)), classCount: 2);
+        var channels = Channels ?? earlier?.Channels ?? 3;
+        if ((ImageHeight ?? earlier?.ImageHeight, ImageWidth ?? earlier?.ImageWidth) is not ({ } height, { } width))
+        {
+            var shape = new ImageShape(channels, ImageHeight ?? FittingSide(ImageWidth), ImageWidth ?? FittingSide(ImageHeight));
+            _ = CreateConfig(shape, classCount: 2, config => config.ValidateArchitecture());
+        }
+        else
+        {
+            _ = CreateConfig(new ImageShape(channels, height, width), classCount: 2);
+        }
     }
 
     /// <summary>A side in pixels that the architecture takes beside the other one, which is null where the options do not give it either.</summary>

@@ -91,7 +91,15 @@ public abstract record ImageClassifierConfig
 
     /// <summary>Checks the configuration.</summary>
     /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
-    public virtual void Validate()
+    public void Validate()
+    {
+        ValidateArchitecture();
+        ValidatePatches();
+    }
+
+    /// <summary>Checks all that can be checked while the size of the images is not known, with any size in its place that the patches fit.</summary>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    internal virtual void ValidateArchitecture()
     {
         RequireAtLeast(1, ImageHeight, nameof(ImageHeight));
         RequireAtLeast(1, ImageWidth, nameof(ImageWidth));
@@ -100,6 +108,11 @@ public abstract record ImageClassifierConfig
         RequireAtLeast(2, ClassCount, nameof(ClassCount));
         if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
             throw new ArgumentException($"The image is {ImageWidth}×{ImageHeight} pixels and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
+    }
+
+    // Checks what depends on how many patches the images have.
+    private protected virtual void ValidatePatches()
+    {
     }
 
     /// <summary>The configuration as JSON.</summary>

@@ -27,10 +27,9 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
 
     private protected override IEnumerable<string> FreeProperties => [.. base.FreeProperties, nameof(DropPath)];
 
-    /// <inheritdoc/>
-    public override void Validate()
+    internal override void ValidateArchitecture()
     {
-        base.Validate();
+        base.ValidateArchitecture();
         RequireAtLeast(1, Width, nameof(Width));
         RequireAtLeast(1, Blocks, nameof(Blocks));
         RequireAtLeast(1, SpatialWidth, nameof(SpatialWidth));

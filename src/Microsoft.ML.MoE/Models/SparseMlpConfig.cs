@@ -161,10 +161,9 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     /// <inheritdoc/>
     public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new SparseMlp(this, device, computeType);
 
-    /// <inheritdoc/>
-    public override void Validate()
+    internal override void ValidateArchitecture()
     {
-        base.Validate();
+        base.ValidateArchitecture();
         if (SparseBlocks is null)
             throw new ArgumentException($"{nameof(SparseBlocks)} is null; use {nameof(BlockPositions)}.{nameof(BlockPositions.None)} for a dense model.");
         if (!SparseBlocks.Fit(Blocks))
@@ -177,8 +176,6 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
             throw new ArgumentException($"{nameof(InnerWidth)} is null, which is half of {nameof(Width)} ({Width}); it must be at least 1.");
         RequireAtLeast(1, SpatialExpertWidth, nameof(SpatialExpertWidth));
         RequireAtLeast(1, ChannelExpertWidth, nameof(ChannelExpertWidth));
-        if (ReRepresented == ReRepresentedAxes.None && UsedInnerPatches != Patches)
-            throw new ArgumentException($"{nameof(InnerPatches)} is {InnerPatches}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or the image's {Patches} patches.");
         if (ReRepresented != ReRepresentedAxes.PatchesAndChannels && UsedInnerWidth != Width)
             throw new ArgumentException($"{nameof(InnerWidth)} is {InnerWidth}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or {nameof(Width)} ({Width}).");
         RequireChoices(SpatialExperts, nameof(SpatialExperts), SpatialExpertsPerItem, nameof(SpatialExpertsPerItem));
@@ -189,6 +186,12 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
             throw new ArgumentException($"{nameof(BalanceLossWeight)} is {BalanceLossWeight}; it must be a finite number of at least 0.");
         TrainingCapacity?.Validate();
         EvaluationCapacity?.Validate();
+    }
+
+    private protected override void ValidatePatches()
+    {
+        if (ReRepresented == ReRepresentedAxes.None && UsedInnerPatches != Patches)
+            throw new ArgumentException($"{nameof(InnerPatches)} is {InnerPatches}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or the image's {Patches} patches.");
     }
 
     private static void RequireChoices(int experts, string expertsName, int choices, string choicesName)

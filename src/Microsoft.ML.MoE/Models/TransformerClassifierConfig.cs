@@ -74,10 +74,9 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     // Tokens of an image: its patches, and the class token where there is one.
     internal int Tokens => Patches + (ClassToken == ClassToken.None ? 0 : 1);
 
-    /// <inheritdoc/>
-    public override void Validate()
+    internal override void ValidateArchitecture()
     {
-        base.Validate();
+        base.ValidateArchitecture();
         RequireAtLeast(1, Width, nameof(Width));
         RequireAtLeast(1, Heads, nameof(Heads));
         RequireAtLeast(1, Blocks, nameof(Blocks));

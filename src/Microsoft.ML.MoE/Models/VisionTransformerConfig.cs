@@ -86,10 +86,9 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     /// <inheritdoc/>
     public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new VisionTransformer(this, device, computeType);
 
-    /// <inheritdoc/>
-    public override void Validate()
+    internal override void ValidateArchitecture()
     {
-        base.Validate();
+        base.ValidateArchitecture();
         RequireAtLeast(1, FeedForwardWidth, nameof(FeedForwardWidth));
         if (MixtureBlocks < 0 || MixtureBlocks > Blocks)
             throw new ArgumentException($"{nameof(MixtureBlocks)} is {MixtureBlocks}; it must be between 0 and {nameof(Blocks)} ({Blocks}).");

@@ -91,10 +91,9 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     /// <inheritdoc/>
     public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new WideNet(this, device, computeType);
 
-    /// <inheritdoc/>
-    public override void Validate()
+    internal override void ValidateArchitecture()
     {
-        base.Validate();
+        base.ValidateArchitecture();
         RequireAtLeast(1, FeedForwardWidth, nameof(FeedForwardWidth));
         if (RoutingGroups is not { } groups)
             return;
