@@ -12,13 +12,15 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Owns the model and runs it, for one caller at a time however many threads ask. Experts are merged, and class names and the vocabulary encoded, when they are first used; all are kept.
+/// Owns the model and runs it, for one caller at a time however many threads ask. Experts are merged, and class names and the vocabulary encoded, when they are first used; what was used last is kept.
 /// </summary>
 internal sealed class GeneralistScorer : IDisposable
 {
+    private const int MostCandidates = 16;   // of so many tasks; a vocabulary takes its tokens times the model's width
+
     private readonly Lock gate = new();
     private readonly MergedExperts? merged;
-    private readonly Dictionary<string, Tensor> candidates = [];
+    private readonly RecentlyUsed<string, Tensor> candidates = new(kept => kept.Dispose());
     private bool disposed;
 
     public GeneralistScorer(Generalist model, TextTokenizer tokenizer, GeneralistInputs inputs, GeneralistPrediction prediction, Device device)
@@ -158,8 +160,7 @@ internal sealed class GeneralistScorer : IDisposable
                 return;
             disposed = true;
             merged?.Dispose();
-            foreach (var kept in candidates.Values)
-                kept.Dispose();
+            candidates.Dispose();
             Model.Dispose();
             TorchRuntime.ReleaseFreedMemory();
         }
@@ -182,14 +183,13 @@ internal sealed class GeneralistScorer : IDisposable
     // The class names of a task, or the vocabulary.
     private Tensor Candidates(GeneralistTask task)
     {
-        var key = $"{task.TargetRole}\n{string.Join('\n', task.ClassNames ?? [])}";
-        if (!candidates.TryGetValue(key, out var candidates_MD))
+        // By what their encoding depends on: another task of the same attributes has the same.
+        var key = $"{task.TargetRole.KeyAt(Model.Config.Block.RoutingLevel)}\n\n{string.Concat((task.ClassNames ?? []).Select(name => $"{name.Length}:{name}"))}";
+        return candidates.GetOrMake(key, MostCandidates, () =>
         {
             using var scope = NewDisposeScope();
-            candidates_MD = EncodeTargets(task, task.ClassNames is { } names ? [.. names.Select(Texts.Encode)] : Texts.Vocabulary()).clone().DetachFromDisposeScope();
-            candidates.Add(key, candidates_MD);
-        }
-        return candidates_MD;
+            return EncodeTargets(task, task.ClassNames is { } names ? [.. names.Select(Texts.Encode)] : Texts.Vocabulary()).clone().DetachFromDisposeScope();
+        });
     }
 
     // What stands for all that the vocabulary lacks has no text of its own, and is never an answer.

@@ -30,6 +30,9 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
         RegisterComponents();
     }
 
+    /// <summary>Number of experts E.</summary>
+    internal int Count => (int)weight.shape[0];
+
     /// <summary>Sends every token to its experts.</summary>
     /// <param name="x_TI">Tokens, float32 (T, I).</param>
     /// <param name="gates_TK">Gates, float32 (T, K).</param>

@@ -45,7 +45,9 @@ public sealed class ConditionalLinear : nn.Module
         if (routing.Plan is not null)
             return ByToken(x_NLI, routing).MoveToOuterDisposeScope();
 
-        MergedLinear[] layers = [.. layout.Roles.Select((role, index) => merged is null ? Merge(routing, index) : merged.GetOrMerge(experts!, role, () => Merge(routing, index)))];
+        MergedLinear[] layers = [.. layout.Roles.Select((role, index) => merged is null
+            ? Merge(routing, index)
+            : merged.GetOrMerge(experts!, role.KeyAt(routing.Level), layout.Roles.Count, () => Merge(routing, index)))];
         if (layers.Length == 1)
             return layers[0].Apply(x_NLI).MoveToOuterDisposeScope();
         var parts = x_NLI.split([.. layout.Parts.Select(part => part.Length)], 1);

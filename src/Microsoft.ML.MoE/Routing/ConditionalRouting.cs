@@ -11,5 +11,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Tokens_T">The tokens that count, as numbers in the batch, int64 (T), where each is routed on its own; null where all do, and where roles are routed.</param>
 public sealed record ConditionalRouting(RoutingDecision Decision, DispatchPlan? Plan = null, Tensor? Tokens_T = null)
 {
-    internal ConditionalRouting MoveToOuterDisposeScope() => new(Decision.MoveToOuterDisposeScope(), Plan?.MoveToOuterDisposeScope(), Tokens_T?.MoveToOuterDisposeScope());
+    /// <summary>What has decided; null where that is not known.</summary>
+    internal RoutingLevel? Level { get; init; }
+
+    internal ConditionalRouting MoveToOuterDisposeScope() =>
+        new(Decision.MoveToOuterDisposeScope(), Plan?.MoveToOuterDisposeScope(), Tokens_T?.MoveToOuterDisposeScope()) { Level = Level };
 }

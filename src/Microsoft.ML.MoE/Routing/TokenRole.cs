@@ -39,6 +39,19 @@ public sealed class TokenRole : IEquatable<TokenRole>
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Task, Modality, string.Join(' ', Attributes));
 
+    /// <summary>What a router reads of the role: roles of the same key go to the same experts.</summary>
+    /// <param name="level">What decides in the router; null where that is not known.</param>
+    internal string KeyAt(RoutingLevel? level) => level switch
+    {
+        RoutingLevel.Attribute => AttributeKey,
+        RoutingLevel.Task => Task,
+        RoutingLevel.Modality => Modality.ToString(),
+        RoutingLevel.Token or RoutingLevel.Context => "",
+        _ => $"{Modality}\n{AttributeKey}\n{Task}",
+    };
+
+    private string AttributeKey => string.Concat(Attributes.Select(name => $"{name.Length}:{name}"));
+
     /// <inheritdoc/>
     public override string ToString() => $"{Modality} tokens of task '{Task}' with [{string.Join(", ", Attributes)}]";
 }

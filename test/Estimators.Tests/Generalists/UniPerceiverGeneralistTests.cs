@@ -5,7 +5,9 @@ using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using static TorchSharp.torch;
 
 namespace Estimators.Tests.Generalists;
 
@@ -178,6 +180,25 @@ public sealed class UniPerceiverGeneralistTests
         var scored = model.ForTask("caption").Transform(Toys.View(Ml, Toys.Rows("caption", 10, seed: 2)));
         Assert.AreEqual(10, scored.GetColumn<string>("Text").Count());
         Assert.AreEqual(before + 1, model.Scorer.ScoringCount, "the check that the model knows the task");
+    }
+
+    [TestMethod]
+    public void ManyTasksOfTheSameAttributes_TakeNoMoreMemoryThanOne_AndManyOthersNotForGood()
+    {
+        var view = Toys.View(Ml, Toys.Rows("mood", 2, seed: 2));
+        var mood = model.ForTask("mood").Task;
+        var expected = Score(mood);
+        var before = LiveTensors.Count();
+        for (var i = 0; i < 30; i++)
+            Assert.AreSequenceEqual(expected, Score(mood with { Name = $"mood {i}" }));
+        Assert.AreEqual(before, Tensor.TotalCount, "the names of the classes are encoded once");
+
+        for (var i = 0; i < 30; i++)
+            Assert.HasCount(2, Score(mood with { ClassNames = ["good", $"bad {i}"] }));
+        Assert.IsLessThanOrEqualTo(before + 16, Tensor.TotalCount);
+        Assert.AreSequenceEqual(expected, Score(mood));
+
+        float[] Score(GeneralistTask task) => model.ForTask(task).Transform(view).GetColumn<float[]>("Score").First();
     }
 
     [TestMethod]

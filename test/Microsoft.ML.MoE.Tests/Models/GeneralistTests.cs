@@ -74,9 +74,38 @@ public sealed class GeneralistTests
         using var noGrad = no_grad();
         TensorAssert.AreClose(wanted, model.Encode(sequence, merged).States_NLD);
         TensorAssert.AreClose(wanted, model.Encode(sequence, merged).States_NLD);
-        Assert.AreEqual(2 * 4 * 2, merged.Count);   // 2 blocks, 4 layers, 2 roles
+        Assert.AreEqual(2 * 4 * (level == RoutingLevel.Task ? 1 : 2), merged.Count);   // 2 blocks, 4 layers, 2 roles, which are of one task
         model.train();
         Assert.ThrowsExactly<InvalidOperationException>(() => model.Encode(sequence, merged));
+    }
+
+    [TestMethod]
+    public void MergedExpertsAreTheSameForTasksOfEqualAttributes_AndThoseOfManyOthersAreLetGo()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(6, CPU);
+        using var model = (ConfigOf(RoutingLevel.Attribute) with { Attributes = ["a", "b", "c", "d"] }).Build();
+        model.eval();
+        using var noGrad = no_grad();
+        using var merged = new MergedExperts();
+        var words = randint(0, 257, [2, 4], int64);
+
+        for (var task = 0; task < 10; task++)
+            Compare(new TokenRole($"task {task}", TokenModality.Text, ["a", "b"]));
+        Assert.AreEqual(2 * 4, merged.Count, "the router reads the attributes, not the name");
+
+        var before = Tensor.TotalCount;
+        for (var attributes = 0; attributes < 16; attributes++)
+            Compare(new TokenRole("task", TokenModality.Text, [.. Enumerable.Range(0, 4).Where(bit => (attributes & (1 << bit)) != 0).Select(bit => "abcd"[bit].ToString())]));
+        Assert.AreEqual(2 * 4 * 4, merged.Count, "as many as there are experts");
+        Compare(new TokenRole("task", TokenModality.Text, ["a", "b"]));
+        Assert.AreEqual(before + (2 * 2 * 4 * 3), Tensor.TotalCount, "a weight and a bias each; those that were let go are freed");
+
+        void Compare(TokenRole role)
+        {
+            using var inner = NewDisposeScope();
+            TensorAssert.AreClose(model.Encode(model.EmbedText(words, role)).States_NLD, model.Encode(model.EmbedText(words, role), merged).States_NLD, 1e-5, role.ToString());
+        }
     }
 
     [TestMethod]
