@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
@@ -116,7 +117,7 @@ public sealed partial class PeerLanguageModel
         /// <summary>Batches whose gradients are averaged for one update, at least 1. Default 1. Capacity, balance losses and the statistics of a batch norm are still those of each batch by itself.</summary>
         public int GradientAccumulation { get; set; } = 1;
 
-        /// <summary>How gradients become updates. Default AdamW. PEER's tables have an optimizer of their own, see <see cref="PeerOptions.Tables"/>.</summary>
+        /// <summary>How gradients become updates. Default AdamW. Tables of experts are trained by AdamW whatever this is, and need a learning rate of their own beside another (<see cref="ExpertTableOptions.LearningRate"/> of <see cref="PeerOptions.Tables"/>).</summary>
         public OptimizerKind Optimizer { get; set; }
 
         /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
@@ -272,6 +273,7 @@ public sealed partial class PeerLanguageModel
             ContinuedTraining.RequireFolder(CheckpointFolder, CheckpointEverySteps, CheckpointEveryEpochs, CheckpointsKept, Resume);
             CreateTrainingOptions().Validate();
             _ = CreateConfig(vocabularySize: 2);
+            SparseLayer?.TableOptions?.RequireRateBeside(Optimizer);
         }
     }
 }

@@ -9,7 +9,8 @@ public sealed record ExpertTableOptions
     public TablePrecision Precision { get; init; }
 
     /// <summary>
-    /// A learning rate of the tables' own, constant over the training, at least 0, as product-key memories are trained with (1e-3); null (default) to follow the training's schedule.
+    /// A learning rate of the tables' own, constant over the training, at least 0, as product-key memories are trained with (1e-3); null (default) to follow the training's schedule. Where the training's
+    /// optimizer is not AdamW, its rates are not ones for the tables, which are always trained by AdamW: either this or <see cref="LearningRateScale"/> must be set then.
     /// </summary>
     public double? LearningRate { get; init; }
 
@@ -39,6 +40,20 @@ public sealed record ExpertTableOptions
         OptionChecks.AtLeast(0, WeightDecay, nameof(WeightDecay));
         OptionChecks.Defined(SecondMoment, nameof(SecondMoment));
         OptionChecks.Defined(Clock, nameof(Clock));
+    }
+
+    /// <summary>Checks that the tables' learning rate is one for AdamW, which trains them whatever trains the rest.</summary>
+    /// <param name="optimizer">What trains the rest.</param>
+    /// <exception cref="ArgumentException">It is another optimizer's.</exception>
+    internal void RequireRateBeside(OptimizerKind optimizer)
+    {
+        if (optimizer != OptimizerKind.AdamW && LearningRate is null && LearningRateScale == 1)
+        {
+            throw new ArgumentException(
+                $"{nameof(TrainingOptions.Optimizer)} is {optimizer}, but tables of experts are always trained by {nameof(OptimizerKind.AdamW)}, for which "
+                + $"{optimizer}'s learning rate is not meant: set {nameof(LearningRate)} (1e-3, say) or {nameof(LearningRateScale)} of the tables "
+                + $"({nameof(ExpertTableOptions)}), or {nameof(TrainingOptions.Optimizer)} to {nameof(OptimizerKind.AdamW)}.");
+        }
     }
 
     /// <summary>Bytes of a table.</summary>

@@ -92,8 +92,13 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     /// <summary>Makes the optimizer of the tables, a <see cref="RowSparseAdamW"/> with the decay rates and ε of the training, whatever optimizer trains the other parameters.</summary>
     /// <param name="options">How the model is trained.</param>
     /// <returns>A new optimizer.</returns>
+    /// <exception cref="ArgumentException">The other parameters are trained by another optimizer, and the tables have no learning rate of their own (<see cref="ExpertTableOptions.LearningRate"/>).</exception>
     /// <exception cref="InvalidOperationException">Its moments do not fit into the memory that is available.</exception>
-    public IOptimizer CreateOptimizer(TrainingOptions options) => new RowSparseAdamW(this, options.Beta1, options.Beta2, options.Epsilon);
+    public IOptimizer CreateOptimizer(TrainingOptions options)
+    {
+        Options.RequireRateBeside(options.Optimizer);
+        return new RowSparseAdamW(this, options.Beta1, options.Beta2, options.Epsilon);
+    }
 
     /// <summary>Adds up the experts of every token, weighted by its gates.</summary>
     /// <param name="x_TD">Tokens, float32 (T, D). Values do not depend on them.</param>

@@ -42,6 +42,8 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <summary>How the tables are stored and trained.</summary>
     public ExpertTableOptions Tables { get; init; } = new();
 
+    internal override ExpertTableOptions? TableOptions => Tables;
+
     internal ProductKeyOptions Keys => new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     internal ExpertKind Kind => Gated ? ExpertKind.GatedNeuron : ExpertKind.Neuron;

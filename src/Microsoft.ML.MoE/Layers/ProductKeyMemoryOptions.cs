@@ -32,6 +32,8 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     /// <summary>How the table of values is stored and trained.</summary>
     public ExpertTableOptions Tables { get; init; } = new();
 
+    internal override ExpertTableOptions? TableOptions => Tables;
+
     internal ProductKeyOptions Keys => new(Memories, Heads, MemoriesPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     /// <inheritdoc/>

@@ -24,7 +24,7 @@ public sealed record TrainingOptions
     /// </summary>
     public int GradientAccumulation { get; init; } = 1;
 
-    /// <summary>The optimizer. Default: AdamW.</summary>
+    /// <summary>The optimizer. Default: AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>).</summary>
     public OptimizerKind Optimizer { get; init; }
 
     /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>

@@ -3,6 +3,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Transforms;
@@ -276,6 +277,8 @@ public sealed class PeerLanguageModelTests
         Throws(options => options.ValidationFraction = 1, "ValidationFraction");
         Throws(options => options.Continuation = new GenerationOptions { MaxTokens = -1 }, "MaxTokens");
         Throws(options => options.Beta2 = 1, "Beta2");
+        Throws(options => options.Optimizer = OptimizerKind.Sgd, "Optimizer is Sgd, but tables of experts are always trained by AdamW");
+        Throws(options => (options.Optimizer, options.SparseLayer) = (OptimizerKind.Lamb, new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 4 }), "Optimizer is Lamb, but tables of experts");
 
         static void Throws(Action<PeerLanguageModel.Options> change, string message)
         {

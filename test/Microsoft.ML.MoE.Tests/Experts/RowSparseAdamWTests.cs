@@ -205,6 +205,30 @@ public sealed class RowSparseAdamWTests
     }
 
     [TestMethod]
+    [DataRow(OptimizerKind.Sgd)]
+    [DataRow(OptimizerKind.Lamb)]
+    public void BesideAnotherOptimizerTheTablesNeedARateOfTheirOwn(OptimizerKind optimizer)
+    {
+        var error = Assert.ThrowsExactly<ArgumentException>(() => Step(new()));
+        Assert.Contains($"Optimizer is {optimizer}, but tables of experts are always trained by AdamW", error.Message);
+        Assert.Contains("LearningRate", error.Message);
+
+        Assert.AreEqual(-1e-3f, Step(new() { LearningRate = 1e-3 }), 1e-8f, "AdamW's first step is its rate");
+        Assert.AreEqual(-5e-4f, Step(new() { LearningRateScale = 1e-3 }), 1e-8f, "a thousandth of the training's");
+
+        float Step(ExpertTableOptions options)
+        {
+            using var scope = NewDisposeScope();
+            using var tables = new ExpertTables(ExpertKind.Value, 3, 2, NeuronActivation.Gelu, options);
+            tables.Tables[0].Value.zero_();
+            using var all = TrainingOptimizer.Create(tables, new TrainingOptions { Optimizer = optimizer }, _ => 1);
+            tables.AddGradient(ones([1, 1], int64), [new(ones(1, 1), ones(1, 2))]);
+            all.Step(0.5);
+            return tables.Tables[0].Value[1, 0].item<float>();
+        }
+    }
+
+    [TestMethod]
     public void ARestoredStateGoesOnAsIfNothingHadHappened()
     {
         using var scope = NewDisposeScope();
