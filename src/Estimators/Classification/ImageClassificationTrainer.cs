@@ -88,6 +88,7 @@ internal sealed class ImageClassificationTrainer
 
         using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
+        using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
         var computeType = config.ComputeType(options.Precision, device);
         var normalization = start?.Normalization ?? scan.Normalization;
         var model = config.Build(device, computeType);

@@ -6,6 +6,7 @@ using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
+using TorchSharp;
 
 [assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
 [assembly: LoadableClass(typeof(RowBlockMapper), typeof(ImageClassificationTransformer), null, typeof(SignatureLoadRowMapper), "MoE image classifier", ClassifierFormat.LoaderSignature)]
@@ -134,6 +135,7 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var device = environment.SelectDevice();
         var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
         var columns = new ClassificationColumns(

@@ -6,6 +6,7 @@ using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
+using TorchSharp;
 
 [assembly: LoadableClass(typeof(GeneralistTransformer), null, typeof(SignatureLoadModel), "MoE generalist", GeneralistFormat.LoaderSignature)]
 
@@ -241,6 +242,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (document, scorer, training) = GeneralistFormat.Load(environment, context, environment.SelectDevice());
         return new GeneralistTransformer(environment, scorer, document.Tasks, document.Columns, training);
     }

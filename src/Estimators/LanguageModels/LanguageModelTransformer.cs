@@ -9,6 +9,7 @@ using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
+using TorchSharp;
 
 [assembly: LoadableClass(typeof(LanguageModelTransformer), null, typeof(SignatureLoadModel), "MoE language model", LanguageModelFormat.LoaderSignature)]
 [assembly: LoadableClass(typeof(RowBlockMapper), typeof(LanguageModelTransformer), null, typeof(SignatureLoadRowMapper), "MoE language model", LanguageModelFormat.LoaderSignature)]
@@ -181,6 +182,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (document, tokenizer, training, model) = LanguageModelFormat.Load(environment, context, environment.SelectDevice());
         return new LanguageModelTransformer(
             environment, new LanguageModelScorer(model, tokenizer, document.PredictionBatchSize), document.Columns, document.Continuation,
