@@ -84,20 +84,20 @@ internal sealed class ImageClassificationTrainer
 
         var validationScan = validating is null ? null : Scan(channel, validating, "validation", CacheLimit - scan.CachedBytes);
         var unlabelledScan = unlabelled is null ? null : Scan(channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
-        var (examples, held) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : (scan.Examples, validationScan.Examples);
+        var (examples, held, measured, range) = validationScan is null ? scan.Split(options.ValidationFraction, SeededRandom.Create(seed, SplitStream)) : scan.With(validationScan);
 
         using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
         using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
         var computeType = config.ComputeType(options.Precision, device);
-        var normalization = start?.Normalization ?? scan.Normalization;
+        var normalization = start?.Normalization ?? measured;
         var model = config.Build(device, computeType);
         try
         {
             Announce(channel, config, examples, held, scan.Cached, device, computeType);
-            start?.CopyTo(model, labels, scan.Normalization, options, channel);
+            start?.CopyTo(model, labels, measured, options, channel);
             var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, seed, scan, [validationScan, unlabelledScan], start is null ? null : model);
-            var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), scan.Range.ToScale(normalization), seed, identity);
+            var data = new FitData(examples, held, new ImageBatches(training.Images, normalization, device, options.BatchSize), range.ToScale(normalization), seed, identity);
             if (pretraining is not null)
                 channel.Say(ContinuedTraining.Announce("Pre-training", pretraining, pretrainingOptions!));
             if (continued is not null)

@@ -8,15 +8,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// is found here, before the first training step.
 /// </summary>
 /// <param name="Examples">The usable rows.</param>
-/// <param name="Normalization">Measured over them.</param>
-/// <param name="Range">Measured over them.</param>
+/// <param name="Statistics">Of their pixels.</param>
 /// <param name="Labels">Their classes.</param>
 /// <param name="MissingLabels">Rows left out because they have no label.</param>
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
 /// <param name="Fingerprint">What the examples are, by name; empty where it was not asked for.</param>
 internal sealed record ImageScan(
-    IImageExamples Examples, PixelNormalization Normalization, PixelRange Range, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes,
+    IImageExamples Examples, PixelStatistics Statistics, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes,
     IReadOnlyDictionary<string, string> Fingerprint)
 {
     /// <summary>Whether the images are in memory.</summary>
@@ -56,17 +55,20 @@ internal sealed record ImageScan(
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, poolSize, channel);
         return new(
-            examples, statistics.ToNormalization(), statistics.ToRange(), labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0, prints?.Describe(what).ToDictionary() ?? []);
+            examples, statistics, labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0, prints?.Describe(what).ToDictionary() ?? []);
     }
+
+    /// <summary>The examples to train on and to validate on, where the validation data are apart.</summary>
+    public ImageSplit With(ImageScan validation) => new(Examples, validation.Examples, Statistics.ToNormalization(), Statistics.ToRange());
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>
     /// <param name="fraction">The part, 0 to below 1; above 0 at least one example.</param>
     /// <param name="random">Draws it.</param>
     /// <exception cref="InvalidOperationException">It leaves fewer than two classes to train on.</exception>
-    public (IImageExamples Training, IImageExamples? Validation) Split(double fraction, Random random)
+    public ImageSplit Split(double fraction, Random random)
     {
         if (fraction == 0)
-            return (Examples, null);
+            return new(Examples, null, Statistics.ToNormalization(), Statistics.ToRange());
 
         var held = Math.Max(1, (int)Math.Round(Examples.Count * fraction));
         int[] order = [.. Enumerable.Range(0, Examples.Count)];
@@ -83,7 +85,8 @@ internal sealed record ImageScan(
         foreach (var index in order.AsSpan(0, held))
             members[index] = true;
         var validation = Examples.Where(members);
-        return (Examples.Where(members.Not()), validation);
+        var rest = members.Not();
+        return new(Examples.Where(rest), validation, Statistics.ToNormalization(rest), Statistics.ToRange(rest));
     }
 
     private static void Report(IChannel channel, ImageRows rows, string what, ImageData data, int count)

@@ -1,67 +1,64 @@
+using System.Collections;
 using System.Runtime.InteropServices;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Mean and standard deviation of each channel over many images, and the range of all.</summary>
+/// <summary>Mean and standard deviation of each channel over many images, and the range of all. Keeps some numbers of each image, so that those set apart for validation need not count.</summary>
 internal sealed class PixelStatistics(ImageColumn column)
 {
     private readonly int pixels = column.Shape.Height * column.Shape.Width;
-    private readonly double[] sums = new double[column.Shape.Channels];
-    private readonly double[] squares = new double[column.Shape.Channels];
-    private long images;
-    private float least = float.PositiveInfinity;
-    private float most = float.NegativeInfinity;
+    private readonly List<ChannelSums> planes = [];   // image after image, channel after channel
 
     /// <summary>Takes one image in.</summary>
     /// <param name="image">An image as <see cref="ImageReader"/> writes it.</param>
     public void Add(ReadOnlySpan<byte> image)
     {
-        images++;
-        for (var channel = 0; channel < sums.Length; channel++)
+        for (var channel = 0; channel < column.Shape.Channels; channel++)
         {
-            if (column.NumberType == torch.ScalarType.Byte)
-                AddBytes(channel, image.Slice(channel * pixels, pixels));
-            else
-                AddFloats(channel, MemoryMarshal.Cast<byte, float>(image).Slice(channel * pixels, pixels));
+            planes.Add(column.NumberType == torch.ScalarType.Byte
+                ? ChannelSums.Of(image.Slice(channel * pixels, pixels))
+                : ChannelSums.Of(MemoryMarshal.Cast<byte, float>(image).Slice(channel * pixels, pixels)));
         }
     }
 
     /// <summary>The normalisation to mean 0 and standard deviation 1. A channel that never varies is only shifted.</summary>
-    public PixelNormalization ToNormalization()
+    /// <param name="members">The images that count; null for all.</param>
+    public PixelNormalization ToNormalization(BitArray? members = null)
     {
-        var count = (double)images * pixels;
-        var mean = Array.ConvertAll(sums, sum => sum / count);
-        var deviation = mean.Select((m, channel) => Math.Sqrt(Math.Max(0, (squares[channel] / count) - (m * m))));
+        var (mean, deviation) = (new double[column.Shape.Channels], new double[column.Shape.Channels]);
+        for (var channel = 0; channel < mean.Length; channel++)
+        {
+            var (sum, squares, images) = (0.0, 0.0, 0L);
+            foreach (var plane in Planes(channel, members))
+            {
+                sum += plane.Sum;
+                squares += plane.Squares;
+                images++;
+            }
+            var count = (double)images * pixels;
+            mean[channel] = sum / count;
+            deviation[channel] = Math.Sqrt(Math.Max(0, (squares / count) - (mean[channel] * mean[channel])));
+        }
         return new(Array.ConvertAll(mean, m => (float)m), [.. deviation.Select((d, channel) => d > 1e-6 * Math.Max(1, Math.Abs(mean[channel])) ? (float)d : 1f)]);
     }
 
     /// <summary>What is black and what is white.</summary>
-    public PixelRange ToRange() => column.NumberType == torch.ScalarType.Byte ? new(byte.MinValue, byte.MaxValue) : new(least, most);
-
-    private void AddBytes(int channel, ReadOnlySpan<byte> plane)
+    /// <param name="members">The images that count; null for all.</param>
+    public PixelRange ToRange(BitArray? members = null)
     {
-        long sum = 0, square = 0;
-        foreach (var value in plane)
-        {
-            sum += value;
-            square += value * value;
-        }
-        sums[channel] += sum;
-        squares[channel] += square;
+        if (column.NumberType == torch.ScalarType.Byte)
+            return new(byte.MinValue, byte.MaxValue);
+        var all = Enumerable.Range(0, column.Shape.Channels).SelectMany(channel => Planes(channel, members)).ToArray();
+        return new(all.Min(plane => plane.Least), all.Max(plane => plane.Most));
     }
 
-    private void AddFloats(int channel, ReadOnlySpan<float> plane)
+    private IEnumerable<ChannelSums> Planes(int channel, BitArray? members)
     {
-        double sum = 0, square = 0;
-        foreach (var value in plane)
+        for (var image = 0; image < planes.Count / column.Shape.Channels; image++)
         {
-            sum += value;
-            square += (double)value * value;
-            least = Math.Min(least, value);
-            most = Math.Max(most, value);
+            if (members?[image] != false)
+                yield return planes[(image * column.Shape.Channels) + channel];
         }
-        sums[channel] += sum;
-        squares[channel] += square;
     }
 }

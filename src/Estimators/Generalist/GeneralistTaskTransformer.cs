@@ -97,7 +97,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
     public CaptionMetrics EvaluateCaptions(IDataView data, CancellationToken cancellationToken = default)
     {
         Require(Task.Kind.IsCaption(), "describes no pictures");
-        var (examples, texts) = ReadAll(data, cancellationToken);
+        var (examples, texts, _, _) = ReadAll(data, cancellationToken);
         var pictures = examples.Zip(texts).GroupBy(pair => Convert.ToHexString(SHA256.HashData(pair.First.Picture!))).ToArray();
         string[] described = [.. pictures.Select(group => group.First().First).Chunk(Scorer.Prediction.BatchSize).SelectMany(chunk =>
         {
@@ -120,7 +120,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
     public RetrievalMetrics EvaluateRetrieval(IDataView data, CancellationToken cancellationToken = default)
     {
         Require(Task.Kind.IsRetrieval(), "retrieves nothing");
-        var (examples, texts) = ReadAll(data, cancellationToken);
+        var (examples, texts, _, _) = ReadAll(data, cancellationToken);
         var pictureOf = Number(examples.Select(example => Convert.ToHexString(SHA256.HashData(example.Picture!))), out var firstPictures);
         var textOf = Number(texts, out var firstTexts);
         return RetrievalMetrics.Measure(
@@ -191,11 +191,11 @@ public sealed class GeneralistTaskTransformer : ITransformer
 
     /// <summary>The usable rows of a data view, and their texts: those with all that the task reads in training. A warning counts the rows whose picture is unreadable.</summary>
     /// <exception cref="InvalidOperationException">There is none, or one has a class that the task lacks.</exception>
-    internal (List<GeneralistExample> Examples, List<string> Texts) ReadAll(IDataView data, CancellationToken cancellationToken)
+    internal TaskRows ReadAll(IDataView data, CancellationToken cancellationToken)
     {
         host.CheckValue(data, nameof(data));
         var binding = Bind(data.Schema, training: true);
-        var (examples, texts) = (new List<GeneralistExample>(), new List<string>());
+        var (examples, texts, unused, encoder) = (new List<GeneralistExample>(), new List<string>(), 0L, Scorer.Texts.Recount());
         using var cursor = data.GetRowCursor([.. binding.Inputs.Select(name => data.Schema[name])]);
         var reader = OpenReader(cursor, binding);
         var labelOf = Task.Kind.IsClassification() ? GeneralistRowReader.TextOf(cursor, Names.Label) : null;
@@ -206,16 +206,25 @@ public sealed class GeneralistTaskTransformer : ITransformer
             var (picture, text) = (binding.Pictures is null ? null : reader.ReadPicture(Task), binding.Text is null ? null : reader.ReadText());
             var (second, label) = (binding.SecondText is null ? null : reader.ReadSecondText(), labelOf?.Invoke());
             if ((binding.Pictures is not null && picture is null) || text?.Length == 0 || second?.Length == 0 || label?.Length == 0)
+            {
+                unused++;
                 continue;
-            examples.Add(new GeneralistExample(picture, text is null ? null : second is null ? Scorer.Texts.Encode(Task, text) : Scorer.Texts.Encode(text, second), label is null ? 0 : NumberOf(label)));
+            }
+            var ids = text is null ? null : second is null ? encoder.Encode(Task, text) : encoder.Encode(text, second);
+            examples.Add(new GeneralistExample(picture, ids, label is null ? 0 : NumberOf(label)));
             texts.Add(text ?? "");
         }
-        if (binding.Pictures is not null && reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable)
+        var notes = new List<string>();
+        if (unused > 0)
+            notes.Add($"{unused:n0} are left out, because what the task asks for is missing or cannot be read{(binding.Pictures is null ? "" : reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable ? $" ({unreadable})" : "")}");
+        if (encoder.Cut > 0)
+            notes.Add($"{encoder.Cut:n0} have texts of more tokens than the model's {nameof(GeneralistConfig.TextLength)} allows, which were cut off");
+        if (notes.Count > 0)
         {
             using var channel = host.Start("Read");
-            channel.Warning(MessageSensitivity.None, $"Of the rows of task '{Task.Name}' {unreadable}: they are left out.");
+            channel.Warning(MessageSensitivity.None, $"Of the rows of task '{Task.Name}' {string.Join("; ", notes)}.");
         }
-        return examples.Count > 0 ? (examples, texts) : throw new InvalidOperationException($"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
+        return examples.Count > 0 ? new(examples, texts, unused, encoder.Cut) : throw new InvalidOperationException($"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
     }
 
     private int NumberOf(string label) => Task.ClassNames!.Index().FirstOrDefault(pair => pair.Item == label, (Index: -1, Item: "")).Index is >= 0 and var number

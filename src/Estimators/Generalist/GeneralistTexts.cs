@@ -18,6 +18,9 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     /// <summary>Whether a token that begins a word has the space before it in it, as byte pairs have. Bytes and characters stand alone.</summary>
     public bool TokensBeginWithSpaces => tokensBeginWithSpaces.Value;
 
+    /// <summary>The same with a count of its own: a model's is shared by all who read.</summary>
+    public GeneralistTexts Recount() => new(tokenizer, mostTokens);
+
     /// <summary>The tokens of a text, then the end. What is too long loses its last tokens, but not the end.</summary>
     public int[] Encode(string text)
     {

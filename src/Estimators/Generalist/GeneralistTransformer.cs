@@ -108,9 +108,9 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         options ??= new PromptTuningOptions();
         options.Validate();
         RequireNoPrompts();
-        var (examples, _) = ForTask(task).ReadAll(data, options.CancellationToken);
+        var (examples, _, unused, cut) = ForTask(task).ReadAll(data, options.CancellationToken);
         var (tuned, result) = new PromptTuner(host, Scorer, options).Run(task, examples);
-        return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, UnusedRows: 0, CutTexts: 0, options.Seed));
+        return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
     }
 
     /// <summary>Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt;, LayerNorms and linear head.</summary>
@@ -190,7 +190,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return Scorer.Use(model => ExpertActivation.Measure(
             model, sets.SelectMany(set => Scorer.BatchesOf(set, Scorer.Prediction.BatchSize, seed).InOrder(cancellationToken)), cancellationToken));
 
-        GeneralistExample[] Some(List<GeneralistExample> examples)
+        GeneralistExample[] Some(IReadOnlyList<GeneralistExample> examples)
         {
             var all = examples.ToArray();
             SeededRandom.Create(seed, ChoiceStream).Shuffle(all);

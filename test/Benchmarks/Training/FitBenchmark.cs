@@ -49,7 +49,7 @@ internal sealed class FitBenchmark : IBenchmark
         var images = ImageColumn.Find(host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         var scan = ImageScan.Run(host, channel, new ImageData(data, images, labels), "training", long.MaxValue, options.ShufflePoolSize, fingerprint: false, CancellationToken.None);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Normalization, CPU, options.BatchSize), Seed);
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize), Seed);
         batches = [.. Enumerable.Range(0, options.Epochs).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
         config = options.CreateConfig(images.Shape, labels.ClassCount);
     }

@@ -78,7 +78,7 @@ public sealed class ImageDataTests
         Assert.IsFalse(Scan(data, 0, 7).Cached);
 
         Assert.AreEqual(50, streamed.Examples.Count);
-        CollectionAssert.AreEqual(cached.Normalization.Mean, streamed.Normalization.Mean);
+        CollectionAssert.AreEqual(cached.Statistics.ToNormalization().Mean, streamed.Statistics.ToNormalization().Mean);
         CollectionAssert.AreEqual(Keys(cached.Examples.InOrder(default)), Keys(streamed.Examples.InOrder(default)));
         foreach (var scan in new[] { cached, streamed })
         {
@@ -119,8 +119,8 @@ public sealed class ImageDataTests
     public void Split_SetsAPartAside_TheSameWherever()
     {
         var data = Open(Colours.Rows(50));
-        var (cachedTraining, cachedValidation) = Scan(data, long.MaxValue, 7).Split(0.2, new Random(3));
-        var (streamedTraining, streamedValidation) = Scan(data, 0, 7).Split(0.2, new Random(3));
+        var (cachedTraining, cachedValidation, _, _) = Scan(data, long.MaxValue, 7).Split(0.2, new Random(3));
+        var (streamedTraining, streamedValidation, _, _) = Scan(data, 0, 7).Split(0.2, new Random(3));
 
         Assert.AreEqual(40, cachedTraining.Count);
         Assert.AreEqual(10, cachedValidation!.Count);
@@ -146,7 +146,7 @@ public sealed class ImageDataTests
         var log = new LogMessages(ml);
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        var (training, validation) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default).Split(0.2, new Random(3));
+        var (training, validation, _, _) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default).Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
 
@@ -165,6 +165,22 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    [DataRow(0L, DisplayName = "streamed")]
+    [DataRow(long.MaxValue, DisplayName = "cached")]
+    public void PixelsAreMeasuredOverTheImagesThatAreTrainedOnAlone(long cacheLimit)
+    {
+        var data = Open(Colours.Rows(50));
+        var split = Scan(data, cacheLimit, 7).Split(0.2, new Random(3));
+        var expected = new PixelStatistics(data.Images);
+        foreach (var example in split.Training.InOrder(default))
+            expected.Add(example.Pixels.Span);
+        CollectionAssert.AreEqual(expected.ToNormalization().Mean, split.Normalization.Mean);
+        CollectionAssert.AreEqual(expected.ToNormalization().StandardDeviation, split.Normalization.StandardDeviation);
+        Assert.AreEqual(expected.ToRange(), split.Range);
+        CollectionAssert.AreNotEqual(Scan(data, cacheLimit, 7).Statistics.ToNormalization().Mean, split.Normalization.Mean);
+    }
+
+    [TestMethod]
     public void AStreamedPartOfAPart_IsThatOfACachedOne()
     {
         var data = Open(Colours.Rows(20));
@@ -180,7 +196,7 @@ public sealed class ImageDataTests
     {
         var data = Open(Colours.Rows(10));
         var scan = Scan(data, long.MaxValue, 7);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Normalization, torch.CPU, batchSize: 4), seed: 5);
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
         Assert.AreEqual(3, source.BatchesPerEpoch);
 
         var counts = new List<int>();
@@ -203,7 +219,7 @@ public sealed class ImageDataTests
     {
         var data = Open(Colours.Rows(10));
         var scan = Scan(data, long.MaxValue, 7);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Normalization, torch.CPU, batchSize: 4), seed: 5);
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
         var all = Pixels(source.ReadEpoch(1, default));
         Assert.HasCount(3, all);
         for (var skip = 0; skip <= 4; skip++)

@@ -70,7 +70,7 @@ public sealed class MissingPicturesTests
     {
         Log.TakeWarnings();
         Assert.AreEqual(7, model.ForTask("find").EvaluateRetrieval(Toys.View(Ml, Rows("find"))).Pictures);
-        StringAssert.Contains(Log.TakeWarnings().Single(), "Of the rows of task 'find' 2 have no readable image in column 'Features': they are left out.");
+        StringAssert.Contains(Log.TakeWarnings().Single(), "Of the rows of task 'find' 2 are left out, because what the task asks for is missing or cannot be read (2 have no readable image in column 'Features').");
     }
 
     [TestMethod]

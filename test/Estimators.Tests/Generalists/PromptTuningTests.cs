@@ -50,6 +50,20 @@ public sealed class PromptTuningTests
     }
 
     [TestMethod]
+    public void RowsLeftOutAndTextsCut_AreCountedAndSaid()
+    {
+        var log = new LogMessages(Ml);
+        var rows = Toys.Rows("mood", 24, seed: 1);
+        rows[3].Text = "";
+        rows[5].Text = string.Join(' ', Enumerable.Repeat("sun", 60));
+        using var tuned = model.TunePrompts(Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, rows), new PromptTuningOptions { Steps = 2, Prompts = 2 });
+        Assert.AreEqual((1L, 1L, 23), (tuned.Training!.UnusedRows, tuned.Training.CutTexts, tuned.Training.Examples["mood"]));
+        StringAssert.Contains(
+            log.TakeWarnings().Single(),
+            "Of the rows of task 'mood' 1 are left out, because what the task asks for is missing or cannot be read; 1 have texts of more tokens than the model's TextLength allows, which were cut off.");
+    }
+
+    [TestMethod]
     public void PromptsAreSaved_AndAppliedToTheirModel()
     {
         using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 5, Prompts = 3 });
