@@ -36,28 +36,31 @@ internal sealed class RowOrder(ImageData data, string what)
         hashes.Add(HashOf(example));
     }
 
-    /// <summary>Checks a row of a later pass.</summary>
-    /// <param name="row">Its number.</param>
-    /// <param name="example">What it holds; without pixels, only the label is checked.</param>
-    /// <exception cref="InvalidOperationException">It is another row than in the first pass.</exception>
-    public void Require(int row, ImageExample example)
-    {
-        if (row >= labels.Count)
-            return;   // rows that have come since are no part of the training
-        if (labels[row] != Unusable && labels[row] != example.Label)
-        {
-            throw Changed(row, string.Create(
-                CultureInfo.InvariantCulture, $"has the key {example.Label + 1} in column '{data.Labels!.Name}' and had {labels[row] + 1}"));
-        }
-        if (example.Pixels.IsEmpty || hashes[row] == HashOf(example))
-            return;
+    /// <summary>Begins to check a later pass.</summary>
+    public RowOrderPass StartPass() => new(this);
 
-        // An image that is another row's is in the wrong place. One that is nobody's is not: a step of the pipeline may change images at random in each pass, or a
-        // file has been mended.
-        places ??= Places();
-        if (places.TryGetValue(HashOf(example), out var place))
-            throw Changed(row, string.Create(CultureInfo.InvariantCulture, $"is the one that was row {place:n0}"));
+    /// <summary>Checks the label of a row of a later pass.</summary>
+    /// <returns>Whether the row is one of the usable ones of the first pass, so that its image can be compared.</returns>
+    /// <exception cref="InvalidOperationException">It had another.</exception>
+    internal bool RequireLabel(int row, ImageExample example)
+    {
+        if (row >= labels.Count || labels[row] == Unusable)
+            return false;   // a row that has come since, or can be read only since, is no part of the training
+        return labels[row] == example.Label
+            ? true
+            : throw Changed(row, string.Create(
+                CultureInfo.InvariantCulture, $"has the key {example.Label + 1} in column '{data.Labels!.Name}' and had {labels[row] + 1}"));
     }
+
+    /// <summary>What told the image of a usable row apart in the first pass.</summary>
+    internal ulong HashAt(int row) => hashes[row];
+
+    /// <summary>The first row that had such an image in the first pass; null where none had.</summary>
+    internal int? RowOf(ulong hash) => (places ??= Places()).TryGetValue(hash, out var row) ? row : null;
+
+    /// <summary>The error for an image that was another row's.</summary>
+    internal InvalidOperationException Moved(int row, int from) =>
+        Changed(row, string.Create(CultureInfo.InvariantCulture, $"is the one that was row {from:n0}"));
 
     private Dictionary<ulong, int> Places()
     {
@@ -72,12 +75,12 @@ internal sealed class RowOrder(ImageData data, string what)
 
     private InvalidOperationException Changed(int row, string how) => new(string.Create(
         CultureInfo.InvariantCulture,
-        $"The rows of the {what} data come in another order than in the first pass over them: row {row:n0}, counted from 0, {how}. Images that are not kept in "
-        + $"memory are told apart by the number of their row, so that with a changing order the images set apart for validation would be trained on, and no "
-        + $"training could be repeated. Give the data in the same order each time (sort a query, put an enumeration into a list), or set "
-        + $"{nameof(ImageClassificationOptions.CacheInMemory)} to true."));
+        $"The rows of the {what} data come in another order than in the first pass over them: row {row:n0}, counted from 0, {how}. "
+        + $"Images that are not kept in memory are told apart by the number of their row, so that with a changing order the images set apart for validation "
+        + $"would be trained on, and no training could be repeated. Give the data in the same order each time (sort a query, put an enumeration into a list), "
+        + $"or set {nameof(ImageClassificationOptions.CacheInMemory)} to true."));
 
-    private static ulong HashOf(ImageExample example)
+    internal static ulong HashOf(ImageExample example)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(example.Pixels.Span, hash);

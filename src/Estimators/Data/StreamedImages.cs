@@ -108,11 +108,12 @@ internal sealed class StreamedImages : IImageExamples
     private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, CancellationToken cancellationToken)
     {
         using var rows = data.Open();
+        var pass = order.StartPass();
         var read = 0;
         bool IsMember(int row) => row < members.Count && members[row];
         while (rows.MoveNext(row => !IsMember(row) || read >= count || isWanted(read), cancellationToken))
         {
-            order.Require(rows.RowNumber, rows.Current);
+            pass.Require(rows.RowNumber, rows.Current);
             if (IsMember(rows.RowNumber))
             {
                 read++;
@@ -120,6 +121,7 @@ internal sealed class StreamedImages : IImageExamples
             }
         }
 
+        pass.Complete();
         if (read < count)
         {
             channel.Warning(

@@ -72,6 +72,61 @@ public sealed class RowOrderTests
     }
 
     [TestMethod]
+    public void ARowThatCanBeReadOnlyLater_AndHoldsAnothersImage_IsLeftOut()
+    {
+        var passes = 0;
+        var mended = Rows(rows =>
+        {
+            (rows[9].Features, rows[9].Label) = ([.. rows[3].Features], rows[3].Label);
+            if (passes++ == 0)
+                rows[9].Features[0] = float.NaN;
+            return rows;
+        });
+        using var model = Fit(mended, options => options.ValidationFraction = 0.25);
+        Assert.IsGreaterThan(3, passes);
+        Assert.AreEqual(1, model.Training!.UnreadableImages);
+    }
+
+    [TestMethod]
+    public void AMirrorAtRandom_WhereTheDataHoldMirroredImages_IsNoOtherOrder()
+    {
+        var random = new Random(4);
+        var passes = 0;
+        var mirrored = Rows(rows =>
+        {
+            for (var pair = 0; pair + 1 < rows.Count; pair += 2)
+                (rows[pair + 1].Features, rows[pair + 1].Label) = (Mirror(rows[pair].Features), rows[pair].Label);
+            if (passes++ > 0)
+            {
+                foreach (var row in rows.Where(_ => random.Next(2) == 0).ToArray())
+                    row.Features = Mirror(row.Features);
+            }
+            return rows;
+        });
+        using var model = Fit(mirrored, options => options.ValidationFraction = 0.25);
+        Assert.IsGreaterThan(3, passes);
+
+        static float[] Mirror(float[] image) => [.. image.Chunk(8).SelectMany(line => line.Reverse())];
+    }
+
+    [TestMethod]
+    public void AFewRowsThatChangePlacesWithinAClass_AreRefusedAtTheEndOfThePass()
+    {
+        var passes = 0;
+        var swapped = Rows(rows =>
+        {
+            if (passes++ > 0)
+            {
+                var alike = rows.Where(row => row.Label == rows[0].Label).Take(2).ToArray();
+                (alike[0].Features, alike[1].Features) = (alike[1].Features, alike[0].Features);
+            }
+            return rows;
+        });
+        var message = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(swapped, options => options.ValidationFraction = 0.25)).Message;
+        StringAssert.Contains(message, "row 0, counted from 0, is the one that was row ");
+    }
+
+    [TestMethod]
     public void RowsThatAreAddedAtTheEnd_AreLeftOut_AndTheSameRowTwiceIsAtBothPlaces()
     {
         var passes = 0;
