@@ -16,7 +16,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 internal sealed class GeneralistScorer : IDisposable
 {
-    private const int MostCandidates = 16;   // of so many tasks; a vocabulary takes its tokens times the model's width
+    private const int MostCandidates = 16;   // tasks whose encoded class names are kept
+    private const int MostVocabularies = 2;   // where a vocabulary is encoded, which takes its tokens times the model's width, no more than this are kept
 
     private readonly Lock gate = new();
     private readonly MergedExperts? merged;
@@ -185,7 +186,7 @@ internal sealed class GeneralistScorer : IDisposable
     {
         // By what their encoding depends on: another task of the same attributes has the same.
         var key = $"{task.TargetRole.KeyAt(Model.Config.Block.RoutingLevel)}\n\n{string.Concat((task.ClassNames ?? []).Select(name => $"{name.Length}:{name}"))}";
-        return candidates.GetOrMake(key, MostCandidates, () =>
+        return candidates.GetOrMake(key, task.ClassNames is null ? MostVocabularies : MostCandidates, () =>
         {
             using var scope = NewDisposeScope();
             return EncodeTargets(task, task.ClassNames is { } names ? [.. names.Select(Texts.Encode)] : Texts.Vocabulary()).clone().DetachFromDisposeScope();
@@ -216,15 +217,19 @@ internal sealed class GeneralistScorer : IDisposable
         var hidden_NL = tensor(hidden, read.Ids_NL.shape, device: Device);
         var states_NLD = Model.Encode(Model.EmbedText(read.Ids_NL, task.InputRole, read.Mask_NL, hidden_NL), merged).States_NLD.narrow(1, 1, length);
         var asked_RD = states_NLD.flatten(0, 1).index_select(0, tensor(asked.ToArray(), device: Device));
-        var answers = new Queue<int>(Read(Model.Compare(asked_RD, Candidates(task), task.Kind)).Select(MostProbableWord));
+        var scores_RV = Model.Compare(asked_RD, Candidates(task), task.Kind).MaskedFill(NoAnswer_V(), double.NegativeInfinity);
+        var answers = new Queue<int>(scores_RV.argmax(1).cpu().data<long>().ToArray().Select(id => (int)id));
         foreach (var (row, text) in texts.Index())
             text.Answer([.. Enumerable.Range(0, windows[row].Asked).Select(_ => answers.Dequeue())]);
     }
 
-    private int MostProbableWord(float[] scores_V)
+    // True for the tokens that no mask can stand for.
+    private Tensor NoAnswer_V()
     {
-        int[] excluded = [Tokenizer.SeparatorId, .. NoWords];
-        return Enumerable.Range(0, scores_V.Length).Except(excluded).MaxBy(id => scores_V[id]);
+        var excluded = new bool[Tokenizer.VocabularySize];
+        foreach (var id in NoWords.Append(Tokenizer.SeparatorId))
+            excluded[id] = true;
+        return tensor(excluded, device: Device);
     }
 
     private static float[][] Read(Tensor rows_ND)

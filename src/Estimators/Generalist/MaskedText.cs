@@ -71,7 +71,7 @@ internal sealed class MaskedText
             if (piece == masks.Count)
                 break;
             var token = tokenizer.GetBytes(tokens[masks[piece]]!.Value);
-            bytes.AddRange(spaceBefore[piece] && token is [(byte)' ', ..] ? token[1..] : token);
+            bytes.AddRange(spaceBefore[piece] && token is [(byte)' ', _, ..] ? token[1..] : token);
         }
         return Encoding.UTF8.GetString([.. bytes]);
     }

@@ -67,7 +67,7 @@ public sealed class DescriptionSearch
     }
 
     // Tokens that are found before the model goes on from the end. It never reads only the last few places, where texts that were cut in training had their end.
-    private int Room(int mostTokens) => Math.Min(mostTokens, model.Config.TextLength / 2);
+    private int Room(int mostTokens) => Math.Clamp(model.Config.TextLength / 2, 1, mostTokens);
 
     // Tokens that the model reads before it finds one.
     private int LengthBefore(int prompt, int found, int mostTokens)

@@ -87,6 +87,16 @@ public sealed class GeneralistTextTests
     }
 
     [TestMethod]
+    public void ASpaceThatWasFoundForAMask_Stays()
+    {
+        var texts = new GeneralistTexts(models[TokenizerKind.BytePairs].Tokenizer, mostTokens: 24);
+        Assert.IsTrue(texts.TokensBeginWithSpaces);
+        var text = new MaskedText(texts, "[MASK]", "the [MASK] is");
+        text.Answer(texts.Tokenizer.Encode(" "));
+        Assert.AreEqual("the   is", text.Filled());
+    }
+
+    [TestMethod]
     public void WindowsOfALongText_TellEveryMaskOnce_AndUseWhatWasFound()
     {
         var texts = new GeneralistTexts(new ByteTokenizer(), mostTokens: 9);

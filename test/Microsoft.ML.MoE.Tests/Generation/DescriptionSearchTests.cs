@@ -47,6 +47,18 @@ public sealed class DescriptionSearchTests
     }
 
     [TestMethod]
+    public void AModelOfOneTokenReadsNothingOfATextAndFindsWhatWasAskedFor()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var model = (GeneralistConfig.Nano with { VocabularySize = Vocabulary, TextLength = 1 }).Build();
+        model.eval();
+        Assert.HasCount(3, new DescriptionSearch(model, Causal, VocabularyFor(model), End, excluded: [End]).Continue([1, 2], beams: 1, mostTokens: 3));
+
+        static Tensor VocabularyFor(Generalist model) => randn(Vocabulary, model.Config.Block.Width);
+    }
+
+    [TestMethod]
     public void WithOneBeamEachTokenIsTheMostProbable()
     {
         using var scope = NewDisposeScope();
