@@ -1,12 +1,15 @@
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What one channel of one image adds to the statistics of all.</summary>
+/// <summary>What one channel of one image, or of several, adds to the statistics of all.</summary>
 /// <param name="Sum">The sum of its numbers.</param>
 /// <param name="Squares">The sum of their squares.</param>
 /// <param name="Least">The least of them.</param>
 /// <param name="Most">The greatest.</param>
 internal readonly record struct ChannelSums(double Sum, double Squares, float Least, float Most)
 {
+    /// <summary>Those of both together.</summary>
+    public ChannelSums With(ChannelSums other) => new(Sum + other.Sum, Squares + other.Squares, Math.Min(Least, other.Least), Math.Max(Most, other.Most));
+
     /// <summary>Those of bytes.</summary>
     public static ChannelSums Of(ReadOnlySpan<byte> plane)
     {

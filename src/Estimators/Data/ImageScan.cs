@@ -30,11 +30,13 @@ internal sealed record ImageScan(
     /// <param name="poolSize">Size of the shuffle pool for images that are not cached.</param>
     /// <param name="fingerprint">Whether to find out what the examples are, for checkpoints.</param>
     /// <param name="cancellationToken">Stops the pass.</param>
+    /// <param name="isSplit">Whether a part of the examples will be set apart.</param>
     /// <exception cref="InvalidOperationException">There is no usable row.</exception>
-    public static ImageScan Run(IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, bool fingerprint, CancellationToken cancellationToken)
+    public static ImageScan Run(
+        IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, bool fingerprint, CancellationToken cancellationToken, bool isSplit = false)
     {
         using var prints = fingerprint ? new DataFingerprint() : null;
-        var statistics = new PixelStatistics(data.Images);
+        var statistics = new PixelStatistics(data.Images, byImage: isSplit);
         var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var labels = new List<int>();
         var order = new RowOrder(data, what);

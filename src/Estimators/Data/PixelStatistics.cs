@@ -4,21 +4,29 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Mean and standard deviation of each channel over many images, and the range of all. Keeps some numbers of each image, so that those set apart for validation need not count.</summary>
-internal sealed class PixelStatistics(ImageColumn column)
+/// <summary>Mean and standard deviation of each channel over many images, and the range of all.</summary>
+/// <param name="column">The column of the images.</param>
+/// <param name="byImage">Whether those of some of the images can be asked for, which takes 24 bytes a channel of each image.</param>
+internal sealed class PixelStatistics(ImageColumn column, bool byImage = false)
 {
     private readonly int pixels = column.Shape.Height * column.Shape.Width;
-    private readonly List<ChannelSums> planes = [];   // image after image, channel after channel
+    private readonly List<ChannelSums> planes = [];   // channel after channel, of all images together or image after image
+    private long images;
 
     /// <summary>Takes one image in.</summary>
     /// <param name="image">An image as <see cref="ImageReader"/> writes it.</param>
     public void Add(ReadOnlySpan<byte> image)
     {
+        images++;
         for (var channel = 0; channel < column.Shape.Channels; channel++)
         {
-            planes.Add(column.NumberType == torch.ScalarType.Byte
+            var sums = column.NumberType == torch.ScalarType.Byte
                 ? ChannelSums.Of(image.Slice(channel * pixels, pixels))
-                : ChannelSums.Of(MemoryMarshal.Cast<byte, float>(image).Slice(channel * pixels, pixels)));
+                : ChannelSums.Of(MemoryMarshal.Cast<byte, float>(image).Slice(channel * pixels, pixels));
+            if (byImage || images == 1)
+                planes.Add(sums);
+            else
+                planes[channel] = planes[channel].With(sums);
         }
     }
 
@@ -29,16 +37,10 @@ internal sealed class PixelStatistics(ImageColumn column)
         var (mean, deviation) = (new double[column.Shape.Channels], new double[column.Shape.Channels]);
         for (var channel = 0; channel < mean.Length; channel++)
         {
-            var (sum, squares, images) = (0.0, 0.0, 0L);
-            foreach (var plane in Planes(channel, members))
-            {
-                sum += plane.Sum;
-                squares += plane.Squares;
-                images++;
-            }
-            var count = (double)images * pixels;
-            mean[channel] = sum / count;
-            deviation[channel] = Math.Sqrt(Math.Max(0, (squares / count) - (mean[channel] * mean[channel])));
+            var all = Planes(channel, members).Aggregate((sums, next) => sums.With(next));
+            var count = (double)(members is null ? images : members.Cast<bool>().Count(member => member)) * pixels;
+            mean[channel] = all.Sum / count;
+            deviation[channel] = Math.Sqrt(Math.Max(0, (all.Squares / count) - (mean[channel] * mean[channel])));
         }
         return new(Array.ConvertAll(mean, m => (float)m), [.. deviation.Select((d, channel) => d > 1e-6 * Math.Max(1, Math.Abs(mean[channel])) ? (float)d : 1f)]);
     }
@@ -49,8 +51,8 @@ internal sealed class PixelStatistics(ImageColumn column)
     {
         if (column.NumberType == torch.ScalarType.Byte)
             return new(byte.MinValue, byte.MaxValue);
-        var all = Enumerable.Range(0, column.Shape.Channels).SelectMany(channel => Planes(channel, members)).ToArray();
-        return new(all.Min(plane => plane.Least), all.Max(plane => plane.Most));
+        var all = Enumerable.Range(0, column.Shape.Channels).SelectMany(channel => Planes(channel, members)).Aggregate((sums, next) => sums.With(next));
+        return new(all.Least, all.Most);
     }
 
     private IEnumerable<ChannelSums> Planes(int channel, BitArray? members)

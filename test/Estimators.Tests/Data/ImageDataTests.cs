@@ -146,7 +146,7 @@ public sealed class ImageDataTests
         var log = new LogMessages(ml);
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        var (training, validation, _, _) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default).Split(0.2, new Random(3));
+        var (training, validation, _, _) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default, isSplit: true).Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
 
@@ -276,7 +276,7 @@ public sealed class ImageDataTests
     {
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, fingerprint: false, default);
+        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, fingerprint: false, default, isSplit: true);
     }
 
     private static float[] ReadOne(VBuffer<float> value, bool channelsLast)
