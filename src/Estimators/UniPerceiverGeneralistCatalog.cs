@@ -22,14 +22,14 @@ public static class UniPerceiverGeneralistCatalog
     /// missing, its number, or all of its vector, NaN; 0 where the type has no NaN. Nothing is copied.
     /// </summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and the same annotations of a kind, such as the names of keys and slots.</param>
+    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and what they say of their values must not differ: names of keys in all or none, and the same; other annotations the same where they are.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
     public static IDataView CombineTasks(this DataOperationsCatalog catalog, params (string Task, IDataView Data)[] tasks) => catalog.CombineTasks("Task", tasks);
 
     /// <summary>Puts the rows of several data views one after the other, with a column that names the view.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="taskColumnName">The name of that column.</param>
-    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and the same annotations of a kind, such as the names of keys and slots.</param>
+    /// <param name="tasks">The name of each task and its data, at least one. Columns of the same name must have the same type, and what they say of their values must not differ: names of keys in all or none, and the same; other annotations the same where they are.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
     public static IDataView CombineTasks(this DataOperationsCatalog catalog, string taskColumnName, params (string Task, IDataView Data)[] tasks)
     {

@@ -1,5 +1,8 @@
 using System.CommandLine;
+using System.Globalization;
 using Robustness.Fit;
+
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;   // arguments are the same everywhere
 
 // fit: thousands of tiny trainings under a collector that never rests. None may fail, and all of a kind must end with the same weights.
 var minutes = new Option<double>("--minutes") { Description = "Time limit in minutes.", DefaultValueFactory = _ => 10 };
@@ -17,9 +20,9 @@ fit.SetAction(async result =>
     }
     foreach (var crash in crashes)
         Console.WriteLine($"a process ended with exit code {crash}");
-    var bad = reports.Sum(report => report.Failed + report.Different) + crashes.Count;
-    Console.WriteLine($"{reports.Sum(report => report.Fits)} fits, {bad} bad");
-    return bad == 0 ? 0 : 1;
+    var (done, bad) = (reports.Sum(report => report.Fits), reports.Sum(report => report.Failed + report.Different) + crashes.Count);
+    Console.WriteLine($"{done} fits, {bad} bad{(done < result.GetValue(fits) ? "; stopped by the time limit" : "")}");
+    return bad == 0 && done > 0 ? 0 : 1;
 });
 
 var (workerRounds, workerMinutes) = (new Argument<int>("rounds"), new Argument<double>("minutes"));

@@ -75,7 +75,7 @@ internal sealed class ImageClassificationTrainer
         var pretrainingOptions = options.Pretraining?.CreateTrainingOptions(trainingOptions.Checkpoints);
         var pretraining = continued is null && pretrainingOptions is not null ? ContinuedTraining.Peek(pretrainingOptions, options.Describe()) : null;
         var seed = host.SelectSeed(options.Seed, continued ?? pretraining);
-        var scan = Scan(channel, training, "training", CacheLimit);
+        var scan = Scan(channel, training, "training", CacheLimit, isSplit: validating is null && options.ValidationFraction > 0);
         if (scan.Labels.Distinct().Count() == 1)
         {
             throw new InvalidOperationException(
@@ -88,6 +88,7 @@ internal sealed class ImageClassificationTrainer
 
         using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
+        using var inference = torch.inference_mode(false);   // the caller may be within one, where weights could not be trained
         using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
         var computeType = config.ComputeType(options.Precision, device);
         var normalization = start?.Normalization ?? measured;
@@ -191,8 +192,8 @@ internal sealed class ImageClassificationTrainer
         return identity;
     }
 
-    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit) =>
-        ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, fingerprint: options.CheckpointFolder is not null, options.CancellationToken);
+    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false) =>
+        ImageScan.Run(host, channel, data, what, cacheLimit, options.ShufflePoolSize, fingerprint: options.CheckpointFolder is not null, options.CancellationToken, isSplit);
 
     private ImageData FindColumns(IDataView data, StartingPoint? start) => new(
         data,

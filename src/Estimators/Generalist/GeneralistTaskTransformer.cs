@@ -20,8 +20,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// a text, a masked one the text with its masks filled in: all else of it stays as it is, however long it is.
 /// </para>
 /// <para>
-/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. A warning in <see cref="MLContext.Log"/> counts the
-/// rows whose picture is missing or cannot be read when they have been read. Texts that are classified or retrieved are cut where they are too long; those that are continued are read from their
+/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. Once the rows have been
+/// read, a warning in <see cref="MLContext.Log"/> counts those whose picture is missing or cannot be read. Texts that are classified or retrieved are cut where they are too long; those that are continued are read from their
 /// end. Transforming on several threads is safe; the model itself serves one caller at a time.
 /// </para>
 /// </remarks>

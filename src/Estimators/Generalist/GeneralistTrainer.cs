@@ -72,6 +72,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
         using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
+        using var inference = torch.inference_mode(false);   // the caller may be within one, where weights could not be trained
         using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
         var model = config.Build(device);
         try

@@ -50,9 +50,9 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
 
     /// <summary>The transformer of a task; see <see cref="GeneralistTaskTransformer"/> for what it adds. It shares the model.</summary>
     /// <param name="name">The name of one of <see cref="Tasks"/>.</param>
-    /// <exception cref="ArgumentException">There is no such task, or some of its classes are the same to the model.</exception>
+    /// <exception cref="ArgumentException">There is no such task.</exception>
     public GeneralistTaskTransformer ForTask(string name) =>
-        ForTask(Tasks.FirstOrDefault(task => task.Name == name) ?? throw new ArgumentException($"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].", nameof(name)));
+        Open(Tasks.FirstOrDefault(task => task.Name == name) ?? throw new ArgumentException($"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].", nameof(name)));
 
     /// <summary>
     /// The transformer of a task that the model was not trained for, or of one of its tasks with other class names: no training. Where experts are chosen by task, only tasks of the model can be
@@ -109,6 +109,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         options.Validate();
         RequireNoPrompts();
         var (examples, _, unused, cut) = ForTask(task).ReadAll(data, options.CancellationToken);
+        using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (tuned, result) = new PromptTuner(host, Scorer, options).Run(task, examples);
         return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
     }
@@ -143,6 +144,7 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         RequireNoPrompts();
+        using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         using var file = File.OpenRead(path);
         var (tuned, task) = Scorer.Use(model => PromptDelta.Read(file, file.Length, model, Scorer.Device));
         return With(tuned, task, training: null);

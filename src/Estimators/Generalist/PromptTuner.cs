@@ -17,6 +17,7 @@ internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTun
     {
         using var channel = host.Start("TunePrompts");
         using var seed = new GeneratorScope(options.Seed, scorer.Device);
+        using var inference = torch.inference_mode(false);
         var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, options.ClassificationHead && task.Kind.IsClassification() ? task : null, scorer.Device));
         try
         {

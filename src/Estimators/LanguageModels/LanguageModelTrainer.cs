@@ -62,6 +62,7 @@ internal sealed class LanguageModelTrainer
 
         using var generatorScope = new GeneratorScope(seed, device);
         using var threadScope = new ThreadScope(options.Threads);
+        using var inference = torch.inference_mode(false);   // the caller may be within one, where weights could not be trained
         using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
         var computeType = config.ComputeType(options.Precision, device);
         Announce(channel, config, data, device, computeType);

@@ -145,8 +145,8 @@ public sealed partial class PeerLanguageModel
         public double? EmaDecay { get; set; }
 
         /// <summary>
-        /// Part of the training data, in tokens, set apart to validate on after every epoch, 0 to below 1: the last part; a document that goes over the border is cut. Default 0. Without effect
-        /// where <c>Fit</c> is given validation data. A vocabulary that is learned from the data is learned from the rest of them, and the part then counted in characters.
+        /// Part of the training data, set apart to validate on after every epoch, 0 to below 1: the last part, in tokens, or in characters where the vocabulary is learned, which then sees the
+        /// rest alone; a document that goes over the border is cut. Default 0. Without effect where <c>Fit</c> is given validation data.
         /// </summary>
         public double ValidationFraction { get; set; }
 

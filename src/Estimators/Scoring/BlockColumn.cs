@@ -7,5 +7,5 @@ internal abstract class BlockColumn
     public abstract Delegate CreateGetter(Func<int> current);
 
     /// <summary>A column that is read like this.</summary>
-    public static BlockColumn Of<T>(PlaceGetter<T> read) => new BlockColumnOfT<T>(read);
+    public static BlockColumn Of<T>(PlaceGetter<T> read) => new BlockColumn<T>(read);
 }

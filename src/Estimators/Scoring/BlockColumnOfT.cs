@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>An added column of values of one type.</summary>
-internal sealed class BlockColumnOfT<T>(PlaceGetter<T> read) : BlockColumn
+internal sealed class BlockColumn<T>(PlaceGetter<T> read) : BlockColumn
 {
     /// <inheritdoc/>
     public override Delegate CreateGetter(Func<int> current) => (ValueGetter<T>)((ref T value) =>

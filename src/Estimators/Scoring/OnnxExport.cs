@@ -9,7 +9,7 @@ internal static class OnnxExport
 {
     /// <summary>The error that names a transformer.</summary>
     public static InvalidOperationException Refuse(ITransformer transformer) => new(
-        $"A {transformer.GetType().Name} cannot be exported to ONNX: its network has no ONNX form, and a model without it would ask for its outputs as inputs. "
+        $"The transformer {transformer.GetType().Name} cannot be exported to ONNX: its network has no ONNX form, and a model without it would ask for its outputs as inputs. "
         + "Save the whole with mlContext.Model.Save. To export only the steps behind it, give ConvertToOnnx those steps and its output in memory "
         + "(mlContext.Data.Cache).");
 }

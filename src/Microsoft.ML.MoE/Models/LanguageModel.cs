@@ -16,8 +16,9 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no other sequence, and on no later token of its own (but
-/// where experts choose their tokens, <see cref="ExpertChoiceOptions"/>).
+/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no other sequence, and on no later token of its own, but
+/// where experts choose their tokens (<see cref="ExpertChoiceOptions"/>), or have few places in evaluation and give them by another priority than the order of the tokens
+/// (<see cref="MixtureOfExpertsOptions.EvaluationCapacity"/>).
 /// </summary>
 public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutput>
 {

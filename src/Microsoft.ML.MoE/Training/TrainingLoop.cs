@@ -153,7 +153,7 @@ public sealed class TrainingLoop<TBatch>
             options = loop.options;
             this.data = data;
             this.validate = validate;
-            this.progress = progress;
+            this.progress = progress is null ? null : report => ProgressReports.Send(progress, report);
             this.cancellationToken = cancellationToken;
             start = loop.Clock.GetTimestamp();
             totalSteps = CountSteps();

@@ -91,6 +91,30 @@ public sealed class OverlappingFitsTests
         Assert.IsTrue(is_grad_enabled());
     }
 
+    [TestMethod]
+    [DataRow("WideNet")]
+    [DataRow("LanguageModel")]
+    [DataRow("Generalist")]
+    public void WithinACallersInferenceModeItTrainsAllTheSame(string estimator)
+    {
+        var alone = Fit(estimator, seed: 5, threads: 1);
+        using (inference_mode())
+            Assert.AreEqual(alone, Fit(estimator, seed: 5, threads: 1));
+    }
+
+    [TestMethod]
+    [DataRow("WideNet")]
+    [DataRow("LanguageModel")]
+    [DataRow("Generalist")]
+    public void TensorsThatACallbackMakesAreItsOwn(string estimator)
+    {
+        var made = new List<Tensor>();
+        _ = Fit(estimator, seed: 5, threads: 1, progress => made.Add(tensor(progress.Step)));
+        Assert.IsNotEmpty(made);
+        Assert.IsFalse(made.Any(each => each.IsInvalid));
+        made.ForEach(each => each.Dispose());
+    }
+
     // The number of threads that one begins with that has not used libtorch yet, and the state of the process's generator.
     private static (int Threads, string Generator) Process()
     {

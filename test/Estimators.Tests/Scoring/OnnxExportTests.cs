@@ -38,7 +38,7 @@ public sealed class OnnxExportTests
         {
             using var stream = new MemoryStream();
             var message = Assert.ThrowsExactly<InvalidOperationException>(() => ml.Model.ConvertToOnnx(each, data, stream)).Message;
-            StringAssert.StartsWith(message, $"A {name} cannot be exported to ONNX");
+            StringAssert.StartsWith(message, $"The transformer {name} cannot be exported to ONNX");
             Assert.AreEqual(0, stream.Length);
         }
     }
@@ -50,7 +50,7 @@ public sealed class OnnxExportTests
         var scored = model.Transform(Colours.WithKeys(ml, Colours.Rows(20)));
         var behind = ml.Transforms.NormalizeMinMax("Score").Fit(scored);
 
-        StringAssert.StartsWith(Assert.ThrowsExactly<InvalidOperationException>(() => Export(behind, scored)).Message, "A ImageClassificationTransformer cannot be exported to ONNX");
+        StringAssert.StartsWith(Assert.ThrowsExactly<InvalidOperationException>(() => Export(behind, scored)).Message, "The transformer ImageClassificationTransformer cannot be exported to ONNX");
 
         Assert.IsGreaterThan(0, Export(behind, ml.Data.Cache(scored, "Score")).Length);
     }

@@ -11,6 +11,7 @@ internal static class FitProcesses
     /// <summary>The hidden command of such a process.</summary>
     public const string Worker = "fit-worker";
 
+    private const int MostCrashes = 100;   // of a process; one that cannot even start would be started again without an end
     private const string YoungestGeneration = "40000";   // bytes, hexadecimal: 256 KB
 
     /// <summary>Runs them and adds up what they report. One that ends before its time is counted and started again.</summary>
@@ -25,7 +26,7 @@ internal static class FitProcesses
         var (reports, crashes) = (new ConcurrentBag<FitReport>(), new ConcurrentBag<int>());
         await Task.WhenAll(Enumerable.Range(0, processes).Select(async _ =>
         {
-            for (var done = 0; done < rounds && clock.Elapsed.TotalMinutes < minutes;)
+            for (var (done, tries) = (0, 0); done < rounds && tries <= MostCrashes && clock.Elapsed.TotalMinutes < minutes; tries++)
             {
                 using var process = Start(rounds - done, minutes - clock.Elapsed.TotalMinutes);
                 while (await process.StandardOutput.ReadLineAsync() is { } line)
@@ -48,6 +49,13 @@ internal static class FitProcesses
     public static int Work(int rounds, double minutes)
     {
         var clock = Stopwatch.StartNew();
+        _ = Task.Run(() =>
+        {
+            while (Console.In.Read() >= 0)
+            {
+            }
+            Environment.Exit(1);   // whoever started this is gone
+        });
         using var pressure = new AllocationPressure(2, collect: false);
         for (var round = 0; round < rounds && clock.Elapsed.TotalMinutes < minutes; round++)
             Console.WriteLine(JsonSerializer.Serialize(FitStress.Round()));
@@ -57,7 +65,7 @@ internal static class FitProcesses
     private static Process Start(int rounds, double minutes)
     {
         string[] arguments = ["exec", typeof(FitProcesses).Assembly.Location, Worker, rounds.ToString(CultureInfo.InvariantCulture), minutes.ToString(CultureInfo.InvariantCulture)];
-        var start = new ProcessStartInfo("dotnet", arguments) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("dotnet", arguments) { RedirectStandardInput = true, RedirectStandardOutput = true };
         start.Environment["DOTNET_GCgen0size"] = YoungestGeneration;
         return Process.Start(start)!;
     }

@@ -29,6 +29,7 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
         })),
         new("PEER", FitRhymes),
         new("Uni-Perceiver-MoE", FitTasks),
+        new("Uni-Perceiver-MoE, tuned", TunePrompts),
     ];
 
     /// <summary>Trains, and gives a digest of the weights in the saved model.</summary>
@@ -70,5 +71,12 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
         var options = Toys.Options(tasks);
         options.Epochs = 1;
         return ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(tasks, 12, seed: 5)));
+    }
+
+    private static GeneralistTransformer TunePrompts(MLContext ml)
+    {
+        using var model = FitTasks(ml);
+        return model.TunePrompts(
+            Toys.All.Single(task => task.Name == "colour"), Toys.View(ml, Toys.Rows("colour", 8, seed: 6)), new PromptTuningOptions { Steps = 2, Prompts = 2 });
     }
 }
