@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
-using Microsoft.ML.MoE.Models;
 
 namespace GeneralistSample;
 

@@ -1,4 +1,4 @@
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Objectives;
 
 namespace GeneralistSample;
 

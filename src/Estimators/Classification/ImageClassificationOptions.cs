@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Transforms.Image;

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Pretraining;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;

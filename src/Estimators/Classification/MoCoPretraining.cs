@@ -1,6 +1,8 @@
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Augmentation;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Pretraining;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;

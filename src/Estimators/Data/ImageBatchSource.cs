@@ -1,3 +1,5 @@
+using Microsoft.ML.MoE.Objectives;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;

@@ -2,7 +2,7 @@
 //
 // Axes: N = images of a batch.
 
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Objectives;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -13,7 +13,7 @@ public static class Bleu
     {
         ArgumentNullException.ThrowIfNull(candidates);
         ArgumentNullException.ThrowIfNull(references);
-        Training.OptionChecks.AtLeast(1, order, nameof(order));
+        Runtime.OptionChecks.AtLeast(1, order, nameof(order));
         if (candidates.Count != references.Count || references.Any(all => all.Count == 0))
             throw new ArgumentException($"There are {candidates.Count} candidates and {references.Count} lists of references; as many are wanted, none of them empty.", nameof(references));
 

@@ -1,6 +1,7 @@
 // Axes: N = examples, L = tokens of the longest text.
 
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;

@@ -3,6 +3,7 @@
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Generation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;

@@ -3,7 +3,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Training;
 using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static TorchSharp.torch;

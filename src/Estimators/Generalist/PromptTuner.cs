@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;

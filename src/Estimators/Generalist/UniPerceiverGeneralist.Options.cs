@@ -1,6 +1,8 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Transforms.Image;
 

@@ -1,9 +1,9 @@
 using System.Text;
 using Microsoft.ML.MoE.Generation;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 

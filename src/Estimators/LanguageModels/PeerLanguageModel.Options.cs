@@ -1,6 +1,6 @@
-using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 

@@ -1,5 +1,5 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Objectives;
 
 namespace Microsoft.ML.MoE.Estimators;
 

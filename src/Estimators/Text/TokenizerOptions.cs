@@ -1,4 +1,4 @@
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 

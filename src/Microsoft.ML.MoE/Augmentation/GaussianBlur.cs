@@ -3,7 +3,6 @@
 // Axes: N = images, M = images that are blurred, C = channels, H = height, W = width, L = pixels of a row or column.
 
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

@@ -1,6 +1,6 @@
 // Axes: N = images, C = channels, H = height, W = width.
 
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

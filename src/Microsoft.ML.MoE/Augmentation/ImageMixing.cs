@@ -6,7 +6,7 @@
 //
 // Axes: N = images, C = channels or classes, H = height, W = width.
 
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -3,7 +3,6 @@
 // Axes: N = images, C = channels, H = height, W = width, M = images that lose something.
 
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -3,7 +3,6 @@
 // Axes: N = images, C = channels, H = height, W = width.
 
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

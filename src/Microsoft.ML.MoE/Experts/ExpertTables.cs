@@ -5,8 +5,9 @@
 // Axes: T = tokens of the whole batch, D = model width, N = experts, M = experts of a token, over all heads.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Tables;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -22,7 +23,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// pass of <see cref="forward"/> hands them to this module, which keeps them in <see cref="Gradient"/>, as <c>grad</c> does for a parameter: they add up until they are used and dropped.
 /// <c>zero_grad</c> does not know of them; <see cref="ClearGradient"/> does it.
 /// </remarks>
-public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer
+public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer, IRowSparseTables
 {
     private readonly Parameter? down;
     private readonly Parameter? gate;
@@ -82,6 +83,9 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     /// <summary>The gradient of all tables that backward passes have added up since it was last dropped; null for none. The module owns it.</summary>
     public RowSparseGradient? Gradient { get; private set; }
 
+    /// <inheritdoc/>
+    int IRowSparseTables.Rows => Experts;
+
     /// <summary>Drops the gradient.</summary>
     public void ClearGradient()
     {
@@ -89,15 +93,17 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         Gradient = null;
     }
 
-    /// <summary>Makes the optimizer of the tables, a <see cref="RowSparseAdamW"/> with the decay rates and ε of the training, whatever optimizer trains the other parameters.</summary>
-    /// <param name="options">How the model is trained.</param>
+    /// <summary>Makes the optimizer of the tables, a row-sparse AdamW, whatever optimizer trains the other parameters.</summary>
+    /// <param name="main">What trains the other parameters.</param>
+    /// <param name="constants">Decay rates and ε.</param>
     /// <returns>A new optimizer.</returns>
     /// <exception cref="ArgumentException">The other parameters are trained by another optimizer, and the tables have no learning rate of their own (<see cref="ExpertTableOptions.LearningRate"/>).</exception>
     /// <exception cref="InvalidOperationException">Its moments do not fit into the memory that is available.</exception>
-    public IOptimizer CreateOptimizer(TrainingOptions options)
+    public IOptimizer CreateOptimizer(OptimizerKind main, AdamConstants constants)
     {
-        Options.RequireRateBeside(options.Optimizer);
-        return new RowSparseAdamW(this, options.Beta1, options.Beta2, options.Epsilon);
+        ArgumentNullException.ThrowIfNull(constants);
+        Options.RequireRateBeside(main);
+        return new RowSparseAdamW(this, constants.Beta1, constants.Beta2, constants.Epsilon);
     }
 
     /// <summary>Adds up the experts of every token, weighted by its gates.</summary>
@@ -114,11 +120,18 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     }
 
     /// <summary>The path for the CPU.</summary>
-    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(
-        this, Options.Precision == TablePrecision.BFloat16 ? new ManagedExpertTables<BFloat16Rows>(this) : new ManagedExpertTables<Float32Rows>(this), x_TD, gates_TM, ids_TM);
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
+    {
+        var (all, relu) = (Tables.Select(table => (Tensor)table.Value).ToArray(), Activation == NeuronActivation.Relu);
+        IExpertTablesKernel kernel = Options.Precision == TablePrecision.BFloat16 ? new ManagedExpertTables<BFloat16Rows>(all, relu) : new ManagedExpertTables<Float32Rows>(all, relu);
+        return ExpertTablesFunction.Apply(kernel, AddGradient, x_TD, gates_TM, ids_TM);
+    }
 
     /// <summary>The path through libtorch's operators, for every device.</summary>
-    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(this, new TorchExpertTables(this), x_TD, gates_TM, ids_TM);
+    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ForwardByTorch(new TorchExpertTables(this), x_TD, gates_TM, ids_TM);
+
+    /// <summary>The same with a kernel of the caller.</summary>
+    internal Tensor ForwardByTorch(TorchExpertTables kernel, Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(kernel, AddGradient, x_TD, gates_TM, ids_TM);
 
     /// <summary>How many tables experts of a kind have.</summary>
     internal static int TableCount(ExpertKind kind) => kind switch
@@ -129,10 +142,8 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         _ => throw new ArgumentException($"{nameof(kind)} is {kind}; it must be one of {string.Join(", ", Enum.GetNames<ExpertKind>())}."),
     };
 
-    /// <summary>Adds the gradient of one backward pass.</summary>
-    /// <param name="ids_TM">Experts, int64 (T, M).</param>
-    /// <param name="factors">For every table, in the order of <see cref="Tables"/>, what each pair's row of the gradient is a multiple of, and the multiple.</param>
-    internal void AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors) => (Gradient ??= new RowSparseGradient(this)).Add(ids_TM, factors);
+    /// <inheritdoc/>
+    void IRowSparseTables.AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors) => AddGradient(ids_TM, factors);
 
     /// <summary>Drops the gradient with the module.</summary>
     protected override void Dispose(bool disposing)
@@ -141,6 +152,9 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
             ClearGradient();
         base.Dispose(disposing);
     }
+
+    /// <inheritdoc cref="IRowSparseTables.AddGradient"/>
+    internal void AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors) => (Gradient ??= new RowSparseGradient(this)).Add(ids_TM, factors);
 
     private unsafe Parameter Table(Device? device)
     {

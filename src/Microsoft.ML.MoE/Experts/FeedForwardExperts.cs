@@ -3,6 +3,8 @@
 // Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Experts;
+using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -72,11 +74,11 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
-    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan);
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan.Rows);
 
     /// <summary>The path for bfloat16 on the CPU.</summary>
     internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts) => BFloat16ExpertsFunction.Apply(
-        x_TD, gates_TK, casts.Of(weight1, bfloat16), casts.Of(bias1, float32), casts.Of(weight2, bfloat16), casts.Of(bias2, float32), plan);
+        x_TD, gates_TK, casts.Of(weight1, bfloat16), casts.Of(bias1, float32), casts.Of(weight2, bfloat16), casts.Of(bias2, float32), plan.Rows);
 
     /// <summary>The path through libtorch's operators, for every device and type.</summary>
     internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts)

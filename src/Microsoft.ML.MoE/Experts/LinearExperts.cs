@@ -3,6 +3,7 @@
 // Axes: T = tokens, I = inputs, O = outputs, E = experts, K = experts chosen, R = computed rows.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;

@@ -1,6 +1,6 @@
 // Axes: I = inputs, O = outputs, … = any leading axes.
 
-using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Gemm;
 using TorchSharp;
 using static TorchSharp.torch;
 

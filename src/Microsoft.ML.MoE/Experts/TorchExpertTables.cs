@@ -3,6 +3,7 @@
 // Axes: T = tokens of the whole batch, C = tokens of a chunk, D = model width, N = experts, M = experts of a token.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Tables;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -4,7 +4,7 @@
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -84,8 +84,8 @@ internal sealed unsafe class WorkTeam
     /// <summary>A thread's own memory, which it gets when it first asks.</summary>
     internal sealed class Scratch : IDisposable
     {
-        /// <summary>How many numbers there are.</summary>
-        public const int Floats = ManagedGemm.ScratchFloats;
+        /// <summary>How many numbers there are: a block of a matrix that stays in the L2 cache, 512 KB, and a panel of another, 16 KB.</summary>
+        public const int Floats = (128 << 10) + (4 << 10);
 
         private float* memory;
 

@@ -2,7 +2,7 @@
 //
 // Axes: … = any leading axes, I = inputs, O = outputs.
 
-using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;

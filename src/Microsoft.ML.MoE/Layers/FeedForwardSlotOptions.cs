@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Optimizers;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

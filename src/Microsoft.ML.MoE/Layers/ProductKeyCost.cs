@@ -1,4 +1,4 @@
-using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Layers;

@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;

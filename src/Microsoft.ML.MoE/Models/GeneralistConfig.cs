@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Models;

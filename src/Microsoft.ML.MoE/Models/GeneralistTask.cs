@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Routing;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Models;
 

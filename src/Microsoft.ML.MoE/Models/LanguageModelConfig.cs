@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -4,6 +4,7 @@
 
 using System.Globalization;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;

@@ -10,6 +10,7 @@ using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

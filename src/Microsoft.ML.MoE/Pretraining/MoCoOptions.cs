@@ -1,5 +1,5 @@
 using Microsoft.ML.MoE.Augmentation;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Pretraining;
 

@@ -4,6 +4,7 @@
 //       R = rows that are computed: the pairs sorted by expert.
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Experts;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
@@ -21,6 +22,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="DroppedCount">Pairs that found no place, an int64 scalar.</param>
 public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tensor ExpertOfRow_R, Tensor RowEnds_E, Tensor Kept_TK, Tensor ExpertCounts_E, Tensor DroppedCount)
 {
+    /// <summary>What kernels need to know of the plan.</summary>
+    internal SortedRows Rows => new(RowEnds_E, TokenOfRow_R, PairOfRow_R);
+
     /// <summary>Sorts the pairs of a decision by expert.</summary>
     /// <param name="decision">The router's decision.</param>
     /// <param name="experts">Number of experts E.</param>
@@ -144,38 +148,6 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         }
 
         return new DispatchPlan(order_P, order_P.FloorDividedBy(choices), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>
-    /// Checks that the rows are pairs of a batch, each expert's after the one's before. For paths on which they become places in memory: whoever makes a plan by hand may have made it wrong.
-    /// To be called before autograd is entered: an exception in its backward pass ends the process.
-    /// </summary>
-    /// <param name="experts">Experts of the layer.</param>
-    /// <param name="tokens">Tokens of the batch.</param>
-    /// <param name="choices">Choices of each.</param>
-    /// <exception cref="ArgumentException">They are not.</exception>
-    internal unsafe void CheckRows(long experts, long tokens, long choices)
-    {
-        var rowEnds = RowEnds_E.data<int>().ToArray();
-        var tokenOfRow = Memory.Longs(TokenOfRow_R);
-        var pairOfRow = Memory.Longs(PairOfRow_R);
-        var rows = PairOfRow_R.shape[0];
-        if (rowEnds.Length != experts || rowEnds[^1] != rows || TokenOfRow_R.shape[0] != rows)
-            throw new ArgumentException($"The dispatch plan has {rows} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has {experts}.");
-        for (var e = 0; e < rowEnds.Length; e++)
-        {
-            if (rowEnds[e] < (e == 0 ? 0 : rowEnds[e - 1]))
-                throw new ArgumentException($"In the dispatch plan the rows of expert {e} end at {rowEnds[e]}, before they begin.");
-        }
-
-        for (var row = 0; row < rows; row++)
-        {
-            if ((ulong)pairOfRow[row] >= (ulong)(tokens * choices) || tokenOfRow[row] != pairOfRow[row] / choices)
-                throw new ArgumentException($"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with {choices} choices each.");
-        }
-
-        GC.KeepAlive(TokenOfRow_R);
-        GC.KeepAlive(PairOfRow_R);
     }
 
     internal DispatchPlan MoveToOuterDisposeScope() => new(

@@ -5,8 +5,9 @@
 //
 // Axes: T = tokens of the whole batch, H = heads, Q = H·d_k, the queries of all heads, A = d_k/2, half a query, N = n sub-keys, K = keys that a head retrieves.
 
+using Microsoft.ML.MoE.Kernels.ProductKeys;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -29,7 +30,7 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
     {
         options.Validate();
         this.options = options;
-        managed = new ManagedProductKeys(options);
+        managed = new ManagedProductKeys(options.SubKeys, options.Heads, options.KeysPerHead, options.QueryWidth, options.Shared);
         var half = options.QueryWidth / 2;
         long[] shape = options.Shared ? [options.SubKeys, half] : [options.Heads, options.SubKeys, half];
         var bound = 1 / Math.Sqrt(half);
@@ -52,7 +53,11 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
-    internal ProductKeyChoice ForwardManaged(Tensor query_TQ) => ProductKeyFunction.Apply(managed, query_TQ, rowKeys, columnKeys);
+    internal ProductKeyChoice ForwardManaged(Tensor query_TQ)
+    {
+        var (ids_THK, scores_THK) = ProductKeyFunction.Apply(managed, query_TQ, rowKeys, columnKeys);
+        return new(ids_THK, scores_THK);
+    }
 
     /// <summary>The path through libtorch's operators, which is also the definition: scores of all sub-keys, the K best of each half, the K best of their pairs.</summary>
     internal ProductKeyChoice ForwardByTorch(Tensor query_TQ)

@@ -1,3 +1,5 @@
+using Microsoft.ML.MoE.Runtime;
+
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>

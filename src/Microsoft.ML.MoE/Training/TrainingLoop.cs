@@ -1,6 +1,7 @@
 using System.Globalization;
-using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

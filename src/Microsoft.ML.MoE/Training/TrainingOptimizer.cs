@@ -1,4 +1,4 @@
-using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -16,7 +16,7 @@ internal static class TrainingOptimizer
         try
         {
             foreach (var (name, owner) in Distinct<IHasOwnOptimizer>(module))
-                parts.Add(name, owner.CreateOptimizer(options));
+                parts.Add(name, owner.CreateOptimizer(options.Optimizer, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
             var ofModules = ScalesOfModules(module);
             var groups = ParameterGroup.ForModule(
                 module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters),

@@ -1,4 +1,5 @@
-using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Training;
 

@@ -1,5 +1,7 @@
 // Linear warm-up, then a decay to a final rate. WideNet, arXiv 2107.11817, table 6, has the cosine.
 
+using Microsoft.ML.MoE.Runtime;
+
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>

@@ -3,6 +3,7 @@
 //   a <- d a + (1 - d) w        with d = min(decay, (1 + t) / (10 + t)) at update t, so that a young average follows closely
 
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Weights;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Weights;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;

@@ -3,7 +3,6 @@
 // Axes: T = tokens, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token.
 
 using Microsoft.ML.MoE.Layers;
-using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;

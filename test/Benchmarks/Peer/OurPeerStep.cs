@@ -1,5 +1,4 @@
-using Microsoft.ML.MoE.Experts;
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Optimizers;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 // Axes: N = images of a batch, C = channels or classes, H = height, W = width.
 
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Training;
 using static TorchSharp.torch;
 

@@ -2,6 +2,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;

@@ -5,6 +5,8 @@ using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Transforms;
 using Microsoft.VisualStudio.TestTools.UnitTesting;

@@ -1,5 +1,7 @@
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Tables;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Tests.Shared;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -38,7 +40,7 @@ public sealed class ExpertTablesTests
 
         // A token at a time.
         CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) =>
-            ExpertTablesFunction.Apply(tables, new TorchExpertTables(tables, chunkNumbers: 1), x_TD, gates_TM, ids_TM));
+            tables.ForwardByTorch(new TorchExpertTables(tables, chunkNumbers: 1), x_TD, gates_TM, ids_TM));
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Weights;

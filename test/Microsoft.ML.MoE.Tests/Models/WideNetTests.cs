@@ -1,6 +1,5 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

@@ -203,7 +203,7 @@ public sealed class DispatchPlanTests
         Assert.AreEqual(dropped, together.DroppedCount.ToInt64());
         Assert.AreEqual((Items * Tokens * Choices) - dropped, together.PairOfRow_R.shape[0]);
         Assert.IsTrue(together.Kept_TK.flatten().index_select(0, together.PairOfRow_R).all().ToBoolean());
-        together.CheckRows(Experts, Items * Tokens, Choices);
+        together.Rows.Check(Experts, Items * Tokens, Choices);
 
         // As other devices do it. Every pair has a row there.
         var slots = capacity.Slots(Tokens, Experts, Choices);
@@ -212,7 +212,7 @@ public sealed class DispatchPlanTests
         Assert.IsTrue(wanted_TK.Equals(sorted.Kept_TK), "by sorting");
         Assert.AreEqual(dropped, sorted.DroppedCount.ToInt64());
         TensorAssert.AreEqual(together.ExpertCounts_E.data<long>().ToArray(), sorted.ExpertCounts_E);
-        sorted.CheckRows(Experts, Items * Tokens, Choices);
+        sorted.Rows.Check(Experts, Items * Tokens, Choices);
 
         static Tensor PairsByChoice(Tensor tokens_T) => ((tokens_T.unsqueeze(0) * Choices) + arange(Choices, int64).unsqueeze(1)).flatten();
     }

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;

@@ -1,4 +1,4 @@
-using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Optimizers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

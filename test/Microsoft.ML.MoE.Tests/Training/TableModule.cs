@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -30,7 +31,7 @@ internal sealed class TableModule : nn.Module<Tensor, Tensor>, IHasOwnOptimizer
         return used_ND.mv(weight);
     }
 
-    public IOptimizer CreateOptimizer(TrainingOptions options) => new RowDescent(this, rate: 0.5);
+    public IOptimizer CreateOptimizer(OptimizerKind main, AdamConstants constants) => new RowDescent(this, rate: 0.5);
 
     private sealed class RowDescent(TableModule module, double rate) : IOptimizer
     {

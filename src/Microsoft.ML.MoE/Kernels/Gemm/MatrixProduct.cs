@@ -1,0 +1,27 @@
+namespace Microsoft.ML.MoE.Kernels.Gemm;
+
+/// <summary>One product of a group: output = left · right, with what is done to a finished sum.</summary>
+/// <param name="left">Rows × depth; its lines are the output's rows.</param>
+/// <param name="right">Depth × columns; its lines are the output's columns.</param>
+/// <param name="output">The first number of the output.</param>
+/// <param name="outputStride">Numbers from one row of the output to the next.</param>
+/// <param name="rows">Rows of the output; may be 0.</param>
+/// <param name="columns">Columns of the output.</param>
+/// <param name="depth">Terms of each sum; 0 makes the output 0.</param>
+/// <param name="bias">Added to every row, one number a column; null for none.</param>
+/// <param name="geluInput">Where GELU was applied to in the forward pass, laid out as the output: each sum is multiplied with GELU's derivative there. Null for none.</param>
+/// <param name="add">Whether to add to what the output holds.</param>
+internal readonly unsafe struct MatrixProduct(
+    Operand left, Operand right, float* output, nint outputStride, int rows, int columns, int depth, float* bias = null, float* geluInput = null, bool add = false)
+{
+    public readonly Operand Left = left;
+    public readonly Operand Right = right;
+    public readonly float* Output = output;
+    public readonly nint OutputStride = outputStride;
+    public readonly int Rows = rows;
+    public readonly int Columns = columns;
+    public readonly int Depth = depth;
+    public readonly float* Bias = bias;
+    public readonly float* GeluInput = geluInput;
+    public readonly bool Add = add;
+}
