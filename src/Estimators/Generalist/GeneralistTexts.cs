@@ -7,7 +7,7 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="mostTokens">Tokens of a sequence, its ends included, at least 2.</param>
 internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
 {
-    private readonly Lazy<bool> tokensBeginWithSpaces = new(() => Enumerable.Range(0, tokenizer.VocabularySize).Any(id => tokenizer.GetBytes(id) is [(byte)' ', _, ..]));
+    private readonly Lazy<bool> tokensBeginWithSpaces = new(() => Enumerable.Range(0, tokenizer.VocabularySize).Any(id => tokenizer.BytesOf(id) is [(byte)' ', _, ..]));
 
     /// <summary>Texts that were too long so far.</summary>
     public long Cut { get; private set; }

@@ -70,7 +70,7 @@ internal sealed class MaskedText
             bytes.AddRange(Encoding.UTF8.GetBytes(pieces[piece]));
             if (piece == masks.Count)
                 break;
-            var token = tokenizer.GetBytes(tokens[masks[piece]]!.Value);
+            var token = tokenizer.BytesOf(tokens[masks[piece]]!.Value);
             bytes.AddRange(spaceBefore[piece] && token is [(byte)' ', _, ..] ? token[1..] : token);
         }
         return Encoding.UTF8.GetString([.. bytes]);

@@ -16,7 +16,7 @@ internal sealed class TokenTextStream(TextTokenizer tokenizer, IReadOnlyList<str
 
     /// <summary>Adds a token.</summary>
     /// <returns>The text that can be given out; often empty.</returns>
-    public string Add(int token) => Take(Decode(tokenizer.GetBytes(token), flush: false), end: false);
+    public string Add(int token) => Take(Decode(tokenizer.BytesOf(token), flush: false), end: false);
 
     /// <summary>Ends the stream.</summary>
     /// <returns>What was held back; bytes that are no whole character become U+FFFD.</returns>

@@ -34,8 +34,12 @@ public abstract class TextTokenizer
 
     /// <summary>The UTF-8 of a token: not always whole characters; empty for the separator.</summary>
     /// <param name="id">The token.</param>
+    /// <returns>A new array.</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such token.</exception>
-    public ReadOnlySpan<byte> GetBytes(int id)
+    public byte[] GetBytes(int id) => BytesOf(id).ToArray();
+
+    /// <summary>As <see cref="GetBytes"/>, without a copy.</summary>
+    internal ReadOnlySpan<byte> BytesOf(int id)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(id);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, VocabularySize);
@@ -50,7 +54,7 @@ public abstract class TextTokenizer
         ArgumentNullException.ThrowIfNull(ids);
         var bytes = new List<byte>();
         foreach (var id in ids)
-            bytes.AddRange(GetBytes(id));
+            bytes.AddRange(BytesOf(id));
         return Encoding.UTF8.GetString([.. bytes]);
     }
 

@@ -15,7 +15,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// <summary>
 /// Mixup and CutMix of a batch with itself in another order. Each image has its own λ and, where both are on, its own choice between them (timm calls that the mode "elem").
 /// </summary>
-public sealed record ImageMixing
+internal sealed record ImageMixing
 {
     /// <summary>No mixing.</summary>
     public static ImageMixing None { get; } = new();

@@ -81,10 +81,13 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
             .Where(table => table.Item2 is not null).Select(table => KeyValuePair.Create(table.Item1, table.Item2!)).ToArray();
 
     /// <summary>The gradient of all tables that backward passes have added up since it was last dropped; null for none. The module owns it.</summary>
-    public RowSparseGradient? Gradient { get; private set; }
+    internal RowSparseGradient? Gradient { get; private set; }
 
     /// <inheritdoc/>
     int IRowSparseTables.Rows => Experts;
+
+    /// <inheritdoc/>
+    RowSparseGradient? IRowSparseTables.Gradient => Gradient;
 
     /// <summary>Drops the gradient.</summary>
     public void ClearGradient()

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Generation;
 
 /// <summary>Beam search over the tokens of a <see cref="Generalist"/>; with one beam greedy. A description's score is the mean log-probability of its tokens, its end among them.</summary>
-public sealed class DescriptionSearch
+internal sealed class DescriptionSearch
 {
     private readonly Generalist model;
     private readonly GeneralistTask task;

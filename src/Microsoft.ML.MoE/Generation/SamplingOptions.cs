@@ -3,7 +3,7 @@ using Microsoft.ML.MoE.Runtime;
 namespace Microsoft.ML.MoE.Generation;
 
 /// <summary>How the next token is chosen from its probabilities.</summary>
-public sealed record SamplingOptions
+internal sealed record SamplingOptions
 {
     /// <summary>The most probable token, always.</summary>
     public static SamplingOptions Greedy { get; } = new() { Temperature = 0 };

@@ -11,7 +11,7 @@ namespace Microsoft.ML.MoE.Generation;
 /// Continues a sequence token by token. Keys and values of the tokens before are kept, so that a token costs one token's work. Where the model's context is full, it goes on from the last half of it.
 /// Not for several threads at once; put the model into evaluation mode first, and leave it there.
 /// </summary>
-public sealed class TokenGenerator : IDisposable
+internal sealed class TokenGenerator : IDisposable
 {
     private readonly LanguageModel model;
     private readonly TokenSampler sampler;

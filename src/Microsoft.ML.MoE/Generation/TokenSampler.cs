@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MoE.Generation;
 
 /// <summary>Draws tokens. The same seed and scores give the same tokens. Not for several threads at once.</summary>
-public sealed class TokenSampler
+internal sealed class TokenSampler
 {
     private readonly SamplingOptions options;
     private readonly Random random;

@@ -12,7 +12,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// y = (x − E[x]) / √(Var[x] + ε) · γ + β, with mean and variance of each number over the batch while training, and their running means in evaluation.
 /// A batch of fewer than two vectors, which has no variance, is normalised with the running means in training too, and leaves them as they are.
 /// </summary>
-public sealed class BatchNorm : nn.Module<Tensor, Tensor>
+internal sealed class BatchNorm : nn.Module<Tensor, Tensor>
 {
     private const double Momentum = 0.1;
     private const double Epsilon = 1e-5;

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Causal self-attention. Query, key, value and output projections have biases.</summary>
-public sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
+internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
 {
     private readonly int heads;
     private readonly Dense queryKeyValue;

@@ -16,7 +16,7 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Attention and a feed-forward network. One gate decides for the two layers of the attention, one for the two of the network.</summary>
-public sealed class ConditionalBlock : nn.Module
+internal sealed class ConditionalBlock : nn.Module
 {
     private readonly int heads;
     private readonly LayerNorm attentionNorm;

@@ -13,7 +13,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>
 /// y = x·Wᵀ + b. Weights are stored in float32 and cast to the type of x: bfloat16 inputs give a bfloat16 product with float32 master weights.
 /// </summary>
-public sealed class Dense : nn.Module<Tensor, Tensor>
+internal sealed class Dense : nn.Module<Tensor, Tensor>
 {
     private readonly Parameter weight;
     private readonly Parameter bias;

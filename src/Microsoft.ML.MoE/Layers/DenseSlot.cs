@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>The dense feed-forward network as a <see cref="FeedForwardSlot"/>: no auxiliary loss, no experts.</summary>
-public sealed class DenseSlot : FeedForwardSlot
+internal sealed class DenseSlot : FeedForwardSlot
 {
     private readonly ScalarType computeType;
     private readonly FeedForward network;

@@ -14,7 +14,7 @@ public sealed record DenseSlotOptions : FeedForwardSlotOptions
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new DenseSlot(width, this, device, computeType);
 
     /// <inheritdoc/>
-    public override LayerCost GetCost(int width)
+    internal override LayerCost GetCost(int width)
     {
         checked
         {

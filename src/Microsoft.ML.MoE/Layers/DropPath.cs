@@ -10,7 +10,7 @@ namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>y = x · b / (1 − p), where b is 0 with probability p and else 1, one b a sample: the mean stays. In evaluation y = x.</summary>
 /// <remarks>The random numbers come from libtorch's global generator, as those of dropout do; in a training by an estimator, from that training's own.</remarks>
-public sealed class DropPath : nn.Module<Tensor, Tensor>
+internal sealed class DropPath : nn.Module<Tensor, Tensor>
 {
     private readonly double probability;
 

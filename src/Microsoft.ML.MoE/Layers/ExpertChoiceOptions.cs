@@ -24,7 +24,7 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new ExpertChoiceMixture(width, this, device, computeType);
 
     /// <inheritdoc/>
-    public override LayerCost GetCost(int width)
+    internal override LayerCost GetCost(int width)
     {
         checked
         {

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>FFN(x) = W2·gelu(W1·x + b1) + b2.</summary>
-public sealed class FeedForward : nn.Module<Tensor, Tensor>
+internal sealed class FeedForward : nn.Module<Tensor, Tensor>
 {
     private readonly Dense expand;
     private readonly Dense contract;

@@ -28,7 +28,7 @@ public abstract record FeedForwardSlotOptions
 
     /// <summary>What the layer costs.</summary>
     /// <param name="width">Model width D.</param>
-    public abstract LayerCost GetCost(int width);
+    internal abstract LayerCost GetCost(int width);
 
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>

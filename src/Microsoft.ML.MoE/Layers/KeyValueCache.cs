@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>The keys and values of the tokens that some sequences have so far, for every block of a model. The caller owns it and hands it from call to call; not for several threads at once.</summary>
-public sealed class KeyValueCache : IDisposable
+internal sealed class KeyValueCache : IDisposable
 {
     private readonly Tensor[] keys;
     private readonly Tensor[] values;

@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>y = (x − E[x]) / √(Var[x] + ε) · γ + β over the last axis, in float32.</summary>
-public sealed class LayerNorm : nn.Module<Tensor, Tensor>
+internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
 {
     private readonly long[] shape;
     private readonly double epsilon;

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>A mixture of experts whose tokens choose, as a <see cref="FeedForwardSlot"/>. Its auxiliary loss is the weighted balance loss.</summary>
-public sealed class MixtureSlot : FeedForwardSlot
+internal sealed class MixtureSlot : FeedForwardSlot
 {
     private readonly MixtureSlotOptions options;
     private readonly MixtureOfExperts mixture;

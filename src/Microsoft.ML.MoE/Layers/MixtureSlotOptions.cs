@@ -17,7 +17,7 @@ public sealed record MixtureSlotOptions : FeedForwardSlotOptions
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new MixtureSlot(width, this, device, computeType);
 
     /// <inheritdoc/>
-    public override LayerCost GetCost(int width)
+    internal override LayerCost GetCost(int width)
     {
         checked
         {

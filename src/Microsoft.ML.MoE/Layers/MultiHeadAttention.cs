@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Self-attention in which every token sees every token of its sequence. Query, key, value and output projections have biases.</summary>
-public sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
+internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
 {
     private readonly int heads;
     private readonly Dense queryKeyValue;

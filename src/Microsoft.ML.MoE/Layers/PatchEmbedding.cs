@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Splits an image into L non-overlapping P×P patches, row by row, and maps each to a vector of the model's width.</summary>
-public sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
+internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
 {
     private readonly int patchSize;
     private readonly ScalarType computeType;

@@ -53,7 +53,7 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new Peer(width, this, device);
 
     /// <inheritdoc/>
-    public override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(Kind), Tables);
+    internal override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(Kind), Tables);
 
     /// <inheritdoc/>
     public override void Validate()

@@ -41,7 +41,7 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new ProductKeyMemory(width, this, device);
 
     /// <inheritdoc/>
-    public override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(ExpertKind.Value), Tables);
+    internal override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(ExpertKind.Value), Tables);
 
     /// <inheritdoc/>
     public override void Validate()

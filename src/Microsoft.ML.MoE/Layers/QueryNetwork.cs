@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>q = BN(W·x + b), the batch normalisation by choice.</summary>
-public sealed class QueryNetwork : nn.Module<Tensor, Tensor>
+internal sealed class QueryNetwork : nn.Module<Tensor, Tensor>
 {
     private readonly Dense projection;
     private readonly BatchNorm? norm;

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Rescales patches and channels, each with LayerNorm, a linear layer and GELU: patches first on the way in, channels first on the way out.</summary>
-public sealed class ReRepresentation : nn.Module<Tensor, Tensor>
+internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
 {
     private readonly bool channelsFirst;
     private readonly ScalarType computeType;

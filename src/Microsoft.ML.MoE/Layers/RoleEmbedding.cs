@@ -12,7 +12,7 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>A learned vector for each modality or task, or LayerNorm(W·a + b) of the attributes a ∈ {0, 1}ᴬ. One serves all layers of a model; each has a gate of its own.</summary>
-public sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor>
+internal sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor>
 {
     private readonly RoutingLevel level;
     private readonly string[] names;

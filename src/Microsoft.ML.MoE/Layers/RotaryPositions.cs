@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Turns the vectors of a head by their positions. Has nothing to train, and nothing that a weight file keeps.</summary>
-public sealed class RotaryPositions : nn.Module<Tensor, Tensor>
+internal sealed class RotaryPositions : nn.Module<Tensor, Tensor>
 {
     private const double Base = 10_000;
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -5,6 +6,20 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>Sizes and mixtures of a <see cref="SparseMlpBlock"/>.</summary>
 public sealed record SparseMlpBlockOptions
 {
+    /// <summary>Makes options whose sizes are set by an initializer.</summary>
+    public SparseMlpBlockOptions()
+    {
+    }
+
+    /// <summary>Makes options of a block that rescales nothing, also in languages that know no required members.</summary>
+    /// <param name="patches">Patches S of an image.</param>
+    /// <param name="width">Channels C.</param>
+    /// <param name="spatialWidth">Hidden width of the spatial network or of each spatial expert.</param>
+    /// <param name="channelWidth">Hidden width of the channel network or of each channel expert.</param>
+    [SetsRequiredMembers]
+    public SparseMlpBlockOptions(int patches, int width, int spatialWidth, int channelWidth) =>
+        (Patches, Width, InnerPatches, InnerWidth, SpatialWidth, ChannelWidth) = (patches, width, patches, width, spatialWidth, channelWidth);
+
     /// <summary>Patches S of an image.</summary>
     public required int Patches { get; init; }
 

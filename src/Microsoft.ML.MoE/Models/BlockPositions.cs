@@ -40,15 +40,16 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
     /// <summary>The blocks of a list.</summary>
     /// <param name="blocks">Their positions from 0, ascending.</param>
     /// <exception cref="ArgumentException">A position is negative, or not larger than the one before it.</exception>
-    public static BlockPositions At(params ReadOnlySpan<int> blocks)
+    public static BlockPositions At(params int[] blocks)
     {
+        ArgumentNullException.ThrowIfNull(blocks);
         for (var i = 0; i < blocks.Length; i++)
         {
             RequireAtLeast0(blocks[i], $"Position {i} of the list of blocks");
             if (i > 0 && blocks[i] <= blocks[i - 1])
                 throw new ArgumentException($"The list of blocks has {blocks[i]} after {blocks[i - 1]}; positions must ascend.", nameof(blocks));
         }
-        return new(Kind.Listed, blocks.Length, blocks.ToArray());
+        return new(Kind.Listed, blocks.Length, [.. blocks]);
     }
 
     /// <summary>How many blocks these are.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -7,6 +8,17 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>A task of a <see cref="Generalist"/>: what is asked, of what, and how much it counts in training. Immutable.</summary>
 public sealed record GeneralistTask
 {
+    /// <summary>Makes a task whose name and kind are set by an initializer.</summary>
+    public GeneralistTask()
+    {
+    }
+
+    /// <summary>Makes a task, also in languages that know no required members.</summary>
+    /// <param name="name">Its name, not empty.</param>
+    /// <param name="kind">What it asks for.</param>
+    [SetsRequiredMembers]
+    public GeneralistTask(string name, GeneralistTaskKind kind) => (Name, Kind) = (name, kind);
+
     /// <summary>Its name, not empty.</summary>
     public required string Name { get; init; }
 

@@ -93,7 +93,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     /// <summary>An empty memory of some sequences for <see cref="Advance"/>.</summary>
     /// <param name="sequences">How many sequences are read side by side, at least 1.</param>
     /// <returns>The caller's to dispose.</returns>
-    public KeyValueCache CreateCache(int sequences = 1)
+    internal KeyValueCache CreateCache(int sequences = 1)
     {
         if (sequences < 1)
             throw new ArgumentException($"The number of sequences is {sequences}; it must be at least 1.", nameof(sequences));
@@ -107,7 +107,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     /// <param name="cache">What <see cref="CreateCache"/> made; remembers the new tokens too.</param>
     /// <returns>Scores of the token after the last one, float32 (N, V).</returns>
     /// <exception cref="ArgumentException">The tokens have another shape or type, are not in the vocabulary, or are more than the cache has room for.</exception>
-    public Tensor Advance(Tensor ids_NL, KeyValueCache cache)
+    internal Tensor Advance(Tensor ids_NL, KeyValueCache cache)
     {
         ArgumentNullException.ThrowIfNull(cache);
         CheckTokens(ids_NL, cache.Capacity - cache.Length);

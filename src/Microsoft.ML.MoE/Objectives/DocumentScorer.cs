@@ -16,7 +16,7 @@ namespace Microsoft.ML.MoE.Objectives;
 /// one window, so that each token sees all before it; longer documents are read in windows that begin half a context further each time, so that every token sees at least the
 /// half context before it, and more the nearer it is to the end of its window.
 /// </summary>
-public sealed class DocumentScorer
+internal sealed class DocumentScorer
 {
     // Scores of this many (position, token) pairs are computed at once: 256 MB.
     private const long MostScores = 1L << 26;

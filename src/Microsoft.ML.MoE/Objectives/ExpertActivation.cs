@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Measures which experts the tokens of tasks go to.</summary>
-public static class ExpertActivation
+internal static class ExpertActivation
 {
     /// <summary>
     /// Measures every gate of a model, in evaluation mode, so without noise. Padding and prompts do not count. Where gates look at tokens, the numbers are those of the tokens that are read; where they

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Examples of one task that are learned in one step.</summary>
-public sealed class GeneralistBatch : IDisposable
+internal sealed class GeneralistBatch : IDisposable
 {
     /// <summary>The label of a token that nobody asks for.</summary>
     public const long NotAsked = -100;

@@ -14,7 +14,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Loss and evaluation of a <see cref="Generalist"/>, for <see cref="TrainingLoop{TBatch}"/> of <see cref="GeneralistBatch"/>.</summary>
-public sealed class GeneralistObjective
+internal sealed class GeneralistObjective
 {
     private readonly Generalist model;
     private readonly double labelSmoothing;

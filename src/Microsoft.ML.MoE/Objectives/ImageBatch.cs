@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Images with their classes. Owns its tensors.</summary>
-public sealed class ImageBatch : IDisposable
+internal sealed class ImageBatch : IDisposable
 {
     /// <summary>Takes the tensors over, out of any dispose scope.</summary>
     /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W), N at least 1, on any device.</param>

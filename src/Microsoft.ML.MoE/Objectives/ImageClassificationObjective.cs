@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Loss and evaluation of an image classifier, for <see cref="TrainingLoop{TBatch}"/> of <see cref="ImageBatch"/>.</summary>
-public sealed class ImageClassificationObjective
+internal sealed class ImageClassificationObjective
 {
     private readonly ImageClassifier model;
     private readonly ImageAugmentation augmentation;

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Loss and evaluation of a language model, for <see cref="TrainingLoop{TBatch}"/> of <see cref="TokenBatch"/>.</summary>
-public sealed class LanguageModelObjective
+internal sealed class LanguageModelObjective
 {
     // Counting the choices of a million experts in every step would cost more than it tells; their usage is measured on validation data.
     private const int MostCountedExperts = 4096;

@@ -7,7 +7,7 @@ namespace Microsoft.ML.MoE.Objectives;
 /// <summary>Texts of unequal length in one tensor.</summary>
 /// <param name="Ids_NL">Tokens, int64 (N, L); 0 at padding.</param>
 /// <param name="Mask_NL">False for padding, bool (N, L).</param>
-public sealed record PaddedTexts(Tensor Ids_NL, Tensor Mask_NL) : IDisposable
+internal sealed record PaddedTexts(Tensor Ids_NL, Tensor Mask_NL) : IDisposable
 {
     /// <summary>Pads texts to the longest. The tensors belong to the caller's dispose scope, or to the caller where there is none.</summary>
     /// <param name="texts">The tokens of each text, at least one in each, and at least one text.</param>

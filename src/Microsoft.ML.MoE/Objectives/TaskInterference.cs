@@ -15,7 +15,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Measures the interference of tasks from their gradients.</summary>
-public static class TaskInterference
+internal static class TaskInterference
 {
     /// <summary>Measures every block of a model, in evaluation mode and with the losses as they are, not weighted. The model gets its mode and its gradients back as none.</summary>
     /// <param name="model">The model.</param>

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>Sequences of tokens with the token that follows each. Owns its tensors.</summary>
-public sealed class TokenBatch : IDisposable
+internal sealed class TokenBatch : IDisposable
 {
     /// <summary>Takes the tensors over, out of any dispose scope.</summary>
     /// <param name="inputs_NL">Tokens, int64 (N, L), at least one, on any device.</param>

@@ -15,7 +15,7 @@ namespace Microsoft.ML.MoE.Objectives;
 /// An epoch's order is a function of the seed and the epoch, so that a training can be taken up again: read the same epoch, and pass over the batches that are done. Documents are joined
 /// by a separator token, <see cref="Join"/>, and a window may see the end of the document before.
 /// </remarks>
-public sealed class TokenWindows : IBatchSource<TokenBatch>
+internal sealed class TokenWindows : IBatchSource<TokenBatch>
 {
     private readonly int[] tokens;
     private readonly int length;

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>Several optimizers, each with parameters of its own, as one. Owns them.</summary>
-public sealed class CompositeOptimizer : IOptimizer
+internal sealed class CompositeOptimizer : IOptimizer
 {
     private const char Separator = '/';
 

@@ -12,7 +12,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// AdamW through libtorch's fused kernel: one pass over weights, gradients and moments, some fifty times as fast as an operator at a time. Parameters without a gradient are
 /// left alone and keep their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
 /// </summary>
-public sealed class FusedAdamW : AdamOptimizer
+internal sealed class FusedAdamW : AdamOptimizer
 {
     /// <summary>Makes an optimizer with zero moments.</summary>
     /// <param name="groups">What is trained; each parameter once.</param>

@@ -13,7 +13,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// Gradient descent with momentum through libtorch's fused kernel. Weight decay is part of the gradient here, as everywhere with this optimizer: with momentum μ a weight shrinks by
 /// ηλ / (1 − μ) a step in the long run. Parameters without a gradient are left alone. Owns its momenta: dispose it. Nothing in a step waits for the device.
 /// </summary>
-public sealed class FusedSgd : StatefulOptimizer
+internal sealed class FusedSgd : StatefulOptimizer
 {
     private readonly double momentum;
     private readonly bool nesterov;

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>The global norm of gradients, and what to divide them by to keep it within a limit. Nothing here waits for the device.</summary>
-public static class GradientClipping
+internal static class GradientClipping
 {
     private const double Epsilon = 1e-6;   // as in PyTorch's clip_grad_norm_
 

@@ -4,7 +4,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// A module that has some of its parameters trained by an optimizer of its own: for example tables of a million rows of which a step touches a few hundred, whose gradients are row
 /// numbers with rows. The training loop finds it anywhere in the module that it trains.
 /// </summary>
-public interface IHasOwnOptimizer
+internal interface IHasOwnOptimizer
 {
     /// <summary>
     /// Makes the optimizer. The loop leaves the parameters of this optimizer to it alone, lets their gradients count in the clipping by the global norm, keeps its state in checkpoints,

@@ -15,7 +15,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// parameter that is used several times is the sum over its uses, as autograd gives it: the ratio makes up for its size. Parameters without a gradient are left alone and keep
 /// their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
 /// </summary>
-public sealed class Lamb : AdamOptimizer
+internal sealed class Lamb : AdamOptimizer
 {
     /// <inheritdoc cref="FusedAdamW(IEnumerable{ParameterGroup}, double, double, double)"/>
     public Lamb(IEnumerable<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-6) : base(groups, beta1, beta2, epsilon)

@@ -9,7 +9,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// <param name="WeightDecay">
 /// Weight decay λ, at least 0. <see cref="FusedAdamW"/>: at every step each weight shrinks by this times the learning rate; the other optimizers say in their equations where it acts.
 /// </param>
-public sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter>> Parameters, double WeightDecay)
+internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter>> Parameters, double WeightDecay)
 {
     /// <summary>What the learning rate is multiplied by for these parameters, at least 0. Default 1.</summary>
     public double LearningRateScale { get; init; } = 1;

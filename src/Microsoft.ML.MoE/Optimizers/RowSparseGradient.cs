@@ -14,7 +14,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// The gradient of tables, as factors: each (token, expert) pair adds a multiple of one vector of its token to one row. The rows of the gradient are only made
 /// where they are used, so that its memory is that of the tokens, not of the rows. Adds up over backward passes.
 /// </summary>
-public sealed class RowSparseGradient : IDisposable
+internal sealed class RowSparseGradient : IDisposable
 {
     private readonly IRowSparseTables tables;
     private readonly List<Pass> passes = [];

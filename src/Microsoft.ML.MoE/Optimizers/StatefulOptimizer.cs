@@ -8,7 +8,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// What the optimizers of dense parameters have in common: tensors of their own beside each parameter, and steps over all parameters that have a gradient. The others are left alone and keep their
 /// own step count. Owns its tensors: dispose it. Nothing in a step waits for the device.
 /// </summary>
-public abstract class StatefulOptimizer : IOptimizer
+internal abstract class StatefulOptimizer : IOptimizer
 {
     private readonly ParameterStates states;
 

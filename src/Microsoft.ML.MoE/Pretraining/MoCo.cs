@@ -22,7 +22,7 @@ namespace Microsoft.ML.MoE.Pretraining;
 /// <see cref="ComputeLoss"/>, and this object is a companion that moves the key encoder after every update. The classifier's head is left as it is. Owns heads and key encoder, not the
 /// classifier: dispose it.
 /// </summary>
-public sealed class MoCo : ITrainingCompanion, IDisposable
+internal sealed class MoCo : ITrainingCompanion, IDisposable
 {
     private readonly MoCoOptions options;
     private readonly Generator generator;

@@ -4,7 +4,7 @@ using Microsoft.ML.MoE.Runtime;
 namespace Microsoft.ML.MoE.Pretraining;
 
 /// <summary>Options of <see cref="MoCo"/>: views, temperature, momentum, heads.</summary>
-public sealed record MoCoOptions
+internal sealed record MoCoOptions
 {
     /// <summary>What makes the first view of an image.</summary>
     public required ImageAugmentation FirstView { get; init; }

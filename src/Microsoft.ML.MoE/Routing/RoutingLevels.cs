@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>What follows from a <see cref="RoutingLevel"/>.</summary>
-public static class RoutingLevels
+internal static class RoutingLevels
 {
     /// <summary>Whether the choice depends on the numbers in a token, so that it is another for every token and the chosen experts cannot be merged beforehand.</summary>
     /// <param name="level">The level.</param>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>Turns a <see cref="Precision"/> into the type that tensors take.</summary>
-public static class PrecisionExtensions
+internal static class PrecisionExtensions
 {
     /// <summary>The type of matrix products on a device.</summary>
     /// <param name="precision">What the user asked for.</param>

@@ -7,7 +7,7 @@ namespace Microsoft.ML.MoE.Runtime;
 /// The number is the calling thread's: scopes on other threads have theirs, so that two trainings at the same time each use as many threads as they were told, and whichever of them ends
 /// first. What threads begin with that have not used libtorch yet (<c>torch.set_num_threads</c> without a scope) stays as it is. Dispose a scope on the thread that made it, and scopes of one thread in reverse order.
 /// </remarks>
-public sealed class ThreadScope : IDisposable
+internal sealed class ThreadScope : IDisposable
 {
     private static readonly Lock Gate = new();
 

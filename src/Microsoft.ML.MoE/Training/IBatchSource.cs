@@ -2,7 +2,7 @@ namespace Microsoft.ML.MoE.Training;
 
 /// <summary>Where training batches come from.</summary>
 /// <typeparam name="TBatch">A batch; whoever reads one owns it and disposes it where it is disposable.</typeparam>
-public interface IBatchSource<TBatch>
+internal interface IBatchSource<TBatch>
 {
     /// <summary>Batches of an epoch, where that is known before reading; it may be an estimate. Schedules are laid out with it.</summary>
     int? BatchesPerEpoch { get; }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>Something that acts after every update of a training and has a state that belongs in its checkpoints: an average of the weights over time, an encoder that follows another.</summary>
-public interface ITrainingCompanion
+internal interface ITrainingCompanion
 {
     /// <summary>What the state is called in checkpoints: unique among the companions of a training, without a slash, and not "average", which is that of <see cref="TrainingOptions.EmaDecay"/>.</summary>
     string Name { get; }

@@ -11,7 +11,7 @@ namespace Microsoft.ML.MoE.Training;
 /// </summary>
 /// <typeparam name="TBatch">A batch.</typeparam>
 /// <remarks>The background thread's operations take as many threads as the consumer's. Tensors made on the background thread belong to none of the consumer's dispose scopes: the consumer disposes each batch.</remarks>
-public sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
+internal sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
 {
     private readonly IBatchSource<TBatch> source;
     private readonly int lookAhead;

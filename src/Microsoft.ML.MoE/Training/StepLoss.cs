@@ -11,7 +11,7 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="Samples">Samples in the batch; reported means are weighted by it.</param>
 /// <param name="ExpertCounts_E">For each of B routed layers, how often it chose each of its experts, kept and dropped alike, int64 (E), which may differ in E; null for a dense model.</param>
 /// <param name="DroppedCounts_B">How many of those choices found no place, by layer, int64 (B); null for none.</param>
-public sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
+internal sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
 {
     /// <summary>What is minimised.</summary>
     internal Tensor Total() => Main.Plus(Auxiliary);

@@ -16,7 +16,7 @@ namespace Microsoft.ML.MoE.Training;
 /// <remarks>
 /// Random numbers (dropout, router noise) come from libtorch's global generators: open a <c>SeedScope</c> around the run to make it repeatable.
 /// </remarks>
-public sealed class TrainingLoop<TBatch>
+internal sealed class TrainingLoop<TBatch>
 {
     private readonly nn.Module module;
     private readonly Func<TBatch, StepLoss> computeLoss;

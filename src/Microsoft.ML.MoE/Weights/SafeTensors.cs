@@ -10,7 +10,7 @@ namespace Microsoft.ML.MoE.Weights;
 /// Element types: F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. Tensors of any size stream through in pieces, straight from and into
 /// their own memory, so neither direction needs a second copy of the whole. Not tied to one process: other programs read these files.
 /// </remarks>
-public static class SafeTensors
+internal static class SafeTensors
 {
     private const long PieceBytes = 4 << 20;   // large enough that a call per piece costs nothing, small against any model
 

@@ -67,7 +67,7 @@ public sealed class TextTokenizerTests
         Assert.AreEqual((tokenizer.Kind, tokenizer.VocabularySize, tokenizer.SeparatorId, tokenizer.UnknownId), (again.Kind, again.VocabularySize, again.SeparatorId, again.UnknownId), name);
         CollectionAssert.AreEqual(tokenizer.Encode(Sample), again.Encode(Sample), name);
         for (var id = 0; id < tokenizer.VocabularySize; id++)
-            Assert.IsTrue(tokenizer.GetBytes(id).SequenceEqual(again.GetBytes(id)), name);
+            CollectionAssert.AreEqual(tokenizer.GetBytes(id), again.GetBytes(id), name);
     }
 
     [TestMethod]

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
 /// <summary>Multiplies contiguous groups of rows with one matrix each: row r of group e becomes x_r · wₑ.</summary>
-public static class GroupedMatMul
+internal static class GroupedMatMul
 {
     private const int AlignmentBytes = 16;   // _grouped_mm wants every row to start on such a boundary
 
