@@ -135,8 +135,8 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        var device = environment.SelectDevice();   // loads libtorch: before anything of it is touched
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
-        var device = environment.SelectDevice();
         var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
         var columns = new ClassificationColumns(
             document.PredictedLabelColumn, document.ScoreColumn, document.EmbeddingColumn, model.Config.ClassCount, model.Config.FeatureWidth, labelValues);

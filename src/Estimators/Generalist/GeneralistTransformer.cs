@@ -245,8 +245,9 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        var device = environment.SelectDevice();   // loads libtorch: before anything of it is touched
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
-        var (document, scorer, training) = GeneralistFormat.Load(environment, context, environment.SelectDevice());
+        var (document, scorer, training) = GeneralistFormat.Load(environment, context, device);
         return new GeneralistTransformer(environment, scorer, document.Tasks, document.Columns, training);
     }
 }

@@ -183,8 +183,9 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        var device = environment.SelectDevice();   // loads libtorch: before anything of it is touched
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
-        var (document, tokenizer, training, model) = LanguageModelFormat.Load(environment, context, environment.SelectDevice());
+        var (document, tokenizer, training, model) = LanguageModelFormat.Load(environment, context, device);
         return new LanguageModelTransformer(
             environment, new LanguageModelScorer(model, tokenizer, document.PredictionBatchSize), document.Columns, document.Continuation,
             document.Precision, document.PredictionBatchSize, training);
