@@ -9,6 +9,7 @@ using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Experts;
@@ -18,10 +19,17 @@ namespace Microsoft.ML.MoE.Experts;
 /// </summary>
 public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
 {
-    private readonly Parameter weight1;
-    private readonly Parameter bias1;
-    private readonly Parameter weight2;
-    private readonly Parameter bias2;
+    [ComponentName(Name = "weight1")]
+    private readonly Parameter w1_EDF;
+
+    [ComponentName(Name = "bias1")]
+    private readonly Parameter b1_EF;
+
+    [ComponentName(Name = "weight2")]
+    private readonly Parameter w2_EFD;
+
+    [ComponentName(Name = "bias2")]
+    private readonly Parameter b2_ED;
 
     /// <summary>Makes experts with Xavier-uniform weights and zero biases.</summary>
     /// <param name="width">Model width D.</param>
@@ -32,10 +40,10 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     {
         Experts = experts;
         var bound = Math.Sqrt(6.0 / (width + hiddenWidth));   // Xavier, by the fans of one expert rather than of the whole tensor
-        weight1 = new Parameter(Draws.Uniform(empty([experts, width, hiddenWidth], float32, device), -bound, bound));
-        bias1 = new Parameter(zeros([experts, hiddenWidth], float32, device));
-        weight2 = new Parameter(Draws.Uniform(empty([experts, hiddenWidth, width], float32, device), -bound, bound));
-        bias2 = new Parameter(zeros([experts, width], float32, device));
+        w1_EDF = new Parameter(Draws.Uniform(empty([experts, width, hiddenWidth], float32, device), -bound, bound));
+        b1_EF = new Parameter(zeros([experts, hiddenWidth], float32, device));
+        w2_EFD = new Parameter(Draws.Uniform(empty([experts, hiddenWidth, width], float32, device), -bound, bound));
+        b2_ED = new Parameter(zeros([experts, width], float32, device));
         RegisterComponents();
     }
 
@@ -50,15 +58,8 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     /// <exception cref="ArgumentException">The tokens are not as wide as the layer, or tokens, gates and plan do not belong together.</exception>
     public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x_TD, gates_TK, plan, casts);
-    }
-
-    /// <summary>The same with weights that are cast once for several calls.</summary>
-    internal Tensor ForwardWith(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts)
-    {
-        if (x_TD.dim() != 2 || x_TD.shape[1] != weight1.shape[1])
-            throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {weight1.shape[1]}) is wanted.", nameof(x_TD));
+        if (x_TD.dim() != 2 || x_TD.shape[1] != w1_EDF.shape[1])
+            throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {w1_EDF.shape[1]}) is wanted.", nameof(x_TD));
         if (gates_TK.dim() != 2 || gates_TK.shape[0] != x_TD.shape[0])
             throw new ArgumentException($"The gates have the shape ({string.Join(", ", gates_TK.shape)}); ({x_TD.shape[0]}, K) is wanted, as there are {x_TD.shape[0]} tokens.", nameof(gates_TK));
         if (!plan.Kept_TK.shape.SequenceEqual(gates_TK.shape) || plan.RowEnds_E.shape[0] != Experts)
@@ -68,26 +69,31 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
                 + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
         }
 
-        return ManagedExpertsFunction.Suits(x_TD, gates_TK, weight1, bias1, weight2, bias2) ? ForwardManaged(x_TD, gates_TK, plan)
-            : BFloat16ExpertsFunction.Suits(x_TD, gates_TK) ? ForwardInBFloat16(x_TD, gates_TK, plan, casts)
-            : ForwardByTorch(x_TD, gates_TK, plan, casts);
+        return ManagedExpertsFunction.Suits(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED) ? ForwardManaged(x_TD, gates_TK, plan)
+            : BFloat16ExpertsFunction.Suits(x_TD, gates_TK) ? ForwardInBFloat16(x_TD, gates_TK, plan)
+            : ForwardByTorch(x_TD, gates_TK, plan);
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
-    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, weight1, bias1, weight2, bias2, plan.Rows);
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, new FeedForwardWeights(w1_EDF, b1_EF, w2_EFD, b2_ED), plan.Rows);
 
     /// <summary>The path for bfloat16 on the CPU.</summary>
-    internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts) => BFloat16ExpertsFunction.Apply(
-        x_TD, gates_TK, casts.Of(weight1, bfloat16), casts.Of(bias1, float32), casts.Of(weight2, bfloat16), casts.Of(bias2, float32), plan.Rows);
+    internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
+    {
+        using var scope = NewDisposeScope();
+        var weights = new FeedForwardWeights(
+            CastWeights.Of(w1_EDF, bfloat16), CastWeights.Of(b1_EF, float32), CastWeights.Of(w2_EFD, bfloat16), CastWeights.Of(b2_ED, float32));
+        return BFloat16ExpertsFunction.Apply(x_TD, gates_TK, weights, plan.Rows).MoveToOuterDisposeScope();
+    }
 
     /// <summary>The path through libtorch's operators, for every device and type.</summary>
-    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan, CastWeights casts)
+    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;
         var x_RD = Rows.Gather(x_TD, plan.TokenOfRow_R);
-        var hidden_RF = GroupedMatMul.Apply(x_RD, casts.Of(weight1, type), plan.RowEnds_E).Plus(Rows.Gather(casts.Of(bias1, type), plan.ExpertOfRow_R));
-        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), casts.Of(weight2, type), plan.RowEnds_E).Plus(Rows.Gather(casts.Of(bias2, type), plan.ExpertOfRow_R));
+        var hidden_RF = GroupedMatMul.Apply(x_RD, CastWeights.Of(w1_EDF, type), plan.RowEnds_E).Plus(Rows.Gather(CastWeights.Of(b1_EF, type), plan.ExpertOfRow_R));
+        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), CastWeights.Of(w2_EFD, type), plan.RowEnds_E).Plus(Rows.Gather(CastWeights.Of(b2_ED, type), plan.ExpertOfRow_R));
 
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RD.to_type(float32) * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TD.shape[0]).MoveToOuterDisposeScope();

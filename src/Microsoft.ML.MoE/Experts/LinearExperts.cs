@@ -8,6 +8,7 @@ using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Experts;
@@ -15,8 +16,11 @@ namespace Microsoft.ML.MoE.Experts;
 /// <summary>E linear layers, yₜ = Σₖ gₜₖ · (Wₑ·xₜ + bₑ) with e the k-th expert of token t.</summary>
 public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
 {
-    private readonly Parameter weight;
-    private readonly Parameter bias;
+    [ComponentName(Name = "weight")]
+    private readonly Parameter w_EIO;
+
+    [ComponentName(Name = "bias")]
+    private readonly Parameter b_EO;
 
     /// <summary>Makes experts with Xavier-uniform weights and zero biases.</summary>
     /// <param name="inputs">Input width I.</param>
@@ -26,13 +30,13 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public LinearExperts(long inputs, long outputs, int experts, Device? device = null) : base(nameof(LinearExperts))
     {
         var bound = Math.Sqrt(6.0 / (inputs + outputs));   // Xavier, by the fans of one expert rather than of the whole tensor
-        weight = new Parameter(Draws.Uniform(empty([experts, inputs, outputs], float32, device), -bound, bound));
-        bias = new Parameter(zeros([experts, outputs], float32, device));
+        w_EIO = new Parameter(Draws.Uniform(empty([experts, inputs, outputs], float32, device), -bound, bound));
+        b_EO = new Parameter(zeros([experts, outputs], float32, device));
         RegisterComponents();
     }
 
     /// <summary>Number of experts E.</summary>
-    internal int Count => (int)weight.shape[0];
+    internal int Count => (int)w_EIO.shape[0];
 
     /// <summary>Sends every token to its experts.</summary>
     /// <param name="x_TI">Tokens, float32 (T, I).</param>
@@ -42,7 +46,7 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public override Tensor forward(Tensor x_TI, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
-        var y_RO = GroupedMatMul.Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), weight, plan.RowEnds_E).Plus(Rows.Gather(bias, plan.ExpertOfRow_R));
+        var y_RO = GroupedMatMul.Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), w_EIO, plan.RowEnds_E).Plus(Rows.Gather(b_EO, plan.ExpertOfRow_R));
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RO * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TI.shape[0]).MoveToOuterDisposeScope();
     }
@@ -54,8 +58,8 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public MergedLinear Merge(Tensor ids_K, Tensor gates_K)
     {
         using var scope = NewDisposeScope();
-        var weight_OI = (weight.index_select(0, ids_K) * gates_K.view(-1, 1, 1)).sum([0]).transpose(0, 1);   // (K, I, O) -> (O, I)
-        var bias_O = (bias.index_select(0, ids_K) * gates_K.unsqueeze(1)).sum([0]);
+        var weight_OI = (w_EIO.index_select(0, ids_K) * gates_K.view(-1, 1, 1)).sum([0]).transpose(0, 1);   // (K, I, O) -> (O, I)
+        var bias_O = (b_EO.index_select(0, ids_K) * gates_K.unsqueeze(1)).sum([0]);
         return new MergedLinear(weight_OI.contiguous().MoveToOuterDisposeScope(), bias_O.MoveToOuterDisposeScope());
     }
 }

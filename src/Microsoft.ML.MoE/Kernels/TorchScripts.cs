@@ -121,24 +121,15 @@ internal static class TorchScripts
     /// One AdamW step on many tensors in place: adds 1 to every step count, then updates moments and parameters in one pass over the memory.
     /// Call it where gradients are not recorded. All lists run in parallel; steps are float32 scalars on the parameters' device.
     /// </summary>
-    /// <param name="parameters">What is trained.</param>
-    /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given.</param>
-    /// <param name="firstMoments">Running means of the gradients.</param>
-    /// <param name="secondMoments">Running means of the squared gradients.</param>
-    /// <param name="steps">How many updates each parameter has had.</param>
-    /// <param name="learningRate">The step size.</param>
-    /// <param name="beta1">Decay of the first moment.</param>
-    /// <param name="beta2">Decay of the second moment.</param>
-    /// <param name="weightDecay">Decoupled weight decay: each weight shrinks by this times the learning rate.</param>
-    /// <param name="epsilon">Added to the root of the second moment.</param>
+    /// <param name="tensors">What is trained; the gradients are divided in place where <paramref name="gradientDivisor"/> is given.</param>
+    /// <param name="step">The step; each weight shrinks by the weight decay times the learning rate.</param>
     /// <param name="gradientDivisor">Every gradient is divided by this before use; a float32 scalar on the parameters' device, or null for 1.</param>
     /// <param name="skip">1 leaves everything as it was, 0 does the step; a float32 scalar on the parameters' device, or null for 0.</param>
-    public static void FusedAdamW(
-        Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
-        double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? gradientDivisor, Tensor? skip)
+    public static void FusedAdamW(AdamTensors tensors, AdamStep step, Tensor? gradientDivisor, Tensor? skip)
     {
-        using Scalar lr = Number(learningRate), b1 = Number(beta1), b2 = Number(beta2), decay = Number(weightDecay), eps = Number(epsilon);
-        _ = Invoke("fused_adamw_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, gradientDivisor, skip);
+        var (parameters, gradients, first, second, steps) = tensors;
+        using Scalar lr = Number(step.LearningRate), b1 = Number(step.Beta1), b2 = Number(step.Beta2), decay = Number(step.WeightDecay), eps = Number(step.Epsilon);
+        _ = Invoke("fused_adamw_", parameters, gradients, first, second, steps, lr, b1, b2, decay, eps, gradientDivisor, skip);
     }
 
     /// <summary>
@@ -146,40 +137,28 @@ internal static class TorchScripts
     /// </summary>
     /// <param name="parameters">What is trained.</param>
     /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given.</param>
-    /// <param name="momenta">Running sums of the gradients; empty where <paramref name="momentum"/> is 0.</param>
-    /// <param name="learningRate">The step size.</param>
-    /// <param name="momentum">Decay of the sums.</param>
-    /// <param name="nesterov">Whether the step looks ahead along the momentum.</param>
-    /// <param name="weightDecay">What times the weights is added to the gradients.</param>
+    /// <param name="momenta">Running sums of the gradients; empty where the momentum is 0.</param>
+    /// <param name="step">The step.</param>
     /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
     /// <param name="skip">As for <see cref="FusedAdamW"/>.</param>
-    public static void FusedSgd(
-        Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, double learningRate, double momentum, bool nesterov, double weightDecay, Tensor? gradientDivisor, Tensor? skip)
+    public static void FusedSgd(Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, SgdStep step, Tensor? gradientDivisor, Tensor? skip)
     {
-        using Scalar lr = Number(learningRate), decayOfSum = Number(momentum), decay = Number(weightDecay), lookAhead = Number(nesterov);
+        using Scalar lr = Number(step.LearningRate), decayOfSum = Number(step.Momentum), decay = Number(step.WeightDecay), lookAhead = Number(step.Nesterov);
         _ = Invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor, skip);
     }
 
     /// <summary>One LAMB step on many tensors in place: adds 1 to every step count, then updates moments and parameters. Call it where gradients are not recorded. All lists run in parallel.</summary>
-    /// <param name="parameters">What is trained.</param>
-    /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given, and 0 afterwards in a step that is skipped.</param>
-    /// <param name="firstMoments">Running means of the gradients.</param>
-    /// <param name="secondMoments">Running means of the squared gradients.</param>
-    /// <param name="steps">How many updates each parameter has had: float32 scalars on the parameters' device.</param>
-    /// <param name="learningRate">The step size.</param>
-    /// <param name="beta1">Decay of the first moment.</param>
-    /// <param name="beta2">Decay of the second moment.</param>
-    /// <param name="weightDecay">What times the weights is added to the update before its norm is taken.</param>
-    /// <param name="epsilon">Added to the root of the second moment.</param>
+    /// <param name="tensors">What is trained; the gradients are divided in place where <paramref name="gradientDivisor"/> is given, and 0 afterwards in a step that is skipped.</param>
+    /// <param name="step">The step; the weight decay times the weights is added to the update before its norm is taken.</param>
     /// <param name="trustRatio">Whether each tensor's update is scaled to the norm of its weights.</param>
     /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
     /// <param name="skip">As for <see cref="FusedAdamW"/>, but for null.</param>
-    public static void Lamb(
-        Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
-        double learningRate, double beta1, double beta2, double weightDecay, double epsilon, bool trustRatio, Tensor? gradientDivisor, Tensor skip)
+    public static void Lamb(AdamTensors tensors, AdamStep step, bool trustRatio, Tensor? gradientDivisor, Tensor skip)
     {
-        using Scalar lr = Number(learningRate), b1 = Number(beta1), b2 = Number(beta2), decay = Number(weightDecay), eps = Number(epsilon), ratio = Number(trustRatio);
-        _ = Invoke("lamb_", parameters, gradients, firstMoments, secondMoments, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor, skip);
+        var (parameters, gradients, first, second, steps) = tensors;
+        using Scalar lr = Number(step.LearningRate), b1 = Number(step.Beta1), b2 = Number(step.Beta2), decay = Number(step.WeightDecay), eps = Number(step.Epsilon);
+        using var ratio = Number(trustRatio);
+        _ = Invoke("lamb_", parameters, gradients, first, second, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor, skip);
     }
 
     /// <summary>Moves tensors towards others in place: t + weight · (target − t). Call it where gradients are not recorded.</summary>

@@ -6,6 +6,7 @@ using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -15,8 +16,11 @@ namespace Microsoft.ML.MoE.Layers;
 /// </summary>
 internal sealed class Dense : nn.Module<Tensor, Tensor>
 {
-    private readonly Parameter weight;
-    private readonly Parameter bias;
+    [ComponentName(Name = "weight")]
+    private readonly Parameter w_OI;
+
+    [ComponentName(Name = "bias")]
+    private readonly Parameter b_O;
 
     /// <summary>Makes a layer with Xavier-uniform weights and zero bias.</summary>
     /// <param name="inputs">Input width I.</param>
@@ -26,8 +30,8 @@ internal sealed class Dense : nn.Module<Tensor, Tensor>
     public Dense(long inputs, long outputs, Device? device = null, bool zeroInit = false) : base(nameof(Dense))
     {
         var weight_OI = empty([outputs, inputs], float32, device);
-        weight = new Parameter(zeroInit ? nn.init.zeros_(weight_OI) : Draws.XavierUniform(weight_OI));
-        bias = new Parameter(zeros([outputs], float32, device));
+        w_OI = new Parameter(zeroInit ? nn.init.zeros_(weight_OI) : Draws.XavierUniform(weight_OI));
+        b_O = new Parameter(zeros([outputs], float32, device));
         RegisterComponents();
     }
 
@@ -36,16 +40,9 @@ internal sealed class Dense : nn.Module<Tensor, Tensor>
     /// <returns>Output, (…, O), in the input's type.</returns>
     public override Tensor forward(Tensor x)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x, casts);
-    }
-
-    /// <summary>Applies the layer with weights that are cast once for several calls.</summary>
-    internal Tensor ForwardWith(Tensor x, CastWeights casts)
-    {
-        if (ManagedLinearFunction.Suits(x, weight))
-            return ManagedLinearFunction.Apply(x, weight, bias);
+        if (ManagedLinearFunction.Suits(x, w_OI))
+            return ManagedLinearFunction.Apply(x, w_OI, b_O);
         using var scope = NewDisposeScope();
-        return nn.functional.linear(x, casts.Of(weight, x.dtype), casts.Of(bias, x.dtype)).MoveToOuterDisposeScope();
+        return nn.functional.linear(x, CastWeights.Of(w_OI, x.dtype), CastWeights.Of(b_O, x.dtype)).MoveToOuterDisposeScope();
     }
 }

@@ -2,7 +2,6 @@
 //
 // Axes: … = any leading axes, D = model width, F = hidden width.
 
-using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,14 +29,7 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
     /// <returns>Output, (…, D), in the input's type.</returns>
     public override Tensor forward(Tensor x)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x, casts);
-    }
-
-    /// <summary>Applies the network with weights that are cast once for several calls.</summary>
-    internal Tensor ForwardWith(Tensor x, CastWeights casts)
-    {
         using var scope = NewDisposeScope();
-        return contract.ForwardWith(nn.functional.gelu(expand.ForwardWith(x, casts)), casts).MoveToOuterDisposeScope();
+        return contract.forward(nn.functional.gelu(expand.forward(x))).MoveToOuterDisposeScope();
     }
 }

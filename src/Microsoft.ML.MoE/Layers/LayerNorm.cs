@@ -5,6 +5,7 @@
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -14,8 +15,11 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
 {
     private readonly long[] shape;
     private readonly double epsilon;
-    private readonly Parameter weight;
-    private readonly Parameter bias;
+    [ComponentName(Name = "weight")]
+    private readonly Parameter gamma_D;
+
+    [ComponentName(Name = "bias")]
+    private readonly Parameter beta_D;
 
     /// <summary>Makes a normalisation with γ = 1 and β = 0.</summary>
     /// <param name="width">Width D.</param>
@@ -25,8 +29,8 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
     {
         shape = [width];
         this.epsilon = epsilon;
-        weight = new Parameter(ones(shape, float32, device));
-        bias = new Parameter(zeros(shape, float32, device));
+        gamma_D = new Parameter(ones(shape, float32, device));
+        beta_D = new Parameter(zeros(shape, float32, device));
         RegisterComponents();
     }
 
@@ -34,7 +38,7 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
     /// <param name="x">Input, float32 (…, D).</param>
     /// <returns>Output, float32 (…, D).</returns>
     public override Tensor forward(Tensor x) =>
-        x.device.type == DeviceType.META ? Define(x) : nn.functional.layer_norm(x, shape, weight, bias, epsilon);   // libtorch has no meta kernel for it
+        x.device.type == DeviceType.META ? Define(x) : nn.functional.layer_norm(x, shape, gamma_D, beta_D, epsilon);   // libtorch has no meta kernel for it
 
     /// <summary>The plain definition: for the meta device, and what tests compare with.</summary>
     /// <param name="x">Input, float32 (…, D).</param>
@@ -42,6 +46,6 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var centred = x - x.mean([-1], keepdim: true);
-        return (centred / centred.Squared().mean([-1], keepdim: true).Plus(epsilon).sqrt() * weight).Plus(bias).MoveToOuterDisposeScope();
+        return (centred / centred.Squared().mean([-1], keepdim: true).Plus(epsilon).sqrt() * gamma_D).Plus(beta_D).MoveToOuterDisposeScope();
     }
 }

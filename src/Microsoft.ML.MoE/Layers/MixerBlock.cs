@@ -48,10 +48,16 @@ internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor x_NSC)
     {
         using var scope = NewDisposeScope();
-        var normed_NCS = spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2);
-        var y_NSC = x_NSC.Plus(Branch(spatial.forward(normed_NCS).transpose(1, 2)));
-        return y_NSC.Plus(Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)))).MoveToOuterDisposeScope();
+        var y_NSC = x_NSC.Plus(MixPatches(x_NSC));
+        var z_NSC = y_NSC.Plus(MixChannels(y_NSC));
+        return z_NSC.MoveToOuterDisposeScope();
     }
+
+    // T(MLP_S(T(LN(x))))
+    private Tensor MixPatches(Tensor x_NSC) => Branch(spatial.forward(spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2)).transpose(1, 2));
+
+    // MLP_C(LN'(y))
+    private Tensor MixChannels(Tensor y_NSC) => Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)));
 
     private Tensor Branch(Tensor x_NSC) => dropPath is null ? x_NSC : dropPath.forward(x_NSC);
 }

@@ -4,7 +4,6 @@
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
-using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,19 +43,12 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     /// <exception cref="ArgumentException">The tokens are no whole number for each item.</exception>
     public MixtureOfExpertsOutput forward(Tensor x_TD, long items)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x_TD, items, casts);
-    }
-
-    /// <summary>Routes the tokens and computes them with weights that are cast once for several calls.</summary>
-    internal MixtureOfExpertsOutput ForwardWith(Tensor x_TD, long items, CastWeights casts)
-    {
         using var scope = NewDisposeScope();
         var decision = router.forward(x_TD);
         var plan = training
             ? DispatchPlan.Create(decision, options.Router.Experts, options.TrainingCapacity)
             : DispatchPlan.Create(decision, options.Router.Experts, options.EvaluationCapacity, options.EvaluationCapacity is null ? 1 : items);
-        return new MixtureOfExpertsOutput(experts.ForwardWith(x_TD.to_type(computeType), decision.Gates_TK, plan, casts), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
+        return new MixtureOfExpertsOutput(experts.forward(x_TD.to_type(computeType), decision.Gates_TK, plan), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the tokens with the assignment of an earlier call.</summary>
@@ -66,15 +58,8 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     /// <returns>Combined expert outputs, float32 (T, D).</returns>
     public Tensor ForwardWith(Tensor x_TD, RoutingRecord routing, RoutingReuse reuse)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x_TD, routing, reuse, casts);
-    }
-
-    /// <summary>Computes the tokens with the assignment of an earlier call and weights that are cast once for several calls.</summary>
-    internal Tensor ForwardWith(Tensor x_TD, RoutingRecord routing, RoutingReuse reuse, CastWeights casts)
-    {
         using var scope = NewDisposeScope();
         var gates_TK = reuse == RoutingReuse.ExpertsAndGates ? routing.Gates_TK : router.GatesFor(x_TD, routing.ExpertIds_TK);
-        return experts.ForwardWith(x_TD.to_type(computeType), gates_TK, routing.Plan, casts).MoveToOuterDisposeScope();
+        return experts.forward(x_TD.to_type(computeType), gates_TK, routing.Plan).MoveToOuterDisposeScope();
     }
 }

@@ -35,22 +35,15 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     /// <returns>(N, L, D), in the input's type.</returns>
     public override Tensor forward(Tensor x_NLD)
     {
-        using var casts = new CastWeights();
-        return ForwardWith(x_NLD, casts);
-    }
-
-    /// <summary>Attends with weights that are cast once for several calls.</summary>
-    internal Tensor ForwardWith(Tensor x_NLD, CastWeights casts)
-    {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
-        var qkv_3NHLA = queryKeyValue.ForwardWith(x_NLD, casts).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
+        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
         var parts = qkv_3NHLA.unbind(0);
         var mixed_NHLA = IsFusedBetter(x_NLD)
             ? nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
             : Define(parts[0], parts[1], parts[2]);
         var mixed_NLD = mixed_NHLA.transpose(1, 2).reshape(sequences, length, width);   // (N, H, L, A) -> (N, L, D)
-        return output.ForwardWith(mixed_NLD, casts).MoveToOuterDisposeScope();
+        return output.forward(mixed_NLD).MoveToOuterDisposeScope();
     }
 
     // libtorch's fused attention has no meta kernel, and on the CPU its backward pass in bfloat16 takes about eight times the plain one's.

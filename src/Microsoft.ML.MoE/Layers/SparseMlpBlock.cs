@@ -71,10 +71,17 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
         using var scope = NewDisposeScope();
         var routing = new List<RoutingRecord>();
         var x_NPD = enter is null ? x_NSC : enter.forward(x_NSC);
-        var y_NPD = x_NPD.Plus(Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2)));
-        var z_NPD = y_NPD.Plus(Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing)));
+        var y_NPD = x_NPD.Plus(MixPatches(x_NPD, routing));
+        var z_NPD = y_NPD.Plus(MixChannels(y_NPD, routing));
         return new SparseMlpBlockOutput(leave is null ? z_NPD : leave.forward(z_NPD), routing).MoveToOuterDisposeScope();
     }
+
+    // T(MoE_S(T(LN(x'))))
+    private Tensor MixPatches(Tensor x_NPD, List<RoutingRecord> routing) =>
+        Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2));
+
+    // MoE_C(LN'(y))
+    private Tensor MixChannels(Tensor y_NPD, List<RoutingRecord> routing) => Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing));
 
     private Tensor Branch(Tensor x_NPD) => dropPath is null ? x_NPD : dropPath.forward(x_NPD);
 

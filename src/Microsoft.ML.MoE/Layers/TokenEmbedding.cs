@@ -3,6 +3,7 @@
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
@@ -10,7 +11,8 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>A vector for every token, which can also be what the next token is told from (tied embeddings; Press and Wolf, arXiv 1608.05859).</summary>
 internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 {
-    private readonly Parameter weight;
+    [ComponentName(Name = "weight")]
+    private readonly Parameter e_VD;
 
     /// <summary>Makes vectors that are normal with mean 0.</summary>
     /// <param name="vocabulary">Number of tokens V.</param>
@@ -19,7 +21,7 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     /// <param name="device">Where they lie; CPU by default.</param>
     public TokenEmbedding(int vocabulary, int width, double deviation = 0.02, Device? device = null) : base(nameof(TokenEmbedding))
     {
-        weight = new Parameter(Draws.Normal(empty([vocabulary, width], float32, device), 0, deviation));
+        e_VD = new Parameter(Draws.Normal(empty([vocabulary, width], float32, device), 0, deviation));
         RegisterComponents();
     }
 
@@ -29,7 +31,7 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor ids_NL)
     {
         using var scope = NewDisposeScope();
-        return weight.index_select(0, ids_NL.flatten()).view(ids_NL.shape[0], ids_NL.shape[1], -1).MoveToOuterDisposeScope();
+        return e_VD.index_select(0, ids_NL.flatten()).view(ids_NL.shape[0], ids_NL.shape[1], -1).MoveToOuterDisposeScope();
     }
 
     /// <summary>The inner product of vectors with every token's.</summary>
@@ -38,6 +40,6 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     public Tensor Score(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return nn.functional.linear(x, weight.to_type(x.dtype)).MoveToOuterDisposeScope();
+        return nn.functional.linear(x, CastWeights.Of(e_VD, x.dtype)).MoveToOuterDisposeScope();
     }
 }

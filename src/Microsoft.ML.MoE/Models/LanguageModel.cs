@@ -85,9 +85,9 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     {
         CheckTokens(ids_NL, Config.ContextLength);
         using var scope = NewDisposeScope();
-        var (auxiliary, selections) = (zeros([], float32, ids_NL.device), new List<ExpertSelection>());
-        var states_NLD = Encode(ids_NL, mask_NL?.flatten(), null, selections, ref auxiliary);
-        return new LanguageModelOutput(Score(states_NLD), states_NLD, auxiliary, selections).MoveToOuterDisposeScope();
+        var (states_NLD, chosen) = Encode(ids_NL, mask_NL?.flatten(), null);
+        var auxiliary = chosen.Select(output => output.AuxiliaryLoss).OfType<Tensor>().Aggregate(zeros([], float32, ids_NL.device), (sum, loss) => sum.Plus(loss));
+        return new LanguageModelOutput(Score(states_NLD), states_NLD, auxiliary, [.. chosen.Select(output => output.Selection).OfType<ExpertSelection>()]).MoveToOuterDisposeScope();
     }
 
     /// <summary>An empty memory of some sequences for <see cref="Advance"/>.</summary>
@@ -115,29 +115,36 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
             throw new ArgumentException($"There are tokens of {ids_NL.shape[0]} sequences; the cache is of {cache.Sequences}.", nameof(ids_NL));
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        var auxiliary = zeros([], float32, ids_NL.device);
-        var states_NLD = Encode(ids_NL, null, cache, [], ref auxiliary);
+        var (states_NLD, _) = Encode(ids_NL, null, cache);
         cache.Advance((int)ids_NL.shape[1]);
         return Score(states_NLD.narrow(1, ids_NL.shape[1] - 1, 1)).squeeze(1).MoveToOuterDisposeScope();
     }
 
-    private Tensor Encode(Tensor ids_NL, Tensor? mask_T, KeyValueCache? cache, List<ExpertSelection> selections, ref Tensor auxiliary)
+    // The states, and what the blocks' feed-forward layers returned.
+    private (Tensor States_NLD, IReadOnlyList<FeedForwardSlotOutput> Chosen) Encode(Tensor ids_NL, Tensor? mask_T, KeyValueCache? cache)
     {
+        var chosen = new List<FeedForwardSlotOutput>();
         var x_NLD = tokens.forward(ids_NL);
         if (positions is not null)
             x_NLD = x_NLD.Plus(positions.narrow(0, cache?.Length ?? 0, ids_NL.shape[1]));
         x_NLD = Drop(x_NLD);
-        for (var block = 0; block < attentions.Count; block++)
+        for (var i = 0; i < attentions.Count; i++)
         {
-            x_NLD = x_NLD.Plus(Drop(attentions[block].forward(attentionNorms[block].forward(x_NLD).to_type(computeType), rotary, cache, block)));
-            var output = feedForwards[block].forward(feedForwardNorms[block].forward(x_NLD).flatten(0, 1), mask_T, ids_NL.shape[0]);   // (N, L, D) -> (T, D)
-            x_NLD = x_NLD.Plus(Drop(output.Output_TD.view(x_NLD.shape)));
-            if (output.AuxiliaryLoss is { } loss)
-                auxiliary = auxiliary.Plus(loss);
-            if (output.Selection is { } selection)
-                selections.Add(selection);
+            x_NLD = x_NLD.Plus(Attend(i, x_NLD, cache));
+            x_NLD = x_NLD.Plus(Mix(i, x_NLD, mask_T, chosen));
         }
-        return finalNorm.forward(x_NLD);
+        return (finalNorm.forward(x_NLD), chosen);
+    }
+
+    // Attentionᵢ(LNᵢ(x))
+    private Tensor Attend(int i, Tensor x_NLD, KeyValueCache? cache) => Drop(attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(computeType), rotary, cache, i));
+
+    // FFNᵢ(LN'ᵢ(x))
+    private Tensor Mix(int i, Tensor x_NLD, Tensor? mask_T, List<FeedForwardSlotOutput> chosen)
+    {
+        var output = feedForwards[i].forward(feedForwardNorms[i].forward(x_NLD).flatten(0, 1), mask_T, x_NLD.shape[0]);   // (N, L, D) -> (T, D)
+        chosen.Add(output);
+        return Drop(output.Output_TD.view(x_NLD.shape));
     }
 
     private Tensor Score(Tensor states_NLD)

@@ -48,19 +48,25 @@ public sealed class VisionTransformer : TransformerClassifier
     {
         for (var i = 0; i < attentions.Count; i++)
         {
-            x_NLD = x_NLD.Plus(Branch(i, attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType))));
-            var normed_NLD = feedForwardNorms[i].forward(x_NLD);
-            x_NLD = x_NLD.Plus(Branch(i, i < feedForwards.Count ? feedForwards[i].forward(normed_NLD.to_type(ComputeType)) : Mix(mixtures[i - feedForwards.Count], normed_NLD, routing)));
+            x_NLD = x_NLD.Plus(Attend(i, x_NLD));
+            x_NLD = x_NLD.Plus(Mix(i, x_NLD, routing));
         }
         return x_NLD;
     }
 
     private protected override IEnumerable<int> BlocksOf(string list, int index) => [list == nameof(mixtures) ? feedForwards.Count + index : index];
 
-    private static Tensor Mix(MixtureOfExperts mixture, Tensor x_NLD, List<RoutingRecord> routing)
+    // MHAᵢ(LNᵢ(x))
+    private Tensor Attend(int i, Tensor x_NLD) => Branch(i, attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType)));
+
+    // FFNᵢ(LN'ᵢ(x)), or MoEᵢ(LN'ᵢ(x)) in the last blocks
+    private Tensor Mix(int i, Tensor x_NLD, List<RoutingRecord> routing)
     {
-        var (output_TD, record) = mixture.forward(x_NLD.flatten(0, 1), x_NLD.shape[0]);   // (N, L, D) -> (T, D)
+        var normed_NLD = feedForwardNorms[i].forward(x_NLD);
+        if (i < feedForwards.Count)
+            return Branch(i, feedForwards[i].forward(normed_NLD.to_type(ComputeType)));
+        var (output_TD, record) = mixtures[i - feedForwards.Count].forward(normed_NLD.flatten(0, 1), x_NLD.shape[0]);   // (N, L, D) -> (T, D)
         routing.Add(record);
-        return output_TD.view(x_NLD.shape);
+        return Branch(i, output_TD.view(x_NLD.shape));
     }
 }

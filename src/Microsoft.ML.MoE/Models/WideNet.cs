@@ -56,12 +56,11 @@ public sealed class WideNet : TransformerClassifier
 
     private protected override Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing)
     {
-        using var casts = new CastWeights();
-        for (var block = 0; block < config.Blocks; block++)
+        using var casts = CastWeights.Once();
+        for (var i = 0; i < config.Blocks; i++)
         {
-            x_NLD = x_NLD.Plus(Branch(block, Of(attentions, block).ForwardWith(Of(attentionNorms, block).forward(x_NLD).to_type(ComputeType), casts)));
-            var normed_NLD = Of(mixtureNorms, block).forward(x_NLD);
-            x_NLD = x_NLD.Plus(Branch(block, config.Experts > 0 ? Mix(block, normed_NLD, routing, casts) : Of(feedForwards, block).ForwardWith(normed_NLD.to_type(ComputeType), casts)));
+            x_NLD = x_NLD.Plus(Attend(i, x_NLD));
+            x_NLD = x_NLD.Plus(Mix(i, x_NLD, routing));
         }
         return x_NLD;
     }
@@ -72,17 +71,27 @@ public sealed class WideNet : TransformerClassifier
         return shared ? Enumerable.Range(0, config.Blocks) : [index];
     }
 
-    private Tensor Mix(int block, Tensor x_NLD, List<RoutingRecord> routing, CastWeights casts)
-    {
-        var x_TD = x_NLD.flatten(0, 1);   // (N, L, D) -> (T, D)
-        var mixture = Of(mixtures, block);
-        if (block % config.BlocksPerGroup != 0)
-            return mixture.ForwardWith(x_TD, routing[^1], config.RoutingReuse, casts).view(x_NLD.shape);
+    // MHA(LNᵢ(x))
+    private Tensor Attend(int i, Tensor x_NLD) => Branch(i, Of(attentions, i).forward(Of(attentionNorms, i).forward(x_NLD).to_type(ComputeType)));
 
-        var (output_TD, record) = mixture.ForwardWith(x_TD, x_NLD.shape[0], casts);
-        routing.Add(record);
-        return output_TD.view(x_NLD.shape);
+    // MoE(LN'ᵢ(x)), or FFN(LN'ᵢ(x)) in the dense model
+    private Tensor Mix(int i, Tensor x_NLD, List<RoutingRecord> routing)
+    {
+        var normed_NLD = Of(mixtureNorms, i).forward(x_NLD);
+        if (config.Experts == 0)
+            return Branch(i, Of(feedForwards, i).forward(normed_NLD.to_type(ComputeType)));
+        return Branch(i, Route(i, normed_NLD.flatten(0, 1), x_NLD.shape[0], routing).view(x_NLD.shape));   // (N, L, D) -> (T, D) -> (N, L, D)
     }
 
-    private static T Of<T>(ModuleList<T> modules, int block) where T : nn.Module => modules[modules.Count == 1 ? 0 : block];
+    // The first block of a group routes; the others take its experts.
+    private Tensor Route(int i, Tensor x_TD, long images, List<RoutingRecord> routing)
+    {
+        if (i % config.BlocksPerGroup != 0)
+            return Of(mixtures, i).ForwardWith(x_TD, routing[^1], config.RoutingReuse);
+        var (output_TD, record) = Of(mixtures, i).forward(x_TD, images);
+        routing.Add(record);
+        return output_TD;
+    }
+
+    private static T Of<T>(ModuleList<T> modules, int i) where T : nn.Module => modules[modules.Count == 1 ? 0 : i];
 }

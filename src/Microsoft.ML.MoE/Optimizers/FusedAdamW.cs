@@ -25,5 +25,6 @@ internal sealed class FusedAdamW : AdamOptimizer
     }
 
     private protected override void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip) => TorchScripts.FusedAdamW(
-        active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps, learningRate, Beta1, Beta2, group.WeightDecay, Epsilon, gradientDivisor, skip);
+        new AdamTensors(active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps),
+        new AdamStep(learningRate, Beta1, Beta2, group.WeightDecay, Epsilon), gradientDivisor, skip);
 }

@@ -27,7 +27,7 @@ internal sealed class FusedSgd : StatefulOptimizer
         (this.momentum, this.nesterov) = (momentum, nesterov);
 
     private protected override void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip) => TorchScripts.FusedSgd(
-        active.Parameters, active.Gradients, momentum > 0 ? active.Moments(0) : [], learningRate, momentum, nesterov, group.WeightDecay, gradientDivisor, skip);
+        active.Parameters, active.Gradients, momentum > 0 ? active.Moments(0) : [], new SgdStep(learningRate, momentum, nesterov, group.WeightDecay), gradientDivisor, skip);
 
     private static ParameterStates CreateStates(IEnumerable<ParameterGroup> groups, double momentum, bool nesterov)
     {

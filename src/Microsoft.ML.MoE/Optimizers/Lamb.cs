@@ -33,7 +33,8 @@ internal sealed class Lamb : AdamOptimizer
         {
             var part = from..(from + chunk);
             TorchScripts.Lamb(
-                parameters[part], gradients[part], first[part], second[part], steps[part], learningRate, Beta1, Beta2, group.WeightDecay, Epsilon, group.TrustRatio, gradientDivisor, skipped);
+                new AdamTensors(parameters[part], gradients[part], first[part], second[part], steps[part]),
+                new AdamStep(learningRate, Beta1, Beta2, group.WeightDecay, Epsilon), group.TrustRatio, gradientDivisor, skipped);
         }
     }
 }

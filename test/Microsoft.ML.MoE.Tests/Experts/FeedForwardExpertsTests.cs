@@ -431,15 +431,7 @@ public sealed class FeedForwardExpertsTests
         }
     }
 
-    private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
-    {
-        using var casts = new CastWeights();
-        return module.ForwardInBFloat16(x_TD, gates_TK, plan, casts);
-    }
+    private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => module.ForwardInBFloat16(x_TD, gates_TK, plan);
 
-    private static Tensor ByTorch(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
-    {
-        using var casts = new CastWeights();
-        return module.ForwardByTorch(x_TD, gates_TK, plan, casts);
-    }
+    private static Tensor ByTorch(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => module.ForwardByTorch(x_TD, gates_TK, plan);
 }

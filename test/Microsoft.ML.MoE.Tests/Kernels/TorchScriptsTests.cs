@@ -72,7 +72,7 @@ public sealed class TorchScriptsTests
         var state = AdamWState.Create();
 
         // At the first step the bias-corrected moments are g and g^2: w <- w (1 - lr decay) - lr g / (|g| + eps).
-        TorchScripts.FusedAdamW([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step], 0.1, 0.9, 0.999, 0.5, 1e-8, null, null);
+        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0.5, 1e-8), null, null);
 
         AssertClose(tensor([1 * 0.95 - 0.1, -2 * 0.95 + 0.1, 3 * 0.95]), state.Weight, 1e-6);
         AssertClose(tensor([0.02, -0.4, 0]), state.First, 1e-6);
@@ -86,7 +86,7 @@ public sealed class TorchScriptsTests
         using var _ = no_grad();
         var state = AdamWState.Create();
 
-        TorchScripts.FusedAdamW([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step], 0.1, 0.9, 0.999, 0, 1e-8, tensor(4f), tensor(0f));
+        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0, 1e-8), tensor(4f), tensor(0f));
 
         AssertClose(tensor([0.05, -1, 0]), state.Gradient, 1e-6);
         AssertClose(tensor([0.005, -0.1, 0]), state.First, 1e-6);
@@ -99,7 +99,7 @@ public sealed class TorchScriptsTests
         using var _ = no_grad();
         var state = AdamWState.Create();
 
-        TorchScripts.FusedAdamW([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step], 0.1, 0.9, 0.999, 0.5, 1e-8, tensor(2f), tensor(1f));
+        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0.5, 1e-8), tensor(2f), tensor(1f));
 
         AssertClose(tensor([1.0, -2, 3]), state.Weight, 0);
         AssertClose(zeros(3), state.First, 0);

@@ -21,13 +21,13 @@ public sealed class CastWeightsTests
 
         void Step()
         {
-            using var casts = new CastWeights();
-            Assert.AreSame(weight, casts.Of(weight, float32));
+            using var casts = CastWeights.Once();
+            Assert.AreSame(weight, CastWeights.Of(weight, float32));
             Tensor cast;
             using (NewDisposeScope())   // a layer's
-                cast = casts.Of(weight, bfloat16);
+                cast = CastWeights.Of(weight, bfloat16);
             using var second = NewDisposeScope();   // another's
-            Assert.AreSame(cast, casts.Of(weight, bfloat16));
+            Assert.AreSame(cast, CastWeights.Of(weight, bfloat16));
             CollectionAssert.AreEqual(new[] { 1f, 0.333984375f }, cast.to_type(float32).data<float>().ToArray(), "the nearest number with eight digits");
         }
     }
@@ -38,8 +38,8 @@ public sealed class CastWeightsTests
         using var scope = NewDisposeScope();
         using var weight = new Parameter(tensor(new[] { 1f, 2f }));
         Tensor loss;
-        using (var casts = new CastWeights())
-            loss = ((casts.Of(weight, bfloat16) * 3) + (casts.Of(weight, bfloat16) * casts.Of(weight, bfloat16))).sum();
+        using (CastWeights.Once())
+            loss = ((CastWeights.Of(weight, bfloat16) * 3) + (CastWeights.Of(weight, bfloat16) * CastWeights.Of(weight, bfloat16))).sum();
 
         loss.backward();   // after the casts are freed
 

@@ -30,21 +30,14 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     /// <summary>Computes the outputs.</summary>
     /// <param name="team">Who works.</param>
     /// <param name="x_TD">Tokens.</param>
-    /// <param name="gates_TK">Gates, float32.</param>
-    /// <param name="w1_EDF">Weights.</param>
+    /// <param name="pass">Gates and weights, and room for what the backward pass needs.</param>
     /// <param name="b1_EF">Biases, float32.</param>
-    /// <param name="w2_EFD">Weights.</param>
-    /// <param name="b2_ED">Biases, float32.</param>
-    /// <param name="x_PD">Receives the tokens of the rows.</param>
-    /// <param name="hidden_CF">For every chunk, receives the sums before GELU; null where no backward pass follows.</param>
-    /// <param name="rowOutputs_PD">Receives the experts' outputs before bias and gates.</param>
     /// <param name="y_TD">Receives the combined outputs, float32.</param>
-    public void Forward(
-        WorkTeam team, Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, Tensor x_PD, Tensor[]? hidden_CF, Tensor rowOutputs_PD, Tensor y_TD)
+    public void Forward(WorkTeam team, Tensor x_TD, BFloat16Pass pass, Tensor b1_EF, Tensor y_TD)
     {
-        var (width, hiddenWidth) = ((int)w1_EDF.shape[1], (int)w1_EDF.shape[2]);
+        var (width, hiddenWidth, hidden_CF) = (pass.Width, pass.HiddenWidth, pass.Hidden_CF);
         var x = Memory.Halves(x_TD);
-        var rowInputs = Memory.Halves(x_PD);
+        var rowInputs = Memory.Halves(pass.X_PD);
         var b1 = Memory.Floats(b1_EF);
         var work = rows.Chunks.SelectMany((chunk, c) => chunk.Slices.Select(slice => (Slice: slice, Chunk: c))).OrderByDescending(item => item.Slice.Places).ToArray();
         var scratch = Scratch(team, work.Length == 0 ? 0 : work[0].Slice.Places, hiddenWidth);
@@ -55,89 +48,71 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
             var activated_SF = scratch_SF!.narrow(0, 0, slice.Places);
             var hidden_SF = hidden_CF is null ? activated_SF : Part(hidden_CF[c], slice, rows.Chunks[c].Place);
             Gather(slice, x, rowInputs, width);
-            Multiply(Part(x_PD, slice), w1_EDF.select(0, slice.Expert), hidden_SF);
+            Multiply(Part(pass.X_PD, slice), pass.W1_EDF.select(0, slice.Expert), hidden_SF);
             AddBiasAndActivate(Memory.Halves(hidden_SF), b1 + ((nint)slice.Expert * hiddenWidth), Memory.Halves(activated_SF), slice.Places, hiddenWidth);
-            Multiply(activated_SF, w2_EFD.select(0, slice.Expert), Part(rowOutputs_PD, slice));
+            Multiply(activated_SF, pass.W2_EFD.select(0, slice.Expert), Part(pass.RowOutputs_PD, slice));
             scratch.Add(scratch_SF);
         });
 
-        Combine(team, (int)x_TD.shape[0], Memory.Halves(rowOutputs_PD), Memory.Floats(b2_ED), Memory.Floats(gates_TK), Memory.Floats(y_TD), null, width);
+        CombineOutputs(team, pass, y_TD);
     }
 
     /// <summary>Computes the gradients. All of them are overwritten.</summary>
     /// <param name="team">Who works.</param>
-    /// <param name="gates_TK">Gates, float32.</param>
-    /// <param name="w1_EDF">Weights.</param>
-    /// <param name="w2_EFD">Weights.</param>
-    /// <param name="b2_ED">Biases, float32.</param>
-    /// <param name="x_PD">What the forward pass left.</param>
-    /// <param name="hidden_CF">What the forward pass left.</param>
-    /// <param name="rowOutputs_PD">What the forward pass left.</param>
+    /// <param name="pass">What the forward pass had and left.</param>
     /// <param name="dy_TD">Gradient of the combined outputs, float32.</param>
-    /// <param name="dx_TD">Receives the gradient of the tokens; null if it is not wanted.</param>
-    /// <param name="dGates_TK">Receives the gradient of the gates, float32, 0 for dropped pairs.</param>
-    /// <param name="dw1_EDF">Receives it.</param>
-    /// <param name="db1_EF">Receives it, float32.</param>
-    /// <param name="dw2_EFD">Receives it.</param>
-    /// <param name="db2_ED">Receives it, float32.</param>
-    public void Backward(
-        WorkTeam team, Tensor gates_TK, Tensor w1_EDF, Tensor w2_EFD, Tensor b2_ED, Tensor x_PD, Tensor[] hidden_CF, Tensor rowOutputs_PD, Tensor dy_TD,
-        Tensor? dx_TD, Tensor dGates_TK, Tensor dw1_EDF, Tensor db1_EF, Tensor dw2_EFD, Tensor db2_ED)
+    /// <param name="gradients">Receive them.</param>
+    public void Backward(WorkTeam team, BFloat16Pass pass, Tensor dy_TD, FeedForwardGradients gradients)
     {
-        var (width, hiddenWidth) = ((int)w1_EDF.shape[1], (int)w1_EDF.shape[2]);
-        ClearIdle(dw1_EDF, dw2_EFD);
-        foreach (var sums in new[] { dGates_TK, db1_EF, db2_ED })
+        ClearIdle(gradients.Dw1_EDF, gradients.Dw2_EFD);
+        foreach (var sums in new[] { gradients.DGates_TK, gradients.Db1_EF, gradients.Db2_ED })
             NativeMemory.Clear(Memory.Floats(sums), (nuint)(sums.NumberOfElements * sizeof(float)));
 
-        var (rowGradients_PD, dRows_PD) = (empty_like(x_PD), dx_TD is null ? null : empty_like(x_PD));
+        var (rowGradients_PD, dRows_PD) = (empty_like(pass.X_PD), gradients.Dx_TD is null ? null : empty_like(pass.X_PD));
         for (var c = 0; c < rows.Chunks.Count; c++)
         {
             using var scope = NewDisposeScope();
-            var (activated_CF, hiddenGradients_CF) = (empty_like(hidden_CF[c]), empty_like(hidden_CF[c]));
-            GoBack(team, rows.Chunks[c], gates_TK, w1_EDF, w2_EFD, b2_ED, hidden_CF[c], rowOutputs_PD, dy_TD, activated_CF, hiddenGradients_CF, rowGradients_PD, dRows_PD, dGates_TK, db1_EF, db2_ED);
-            MultiplyWeightGradients(team, rows.Chunks[c], x_PD, activated_CF, hiddenGradients_CF, rowGradients_PD, dw1_EDF, dw2_EFD);
+            var hidden_CF = pass.Hidden_CF![c];
+            var work = new ChunkWork(hidden_CF, empty_like(hidden_CF), empty_like(hidden_CF), rowGradients_PD, dRows_PD);
+            GoBack(team, rows.Chunks[c], pass, dy_TD, work, gradients);
+            MultiplyWeightGradients(team, rows.Chunks[c], pass.X_PD, work, gradients);
         }
 
-        if (dx_TD is not null)
-            Combine(team, (int)dx_TD.shape[0], Memory.Halves(dRows_PD!), null, null, null, Memory.Halves(dx_TD), width);
+        if (gradients.Dx_TD is { } dx_TD)
+            CombineGradients(team, dRows_PD!, dx_TD);
         GC.KeepAlive(dRows_PD);
     }
 
     // From the outputs' gradients to those of the rows' tokens, slice by slice.
-    private void GoBack(
-        WorkTeam team, PaddedRows.Chunk chunk, Tensor gates_TK, Tensor w1_EDF, Tensor w2_EFD, Tensor b2_ED, Tensor hidden_CF, Tensor rowOutputs_PD, Tensor dy_TD,
-        Tensor activated_CF, Tensor hiddenGradients_CF, Tensor rowGradients_PD, Tensor? dRows_PD, Tensor dGates_TK, Tensor db1_EF, Tensor db2_ED)
+    private void GoBack(WorkTeam team, PaddedRows.Chunk chunk, BFloat16Pass pass, Tensor dy_TD, ChunkWork work, FeedForwardGradients gradients)
     {
-        var (width, hiddenWidth) = ((int)w1_EDF.shape[1], (int)w1_EDF.shape[2]);
+        var (width, hiddenWidth) = (pass.Width, pass.HiddenWidth);
         var (db1_BF, db2_BD) = (zeros([chunk.Slices.Count, hiddenWidth]), zeros([chunk.Slices.Count, width]));
         var order = Enumerable.Range(0, chunk.Slices.Count).OrderByDescending(s => chunk.Slices[s].Places).ToArray();
         var dy = Memory.Floats(dy_TD);
-        var gates = Memory.Floats(gates_TK);
-        var dGates = Memory.Floats(dGates_TK);
-        var rowOutputs = Memory.Halves(rowOutputs_PD);
-        var rowGradients = Memory.Halves(rowGradients_PD);
-        var b2 = Memory.Floats(b2_ED);
+        var dGates = Memory.Floats(gradients.DGates_TK);
+        var rowGradients = Memory.Halves(work.RowGradients_PD);
         var db1 = Memory.Floats(db1_BF);
         var db2 = Memory.Floats(db2_BD);
         ForEachAlone(team, order.Length, i =>
         {
             var s = order[i];
             var slice = chunk.Slices[s];
-            Spread(slice, dy, gates, rowOutputs, b2 + ((nint)slice.Expert * width), rowGradients, dGates, db2 + ((nint)s * width), width);
-            var hiddenGradients_SF = Part(hiddenGradients_CF, slice, chunk.Place);
-            Multiply(Part(rowGradients_PD, slice), w2_EFD.select(0, slice.Expert).t(), hiddenGradients_SF);
+            Spread(slice, pass, dy, rowGradients, dGates, db2 + ((nint)s * width));
+            var hiddenGradients_SF = Part(work.HiddenGradients_CF, slice, chunk.Place);
+            Multiply(Part(work.RowGradients_PD, slice), pass.W2_EFD.select(0, slice.Expert).t(), hiddenGradients_SF);
             Differentiate(
-                Memory.Halves(Part(hidden_CF, slice, chunk.Place)), Memory.Halves(hiddenGradients_SF), Memory.Halves(Part(activated_CF, slice, chunk.Place)),
+                Memory.Halves(Part(work.Hidden_CF, slice, chunk.Place)), Memory.Halves(hiddenGradients_SF), Memory.Halves(Part(work.Activated_CF, slice, chunk.Place)),
                 db1 + ((nint)s * hiddenWidth), slice.Places, hiddenWidth);
-            if (dRows_PD is not null)
-                Multiply(hiddenGradients_SF, w1_EDF.select(0, slice.Expert).t(), Part(dRows_PD, slice));
+            if (work.DRows_PD is not null)
+                Multiply(hiddenGradients_SF, pass.W1_EDF.select(0, slice.Expert).t(), Part(work.DRows_PD, slice));
         });
 
         for (var s = 0; s < chunk.Slices.Count; s++)
         {
             var expert = (nint)chunk.Slices[s].Expert;
-            RowSums.AddScaled(db1 + ((nint)s * hiddenWidth), 1, Memory.Floats(db1_EF) + (expert * hiddenWidth), hiddenWidth);
-            RowSums.AddScaled(db2 + ((nint)s * width), 1, Memory.Floats(db2_ED) + (expert * width), width);
+            RowSums.AddScaled(db1 + ((nint)s * hiddenWidth), 1, Memory.Floats(gradients.Db1_EF) + (expert * hiddenWidth), hiddenWidth);
+            RowSums.AddScaled(db2 + ((nint)s * width), 1, Memory.Floats(gradients.Db2_ED) + (expert * width), width);
         }
 
         GC.KeepAlive(db1_BF);
@@ -145,10 +120,9 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     }
 
     // One product over all rows of an expert, whatever slices they are in, so that nothing is rounded in between; in blocks of columns where experts are few.
-    private static void MultiplyWeightGradients(
-        WorkTeam team, PaddedRows.Chunk chunk, Tensor x_PD, Tensor activated_CF, Tensor hiddenGradients_CF, Tensor rowGradients_PD, Tensor dw1_EDF, Tensor dw2_EFD)
+    private static void MultiplyWeightGradients(WorkTeam team, PaddedRows.Chunk chunk, Tensor x_PD, ChunkWork work, FeedForwardGradients gradients)
     {
-        var hiddenWidth = (int)dw1_EDF.shape[2];
+        var hiddenWidth = (int)gradients.Dw1_EDF.shape[2];
         var blocks = 1;
         while (hiddenWidth % (2 * blocks) == 0 && hiddenWidth / (2 * blocks) >= LeastColumns && 2 * chunk.Pieces.Count * blocks < team.Threads * BlocksPerThread)
             blocks *= 2;
@@ -161,13 +135,13 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
             var (place, places, placeInChunk) = (piece.Place, piece.Places, piece.Place - chunk.Place);
             if (i % 2 == 0)
             {
-                var hiddenGradients_SX = hiddenGradients_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
-                Multiply(x_PD.narrow(0, place, places).t(), hiddenGradients_SX, dw1_EDF.select(0, piece.Expert).narrow(1, first, columns), add: !piece.IsFirst);
+                var hiddenGradients_SX = work.HiddenGradients_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
+                Multiply(x_PD.narrow(0, place, places).t(), hiddenGradients_SX, gradients.Dw1_EDF.select(0, piece.Expert).narrow(1, first, columns), add: !piece.IsFirst);
             }
             else
             {
-                var activated_SX = activated_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
-                Multiply(activated_SX.t(), rowGradients_PD.narrow(0, place, places), dw2_EFD.select(0, piece.Expert).narrow(0, first, columns), add: !piece.IsFirst);
+                var activated_SX = work.Activated_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
+                Multiply(activated_SX.t(), work.RowGradients_PD.narrow(0, place, places), gradients.Dw2_EFD.select(0, piece.Expert).narrow(0, first, columns), add: !piece.IsFirst);
             }
         });
     }
@@ -217,8 +191,12 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     }
 
     // Hands each row the gradient of its output, and each gate its own; adds up the rows' gradients. Places without a row get 0.
-    private void Spread(PaddedRows.Slice slice, float* dy, float* gates, ushort* rowOutputs, float* bias, ushort* rowGradients, float* dGates, float* sums, int width)
+    private void Spread(PaddedRows.Slice slice, BFloat16Pass pass, float* dy, ushort* rowGradients, float* dGates, float* sums)
     {
+        var width = pass.Width;
+        var gates = Memory.Floats(pass.Gates_TK);
+        var rowOutputs = Memory.Halves(pass.RowOutputs_PD);
+        var bias = Memory.Floats(pass.B2_ED) + ((nint)slice.Expert * width);
         for (var i = 0; i < slice.Rows; i++)
         {
             var pair = pairOfRow[slice.Row + i];
@@ -229,8 +207,56 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         Clear(rowGradients + ((nint)(slice.Place + slice.Rows) * width), (slice.Places - slice.Rows) * (long)width);
     }
 
-    // Adds up the rows of each token in the order of its choices, so that the sum does not depend on the threads: with biases and gates to float32, or without to bfloat16.
-    private void Combine(WorkTeam team, int tokens, ushort* values, float* biases, float* gates, float* sums, ushort* roundedSums, int width)
+    // Adds up the rows of each token in the order of its choices, so that the sum does not depend on the threads: outputs, with biases and gates, to float32.
+    private void CombineOutputs(WorkTeam team, BFloat16Pass pass, Tensor y_TD)
+    {
+        var width = pass.Width;
+        var values = Memory.Halves(pass.RowOutputs_PD);
+        var biases = Memory.Floats(pass.B2_ED);
+        var gates = Memory.Floats(pass.Gates_TK);
+        var sums = Memory.Floats(y_TD);
+        ForEachToken(team, (int)y_TD.shape[0], (token, placeOfPair, expertOfPair) =>
+        {
+            for (var i = 0; i < width; i += VectorMemory.Count)
+            {
+                var sum = Vector512<float>.Zero;
+                for (var pair = token * choices; pair < (token + 1) * choices; pair++)
+                {
+                    if (placeOfPair[pair] < 0)
+                        continue;
+                    var value = VectorMemory.Load(values + ((nint)placeOfPair[pair] * width) + i, width - i);
+                    sum += (value + VectorMemory.Load(biases + ((nint)expertOfPair[pair] * width) + i, width - i)) * gates[pair];
+                }
+
+                VectorMemory.Store(sum, sums + ((nint)token * width) + i, width - i);
+            }
+        });
+    }
+
+    // The same for gradients, to bfloat16.
+    private void CombineGradients(WorkTeam team, Tensor dRows_PD, Tensor dx_TD)
+    {
+        var width = (int)dx_TD.shape[1];
+        var values = Memory.Halves(dRows_PD);
+        var sums = Memory.Halves(dx_TD);
+        ForEachToken(team, (int)dx_TD.shape[0], (token, placeOfPair, _) =>
+        {
+            for (var i = 0; i < width; i += VectorMemory.Count)
+            {
+                var sum = Vector512<float>.Zero;
+                for (var pair = token * choices; pair < (token + 1) * choices; pair++)
+                {
+                    if (placeOfPair[pair] >= 0)
+                        sum += VectorMemory.Load(values + ((nint)placeOfPair[pair] * width) + i, width - i);
+                }
+
+                VectorMemory.Store(sum, sums + ((nint)token * width) + i, width - i);
+            }
+        });
+    }
+
+    // With the place of each pair, -1 for a dropped one, and its expert.
+    private void ForEachToken(WorkTeam team, int tokens, Action<int, int[], int[]> body)
     {
         var placeOfPair = new int[tokens * choices];
         var expertOfPair = new int[tokens * choices];
@@ -244,27 +270,7 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         team.ForRanges(tokens, (start, end) =>
         {
             for (var token = start; token < end; token++)
-            {
-                var row = (nint)token * width;
-                for (var i = 0; i < width; i += VectorMemory.Count)
-                {
-                    var sum = Vector512<float>.Zero;
-                    for (var pair = token * choices; pair < (token + 1) * choices; pair++)
-                    {
-                        if (placeOfPair[pair] < 0)
-                            continue;
-                        var value = VectorMemory.Load(values + ((nint)placeOfPair[pair] * width) + i, width - i);
-                        if (biases != null)
-                            value = (value + VectorMemory.Load(biases + ((nint)expertOfPair[pair] * width) + i, width - i)) * gates[pair];
-                        sum += value;
-                    }
-
-                    if (sums != null)
-                        VectorMemory.Store(sum, sums + row + i, width - i);
-                    else
-                        VectorMemory.Store(sum, roundedSums + row + i, width - i);
-                }
-            }
+                body(token, placeOfPair, expertOfPair);
         });
     }
 
@@ -321,4 +327,12 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
 
         return Vector512.Sum(dot);
     }
+
+    /// <summary>What lies between the products of a chunk in the backward pass.</summary>
+    /// <param name="Hidden_CF">The sums before GELU, which the forward pass left.</param>
+    /// <param name="Activated_CF">Receives their GELU.</param>
+    /// <param name="HiddenGradients_CF">Receives their gradients.</param>
+    /// <param name="RowGradients_PD">Receives the gradients of the rows' outputs, of all chunks.</param>
+    /// <param name="DRows_PD">Receives the gradients of the rows' tokens, of all chunks; null if they are not wanted.</param>
+    private sealed record ChunkWork(Tensor Hidden_CF, Tensor Activated_CF, Tensor HiddenGradients_CF, Tensor RowGradients_PD, Tensor? DRows_PD);
 }

@@ -25,25 +25,26 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
         PrecisionExtensions.CpuMultipliesBFloat16 && x_TD.device_type == DeviceType.CPU && x_TD.dtype == ScalarType.BFloat16 && Memory.HoldsFloats(gates_TK);
 
     /// <summary>Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are on the CPU: tokens and weights bfloat16, gates and biases float32.</summary>
-    public static Tensor Apply(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, SortedRows rows)
+    public static Tensor Apply(Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows)
     {
-        rows.Check(w1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
+        rows.Check(weights.W1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
         using var scope = NewDisposeScope();
-        return is_grad_enabled()
-            ? apply(x_TD, gates_TK, Memory.Unshared(w1_EDF), Memory.Unshared(b1_EF), Memory.Unshared(w2_EFD), Memory.Unshared(b2_ED), rows).MoveToOuterDisposeScope()
-            : Forward(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, rows, keepHidden: false).Y_TD.MoveToOuterDisposeScope();
+        if (!is_grad_enabled())
+            return Forward(x_TD, gates_TK, weights, rows, keepHidden: false).Y_TD.MoveToOuterDisposeScope();
+        var (w1_EDF, b1_EF, w2_EFD, b2_ED) = weights.Unshared();
+        return apply(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, rows).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         // What is saved stays in the caller's dispose scope: TorchSharp takes hold of it after this method has returned.
-        var (w1_EDF, w2_EFD, b2_ED, rows) = ((Tensor)vars[2], (Tensor)vars[4], (Tensor)vars[5], (SortedRows)vars[6]);
-        var (y_TD, saved) = Forward((Tensor)vars[0], (Tensor)vars[1], w1_EDF, (Tensor)vars[3], w2_EFD, b2_ED, rows, keepHidden: true);
+        var (weights, rows) = (new FeedForwardWeights((Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Tensor)vars[5]), (SortedRows)vars[6]);
+        var (y_TD, saved) = Forward((Tensor)vars[0], (Tensor)vars[1], weights, rows, keepHidden: true);
         ctx.set_materialize_grads(false);   // an output without a gradient needs no work
         ctx.save_data(XNeedsGradient, ((Tensor)vars[0]).requires_grad);
         ctx.save_data(Threads, get_num_threads());   // the layout of the rows depends on it
-        ctx.save_for_backward([w1_EDF, w2_EFD, b2_ED, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R, .. saved]);
+        ctx.save_for_backward([weights.W1_EDF, weights.W2_EFD, weights.B2_ED, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R, .. saved]);
         return y_TD;
     }
 
@@ -64,23 +65,24 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
         if (w1_EDF.NumberOfElements > LargeGradient)
             ProcessTuning.ReleaseFreedMemoryIfMostIsFree();
         var dy_TD = grad_output.contiguous();
-        var dx_TD = (bool)ctx.get_data(XNeedsGradient) ? empty([dy_TD.shape[0], w1_EDF.shape[1]], bfloat16) : null;
-        var (dGates_TK, dw1_EDF, dw2_EFD) = (empty_like(gates_TK), empty_like(w1_EDF), empty_like(w2_EFD));
-        var (db1_EF, db2_ED) = (empty([w1_EDF.shape[0], w1_EDF.shape[2]]), empty_like(b2_ED));
+        var gradients = new FeedForwardGradients(
+            (bool)ctx.get_data(XNeedsGradient) ? empty([dy_TD.shape[0], w1_EDF.shape[1]], bfloat16) : null, empty_like(gates_TK),
+            empty_like(w1_EDF), empty([w1_EDF.shape[0], w1_EDF.shape[2]]), empty_like(w2_EFD), empty_like(b2_ED));
         var threads = (int)ctx.get_data(Threads);
         var experts = new BFloat16Experts((int)gates_TK.shape[1], LayOut(w1_EDF, rowEnds_E, threads), Memory.Longs(tokenOfRow_R), Memory.Longs(pairOfRow_R));
-        WorkTeam.Run(threads, team => experts.Backward(
-            team, gates_TK, w1_EDF, w2_EFD, b2_ED, x_PD, [.. hidden_CF], rowOutputs_PD, dy_TD, dx_TD, dGates_TK, dw1_EDF, db1_EF, dw2_EFD, db2_ED));
+        var pass = new BFloat16Pass(gates_TK, w1_EDF, w2_EFD, b2_ED, x_PD, [.. hidden_CF], rowOutputs_PD);
+        WorkTeam.Run(threads, team => experts.Backward(team, pass, dy_TD, gradients));
         GC.KeepAlive(tokenOfRow_R);
         GC.KeepAlive(pairOfRow_R);
-        return [dx_TD?.MoveToOuterDisposeScope()!, .. new[] { dGates_TK, dw1_EDF, db1_EF, dw2_EFD, db2_ED }.Select(gradient => gradient.MoveToOuterDisposeScope()), null!];
+        return [.. gradients.Moved(), null!];
     }
 
     // The output, and what the backward pass needs besides parameters and plan: gates, the rows' tokens, their outputs, the chunks' sums before GELU.
     private static (Tensor Y_TD, IReadOnlyList<Tensor> Saved) Forward(
-        Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, SortedRows rows, bool keepHidden)
+        Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows, bool keepHidden)
     {
         using var scope = NewDisposeScope();
+        var (w1_EDF, b1_EF, w2_EFD, b2_ED) = weights;
         (x_TD, gates_TK) = (x_TD.contiguous(), gates_TK.contiguous());
         var threads = get_num_threads();
         var padded = LayOut(w1_EDF, rows.RowEnds_E, threads);
@@ -88,7 +90,8 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
         var hidden_CF = keepHidden ? padded.Chunks.Select(chunk => empty([chunk.Places, w1_EDF.shape[2]], bfloat16)).ToArray() : null;
         var (x_PD, rowOutputs_PD) = (empty([padded.Places, w1_EDF.shape[1]], bfloat16), empty([padded.Places, w1_EDF.shape[1]], bfloat16));
         var y_TD = empty([x_TD.shape[0], w1_EDF.shape[1]]);
-        WorkTeam.Run(threads, team => experts.Forward(team, x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, x_PD, hidden_CF, rowOutputs_PD, y_TD));
+        var pass = new BFloat16Pass(gates_TK, w1_EDF, w2_EFD, b2_ED, x_PD, hidden_CF, rowOutputs_PD);
+        WorkTeam.Run(threads, team => experts.Forward(team, x_TD, pass, b1_EF, y_TD));
         GC.KeepAlive(rows);
         return (y_TD.MoveToOuterDisposeScope(), hidden_CF is null ? [] : [.. new[] { gates_TK, x_PD, rowOutputs_PD }.Concat(hidden_CF).Select(tensor => tensor.MoveToOuterDisposeScope())]);
     }

@@ -40,78 +40,86 @@ internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, 
 
     /// <summary>Computes the outputs.</summary>
     /// <param name="team">Who works.</param>
-    /// <param name="x">Tokens (T, D).</param>
-    /// <param name="gates">(T, K).</param>
-    /// <param name="w1">(E, D, F).</param>
+    /// <param name="pass">Tokens, gates and weights, and room for what the backward pass needs.</param>
     /// <param name="b1">(E, F).</param>
-    /// <param name="w2">(E, F, D).</param>
     /// <param name="b2">(E, D).</param>
-    /// <param name="hidden">For every chunk, room for the sums before GELU (C, F).</param>
-    /// <param name="rowOutputs">Receives the experts' outputs before the gates (R, D).</param>
     /// <param name="y">Receives the combined outputs (T, D).</param>
-    public void Forward(WorkTeam team, float* x, float* gates, float* w1, float* b1, float* w2, float* b2, ReadOnlySpan<nint> hidden, float* rowOutputs, float* y)
+    public void Forward(WorkTeam team, ManagedPass pass, float* b1, float* b2, float* y)
     {
+        var x = pass.X;
+        var w1 = pass.W1;
+        var w2 = pass.W2;
+        var rowOutputs = pass.RowOutputs;
         for (var chunk = 0; chunk < Chunks; chunk++)
         {
-            var chunkHidden = (float*)hidden[chunk] - ((nint)chunk * ChunkRows * hiddenWidth);   // as if the chunk were a part of all rows' numbers
+            var chunkHidden = (float*)pass.Hidden[chunk] - ((nint)chunk * ChunkRows * hiddenWidth);   // as if the chunk were a part of all rows' numbers
             Multiply(team, chunk, (e, row, count) => new(
                 new Operand(x, width, termsAlongRow: true, tokenOfRow + row),
                 new Operand(w1 + ((nint)e * width * hiddenWidth), hiddenWidth, termsAlongRow: false),
-                chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, count, hiddenWidth, width, bias: b1 + ((nint)e * hiddenWidth)));
+                chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, count, hiddenWidth, width)
+            {
+                Bias = b1 + ((nint)e * hiddenWidth),
+            });
             Multiply(team, chunk, (e, row, count) => new(
                 new Operand(chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, termsAlongRow: true, gelu: true),
                 new Operand(w2 + ((nint)e * width * hiddenWidth), width, termsAlongRow: false),
-                rowOutputs + ((nint)row * width), width, count, width, hiddenWidth, bias: b2 + ((nint)e * width)));
+                rowOutputs + ((nint)row * width), width, count, width, hiddenWidth)
+            {
+                Bias = b2 + ((nint)e * width),
+            });
         }
 
-        Combine(team, rowOutputs, gates, y);
+        Combine(team, rowOutputs, pass.Gates, y);
     }
 
     /// <summary>Computes the gradients. All of them are overwritten.</summary>
     /// <param name="team">Who works.</param>
-    /// <param name="x">Tokens (T, D).</param>
-    /// <param name="gates">(T, K).</param>
-    /// <param name="w1">(E, D, F).</param>
-    /// <param name="w2">(E, F, D).</param>
-    /// <param name="hidden">What the forward pass left, for every chunk (C, F).</param>
-    /// <param name="rowOutputs">What the forward pass left (R, D).</param>
+    /// <param name="pass">What the forward pass had and left.</param>
     /// <param name="dy">Gradient of the combined outputs (T, D).</param>
     /// <param name="rowGradients">Room for (R, D).</param>
     /// <param name="hiddenGradients">Room for (C, F).</param>
-    /// <param name="dx">Receives the gradient of the tokens (T, D); null if it is not wanted.</param>
-    /// <param name="dGates">Receives the gradient of the gates (T, K), 0 for dropped pairs.</param>
-    /// <param name="dw1">Receives (E, D, F).</param>
-    /// <param name="db1">Receives (E, F).</param>
-    /// <param name="dw2">Receives (E, F, D).</param>
-    /// <param name="db2">Receives (E, D).</param>
-    public void Backward(
-        WorkTeam team, float* x, float* gates, float* w1, float* w2, ReadOnlySpan<nint> hidden, float* rowOutputs, float* dy, float* rowGradients, float* hiddenGradients,
-        float* dx, float* dGates, float* dw1, float* db1, float* dw2, float* db2)
+    /// <param name="gradients">Receive them.</param>
+    public void Backward(WorkTeam team, ManagedPass pass, float* dy, float* rowGradients, float* hiddenGradients, ManagedGradients gradients)
     {
-        ClearIdle(dw1, db1, dw2, db2);
-        Spread(team, dy, gates, rowOutputs, rowGradients, dGates);
+        var x = pass.X;
+        var w1 = pass.W1;
+        var w2 = pass.W2;
+        var dx = gradients.X;
+        var dw1 = gradients.W1;
+        var dw2 = gradients.W2;
+        ClearIdle(gradients);
+        Spread(team, dy, pass.Gates, pass.RowOutputs, rowGradients, gradients.Gates);
         for (var chunk = 0; chunk < Chunks; chunk++)
         {
             var first = chunk * ChunkRows;
-            var chunkHidden = (float*)hidden[chunk] - ((nint)first * hiddenWidth);
+            var chunkHidden = (float*)pass.Hidden[chunk] - ((nint)first * hiddenWidth);
             var chunkGradients = hiddenGradients - ((nint)first * hiddenWidth);
 
             Multiply(team, chunk, (e, row, count) => new(
                 new Operand(chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, termsAlongRow: false, gelu: true),
                 new Operand(rowGradients + ((nint)row * width), width, termsAlongRow: false),
-                dw2 + ((nint)e * width * hiddenWidth), width, hiddenWidth, width, count, add: row > FirstRow(e)));
-            SumRows(team, chunk, rowGradients, width, db2);
+                dw2 + ((nint)e * width * hiddenWidth), width, hiddenWidth, width, count)
+            {
+                Add = row > FirstRow(e),
+            });
+            SumRows(team, chunk, rowGradients, width, gradients.B2);
 
             Multiply(team, chunk, (e, row, count) => new(
                 new Operand(rowGradients + ((nint)row * width), width, termsAlongRow: true),
                 new Operand(w2 + ((nint)e * width * hiddenWidth), width, termsAlongRow: true),
-                chunkGradients + ((nint)row * hiddenWidth), hiddenWidth, count, hiddenWidth, width, geluInput: chunkHidden + ((nint)row * hiddenWidth)));
+                chunkGradients + ((nint)row * hiddenWidth), hiddenWidth, count, hiddenWidth, width)
+            {
+                GeluInput = chunkHidden + ((nint)row * hiddenWidth),
+            });
 
             Multiply(team, chunk, (e, row, count) => new(
                 new Operand(x, width, termsAlongRow: false, tokenOfRow + row),
                 new Operand(chunkGradients + ((nint)row * hiddenWidth), hiddenWidth, termsAlongRow: false),
-                dw1 + ((nint)e * width * hiddenWidth), hiddenWidth, width, hiddenWidth, count, add: row > FirstRow(e)));
-            SumRows(team, chunk, chunkGradients, hiddenWidth, db1);
+                dw1 + ((nint)e * width * hiddenWidth), hiddenWidth, width, hiddenWidth, count)
+            {
+                Add = row > FirstRow(e),
+            });
+            SumRows(team, chunk, chunkGradients, hiddenWidth, gradients.B1);
 
             if (dx == null)
                 continue;
@@ -148,16 +156,16 @@ internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, 
     }
 
     // Experts without rows have gradients of 0.
-    private void ClearIdle(float* dw1, float* db1, float* dw2, float* db2)
+    private void ClearIdle(ManagedGradients gradients)
     {
         for (var e = 0; e < rowEnds.Length; e++)
         {
             if (FirstRow(e) < rowEnds[e])
                 continue;
-            Clear(dw1 + ((nint)e * width * hiddenWidth), (nint)width * hiddenWidth);
-            Clear(db1 + ((nint)e * hiddenWidth), hiddenWidth);
-            Clear(dw2 + ((nint)e * width * hiddenWidth), (nint)width * hiddenWidth);
-            Clear(db2 + ((nint)e * width), width);
+            Clear(gradients.W1 + ((nint)e * width * hiddenWidth), (nint)width * hiddenWidth);
+            Clear(gradients.B1 + ((nint)e * hiddenWidth), hiddenWidth);
+            Clear(gradients.W2 + ((nint)e * width * hiddenWidth), (nint)width * hiddenWidth);
+            Clear(gradients.B2 + ((nint)e * width), width);
         }
     }
 

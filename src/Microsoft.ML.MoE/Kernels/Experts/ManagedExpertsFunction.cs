@@ -31,24 +31,25 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
     }
 
     /// <summary>Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are float32 on the CPU.</summary>
-    public static Tensor Apply(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, SortedRows rows)
+    public static Tensor Apply(Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows)
     {
-        rows.Check(w1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
+        rows.Check(weights.W1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
         using var scope = NewDisposeScope();
-        return is_grad_enabled()
-            ? apply(x_TD, gates_TK, Memory.Unshared(w1_EDF), Memory.Unshared(b1_EF), Memory.Unshared(w2_EFD), Memory.Unshared(b2_ED), rows).MoveToOuterDisposeScope()
-            : Forward(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, rows, keepHidden: false).Y_TD.MoveToOuterDisposeScope();
+        if (!is_grad_enabled())
+            return Forward(x_TD, gates_TK, weights, rows, keepHidden: false).Y_TD.MoveToOuterDisposeScope();
+        var (w1_EDF, b1_EF, w2_EFD, b2_ED) = weights.Unshared();
+        return apply(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, rows).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         // What is saved stays in the caller's dispose scope: TorchSharp takes hold of it after this method has returned.
-        var (w1_EDF, w2_EFD, rows) = ((Tensor)vars[2], (Tensor)vars[4], (SortedRows)vars[6]);
-        var (y_TD, saved) = Forward((Tensor)vars[0], (Tensor)vars[1], w1_EDF, (Tensor)vars[3], w2_EFD, (Tensor)vars[5], rows, keepHidden: true);
+        var (weights, rows) = (new FeedForwardWeights((Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Tensor)vars[5]), (SortedRows)vars[6]);
+        var (y_TD, saved) = Forward((Tensor)vars[0], (Tensor)vars[1], weights, rows, keepHidden: true);
         ctx.set_materialize_grads(false);   // an output without a gradient needs no work
         ctx.save_data(XNeedsGradient, ((Tensor)vars[0]).requires_grad);
-        ctx.save_for_backward([w1_EDF, w2_EFD, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R, .. saved]);
+        ctx.save_for_backward([weights.W1_EDF, weights.W2_EFD, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R, .. saved]);
         return y_TD;
     }
 
@@ -66,23 +67,23 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         if (w1_EDF.NumberOfElements > LargeGradient)
             ProcessTuning.ReleaseFreedMemoryIfMostIsFree();
         var dy_TD = grad_output.contiguous();
-        var dx_TD = (bool)ctx.get_data(XNeedsGradient) ? empty_like(x_TD) : null;
-        var (dGates_TK, dw1_EDF, dw2_EFD) = (empty_like(gates_TK), empty_like(w1_EDF), empty_like(w2_EFD));
-        var (db1_EF, db2_ED) = (empty([w1_EDF.shape[0], w1_EDF.shape[2]]), empty([w2_EFD.shape[0], w2_EFD.shape[2]]));
+        var gradients = new FeedForwardGradients(
+            (bool)ctx.get_data(XNeedsGradient) ? empty_like(x_TD) : null, empty_like(gates_TK),
+            empty_like(w1_EDF), empty([w1_EDF.shape[0], w1_EDF.shape[2]]), empty_like(w2_EFD), empty([w2_EFD.shape[0], w2_EFD.shape[2]]));
         var experts = Describe(x_TD, gates_TK, w1_EDF, rowEnds_E, tokenOfRow_R, pairOfRow_R);
         var (rowGradients_RD, hiddenGradients_CF) = (empty_like(rowOutputs_RD), empty([Math.Min(experts.ChunkRows, experts.Rows), w1_EDF.shape[2]]));
         WorkTeam.Run(get_num_threads(), team => experts.Backward(
-            team, Memory.Floats(x_TD), Memory.Floats(gates_TK), Memory.Floats(w1_EDF), Memory.Floats(w2_EFD), Pointers(hidden_CF), Memory.Floats(rowOutputs_RD), Memory.Floats(dy_TD),
-            Memory.Floats(rowGradients_RD), Memory.Floats(hiddenGradients_CF), dx_TD is null ? null : Memory.Floats(dx_TD), Memory.Floats(dGates_TK),
-            Memory.Floats(dw1_EDF), Memory.Floats(db1_EF), Memory.Floats(dw2_EFD), Memory.Floats(db2_ED)));
-        return [dx_TD?.MoveToOuterDisposeScope()!, .. new[] { dGates_TK, dw1_EDF, db1_EF, dw2_EFD, db2_ED }.Select(gradient => gradient.MoveToOuterDisposeScope()), null!];
+            team, PassOf(x_TD, gates_TK, w1_EDF, w2_EFD, Pointers(hidden_CF), rowOutputs_RD), Memory.Floats(dy_TD),
+            Memory.Floats(rowGradients_RD), Memory.Floats(hiddenGradients_CF), new ManagedGradients(gradients)));
+        return [.. gradients.Moved(), null!];
     }
 
     // The output, and what the backward pass needs besides parameters and plan: tokens, gates, the rows' outputs, the chunks' sums before GELU.
     private static (Tensor Y_TD, IReadOnlyList<Tensor> Saved) Forward(
-        Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor b1_EF, Tensor w2_EFD, Tensor b2_ED, SortedRows rows, bool keepHidden)
+        Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows, bool keepHidden)
     {
         using var scope = NewDisposeScope();
+        var (w1_EDF, b1_EF, w2_EFD, b2_ED) = weights;
         (x_TD, gates_TK) = (x_TD.contiguous(), gates_TK.contiguous());
         var experts = Describe(x_TD, gates_TK, w1_EDF, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R);
         var chunks = Enumerable.Range(0, keepHidden ? experts.Chunks : Math.Min(experts.Chunks, 1));
@@ -90,8 +91,7 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         var pointers = keepHidden ? Pointers(hidden_CF) : [.. Enumerable.Repeat(Pointers(hidden_CF).FirstOrDefault(), experts.Chunks)];   // one room for all, one after the other
         var (rowOutputs_RD, y_TD) = (empty([experts.Rows, w1_EDF.shape[1]]), empty_like(x_TD));
         WorkTeam.Run(get_num_threads(), team => experts.Forward(
-            team, Memory.Floats(x_TD), Memory.Floats(gates_TK), Memory.Floats(w1_EDF), Memory.Floats(b1_EF), Memory.Floats(w2_EFD), Memory.Floats(b2_ED), pointers,
-            Memory.Floats(rowOutputs_RD), Memory.Floats(y_TD)));
+            team, PassOf(x_TD, gates_TK, w1_EDF, w2_EFD, pointers, rowOutputs_RD), Memory.Floats(b1_EF), Memory.Floats(b2_ED), Memory.Floats(y_TD)));
         GC.KeepAlive(rows);
         return (y_TD.MoveToOuterDisposeScope(), keepHidden ? [.. new[] { x_TD, gates_TK, rowOutputs_RD }.Concat(hidden_CF).Select(tensor => tensor.MoveToOuterDisposeScope())] : []);
     }
@@ -103,6 +103,16 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         return new ManagedExperts(
             checked((int)x_TD.shape[0]), (int)gates_TK.shape[1], (int)w1_EDF.shape[1], (int)w1_EDF.shape[2], rowEnds_E.data<int>().ToArray(), tokenOfRow, pairOfRow);
     }
+
+    private static ManagedPass PassOf(Tensor x_TD, Tensor gates_TK, Tensor w1_EDF, Tensor w2_EFD, nint[] hidden, Tensor rowOutputs_RD) => new()
+    {
+        X = Memory.Floats(x_TD),
+        Gates = Memory.Floats(gates_TK),
+        W1 = Memory.Floats(w1_EDF),
+        W2 = Memory.Floats(w2_EFD),
+        Hidden = hidden,
+        RowOutputs = Memory.Floats(rowOutputs_RD),
+    };
 
     private static nint[] Pointers(IEnumerable<Tensor> tensors) => [.. tensors.Select(tensor => (nint)Memory.Address(tensor))];
 }

@@ -86,7 +86,7 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
         var y = empty([.. x.shape[..^1], outputs]);
         WorkTeam.Run(get_num_threads(), team => ManagedGemm.Run(team, [new MatrixProduct(
             new Operand(Memory.Floats(xRows), inputs, termsAlongRow: true), new Operand(Memory.Floats(weight_OI), inputs, termsAlongRow: true),
-            Memory.Floats(y), outputs, rows, outputs, inputs, bias: Memory.Floats(bias_O))]));
+            Memory.Floats(y), outputs, rows, outputs, inputs) { Bias = Memory.Floats(bias_O) }]));
         GC.KeepAlive(xRows);
         GC.KeepAlive(weight_OI);
         GC.KeepAlive(bias_O);

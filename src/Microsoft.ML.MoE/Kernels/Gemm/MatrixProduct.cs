@@ -8,11 +8,7 @@ namespace Microsoft.ML.MoE.Kernels.Gemm;
 /// <param name="rows">Rows of the output; may be 0.</param>
 /// <param name="columns">Columns of the output.</param>
 /// <param name="depth">Terms of each sum; 0 makes the output 0.</param>
-/// <param name="bias">Added to every row, one number a column; null for none.</param>
-/// <param name="geluInput">Where GELU was applied to in the forward pass, laid out as the output: each sum is multiplied with GELU's derivative there. Null for none.</param>
-/// <param name="add">Whether to add to what the output holds.</param>
-internal readonly unsafe struct MatrixProduct(
-    Operand left, Operand right, float* output, nint outputStride, int rows, int columns, int depth, float* bias = null, float* geluInput = null, bool add = false)
+internal readonly unsafe struct MatrixProduct(Operand left, Operand right, float* output, nint outputStride, int rows, int columns, int depth)
 {
     public readonly Operand Left = left;
     public readonly Operand Right = right;
@@ -21,7 +17,13 @@ internal readonly unsafe struct MatrixProduct(
     public readonly int Rows = rows;
     public readonly int Columns = columns;
     public readonly int Depth = depth;
-    public readonly float* Bias = bias;
-    public readonly float* GeluInput = geluInput;
-    public readonly bool Add = add;
+
+    /// <summary>Added to every row, one number a column; null for none.</summary>
+    public float* Bias { get; init; }
+
+    /// <summary>What GELU was applied to in the forward pass, laid out as the output: each sum is multiplied with GELU's derivative there. Null for none.</summary>
+    public float* GeluInput { get; init; }
+
+    /// <summary>Whether to add to what the output holds.</summary>
+    public bool Add { get; init; }
 }

@@ -108,8 +108,12 @@ public sealed unsafe class ManagedGemmTests
         var expected = (before + left.matmul(right) + bias) * geluInput.grad!;
         var output = before.clone();
         Run(2, new MatrixProduct(
-            new Operand(Memory.Floats(left), depth, termsAlongRow: true), new Operand(Memory.Floats(right), columns, termsAlongRow: false), Memory.Floats(output), columns, 30, columns, depth,
-            Memory.Floats(bias), Memory.Floats(geluInput), add: true));
+            new Operand(Memory.Floats(left), depth, termsAlongRow: true), new Operand(Memory.Floats(right), columns, termsAlongRow: false), Memory.Floats(output), columns, 30, columns, depth)
+        {
+            Bias = Memory.Floats(bias),
+            GeluInput = Memory.Floats(geluInput),
+            Add = true,
+        });
         TensorAssert.AreClose(expected, output, 1e-6 * Math.Max(depth, 20), "product");
     }
 
