@@ -4,11 +4,11 @@
 //
 // Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, R = roles, P = prompts, X = 3D.
 
-using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
 using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
@@ -23,13 +23,17 @@ internal sealed class ConditionalBlock : nn.Module
     private readonly ConditionalRouter? attentionRouter;
     private readonly ConditionalLinear queryKeyValue;
     private readonly ConditionalLinear attentionOutput;
-    private readonly Parameter attentionScale;
     private readonly LayerNorm feedForwardNorm;
     private readonly ConditionalRouter? feedForwardRouter;
     private readonly ConditionalLinear expand;
     private readonly ConditionalLinear contract;
-    private readonly Parameter feedForwardScale;
     private readonly DropPath dropPath;
+
+    [ComponentName(Name = "attentionScale")]
+    private readonly Parameter gamma1_D;
+
+    [ComponentName(Name = "feedForwardScale")]
+    private readonly Parameter gamma2_D;
 
     /// <summary>Makes a block.</summary>
     /// <param name="options">Widths, heads, experts.</param>
@@ -50,47 +54,59 @@ internal sealed class ConditionalBlock : nn.Module
             attentionRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
             feedForwardRouter = new ConditionalRouter(options.RoutingLevel, options.Width, experts, options.ExpertsPerToken, device);
         }
-        attentionScale = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
-        feedForwardScale = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
+        gamma1_D = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
+        gamma2_D = new Parameter(Filled([options.Width], options.LayerScale, float32, device));
         dropPath = new DropPath(dropPathProbability);
         RegisterComponents();
     }
 
     /// <summary>Applies the block.</summary>
     /// <param name="x_NLD">Tokens, float32 (N, L, D).</param>
-    /// <param name="layout">Their roles.</param>
-    /// <param name="roles_RD">The roles' vectors, float32 (R, D), where roles are routed; else null.</param>
-    /// <param name="mask_NL">False for padding, bool (N, L); null for none.</param>
-    /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L); null where all see all.</param>
-    /// <param name="merged">Keeps the merged experts for later calls; null to merge them anew.</param>
+    /// <param name="context">What else is known of them.</param>
     /// <param name="prompts_PD">Vectors that every token sees besides, in the role of the first tokens, float32 (P, D); null for none. They are keys and values only, and come out nowhere.</param>
     /// <returns>Tokens, and what the gates decided: none in a dense block.</returns>
-    public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(
-        Tensor x_NLD, SequenceLayout layout, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL, MergedExperts? merged, Tensor? prompts_PD = null)
+    public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(Tensor x_NLD, SequenceContext context, Tensor? prompts_PD = null)
     {
         using var scope = NewDisposeScope();
-        var normed_NLD = attentionNorm.forward(x_NLD);
-        var attending = attentionRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
-        var prompts_1PX = prompts_PD is null ? null : Project(prompts_PD.unsqueeze(0), layout, roles_RD, attending, merged);
-        var mixed_NLD = Attend(queryKeyValue.Apply(normed_NLD, layout, attending, merged), prompts_1PX, visible_NLL);
-        x_NLD = x_NLD.Plus(dropPath.forward(attentionOutput.Apply(mixed_NLD, layout, attending, merged)) * attentionScale);
-
-        normed_NLD = feedForwardNorm.forward(x_NLD);
-        var feeding = feedForwardRouter?.Route(normed_NLD, roles_RD, mask_NL, visible_NLL);
-        var hidden_NLF = nn.functional.gelu(expand.Apply(normed_NLD, layout, feeding, merged));
-        x_NLD = x_NLD.Plus(dropPath.forward(contract.Apply(hidden_NLF, layout, feeding, merged)) * feedForwardScale);
+        var (attended_NLD, attending) = Attend(x_NLD, context, prompts_PD);
+        x_NLD = x_NLD.Plus(attended_NLD);
+        var (mixed_NLD, feeding) = Mix(x_NLD, context);
+        x_NLD = x_NLD.Plus(mixed_NLD);
         return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
     }
 
-    // Where roles are routed, prompts go to the experts of the first role; else each goes to its own.
-    private Tensor Project(Tensor prompts_1PD, SequenceLayout layout, Tensor? roles_RD, ConditionalRouting? attending, MergedExperts? merged)
+    // γ₁ · DropPath(Attention(LN₁(x)))
+    private (Tensor, ConditionalRouting?) Attend(Tensor x_NLD, SequenceContext context, Tensor? prompts_PD)
     {
-        using var scope = NewDisposeScope();
-        var ofPrompts = attending?.Plan is null ? attending : attentionRouter!.Route(prompts_1PD, roles_RD, mask_NL: null);
-        return queryKeyValue.Apply(prompts_1PD, new SequenceLayout(new SequencePart(layout.Roles[0], prompts_1PD.shape[1])), ofPrompts, merged).MoveToOuterDisposeScope();
+        var normed_NLD = attentionNorm.forward(x_NLD);
+        var routing = Route(attentionRouter, normed_NLD, context);
+        var prompts_1PX = prompts_PD is null ? null : Project(prompts_PD.unsqueeze(0), context, routing);
+        var mixed_NLD = Attention(queryKeyValue.Apply(normed_NLD, context.Layout, routing, context.Merged), prompts_1PX, context.Visible_NLL);
+        return (dropPath.forward(attentionOutput.Apply(mixed_NLD, context.Layout, routing, context.Merged)) * gamma1_D, routing);
     }
 
-    private Tensor Attend(Tensor qkv_NLX, Tensor? prompts_1PX, Tensor? visible_NLL)
+    // γ₂ · DropPath(FFN(LN₂(x)))
+    private (Tensor, ConditionalRouting?) Mix(Tensor x_NLD, SequenceContext context)
+    {
+        var normed_NLD = feedForwardNorm.forward(x_NLD);
+        var routing = Route(feedForwardRouter, normed_NLD, context);
+        var hidden_NLF = nn.functional.gelu(expand.Apply(normed_NLD, context.Layout, routing, context.Merged));
+        return (dropPath.forward(contract.Apply(hidden_NLF, context.Layout, routing, context.Merged)) * gamma2_D, routing);
+    }
+
+    private static ConditionalRouting? Route(ConditionalRouter? router, Tensor x_NLD, SequenceContext context) =>
+        router?.Route(x_NLD, context.Roles_RD, context.Mask_NL, context.Visible_NLL);
+
+    // Where roles are routed, prompts go to the experts of the first role; else each goes to its own.
+    private Tensor Project(Tensor prompts_1PD, SequenceContext context, ConditionalRouting? attending)
+    {
+        using var scope = NewDisposeScope();
+        var ofPrompts = attending?.Plan is null ? attending : attentionRouter!.Route(prompts_1PD, context.Roles_RD, mask_NL: null);
+        var layout = new SequenceLayout(new SequencePart(context.Layout.Roles[0], prompts_1PD.shape[1]));
+        return queryKeyValue.Apply(prompts_1PD, layout, ofPrompts, context.Merged).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Attention(Tensor qkv_NLX, Tensor? prompts_1PX, Tensor? visible_NLL)
     {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (qkv_NLX.shape[0], qkv_NLX.shape[1], qkv_NLX.shape[2] / 3);

@@ -202,13 +202,12 @@ public sealed class Generalist : nn.Module
             throw new InvalidOperationException("Merged experts are for evaluation, and the model is in training mode.");
         using var scope = NewDisposeScope();
         var x_NLD = sequence.Tokens_NLD;
-        var roles_RD = roles?.forward(sequence.Layout.Roles);
-        var visible_NLL = Visible(sequence);
+        var context = new SequenceContext(sequence.Layout, roles?.forward(sequence.Layout.Roles), sequence.Mask_NL, Visible(sequence), merged);
         var balance = zeros([], float32, x_NLD.device);
         var routings = new List<ConditionalRouting>();
         foreach (var (index, block) in blocks.Index())
         {
-            var (output_NLD, decided) = block.Apply(x_NLD, sequence.Layout, roles_RD, sequence.Mask_NL, visible_NLL, merged, prompts?[index]);
+            var (output_NLD, decided) = block.Apply(x_NLD, context, prompts?[index]);
             x_NLD = output_NLD;
             routings.AddRange(decided);
             foreach (var routing in decided.Where(routing => routing.Plan is not null))

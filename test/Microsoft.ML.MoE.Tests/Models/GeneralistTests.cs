@@ -235,10 +235,10 @@ public sealed class GeneralistTests
 
         // Prompts are not normed; those of mean 0 and variance 1 are not changed by being normed, so that tokens of that kind stand for them.
         var (x_NLD, prompts_PD) = (randn(2, 4, 16), nn.functional.layer_norm(randn(3, 16), [16]));
-        var wanted_NLD = block.Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceLayout(new SequencePart(Picture, 7)), null, null, null, null).Output_NLD.narrow(1, 3, 4);
+        var wanted_NLD = block.Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceContext(new SequenceLayout(new SequencePart(Picture, 7)))).Output_NLD.narrow(1, 3, 4);
         var layout = new SequenceLayout(new SequencePart(Picture, 4));
-        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, layout, null, null, null, null, prompts_PD).Output_NLD, 1e-4);
-        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, layout, null, null, ones([1, 4, 4], @bool), null, prompts_PD).Output_NLD, 1e-4);
+        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, new SequenceContext(layout), prompts_PD).Output_NLD, 1e-4);
+        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, new SequenceContext(layout, Visible_NLL: ones([1, 4, 4], @bool)), prompts_PD).Output_NLD, 1e-4);
     }
 
     [TestMethod]

@@ -74,10 +74,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                 nint[] keys = [(nint)Memory.Floats(rowKeys), (nint)Memory.Floats(columnKeys)];
                 var query = Memory.Floats(query_TQ);
                 var right = Memory.Floats(packed);
-                var ids = Memory.Longs(ids_THK);
-                var scores = Memory.Floats(scores_THK);
                 var places = (int*)Memory.Address(subKeys_2THK);
-                var pairs = (nint)tokens * heads * chosen;
+                var found = new Found(Memory.Longs(ids_THK), Memory.Floats(scores_THK), places, places + ((nint)tokens * heads * chosen));
                 var panelFloats = (nint)half * MicroKernel.Columns;
                 team.ForEach(2 * groups * panels, (task, _) =>
                 {
@@ -86,8 +84,11 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                     var column = panel * MicroKernel.Columns;
                     source.Pack(MicroKernel.Columns, column, Math.Min(MicroKernel.Columns, subKeys - column), 0, half, right + (task * panelFloats));
                 });
-                team.ForEach(groups * tiles, (task, scratch) => SearchTile(
-                    query, right, panels, task / tiles, task % tiles * MicroKernel.Rows, queriesOfGroup, ids, scores, places, places + pairs, scratch));
+                team.ForEach(groups * tiles, (task, scratch) =>
+                {
+                    var first = task % tiles * MicroKernel.Rows;
+                    SearchTile(query, right, task / tiles, first, Math.Min(MicroKernel.Rows, queriesOfGroup - first), found, scratch);
+                });
             });
         }
 
@@ -129,7 +130,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                 team.ForEach(2 * ranges, (task, scratch) =>
                 {
                     var (part, range) = (task / ranges, task % ranges);
-                    SumKeys(query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], range, ranges, scratch);
+                    var keys = ((int)((long)subKeys * range / ranges), (int)((long)subKeys * (range + 1) / ranges));
+                    SumKeys(query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], keys, scratch);
                 });
                 if (dQuery == null)
                     return;
@@ -156,7 +158,7 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
 
     // A few queries: the best sub-keys of each half, then the best pairs.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SearchTile(float* query, float* right, int panels, int group, int first, int queries, long* ids, float* scores, int* rowsFound, int* columnsFound, float* scratch)
+    private void SearchTile(float* query, float* right, int group, int first, int count, Found found, float* scratch)
     {
         var left = scratch;
         var tile = left + ((nint)MicroKernel.MaxRows * half);
@@ -164,7 +166,7 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
         var listFloats = (nint)MicroKernel.MaxRows * ListRoom;
         var best = lists + (4 * listFloats);
         var rest = best + (2 * ListRoom);
-        var count = Math.Min(MicroKernel.Rows, queries - first);
+        var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
         var stride = shared ? queryWidth : heads * queryWidth;
         var start = query + (shared ? 0 : (nint)group * queryWidth);
         for (var part = 0; part < 2; part++)
@@ -192,10 +194,10 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
             for (var k = 0; k < chosen; k++)
             {
                 var (row, column) = (bestPlaces[k] >> ColumnBits, bestPlaces[k] & ((1 << ColumnBits) - 1));
-                scores[place + k] = best[k];
-                rowsFound[place + k] = rowPlaces[row];
-                columnsFound[place + k] = columnPlaces[column];
-                ids[place + k] = ((long)rowPlaces[row] * subKeys) + columnPlaces[column];
+                found.Scores[place + k] = best[k];
+                found.Rows[place + k] = rowPlaces[row];
+                found.Columns[place + k] = columnPlaces[column];
+                found.Ids[place + k] = ((long)rowPlaces[row] * subKeys) + columnPlaces[column];
             }
         }
     }
@@ -261,9 +263,9 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
 
     // The gradients of a range of sub-keys of one half. The other sub-keys' pairs are read and passed over.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SumKeys(float* query, int* keyOfPair, float* dScores, int tokens, float* dKeys, int range, int ranges, float* scratch)
+    private void SumKeys(float* query, int* keyOfPair, float* dScores, int tokens, float* dKeys, (int First, int End) range, float* scratch)
     {
-        var (first, end) = ((int)((long)subKeys * range / ranges), (int)((long)subKeys * (range + 1) / ranges));
+        var (first, end) = range;
         var ownFactors = scratch;
         var ownKeys = (int*)(scratch + chosen);
         for (var i = 0; i < tokens * heads; i++)
@@ -271,7 +273,7 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
             var keys = keyOfPair + ((nint)i * chosen);
             var factors = dScores + ((nint)i * chosen);
             var count = chosen;
-            if (ranges > 1)
+            if (end - first < subKeys)
             {
                 count = 0;
                 for (var k = 0; k < chosen; k++)
@@ -290,4 +292,13 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
 
     // Where the sub-keys of a query's head begin.
     private int FirstKey(int query) => shared ? 0 : query % heads * subKeys;
+
+    /// <summary>Where a search puts what it finds, each (T, H, K).</summary>
+    private readonly struct Found(long* ids, float* scores, int* rows, int* columns)
+    {
+        public readonly long* Ids = ids;
+        public readonly float* Scores = scores;
+        public readonly int* Rows = rows;
+        public readonly int* Columns = columns;
+    }
 }
