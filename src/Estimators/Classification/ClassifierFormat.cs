@@ -1,5 +1,4 @@
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.Runtime;
 using static TorchSharp.torch;
 

@@ -1,6 +1,5 @@
 // Axes: N = images, H = height, W = width.
 
-using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

@@ -3,7 +3,6 @@
 // Axes: N = images, R = numbers an image.
 
 using System.Runtime.InteropServices;
-using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;

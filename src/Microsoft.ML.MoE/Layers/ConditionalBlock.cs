@@ -11,7 +11,6 @@ using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
-using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Layers;
 

@@ -7,7 +7,6 @@ using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Layers;
 

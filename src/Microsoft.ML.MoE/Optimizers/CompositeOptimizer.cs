@@ -1,4 +1,3 @@
-using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

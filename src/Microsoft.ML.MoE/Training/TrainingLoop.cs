@@ -1,7 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
 using static TorchSharp.torch;
@@ -16,7 +15,7 @@ namespace Microsoft.ML.MoE.Training;
 /// <remarks>
 /// Random numbers (dropout, router noise) come from libtorch's global generators: open a <c>SeedScope</c> around the run to make it repeatable.
 /// </remarks>
-internal sealed class TrainingLoop<TBatch>
+internal sealed partial class TrainingLoop<TBatch>
 {
     private readonly nn.Module module;
     private readonly Func<TBatch, StepLoss> computeLoss;
@@ -119,7 +118,7 @@ internal sealed class TrainingLoop<TBatch>
     }
 
     /// <summary>The state of one run.</summary>
-    private sealed class RunState : IDisposable
+    private sealed partial class RunState : IDisposable
     {
         private readonly TrainingLoop<TBatch> loop;
         private readonly TrainingOptions options;
@@ -365,76 +364,6 @@ internal sealed class TrainingLoop<TBatch>
             foreach (var loss in pending)
                 loss.Dispose();
             pending.Clear();
-        }
-
-        private void Save()
-        {
-            if (checkpoints is null)
-                return;
-
-            using var scope = NewDisposeScope();
-            if (pending.Count == 0)
-                optimizer.ZeroGrad();   // what they were for is done
-            var checkpoint = new TrainingCheckpoint();
-            checkpoint.Add("weights", NamedTensors.Of(loop.module));
-            checkpoint.Add("optimizer", optimizer.State);
-            checkpoint.Add("gradients", NamedTensors.GradientsOf(loop.module));
-            for (int i = 0; i < pending.Count; i++)
-                checkpoint.Add($"loss{i}", pending[i].ToTensors());
-            foreach (var companion in companions)
-                checkpoint.Add($"companion/{companion.Name}", companion.State);
-            if (bestWeights is not null && tracker.Best is not null)
-                checkpoint.Add("best", bestWeights.Copies);
-            checkpoint.Add("random", generators.Read());
-            checkpoints.Save(steps, checkpoint.Tensors, new TrainingState
-            {
-                Options = options.Describe(),
-                Identity = identity,
-                Circumstances = TrainingState.CircumstancesOf(Device),
-                Steps = steps,
-                Batches = batches,
-                LearningRate = learningRate,
-                Elapsed = Elapsed,
-                Epochs = epochs,
-                Best = tracker.State,
-                Meter = meter.Pause(),
-                PendingSamples = [.. pending.Select(loss => loss.Samples)],
-            });
-            meter.Continue();
-        }
-
-        private void Resume(CheckpointStore store)
-        {
-            if (store.Load() is not var (path, contents, state))
-                return;
-            try
-            {
-                using var scope = NewDisposeScope();
-                state.RequireSame($"checkpoint '{path}'", options.Describe(), identity);
-                if (TrainingState.Difference(state.Circumstances, TrainingState.CircumstancesOf(Device)) is { } change)
-                    loop.Warn?.Invoke($"The training of checkpoint '{path}' continues under other circumstances, so that the last digits of its weights will not be those of a training without interruption: {change}.");
-
-                var checkpoint = new TrainingCheckpoint(contents.Tensors);
-                NamedTensors.Copy(NamedTensors.Of(loop.module), checkpoint["weights"]);
-                optimizer.Restore(checkpoint["optimizer"]);
-                NamedTensors.SetGradients(loop.module, checkpoint["gradients"]);
-                for (int i = 0; i < state.PendingSamples.Count; i++)
-                    pending.Add(StepLoss.FromTensors(checkpoint[$"loss{i}"], state.PendingSamples[i], Device));
-                foreach (var companion in companions)
-                    companion.Restore(checkpoint[$"companion/{companion.Name}"]);
-                epochs.AddRange(state.Epochs);
-                tracker.Restore(state.Best, epochs);
-                if (bestWeights is not null && tracker.Best is not null)
-                    NamedTensors.Copy(bestWeights.Copies, checkpoint["best"]);
-                (steps, batches, learningRate, before) = (state.Steps, state.Batches, state.LearningRate, state.Elapsed);
-                meter.Restore(state.Meter);
-                generators.Set(checkpoint["random"], Device, steps);
-            }
-            finally
-            {
-                foreach (var tensor in contents.Tensors.Values)
-                    tensor.Dispose();
-            }
         }
 
         private int CountSteps()
