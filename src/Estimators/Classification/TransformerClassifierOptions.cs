@@ -17,7 +17,6 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
         ExpertsPerToken = architecture.ExpertsPerToken;
         ExpertWidth = architecture.ExpertWidth;
         CapacityFactor = architecture.TrainingCapacity?.Factor;
-        BalanceLossWeight = architecture.BalanceLossWeight;
         RouterNoise = architecture.RouterNoise;
         Dropout = architecture.Dropout;
         DropPath = architecture.DropPath;
@@ -54,9 +53,6 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
     /// </summary>
     public double? CapacityFactor { get; set; }
 
-    /// <summary>Weight of the loss that keeps the experts evenly used, at least 0. Default 0.01.</summary>
-    public double BalanceLossWeight { get; set; }
-
     /// <summary>Noise of the router while training, standard deviation as a multiple of 1/experts, at least 0. Default 1.</summary>
     public double RouterNoise { get; set; }
 
@@ -85,7 +81,7 @@ public abstract class TransformerClassifierOptions : ImageClassificationOptions
             ExpertsPerToken = ExpertsPerToken,
             ExpertWidth = ExpertWidth,
             TrainingCapacity = CapacityFactor is { } factor ? (architecture.TrainingCapacity ?? new ExpertCapacity()) with { Factor = factor } : null,
-            BalanceLossWeight = BalanceLossWeight,
+            BalanceLossWeight = BalanceLossWeight ?? architecture.BalanceLossWeight,
             RouterNoise = RouterNoise,
             Dropout = Dropout,
             DropPath = DropPath,

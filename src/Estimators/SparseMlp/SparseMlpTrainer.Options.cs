@@ -42,7 +42,6 @@ public sealed partial class SparseMlpTrainer
             ChannelExpertsPerItem = architecture.ChannelExpertsPerItem;
             ChannelExpertWidth = architecture.ChannelExpertWidth;
             CapacityFactor = architecture.TrainingCapacity?.Factor;
-            BalanceLossWeight = architecture.BalanceLossWeight;
             RouterNoise = architecture.RouterNoise;
             DropPath = architecture.DropPath;
         }
@@ -101,9 +100,6 @@ public sealed partial class SparseMlpTrainer
         /// </summary>
         public double? CapacityFactor { get; set; }
 
-        /// <summary>Weight of the losses that keep the experts evenly used, half for importance and half for load, at least 0. Default 0.01.</summary>
-        public double BalanceLossWeight { get; set; }
-
         /// <summary>Noise of the routers while training, standard deviation as a multiple of 1/experts, at least 0. Default 1.</summary>
         public double RouterNoise { get; set; }
 
@@ -132,7 +128,7 @@ public sealed partial class SparseMlpTrainer
             ChannelExpertsPerItem = ChannelExpertsPerItem,
             ChannelExpertWidth = ChannelExpertWidth,
             TrainingCapacity = CapacityFactor is { } factor ? (preset.TrainingCapacity ?? ExpertCapacity.VMoe) with { Factor = factor } : null,
-            BalanceLossWeight = BalanceLossWeight,
+            BalanceLossWeight = BalanceLossWeight ?? preset.BalanceLossWeight,
             RouterNoise = RouterNoise,
             DropPath = DropPath,
         };

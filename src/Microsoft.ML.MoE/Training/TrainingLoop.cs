@@ -38,7 +38,7 @@ public sealed class TrainingLoop<TBatch>
             throw new ArgumentException($"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers its parameters belong to ({nameof(IHasLayers)}).");
         this.module = module;
         this.computeLoss = computeLoss;
-        this.options = options;
+        this.options = options.Copy();   // it may be changed while this trains
     }
 
     /// <summary>What acts after every update; stays the caller's. None by default.</summary>

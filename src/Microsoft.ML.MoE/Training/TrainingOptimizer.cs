@@ -19,7 +19,7 @@ internal static class TrainingOptimizer
                 parts.Add(name, owner.CreateOptimizer(options));
             var ofModules = ScalesOfModules(module);
             var groups = ParameterGroup.ForModule(
-                module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters),
+                module, options.WeightDecay, options.NoWeightDecay, parts.Values.SelectMany(part => part.Parameters),
                 (name, parameter) => learningRateScale(name) * ofModules.GetValueOrDefault(parameter.Handle, 1) * LayerScale(module, options.LayerDecay, name));
             IOptimizer main = options.Optimizer switch
             {

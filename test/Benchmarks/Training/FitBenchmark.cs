@@ -82,7 +82,7 @@ internal sealed class FitBenchmark : IBenchmark
     {
         using var seed = new SeedScope(Seed, CPU);
         var model = config.Build(CPU, ScalarType.Float32);
-        var training = options.CreateTrainingOptions();
+        var training = options;
         var schedule = training.CreateSchedule(batches.Count);
         using var modelStep = new ModelStep(model, training, options.LabelSmoothing);
         for (var step = 0; step < batches.Count; step++)

@@ -4,6 +4,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 
@@ -97,7 +98,7 @@ public sealed class GeneralistInitialModelTests
         using var whole = Fit(Short(model), rows);
         using var source = new CancellationTokenSource();
         var interrupted = Short(model);
-        (interrupted.CheckpointFolder, interrupted.CancellationToken) = (folder, source.Token);
+        (interrupted.Checkpoints, interrupted.CancellationToken) = (new CheckpointOptions(folder), source.Token);
         interrupted.Progress = progress =>
         {
             if (progress.Step == 4)
@@ -113,7 +114,7 @@ public sealed class GeneralistInitialModelTests
         UniPerceiverGeneralist.Options Resumed(ITransformer initial)
         {
             var options = Short(initial);
-            (options.CheckpointFolder, options.Resume) = (folder, true);
+            options.Checkpoints = new(folder) { Resume = true };
             return options;
         }
 

@@ -301,7 +301,7 @@ public sealed class UniPerceiverGeneralistTests
         Refused(options => options.MaskedFraction = 0, "MaskedFraction is 0");
         Refused(options => options.Beams = 0, "Beams is 0");
         Refused(options => options.TaskColumnName = "", "TaskColumnName");
-        Refused(options => options.Resume = true, "CheckpointFolder");
+        Refused(options => options.Checkpoints = new(" "), "Folder is empty");
         Refused(options => options.Block = options.Block with { Heads = 5 }, "Heads is 5");
 
         static void Refused(Action<UniPerceiverGeneralist.Options> change, string part)
