@@ -39,6 +39,14 @@ public abstract class ImageClassificationOptions : TrainerOptions
     [OutsideIdentity("the model's are in it")]
     public int? Channels { get; set; }
 
+    /// <summary>
+    /// Side of a square patch in pixels, a divisor of the images' height and width. Null (default): that of <see cref="InitialModel"/>, without one
+    /// the largest divisor that gives at least 7 patches a side, at most 16; images for which that makes more than 1,024 patches are refused, since
+    /// attention takes time with the square of that number.
+    /// </summary>
+    [OutsideIdentity("the model's is in it")]
+    public int? PatchSize { get; set; }
+
     /// <summary>How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it stretched.</summary>
     public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.IsoCrop;
 
@@ -130,18 +138,30 @@ public abstract class ImageClassificationOptions : TrainerOptions
     [OutsideIdentity("it is in it where it matters")]
     public int ShufflePoolSize { get; set; } = 4096;
 
-    /// <summary>The model's configuration for images and classes as the data have them; the estimator's own options fill in the rest.</summary>
-    private protected abstract ImageClassifierConfig CreateConfigCore(int height, int width, int channels, int classCount);
+    /// <summary>The architecture that was asked for; null where none was.</summary>
+    private protected abstract ImageClassifierConfig? GivenArchitecture { get; }
+
+    /// <summary>The architecture where nothing says another.</summary>
+    private protected abstract ImageClassifierConfig UsualArchitecture { get; }
 
     /// <summary>The model's configuration for images and classes as the data have them, checked.</summary>
     internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount) => CreateConfig(shape, classCount, config => config.Validate());
 
     private ImageClassifierConfig CreateConfig(ImageShape shape, int classCount, Action<ImageClassifierConfig> validate)
     {
-        var config = CreateConfigCore(shape.Height, shape.Width, shape.Channels, classCount);
+        var earlier = StartingPoint?.Config;
+        var architecture = GivenArchitecture ?? (earlier?.GetType() == UsualArchitecture.GetType() ? earlier : UsualArchitecture);
+        var config = (BalanceLossWeight is { } weight ? architecture.WithBalanceLossWeight(weight) : architecture) with
+        {
+            ImageHeight = shape.Height,
+            ImageWidth = shape.Width,
+            Channels = shape.Channels,
+            ClassCount = classCount,
+            PatchSize = PatchSize ?? earlier?.PatchSize ?? PatchSizes.Choose(shape.Height, shape.Width),
+        };
         validate(config);
-        if (StartingPoint is { } start)
-            config.RequireWeightsOf(start.Config);
+        if (earlier is not null)
+            config.RequireWeightsOf(earlier);
         return config;
     }
 
@@ -230,8 +250,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
         }
     }
 
-    /// <summary>A side in pixels that the architecture takes beside the other one, which is null where the options do not give it either.</summary>
-    private protected abstract int FittingSide(int? other);
+    // A side in pixels that the patches take beside the other one, which is null where the options do not give it either.
+    private int FittingSide(int? other) => PatchSizes.FittingSide(PatchSize ?? StartingPoint?.Config.PatchSize, other);
 
     private void ValidateFrozen()
     {

@@ -47,13 +47,13 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
         var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
             tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
-        var texts = new GeneralistTexts(tokenizer, options.TextLength);
+        var texts = new GeneralistTexts(tokenizer, options.UsedArchitecture.TextLength);
         foreach (var task in tasks)
             texts.RequireDistinctClasses(task);
         var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)
-            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(options.TextLength)} {options.TextLength} allows and were cut off.");
+            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(GeneralistConfig.TextLength)} {options.UsedArchitecture.TextLength} allows and were cut off.");
         if (tokenizer.UnknownId is { } unknown && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown)) is > 0 and var strange)
         {
             channel.Warning(MessageSensitivity.None, string.Create(

@@ -1,6 +1,4 @@
-using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Transforms.Image;
@@ -14,6 +12,14 @@ public sealed partial class UniPerceiverGeneralist
     {
         /// <summary>A small model that trains on a CPU.</summary>
         public Options() => Monitor = MonitoredQuantity.Loss;
+
+        /// <summary>
+        /// What the network looks like, for example <c>GeneralistConfig.Small with { TextLength = 128 }</c>. Null (default): that of
+        /// <see cref="InitialModel"/>, without one <see cref="GeneralistConfig.Small"/>, which trains on a CPU. Its vocabulary, tasks, frames, and
+        /// images' size, channels and patches are not taken over: the options and the data say them.
+        /// </summary>
+        [OutsideIdentity("the model's configuration is in it")]
+        public GeneralistConfig? Architecture { get; set; }
 
         /// <summary>The tasks, at least one, each with a name of its own.</summary>
         [OutsideIdentity("their description is in it")]
@@ -67,6 +73,13 @@ public sealed partial class UniPerceiverGeneralist
         [OutsideIdentity("the model's is in it")]
         public int? ImageWidth { get; set; }
 
+        /// <summary>
+        /// Side of a square patch in pixels, which divides both sides of the images. Null (default): that of <see cref="InitialModel"/>, without one
+        /// the largest divisor that gives at least 7 patches a side, at most 16.
+        /// </summary>
+        [OutsideIdentity("the model's is in it")]
+        public int? PatchSize { get; set; }
+
         /// <summary>How pictures of another size are brought to this one. Default: by stretching.</summary>
         [OutsideIdentity("the pictures are in it")]
         public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.Fill;
@@ -79,38 +92,15 @@ public sealed partial class UniPerceiverGeneralist
         [OutsideIdentity("the tokenizer itself is in it")]
         public TokenizerOptions Tokenizer { get; set; } = TokenizerOptions.BytePairs(1024);
 
-        /// <summary>Tokens of a text, its end included, at least 2; in training, and where texts are classified or retrieved, what is beyond is cut off. Default 64.</summary>
-        public int TextLength { get; set; } = 64;
-
-        /// <summary>Side of a patch in pixels, which divides both sides of the images. Default 4.</summary>
-        public int PatchSize { get; set; } = 4;
-
-        /// <summary>Transformer blocks. Default 4.</summary>
-        public int Blocks { get; set; } = 4;
-
-        /// <summary>Widths, heads, experts and what routes. Default: width 64, 4 heads, 8 experts of which attributes choose 2.</summary>
-        [OutsideIdentity("the model's is in it")]
-        public ConditionalBlockOptions Block { get; set; } = new() { Width = 64, Heads = 4, FeedForwardWidth = 256, Experts = 8, LayerScale = 0.1 };
-
-        /// <summary>The blocks that have experts; null (default) for every other one from the first on.</summary>
-        [OutsideIdentity("the model's are in it")]
-        public BlockPositions? SparseBlocks { get; set; }
-
-        /// <summary>The attributes that tasks may have. Default: those of <see cref="AttributeTable"/>.</summary>
-        [OutsideIdentity("the model's are in it")]
-        public IReadOnlyList<string> Attributes { get; set; } = AttributeTable.Names;
-
-        /// <summary>Probability that a sequence leaves out a branch of the last block while training. Default 0.</summary>
-        public double DropPath { get; set; }
-
         /// <summary>
         /// A model that was trained before, all of whose weights learn on: a <see cref="GeneralistTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default):
         /// from random weights. It is not changed.
         /// </summary>
         /// <remarks>
-        /// <para>Its tokenizer, the sizes of its texts and images, its attributes and its architecture stay: <see cref="Tokenizer"/>, <see cref="TextLength"/>, <see cref="PatchSize"/>, <see cref="Blocks"/>,
-        /// <see cref="Block"/>, <see cref="SparseBlocks"/>, <see cref="Attributes"/>, <see cref="Channels"/>, <see cref="ImageHeight"/> and <see cref="ImageWidth"/> are left out, or say what it has. What acts
-        /// while training only may differ, and names of columns and all that is said about prediction are those of these options.</para>
+        /// <para>Its tokenizer, the sizes of its texts and images, its attributes and its architecture stay: <see cref="Tokenizer"/>,
+        /// <see cref="Architecture"/>, <see cref="PatchSize"/>, <see cref="Channels"/>, <see cref="ImageHeight"/> and <see cref="ImageWidth"/> are left
+        /// out, or say what it has. What acts while training only may differ, and names of columns and all that is said about prediction are those of
+        /// these options.</para>
         /// <para><see cref="Tasks"/> may be its tasks or others, for which the model knows attributes and has learned images or videos; where experts are chosen by task, only its own. It still knows how to do
         /// tasks that are not trained again (<see cref="GeneralistTransformer.ForTask(GeneralistTask)"/>), the worse the longer it learns others.</para>
         /// <para>The normalisation of the pixels stays the earlier model's, so the columns must hold them in the same units; a warning says where its mean or deviation is far off.</para>
@@ -126,7 +116,7 @@ public sealed partial class UniPerceiverGeneralist
         [OutsideIdentity("it is for scoring")]
         public int Beams { get; set; } = 1;
 
-        /// <summary>Tokens of a description or a continuation at most, at least 1. Default 24. A description has never more than <see cref="TextLength"/>; a continuation may: the model then goes on from the end.</summary>
+        /// <summary>Tokens of a description or a continuation at most, at least 1. Default 24. A description has never more than <see cref="GeneralistConfig.TextLength"/>; a continuation may: the model then goes on from the end.</summary>
         [OutsideIdentity("it is for scoring")]
         public int PredictedTextLength { get; set; } = 24;
 
@@ -138,41 +128,39 @@ public sealed partial class UniPerceiverGeneralist
         /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no generalist in it, or several.</exception>
         internal GeneralistStartingPoint? StartingPoint => InitialModel is null ? null : GeneralistStartingPoint.Find(InitialModel);
 
-        /// <summary>A copy that later changes do not reach, in which all that <see cref="InitialModel"/> decides is as it is there.</summary>
+        /// <summary>The architecture, but for what the data decide.</summary>
+        internal GeneralistConfig UsedArchitecture => StartingPoint is { } start
+            ? start.Config with { DropPath = Architecture?.DropPath ?? start.Config.DropPath }
+            : Architecture ?? GeneralistConfig.Small;
+
+        /// <summary>A copy that later changes do not reach, in which the images are as <see cref="InitialModel"/> has them.</summary>
         internal Options Adopt()
         {
             var copy = (Options)Copy();
-            (copy.Tasks, copy.Attributes) = ([.. Tasks], [.. Attributes]);
-            if (StartingPoint is { } start)
-            {
-                var config = start.Config;
-                (copy.TextLength, copy.PatchSize, copy.Blocks) = (config.TextLength, config.PatchSize, config.Blocks);
-                (copy.Block, copy.SparseBlocks, copy.Attributes) = (config.Block, config.SparseBlocks, config.Attributes);
-                if (start.Shape is { } shape)
-                    (copy.Channels, copy.ImageHeight, copy.ImageWidth) = (shape.Channels, shape.Height, shape.Width);
-            }
+            copy.Tasks = [.. Tasks];
+            if (StartingPoint?.Shape is { } shape)
+                (copy.Channels, copy.ImageHeight, copy.ImageWidth) = (shape.Channels, shape.Height, shape.Width);
             return copy;
         }
 
         /// <summary>The model's configuration for what the data have, checked.</summary>
         internal GeneralistConfig CreateConfig(int vocabularySize, ImageShape? images, int frames)
         {
-            var config = StartingPoint is { } start ? start.Config with { DropPath = DropPath } : new GeneralistConfig
+            var config = UsedArchitecture;
+            if (StartingPoint is null)
             {
-                VocabularySize = vocabularySize,
-                TextLength = TextLength,
-                Channels = images?.Channels ?? 1,
-                ImageHeight = images?.Height ?? PatchSize,
-                ImageWidth = images?.Width ?? PatchSize,
-                PatchSize = PatchSize,
-                Frames = frames,
-                Blocks = Blocks,
-                Block = Block,
-                SparseBlocks = SparseBlocks,
-                Attributes = [.. Attributes],
-                Tasks = [.. Tasks.Select(task => task.Name)],
-                DropPath = DropPath,
-            };
+                var patch = PatchSize ?? (images is { } pictures ? PatchSizes.Choose(pictures.Height, pictures.Width) : config.PatchSize);
+                config = config with
+                {
+                    VocabularySize = vocabularySize,
+                    Channels = images?.Channels ?? 1,
+                    ImageHeight = images?.Height ?? patch,
+                    ImageWidth = images?.Width ?? patch,
+                    PatchSize = patch,
+                    Frames = frames,
+                    Tasks = [.. Tasks.Select(task => task.Name)],
+                };
+            }
             config.Validate();
             return config;
         }
@@ -223,8 +211,8 @@ public sealed partial class UniPerceiverGeneralist
             }
             if (Tasks is null || Tasks.Count == 0)
                 throw new ArgumentException($"{nameof(Tasks)} is empty; at least one task is wanted.");
-            if (Tokenizer is null || Block is null || Attributes is null)
-                throw new ArgumentException($"{(Tokenizer is null ? nameof(Tokenizer) : Block is null ? nameof(Block) : nameof(Attributes))} is null; it must be set.");
+            if (Tokenizer is null)
+                throw new ArgumentException($"{nameof(Tokenizer)} is null; it must be set.");
             foreach (var task in Tasks)
                 task.Validate();
             if (Tasks.GroupBy(task => task.Name).FirstOrDefault(group => group.Count() > 1) is { Key: var twice })
@@ -235,9 +223,10 @@ public sealed partial class UniPerceiverGeneralist
 
         private void ValidateValues()
         {
-            if (Tasks.SelectMany(task => task.Roles).SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute))).FirstOrDefault(pair => !Attributes.Contains(pair.Attribute)) is { Task: { } of, Attribute: { } unknown })
-                throw new ArgumentException($"Task '{of}' has the attribute '{unknown}', which {nameof(Attributes)} [{string.Join(", ", Attributes)}] lack.");
-            OptionChecks.AtLeast(2, TextLength, nameof(TextLength));
+            var attributes = UsedArchitecture.Attributes;
+            if (Tasks.SelectMany(task => task.Roles).SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute))).FirstOrDefault(pair => !attributes.Contains(pair.Attribute)) is { Task: { } of, Attribute: { } unknown })
+                throw new ArgumentException($"Task '{of}' has the attribute '{unknown}', which {nameof(GeneralistConfig.Attributes)} [{string.Join(", ", attributes)}] lack.");
+            OptionChecks.AtLeast(2, UsedArchitecture.TextLength, nameof(GeneralistConfig.TextLength));
             OptionChecks.AtLeast(1, Frames ?? 1, nameof(Frames));
             CreatePrediction().Validate();
             _ = CreateConfig(vocabularySize: 2, images: null, frames: 1);

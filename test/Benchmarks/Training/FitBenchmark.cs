@@ -35,8 +35,8 @@ internal sealed class FitBenchmark : IBenchmark
         options = new WideNetImageClassifier.Options
         {
             FeatureColumnName = nameof(FashionMnistImage.Image),
+            Architecture = WideNetConfig.Small with { Blocks = 3 },
             PatchSize = 7,
-            Blocks = 3,
             Epochs = 4,
             LearningRate = 3e-3,
             Seed = Seed,

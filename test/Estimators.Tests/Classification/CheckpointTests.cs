@@ -111,7 +111,7 @@ public sealed class CheckpointTests
         AssertRefused(rows => rows[5].Label = rows[5].Label == "red" ? "blue" : "red", _ => { }, "Hash of the training labels was");
         AssertRefused(rows => rows.RemoveAt(59), _ => { }, "Number of training images was 60 in the checkpoint and is 59 now");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.005 in the checkpoint and is 0.1 now");
-        AssertRefused(_ => { }, options => options.Width = 32, "cannot be continued: Width was 16 in the checkpoint and is 32 now");
+        AssertRefused(_ => { }, options => options.Alter(a => a with { Width = 32 }), "cannot be continued: Model.Width was 16 in the checkpoint and is 32 now");
         AssertRefused(_ => { }, options => options.HorizontalFlip = false, "HorizontalFlip was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.BatchSize = 15, "BatchSize was 16 in the checkpoint and is 15 now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 7 in the checkpoint and is 5 now");
@@ -267,7 +267,8 @@ public sealed class CheckpointTests
     private static WideNetImageClassifier.Options Change(bool streamed, Action<WideNetImageClassifier.Options> change)
     {
         var options = Colours.Options();
-        (options.Epochs, options.Dropout, options.EmaDecay, options.ValidationFraction) = (4, 0.1, 0.9, 0.25);   // 45 images, three steps an epoch
+        (options.Epochs, options.EmaDecay, options.ValidationFraction) = (4, 0.9, 0.25);
+        options.Alter(a => a with { Dropout = 0.1 });   // 45 images, three steps an epoch
         (options.HorizontalFlip, options.RandomCropPadding, options.RandomErasing, options.Mixup) = (true, 1, 0.3, 0.2);
         (options.CacheInMemory, options.ShufflePoolSize, options.ProgressInterval) = (!streamed, 20, 1);
         change(options);

@@ -155,7 +155,8 @@ public sealed class GeneralistZipTests
     private static UniPerceiverGeneralist.Options Change(Action<UniPerceiverGeneralist.Options> change)
     {
         var options = Toys.Options(Tasks);
-        (options.Epochs, options.ProgressInterval, options.EmaDecay, options.DropPath) = (2, 1, 0.9, 0.1);
+        (options.Epochs, options.ProgressInterval, options.EmaDecay) = (2, 1, 0.9);
+        options.Alter(a => a with { DropPath = 0.1 });
         change(options);
         return options;
     }

@@ -33,7 +33,7 @@ public sealed class LanguageModelCheckpointTests
     public void AnInterruptedFit_GoesOn_ToTheBit(string preset, string end)
     {
         var layer = LanguageModelPresets.All.Single(one => one.Name == preset).Config.SparseLayer;
-        using var whole = Fit(ml, Change(options => options.SparseLayer = layer));
+        using var whole = Fit(ml, Change(options => options.Alter(a => a with { SparseLayer = layer })));
 
         // Cancelled, a training writes a last checkpoint; ended by an error, it has that of the third step.
         var failed = end == "failed";
@@ -41,7 +41,8 @@ public sealed class LanguageModelCheckpointTests
         var ending = new MLContext(seed: 1);
         var options = Change(options =>
         {
-            (options.Checkpoints, options.SparseLayer, options.CancellationToken) = (new CheckpointOptions(folder) { EverySteps = failed ? 3 : null }, layer, source.Token);
+            (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder) { EverySteps = failed ? 3 : null }, source.Token);
+            options.Alter(a => a with { SparseLayer = layer });
             options.Progress = progress =>
             {
                 if (progress.Step != 5)
@@ -62,7 +63,7 @@ public sealed class LanguageModelCheckpointTests
         var steps = new List<int>();
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var resumed = Fit(logging, Change(options => (options.Checkpoints, options.SparseLayer, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, layer, progress => steps.Add(progress.Step))));
+        using var resumed = Fit(logging, Change(options => { (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step)); options.Alter(a => a with { SparseLayer = layer }); }));
         Assert.AreEqual(failed ? 4 : 6, steps[0]);
         Assert.AreEqual(Hash(whole), Hash(resumed));
         Assert.IsTrue(log.All.Any(message => message.Contains($"Training continues after {steps[0] - 1} steps and 0 epochs, from '{folder}'.", StringComparison.Ordinal)), string.Join('\n', log.All));
@@ -81,8 +82,8 @@ public sealed class LanguageModelCheckpointTests
         AssertRefused(rows => rows[^1].Text += "s", _ => { }, "Hash of the validation tokens was");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.01 in the checkpoint and is 0.1 now");
         AssertRefused(_ => { }, options => options.BatchSize = 3, "BatchSize was 4 in the checkpoint and is 3 now");
-        AssertRefused(_ => { }, options => options.Heads = 1, "cannot be continued: Heads was 2 in the checkpoint and is 1 now");
-        AssertRefused(_ => { }, options => options.SparseLayer = ((PeerOptions)options.SparseLayer!) with { QueryBatchNorm = false }, "cannot be continued: SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
+        AssertRefused(_ => { }, options => options.Alter(a => a with { Heads = 1 }), "cannot be continued: Model.Heads was 2 in the checkpoint and is 1 now");
+        AssertRefused(_ => { }, options => options.Alter(a => a with { SparseLayer = ((PeerOptions)a.SparseLayer!) with { QueryBatchNorm = false } }), "cannot be continued: Model.SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.Tokenizer = TokenizerOptions.Characters, "Tokenizer was Bytes in the checkpoint and is Characters now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 3 in the checkpoint and is 5 now");
         StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, Change(options => options.Checkpoints = new(folder)))).Message, "has checkpoints of an earlier training");
@@ -120,8 +121,9 @@ public sealed class LanguageModelCheckpointTests
     private static PeerLanguageModel.Options Change(Action<PeerLanguageModel.Options> change)
     {
         var options = Rhymes.Options();
-        (options.Epochs, options.Dropout, options.EmaDecay, options.ValidationFraction, options.ProgressInterval, options.Precision) =
-            (2, 0.1, 0.9, 0.25, 1, Microsoft.ML.MoE.Runtime.Precision.Float32);
+        options.Alter(a => a with { Dropout = 0.1 });
+        (options.Epochs, options.EmaDecay, options.ValidationFraction, options.ProgressInterval, options.Precision) =
+            (2, 0.9, 0.25, 1, Microsoft.ML.MoE.Runtime.Precision.Float32);
         change(options);
         return options;
     }
