@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
@@ -9,7 +10,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>What all image classifiers can be told: columns, images, training, data. The architecture is each estimator's own.</summary>
 public abstract class ImageClassificationOptions : TrainerOptions
 {
-    private protected ImageClassificationOptions() => (BatchSize, LabelSmoothing) = (64, 0.1);
+    private protected ImageClassificationOptions()
+    {
+    }
 
     /// <summary>Column with the label, a key (<c>MapValueToKey</c>). Rows without a label are left out. Default "Label".</summary>
     public string LabelColumnName { get; set; } = "Label";
@@ -76,21 +79,21 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public MoCoPretraining? Pretraining { get; set; }
 
     /// <summary>
-    /// α of Mixup (arXiv 1710.09412), at least 0: training images are blended in pairs, and so are their targets. Default 0: off. Common: 0.2; 0.8 in long trainings of large models.
+    /// α of Mixup (arXiv 1710.09412), at least 0: training images are blended in pairs, and so are their targets. Null (default): chosen, so far 0: off. Common: 0.2; 0.8 in long trainings of large models.
     /// </summary>
-    public double Mixup { get; set; }
+    public double? Mixup { get; set; }
 
     /// <summary>
-    /// α of CutMix (arXiv 1905.04899), at least 0: a box of each training image comes from another one, and so does that part of its target. Default 0: off. Common: 1. Where Mixup
+    /// α of CutMix (arXiv 1905.04899), at least 0: a box of each training image comes from another one, and so does that part of its target. Null (default): chosen, so far 0: off. Common: 1. Where Mixup
     /// is on too, each image has one or the other with equal probability.
     /// </summary>
-    public double CutMix { get; set; }
+    public double? CutMix { get; set; }
 
     /// <summary>Probability, 0 to 1, that a training image is mixed where <see cref="Mixup"/> or <see cref="CutMix"/> is on. Default 1.</summary>
     public double MixupProbability { get; set; } = 1;
 
-    /// <summary>Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Default 0.</summary>
-    public int RandomCropPadding { get; set; }
+    /// <summary>Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Null (default): chosen, so far 0.</summary>
+    public int? RandomCropPadding { get; set; }
 
     /// <summary>
     /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the whole (random resized crop). Null (default): none.
@@ -98,28 +101,28 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// </summary>
     public double? RandomResizedCropScale { get; set; }
 
-    /// <summary>Whether training images are mirrored left to right at random. Default false: it spoils digits and letters, and helps with most photographs.</summary>
-    public bool HorizontalFlip { get; set; }
+    /// <summary>Whether training images are mirrored left to right at random. Null (default): chosen, so far false: it spoils digits and letters, and helps with most photographs.</summary>
+    public bool? HorizontalFlip { get; set; }
 
     /// <summary>
-    /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0 (hue stays, as in timm). Default 0: not at all;
+    /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0 (hue stays, as in timm). Null (default): chosen, so far 0: not at all;
     /// 0.4 is common. Grey images have no saturation to change. Pixels are what <see cref="RandAugmentOperations"/> says.
     /// </summary>
-    public double ColorJitter { get; set; }
+    public double? ColorJitter { get; set; }
 
     /// <summary>
-    /// Operations that are drawn for each training image out of fourteen that move it, change its colours or its contrast (RandAugment, arXiv 1909.13719), at least 0. Default 0: off;
+    /// Operations that are drawn for each training image out of fourteen that move it, change its colours or its contrast (RandAugment, arXiv 1909.13719), at least 0. Null (default): chosen, so far 0: off;
     /// 2 is common. Black and white are 0 and 255 for pictures and bytes, and the smallest and greatest number of the training data for other vectors.
     /// </summary>
-    public int RandAugmentOperations { get; set; }
+    public int? RandAugmentOperations { get; set; }
 
     /// <summary>How strong those operations are, 0 to 10, give or take a standard deviation of 0.5. Default 9, as for large models (timm's "rand-m9-mstd0.5-inc1").</summary>
     public double RandAugmentMagnitude { get; set; } = 9;
 
     /// <summary>
-    /// Probability, 0 to 1, that a training image loses a rectangle of 2 % to a third of its area, which becomes noise (random erasing, arXiv 1708.04896). Default 0; 0.25 is common.
+    /// Probability, 0 to 1, that a training image loses a rectangle of 2 % to a third of its area, which becomes noise (random erasing, arXiv 1708.04896). Null (default): chosen, so far 0; 0.25 is common.
     /// </summary>
-    public double RandomErasing { get; set; }
+    public double? RandomErasing { get; set; }
 
     /// <summary>
     /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always; false: never, the data are read anew each epoch, and must come in the same
@@ -165,6 +168,24 @@ public abstract class ImageClassificationOptions : TrainerOptions
         return config;
     }
 
+    /// <summary>What was chosen for the model because nobody gave it.</summary>
+    internal IEnumerable<ChosenOption> ChosenOfTheModel(ImageClassifierConfig config)
+    {
+        const string OfInitialModel = $"that of {nameof(InitialModel)}";
+        if (GivenArchitecture is null)
+        {
+            yield return new(
+                "Architecture", config.GetType().Name[..^"Config".Length],
+                InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
+        }
+        if (PatchSize is null)
+        {
+            yield return new(
+                nameof(PatchSize), config.PatchSize.ToString(CultureInfo.InvariantCulture),
+                InitialModel is null ? $"it suits images of {config.ImageWidth}×{config.ImageHeight}" : OfInitialModel);
+        }
+    }
+
     /// <summary>The model to start from; null for random weights.</summary>
     /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no image classifier in it, or several.</exception>
     internal StartingPoint? StartingPoint => InitialModel is null ? null : StartingPoint.Find(InitialModel);
@@ -175,15 +196,38 @@ public abstract class ImageClassificationOptions : TrainerOptions
     {
         Pixels = pixels,
         RandomResizedCrop = RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null,
-        CropPadding = RandomCropPadding,
-        FlipProbability = HorizontalFlip ? 0.5 : 0,
-        RandAugment = RandAugmentOperations > 0 ? new RandAugment { Operations = RandAugmentOperations, Magnitude = RandAugmentMagnitude, MagnitudeDeviation = 0.5 } : null,
-        ColorJitter = ColorJitter > 0 ? new ColorJitter { Brightness = ColorJitter, Contrast = ColorJitter, Saturation = ColorJitter } : null,
-        RandomErasing = RandomErasing > 0 ? new RandomErasing { Probability = RandomErasing, Fill = ErasingFill.Noise } : null,
+        CropPadding = RandomCropPadding ?? 0,
+        FlipProbability = HorizontalFlip == true ? 0.5 : 0,
+        RandAugment = RandAugmentOperations is > 0 and var operations ? new RandAugment { Operations = operations, Magnitude = RandAugmentMagnitude, MagnitudeDeviation = 0.5 } : null,
+        ColorJitter = ColorJitter is > 0 and var change ? new ColorJitter { Brightness = change, Contrast = change, Saturation = change } : null,
+        RandomErasing = RandomErasing is > 0 and var probability ? new RandomErasing { Probability = probability, Fill = ErasingFill.Noise } : null,
     };
 
     /// <summary>How training images are mixed with one another.</summary>
-    internal ImageMixing CreateMixing() => new() { MixupAlpha = Mixup, CutMixAlpha = CutMix, Probability = MixupProbability };
+    internal ImageMixing CreateMixing() => new() { MixupAlpha = Mixup ?? 0, CutMixAlpha = CutMix ?? 0, Probability = MixupProbability };
+
+    /// <summary>Those of image classifiers first.</summary>
+    internal override IEnumerable<RecipeStep> Recipe
+    {
+        get
+        {
+            const string Usual = "usual for image classifiers";
+            const string Off = "off unless it is asked for";
+            return
+            [
+                new(nameof(BatchSize), 64, Usual),
+                new(nameof(LabelSmoothing), 0.1, Usual),
+                new(nameof(Mixup), 0.0, Off),
+                new(nameof(CutMix), 0.0, Off),
+                new(nameof(RandomCropPadding), 0, Off),
+                new(nameof(HorizontalFlip), false, "it spoils digits and letters"),
+                new(nameof(ColorJitter), 0.0, Off),
+                new(nameof(RandAugmentOperations), 0, Off),
+                new(nameof(RandomErasing), 0.0, Off),
+                .. base.Recipe,
+            ];
+        }
+    }
 
     /// <summary>A copy that later changes do not reach.</summary>
     internal override ImageClassificationOptions Copy()
@@ -209,10 +253,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
         OptionChecks.AtLeast(1, ImageHeight ?? 1, nameof(ImageHeight));
         OptionChecks.AtLeast(1, ImageWidth ?? 1, nameof(ImageWidth));
         OptionChecks.AtLeast(1, Channels ?? 1, nameof(Channels));
-        OptionChecks.AtLeast(0, Mixup, nameof(Mixup));
-        OptionChecks.AtLeast(0, CutMix, nameof(CutMix));
+        OptionChecks.AtLeast(0, Mixup ?? 0, nameof(Mixup));
+        OptionChecks.AtLeast(0, CutMix ?? 0, nameof(CutMix));
         OptionChecks.Between(0, 1, MixupProbability, nameof(MixupProbability));
-        OptionChecks.AtLeast(0, RandomCropPadding, nameof(RandomCropPadding));
+        OptionChecks.AtLeast(0, RandomCropPadding ?? 0, nameof(RandomCropPadding));
         if (RandomResizedCropScale is { } scale)
         {
             OptionChecks.Above(0, scale, nameof(RandomResizedCropScale));
@@ -223,10 +267,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
                     $"{nameof(RandomResizedCropScale)} is {scale} and {nameof(RandomCropPadding)} is {RandomCropPadding}; an image is cropped one way or the other: leave out one of them.");
             }
         }
-        OptionChecks.AtLeast(0, ColorJitter, nameof(ColorJitter));
-        OptionChecks.AtLeast(0, RandAugmentOperations, nameof(RandAugmentOperations));
+        OptionChecks.AtLeast(0, ColorJitter ?? 0, nameof(ColorJitter));
+        OptionChecks.AtLeast(0, RandAugmentOperations ?? 0, nameof(RandAugmentOperations));
         OptionChecks.Between(0, 10, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
-        OptionChecks.Between(0, 1, RandomErasing, nameof(RandomErasing));
+        OptionChecks.Between(0, 1, RandomErasing ?? 0, nameof(RandomErasing));
         OptionChecks.AtLeast(0, CacheLimit, nameof(CacheLimit));
         OptionChecks.AtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
         OptionChecks.Defined(Resizing, nameof(Resizing));

@@ -19,12 +19,18 @@ internal sealed class ImageClassificationTrainer
 
     private readonly IHost host;
     private readonly ImageClassificationOptions options;
+    private readonly IReadOnlyList<ChosenOption> chosen;
 
     public ImageClassificationTrainer(IHostEnvironment environment, string name, ImageClassificationOptions options)
     {
         options.Validate();
         host = environment.Register(name);
         this.options = options.Copy();
+        chosen =
+        [
+            .. this.options.Settle(),
+            .. (this.options.Pretraining?.Settle() ?? []).Select(choice => choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }),
+        ];
     }
 
     /// <summary>What ML.NET asks of every trainer.</summary>
@@ -80,17 +86,19 @@ internal sealed class ImageClassificationTrainer
                 CultureInfo.InvariantCulture,
                 $"Training a model of {config.GetCost().Parameters:n0} parameters on {examples.Count:n0} images of {training.Images.Shape} in {config.ClassCount} classes, "
                 + $"validating on {held?.Count ?? 0:n0}; {session.Length}; images {(scan.Cached ? "in memory" : "read anew each epoch")}; {session.Device}, {computeType}."));
+            ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
+            session.SayChosen(allChosen);
             start?.CopyTo(model, labels, scan.Normalization, options, session.Channel);
             session.Identify(config.ToJson(), () => Facts(computeType, [scan, validationScan, unlabelledScan], start is null ? null : model));
             var pixels = scan.Range.ToScale(normalization);
             if (pretraining is not null)
-                Pretrain(session, model, pretraining, pixels, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, session.Device, pretraining.BatchSize));
-            var result = Train(session, model, examples, held, pixels, new ImageBatches(training.Images, normalization, session.Device, options.BatchSize));
+                Pretrain(session, model, pretraining, pixels, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, session.Device, pretraining.BatchSize!.Value));
+            var result = Train(session, model, examples, held, pixels, new ImageBatches(training.Images, normalization, session.Device, options.BatchSize!.Value));
 
             var summary = new ImageClassificationSummary(
                 result, examples.Count, held?.Count ?? 0,
                 scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, session.Seed)
-            { Earlier = start?.Trainings ?? [] };
+            { Earlier = start?.Trainings ?? [], Options = options.Describe(), Chosen = allChosen };
             var columns = new ClassificationColumns(
                 options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, labels.Values);
             return new ImageClassificationTransformer(
@@ -126,7 +134,7 @@ internal sealed class ImageClassificationTrainer
     {
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
         using var freezing = new FreezeScope(model, options.Frozen);
-        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(pixels), options.LabelSmoothing, generator, options.CreateMixing());
+        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(pixels), options.LabelSmoothing!.Value, generator, options.CreateMixing());
         var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
         return session.Run(
             model, objective.ComputeLoss, new ImageBatchSource(examples, batches, session.Seed),

@@ -15,10 +15,12 @@ public sealed class MoCoPretraining : TrainingOptions
     private const string CheckpointSubfolder = "pretraining";
 
     /// <summary>
-    /// Defaults of its own: 20 epochs of batches of 128, a tenth of all updates as warm-up, a weight decay of 0.1. Images that do not fill a batch
-    /// at the end of an epoch are left out of it. The Sparse-MLP paper has LAMB.
+    /// Chosen are 20 epochs of batches of 128, a tenth of all updates as warm-up and a weight decay of 0.1, unless others are set. Images that do
+    /// not fill a batch at the end of an epoch are left out of it. The Sparse-MLP paper has LAMB.
     /// </summary>
-    public MoCoPretraining() => (Epochs, BatchSize, WarmupFraction, WeightDecay) = (20, 128, 0.1, 0.1);
+    public MoCoPretraining()
+    {
+    }
 
     /// <summary>
     /// Images to pre-train on, in a column named and typed like the training data's; labels are not read, and there need be none. Null (default): the images of the training data.
@@ -61,7 +63,7 @@ public sealed class MoCoPretraining : TrainingOptions
     public override void Validate()
     {
         base.Validate();
-        if (BatchSize < 2)
+        if (BatchSize is < 2)
             throw new ArgumentException($"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2: each image is told apart from the others.");
         OptionChecks.Above(0, MinCropScale, nameof(MinCropScale));
         OptionChecks.Between(0, 1, MinCropScale, nameof(MinCropScale));
@@ -83,7 +85,7 @@ public sealed class MoCoPretraining : TrainingOptions
         Refuse(EarlyStopping is not null, nameof(EarlyStopping), EarlyStopping?.Patience, NoValidation);
         Refuse(Monitor != default, nameof(Monitor), Monitor, NoValidation);
         Refuse(!KeepBestWeights, nameof(KeepBestWeights), KeepBestWeights, NoValidation);
-        Refuse(LabelSmoothing != 0, nameof(LabelSmoothing), LabelSmoothing, "there are no labels");
+        Refuse(LabelSmoothing is not null, nameof(LabelSmoothing), LabelSmoothing, "there are no labels");
         Refuse(BalanceLossWeight is not null, nameof(BalanceLossWeight), BalanceLossWeight, OfTheTraining);
         Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers start from random weights");
 
@@ -91,6 +93,23 @@ public sealed class MoCoPretraining : TrainingOptions
         {
             if (isSet)
                 throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} of the pre-training is {value}, but {reason}; leave it out."));
+        }
+    }
+
+    /// <summary>Those of the pre-training first.</summary>
+    internal override IEnumerable<RecipeStep> Recipe
+    {
+        get
+        {
+            const string Usual = "usual for MoCo v3 on small images";
+            return
+            [
+                new(nameof(Epochs), 20, Usual),
+                new(nameof(BatchSize), 128, Usual),
+                new(nameof(WarmupFraction), 0.1, Usual),
+                new(nameof(WeightDecay), 0.1, Usual),
+                .. base.Recipe.Where(step => step.Option != nameof(LabelSmoothing)),
+            ];
         }
     }
 

@@ -9,7 +9,7 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads the rows of all tasks, trains a model, and hands out a transformer.</summary>
-internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Options options)
+internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Options options, IReadOnlyList<ChosenOption> chosen)
 {
     private const int SplitStream = -1;   // of the seed's random sequences; epochs take those from 0 up
 
@@ -74,18 +74,21 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 CultureInfo.InvariantCulture,
                 $"Training a model of {config.GetCost().Parameters:n0} parameters on {string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
                 + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}."));
+            ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
+            session.SayChosen(allChosen);
             start?.CopyTo(model, channel);
             session.Identify(config.ToJson(), () => Facts(tokenizer, sets, heldSets, start is null ? null : model));
-            var objective = new GeneralistObjective(model, options.LabelSmoothing, options.BalanceLossWeight ?? GeneralistObjective.UsualBalanceLossWeight);
+            var objective = new GeneralistObjective(model, options.LabelSmoothing!.Value, options.BalanceLossWeight ?? GeneralistObjective.UsualBalanceLossWeight);
             var validationBatches = heldSets is null ? null : Batches(heldSets);
             var result = session.Run(
                 model, objective.ComputeLoss, Batches(sets),
                 validationBatches is null ? null : token => objective.Evaluate(session.Watch(validationBatches.InOrder(token)), token));
-            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, session.Seed) { Earlier = start?.Trainings ?? [] };
+            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, session.Seed)
+            { Earlier = start?.Trainings ?? [], Options = options.Describe(), Chosen = allChosen };
             return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device), tasks, options.CreateColumns(), summary);
         });
 
-        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize, options.MaskedFraction, session.Seed, session.Device);
+        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize!.Value, options.MaskedFraction, session.Seed, session.Device);
     }
 
     /// <summary>The columns after the estimator, from the columns before it.</summary>

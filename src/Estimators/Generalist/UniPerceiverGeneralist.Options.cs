@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
@@ -132,6 +133,20 @@ public sealed partial class UniPerceiverGeneralist
         internal GeneralistConfig UsedArchitecture => StartingPoint is { } start
             ? start.Config with { DropPath = Architecture?.DropPath ?? start.Config.DropPath }
             : Architecture ?? GeneralistConfig.Small;
+
+        /// <summary>What was chosen for the model because nobody gave it.</summary>
+        internal IEnumerable<ChosenOption> ChosenOfTheModel(GeneralistConfig config)
+        {
+            const string OfInitialModel = $"that of {nameof(InitialModel)}";
+            if (Architecture is null)
+                yield return new(nameof(Architecture), nameof(Generalist), InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
+            if (PatchSize is null)
+            {
+                yield return new(
+                    nameof(PatchSize), config.PatchSize.ToString(CultureInfo.InvariantCulture),
+                    InitialModel is null ? $"it suits images of {config.ImageWidth}×{config.ImageHeight}" : OfInitialModel);
+            }
+        }
 
         /// <summary>A copy that later changes do not reach, in which the images are as <see cref="InitialModel"/> has them.</summary>
         internal Options Adopt()

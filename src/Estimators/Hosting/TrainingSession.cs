@@ -54,6 +54,9 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>The seed of all that is random.</summary>
     public int Seed { get; }
 
+    /// <summary>Says what was chosen because nobody gave a value.</summary>
+    public void SayChosen(IEnumerable<ChosenOption> chosen) => Channel.Say($"Chosen: {string.Join("; ", chosen)}.");
+
     /// <summary>Whether the training itself goes on from a checkpoint, so that what comes before it is done.</summary>
     public bool IsContinued => continued is not null;
 

@@ -12,6 +12,7 @@ internal sealed class LanguageModelTrainer
 {
     private readonly IHost host;
     private readonly PeerLanguageModel.Options options;
+    private readonly IReadOnlyList<ChosenOption> chosen;
     private readonly LanguageModelColumns columns;
 
     public LanguageModelTrainer(IHostEnvironment environment, string name, PeerLanguageModel.Options options)
@@ -19,6 +20,7 @@ internal sealed class LanguageModelTrainer
         options.Validate();
         host = environment.Register(name);
         this.options = options.Copy();
+        chosen = this.options.Settle();
         columns = this.options.CreateColumns();
     }
 
@@ -50,11 +52,16 @@ internal sealed class LanguageModelTrainer
         var config = options.CreateConfig(tokenizer.VocabularySize);
         var computeType = config.ComputeType(options.Precision, session.Device);
         Announce(session, config, data, computeType);
+        IReadOnlyList<ChosenOption> allChosen = options.Architecture is null
+            ? [.. chosen, new(nameof(options.Architecture), nameof(LanguageModel), "a size that trains on a CPU in minutes")]
+            : chosen;
+        session.SayChosen(allChosen);
         return session.With(() => config.Build(session.Device, computeType), model =>
         {
             session.Identify(config.ToJson(), () => Facts(computeType, tokenizer, data));
             var result = Train(session, model, tokenizer, data);
-            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, session.Seed);
+            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, session.Seed)
+            { Options = options.Describe(), Chosen = allChosen };
             return new LanguageModelTransformer(
                 host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation, options.Precision, options.PredictionBatchSize, summary);
         });
@@ -65,7 +72,7 @@ internal sealed class LanguageModelTrainer
         var objective = new LanguageModelObjective(model);
         return session.Run(
             model, objective.ComputeLoss,
-            new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize, session.Seed, session.Device),
+            new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize!.Value, session.Seed, session.Device),
             data.Validation is { } documents ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token) : null);
     }
 

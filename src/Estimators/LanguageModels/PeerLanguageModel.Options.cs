@@ -10,10 +10,10 @@ public sealed partial class PeerLanguageModel
     public sealed class Options : TrainerOptions
     {
         /// <summary>
-        /// Defaults of its own: a weight decay of 0.1 and a decay of the second moment of 0.99, as usual on batches of few tokens; the loss decides
-        /// which epoch is the best; 32 rows, and windows of long texts, are scored together.
+        /// Defaults of its own: a decay of the second moment of 0.99, as usual on batches of few tokens; the loss decides which epoch is the best;
+        /// 32 rows, and windows of long texts, are scored together.
         /// </summary>
-        public Options() => (WeightDecay, Beta2, Monitor, PredictionBatchSize) = (0.1, 0.99, MonitoredQuantity.Loss, 32);
+        public Options() => (Beta2, Monitor, PredictionBatchSize) = (0.99, MonitoredQuantity.Loss, 32);
 
         /// <summary>
         /// What the network looks like, for example <c>LanguageModelConfig.Small with { ContextLength = 64 }</c>. Null (default):
@@ -75,6 +75,10 @@ public sealed partial class PeerLanguageModel
             Continuation = ContinuationColumnName,
         };
 
+        /// <summary>Those of language models first.</summary>
+        internal override IEnumerable<RecipeStep> Recipe =>
+            [new(nameof(WeightDecay), 0.1, "usual for language models"), .. base.Recipe.Where(step => step.Option != nameof(LabelSmoothing))];
+
         /// <summary>A copy that later changes do not reach.</summary>
         internal override Options Copy() => (Options)base.Copy();
 
@@ -87,7 +91,7 @@ public sealed partial class PeerLanguageModel
             if (Continuation is null || Tokenizer is null)
                 throw new ArgumentException($"{(Continuation is null ? nameof(Continuation) : nameof(Tokenizer))} is null; it must be set.");
             Continuation.Validate();
-            Refuse(LabelSmoothing != 0, nameof(LabelSmoothing), LabelSmoothing, "a language model learns the next token as it is");
+            Refuse(LabelSmoothing is > 0, nameof(LabelSmoothing), LabelSmoothing, "a language model learns the next token as it is");
             Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a language model starts from random weights, whose layers learn alike");
             CreateConfig(vocabularySize: 2).SparseLayer?.TableOptions?.RequireRateBeside(Optimizer);
         }

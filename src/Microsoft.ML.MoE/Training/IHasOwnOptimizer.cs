@@ -10,7 +10,7 @@ public interface IHasOwnOptimizer
     /// Makes the optimizer. The loop leaves the parameters of this optimizer to it alone, lets their gradients count in the clipping by the global norm, keeps its state in checkpoints,
     /// and disposes it.
     /// </summary>
-    /// <param name="options">How the model is trained.</param>
+    /// <param name="options">How the model is trained; what was null and to be chosen has been.</param>
     /// <returns>A new optimizer over parameters of the module itself.</returns>
     IOptimizer CreateOptimizer(TrainingOptions options);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
@@ -11,12 +12,13 @@ namespace Microsoft.ML.MoE.Training;
 /// <remarks>
 /// <see cref="TrainingLoop{TBatch}"/> acts on all of them but those that say who makes the model and the batches:
 /// <see cref="BatchSize"/>, <see cref="Precision"/>, <see cref="Threads"/>, <see cref="Seed"/>, <see cref="ValidationFraction"/>,
-/// <see cref="LabelSmoothing"/> and <see cref="BalanceLossWeight"/>. Those are for the code that calls it.
+/// <see cref="LabelSmoothing"/> and <see cref="BalanceLossWeight"/>. Those are for the code that calls it. What is null and "chosen" is
+/// chosen by a recipe for the kind of model; of an estimator the training's summary says what was chosen, and why.
 /// </remarks>
 public class TrainingOptions
 {
-    /// <summary>Passes over the training data, at least 1. Default 10.</summary>
-    public int Epochs { get; set; } = 10;
+    /// <summary>Passes over the training data, at least 1. Null (default): chosen, usually 10.</summary>
+    public int? Epochs { get; set; }
 
     /// <summary>
     /// Updates after which training ends even within an epoch, at least 1; null (default) for no such limit. The learning rate is laid out over
@@ -32,8 +34,10 @@ public class TrainingOptions
     /// </summary>
     public TimeSpan? MaxTime { get; set; }
 
-    /// <summary>Samples of a batch, at least 1: images, windows of text, or examples of one task. Default 32; image classifiers have 64.</summary>
-    public int BatchSize { get; set; } = 32;
+    /// <summary>
+    /// Samples of a batch, at least 1: images, windows of text, or examples of one task. Null (default): chosen, usually 32, of images 64.
+    /// </summary>
+    public int? BatchSize { get; set; }
 
     /// <summary>
     /// Batches whose gradients are averaged, weighted by their samples, for one update; at least 1. Default 1. The update is that of one batch
@@ -48,23 +52,25 @@ public class TrainingOptions
     /// </summary>
     public OptimizerKind Optimizer { get; set; }
 
-    /// <summary>Highest learning rate, at least 0. Default 1e-3, which suits AdamW.</summary>
-    public double LearningRate { get; set; } = 1e-3;
+    /// <summary>Highest learning rate, at least 0. Null (default): chosen, usually 1e-3, which suits AdamW.</summary>
+    public double? LearningRate { get; set; }
 
     /// <summary>
-    /// Learning rate at the end, at least 0. Default 1e-5. Without effect where the rate is constant; where <see cref="LearningRate"/> is lower
+    /// Learning rate at the end, at least 0. Null (default): chosen, usually 1e-5. Without effect where the rate is constant; where <see cref="LearningRate"/> is lower
     /// than this, the rate stays there after its warm-up.
     /// </summary>
-    public double FinalLearningRate { get; set; } = 1e-5;
+    public double? FinalLearningRate { get; set; }
 
-    /// <summary>How the rate falls from the highest to the last. Default: a cosine.</summary>
-    public LearningRateDecay LearningRateDecay { get; set; }
+    /// <summary>How the rate falls from the highest to the last. Null (default): chosen, usually a cosine.</summary>
+    public LearningRateDecay? LearningRateDecay { get; set; }
 
     /// <summary>Updates before the highest rate is reached, at least 0; null (default) to use <see cref="WarmupFraction"/>.</summary>
     public int? WarmupSteps { get; set; }
 
-    /// <summary>The part of all updates that is warm-up, 0 to 1. Default 0.05. Without effect where <see cref="WarmupSteps"/> is set.</summary>
-    public double WarmupFraction { get; set; } = 0.05;
+    /// <summary>
+    /// The part of all updates that is warm-up, 0 to 1. Null (default): chosen, usually 0.05. Without effect where <see cref="WarmupSteps"/> is set.
+    /// </summary>
+    public double? WarmupFraction { get; set; }
 
     /// <summary>
     /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, so that the layers next to the input
@@ -74,10 +80,10 @@ public class TrainingOptions
     public double LayerDecay { get; set; } = 1;
 
     /// <summary>
-    /// Weight decay of matrices, at least 0. Default 0.05; language models have 0.1. Decoupled with AdamW; <see cref="Lamb"/> and
+    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW; <see cref="Lamb"/> and
     /// <see cref="FusedSgd"/> say where it acts with them. <see cref="NoWeightDecay"/> says what it leaves alone.
     /// </summary>
-    public double WeightDecay { get; set; } = 0.05;
+    public double? WeightDecay { get; set; }
 
     /// <summary>
     /// Matrices that weight decay leaves alone, as it does all vectors (biases, norms): those whose own name starts with one of these, whatever
@@ -117,10 +123,10 @@ public class TrainingOptions
     public double? EmaDecay { get; set; }
 
     /// <summary>
-    /// Part of the target that is spread evenly over all classes, 0 to below 1. Default 0; image classifiers have 0.1. Where tokens are predicted
-    /// there is none.
+    /// Part of the target that is spread evenly over all classes, 0 to below 1. Null (default): chosen, usually 0, of image classifiers 0.1. Where
+    /// tokens are predicted there is none.
     /// </summary>
-    public double LabelSmoothing { get; set; }
+    public double? LabelSmoothing { get; set; }
 
     /// <summary>
     /// What the losses that keep experts evenly used are multiplied by, at least 0; null (default) for what the architecture says, which is 0.01
@@ -182,21 +188,21 @@ public class TrainingOptions
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
     public virtual void Validate()
     {
-        OptionChecks.AtLeast(1, Epochs, nameof(Epochs));
+        OptionChecks.AtLeast(1, Epochs ?? 1, nameof(Epochs));
         OptionChecks.AtLeast(1, MaxSteps ?? 1, nameof(MaxSteps));
         if (MaxTime is { } maxTime && maxTime <= TimeSpan.Zero)
             throw new ArgumentException($"{nameof(MaxTime)} is {maxTime}; it must be above 0.");
-        OptionChecks.AtLeast(1, BatchSize, nameof(BatchSize));
+        OptionChecks.AtLeast(1, BatchSize ?? 1, nameof(BatchSize));
         OptionChecks.AtLeast(1, GradientAccumulation, nameof(GradientAccumulation));
         OptionChecks.Defined(Optimizer, nameof(Optimizer));
-        OptionChecks.AtLeast(0, LearningRate, nameof(LearningRate));
-        OptionChecks.AtLeast(0, FinalLearningRate, nameof(FinalLearningRate));
-        OptionChecks.Defined(LearningRateDecay, nameof(LearningRateDecay));
+        OptionChecks.AtLeast(0, LearningRate ?? 0, nameof(LearningRate));
+        OptionChecks.AtLeast(0, FinalLearningRate ?? 0, nameof(FinalLearningRate));
+        OptionChecks.Defined(LearningRateDecay ?? default, nameof(LearningRateDecay));
         OptionChecks.AtLeast(0, WarmupSteps ?? 0, nameof(WarmupSteps));
-        OptionChecks.Between(0, 1, WarmupFraction, nameof(WarmupFraction));
+        OptionChecks.Between(0, 1, WarmupFraction ?? 0, nameof(WarmupFraction));
         OptionChecks.Above(0, LayerDecay, nameof(LayerDecay));
         OptionChecks.Between(0, 1, LayerDecay, nameof(LayerDecay));
-        OptionChecks.AtLeast(0, WeightDecay, nameof(WeightDecay));
+        OptionChecks.AtLeast(0, WeightDecay ?? 0, nameof(WeightDecay));
         if (NoWeightDecay is null || NoWeightDecay.Any(string.IsNullOrWhiteSpace))
             throw new ArgumentException($"{nameof(NoWeightDecay)} is {(NoWeightDecay is null ? "null" : "a list with an empty name")}; it must be a list of names, or empty.");
         OptionChecks.AtLeastAndBelow(0, 1, Momentum, nameof(Momentum));
@@ -208,7 +214,7 @@ public class TrainingOptions
         if (GradientClipNorm is { } clipNorm)
             OptionChecks.Above(0, clipNorm, nameof(GradientClipNorm));
         OptionChecks.AtLeastAndBelow(0, 1, EmaDecay ?? 0, nameof(EmaDecay));
-        OptionChecks.AtLeastAndBelow(0, 1, LabelSmoothing, nameof(LabelSmoothing));
+        OptionChecks.AtLeastAndBelow(0, 1, LabelSmoothing ?? 0, nameof(LabelSmoothing));
         OptionChecks.AtLeast(0, BalanceLossWeight ?? 0, nameof(BalanceLossWeight));
         OptionChecks.Defined(Precision, nameof(Precision));
         OptionChecks.AtLeast(1, Threads ?? 1, nameof(Threads));
@@ -234,14 +240,56 @@ public class TrainingOptions
     /// <summary>Whether an option decides how weights change.</summary>
     internal virtual bool IsInIdentity(PropertyInfo option) => option.CanWrite && option.GetCustomAttribute<OutsideIdentityAttribute>() is null;
 
+    /// <summary>What would be chosen for options that are null; of several steps for one option the first counts.</summary>
+    internal virtual IEnumerable<RecipeStep> Recipe
+    {
+        get
+        {
+            const string Usual = "usual for a training from random weights";
+            yield return new(nameof(Epochs), 10, Usual);
+            yield return new(nameof(BatchSize), 32, Usual);
+            yield return new(nameof(LearningRate), 1e-3, "usual with AdamW");
+            yield return new(nameof(FinalLearningRate), 1e-5, Usual);
+            yield return new(nameof(LearningRateDecay), Training.LearningRateDecay.Cosine, Usual);
+            yield return new(nameof(WarmupFraction), 0.05, Usual);
+            yield return new(nameof(WeightDecay), 0.05, Usual);
+            yield return new(nameof(LabelSmoothing), 0.0, Usual);
+        }
+    }
+
+    /// <summary>Chooses what is null and to be chosen.</summary>
+    /// <returns>The choices that were made.</returns>
+    internal IReadOnlyList<ChosenOption> Settle()
+    {
+        var chosen = new List<ChosenOption>();
+        foreach (var (name, value, reason) in Recipe)
+        {
+            var option = GetType().GetProperty(name)!;
+            if (option.GetValue(this) is not null)
+                continue;
+            option.SetValue(this, value);
+            chosen.Add(new(name, string.Create(CultureInfo.InvariantCulture, $"{value}"), reason));
+        }
+        return chosen;
+    }
+
+    /// <summary>A copy with all choices made.</summary>
+    internal TrainingOptions Settled()
+    {
+        var copy = Copy();
+        copy.Settle();
+        return copy;
+    }
+
     /// <summary>A copy that later changes do not reach.</summary>
     internal virtual TrainingOptions Copy() => (TrainingOptions)MemberwiseClone();
 
-    /// <summary>The learning rate by step.</summary>
+    /// <summary>The learning rate by step. The options are settled.</summary>
     /// <param name="totalSteps">Updates of the whole training.</param>
     internal ILearningRateSchedule CreateSchedule(int totalSteps)
     {
-        int warmup = WarmupSteps ?? (int)(WarmupFraction * totalSteps);
-        return new WarmupSchedule(LearningRate, Math.Min(FinalLearningRate, LearningRate), Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay);
+        int warmup = WarmupSteps ?? (int)(WarmupFraction!.Value * totalSteps);
+        var (highest, last) = (LearningRate!.Value, FinalLearningRate!.Value);
+        return new WarmupSchedule(highest, Math.Min(last, highest), Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay!.Value);
     }
 }

@@ -42,6 +42,7 @@ internal sealed class FitBenchmark : IBenchmark
             Seed = Seed,
             Precision = Precision.Float32,
         };
+        options.Settle();
         estimator = mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
 
         var host = ((IHostEnvironment)mlContext).Register(nameof(FitBenchmark));
@@ -49,8 +50,8 @@ internal sealed class FitBenchmark : IBenchmark
         var images = ImageColumn.Find(host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         var scan = ImageScan.Run(host, channel, new ImageData(data, images, labels), "training", long.MaxValue, options.ShufflePoolSize, fingerprint: false, CancellationToken.None);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Normalization, CPU, options.BatchSize), Seed);
-        batches = [.. Enumerable.Range(0, options.Epochs).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Normalization, CPU, options.BatchSize!.Value), Seed);
+        batches = [.. Enumerable.Range(0, options.Epochs!.Value).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
         config = options.CreateConfig(images.Shape, labels.ClassCount);
     }
 
@@ -84,7 +85,7 @@ internal sealed class FitBenchmark : IBenchmark
         var model = config.Build(CPU, ScalarType.Float32);
         var training = options;
         var schedule = training.CreateSchedule(batches.Count);
-        using var modelStep = new ModelStep(model, training, options.LabelSmoothing);
+        using var modelStep = new ModelStep(model, training, options.LabelSmoothing!.Value);
         for (var step = 0; step < batches.Count; step++)
             modelStep.Run(batches[step].Images_NCHW, batches[step].Labels_N, schedule.RateAt(step)).Dispose();
         return model;

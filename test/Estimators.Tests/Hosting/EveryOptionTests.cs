@@ -6,6 +6,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
@@ -61,6 +62,30 @@ public sealed class EveryOptionTests
     [TestMethod]
     public void OfAGeneralist() => AssertAll(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
 
+    [TestMethod]
+    public void WhatIsNull_IsChosen_AndTheSummarySaysWhatAndWhy()
+    {
+        var options = Colours.Options();
+        (options.Epochs, options.PatchSize, options.Architecture) = (null, null, WideNetConfig.Tiny with { Blocks = 1 });
+        options.MaxSteps = 1;
+        using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        var training = model.Training!;
+        Assert.Contains(new ChosenOption("Epochs", "10", "usual for a training from random weights"), training.Chosen);
+        Assert.Contains(new ChosenOption("LabelSmoothing", "0.1", "usual for image classifiers"), training.Chosen);
+        Assert.Contains(new ChosenOption("PatchSize", "1", "it suits images of 8×8"), training.Chosen);
+        Assert.IsFalse(training.Chosen.Any(choice => choice.Option is "BatchSize" or "Architecture"), "given");
+        Assert.AreEqual("10", training.Options["Epochs"]);
+        Assert.AreEqual("16", training.Options["BatchSize"]);
+        Assert.IsNull(options.Epochs, "the caller's options stay as they are");
+
+        using var zip = new MemoryStream();
+        Ml.Model.Save(model, null, zip);
+        zip.Position = 0;
+        using var loaded = (ImageClassificationTransformer)Ml.Model.Load(zip, out _);
+        CollectionAssert.AreEqual(training.Chosen.ToArray(), loaded.Training!.Chosen.ToArray());
+        CollectionAssert.AreEquivalent(training.Options.ToArray(), loaded.Training.Options.ToArray());
+    }
+
     private static void AssertAll(Func<Action<TrainerOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
     {
         var usual = new Dictionary<string, (string Outcome, IReadOnlyDictionary<string, string> Identity)>();
@@ -105,7 +130,7 @@ public sealed class EveryOptionTests
             _ when type == typeof(int) => value is int and > 0 ? (int)value * 2 : 2,
             _ when type == typeof(double) => value is double and > 0 ? (double)value / 2 : 0.25,
             _ when type == typeof(string) => "Other",
-            _ when type.IsEnum => Enum.GetValues(type).Cast<object>().First(other => !other.Equals(value)),
+            _ when type.IsEnum => Enum.GetValues(type).Cast<object>().Last(other => !other.Equals(value)),
             _ => throw new NotSupportedException($"No other value of {option.PropertyType} for {option.Name}: add one to {nameof(Values)}."),
         };
     }
