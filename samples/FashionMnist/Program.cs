@@ -10,6 +10,7 @@ using FashionMnist;
 using FashionMnist.Comparison;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Samples;
 
 // The options below were chosen on training images that were held out: the last 10,000 for the small set, the last 5,000 for the full one. The test images only evaluate.
@@ -54,8 +55,8 @@ static int Train(string directory, int epochs)
             .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(new WideNetImageClassifier.Options
             {
                 FeatureColumnName = "Image",
+                Architecture = WideNetConfig.Small with { Blocks = 3 },
                 PatchSize = 7,
-                Blocks = 3,
                 Epochs = epochs,
                 LearningRate = 3e-3,
                 LabelSmoothing = 0,

@@ -50,12 +50,8 @@ static int Train(CommandLine line, ImageFolder folder)
         options.ImageHeight = line.Size ?? options.ImageHeight;
         options.ImageWidth = line.Size ?? options.ImageWidth;
         options.ValidationFraction = line.Validation;
-        if (line.Checkpoints is not null)
-        {
-            options.CheckpointFolder = line.Checkpoints;
-            options.CheckpointEverySteps = StepsBetweenCheckpoints;
-            options.Resume = true;   // goes on where a checkpoint stands, and begins where there is none
-        }
+        if (line.Checkpoints is not null)   // goes on where a checkpoint stands, and begins where there is none
+            options.Checkpoints = new(line.Checkpoints) { EverySteps = StepsBetweenCheckpoints, Resume = true };
         options.Progress = progress;
 
         var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")

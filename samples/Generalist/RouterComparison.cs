@@ -50,7 +50,8 @@ internal static class RouterComparison
         var mlContext = new MLContext(seed);
         var data = SampleData.Read(mlContext, folder);
         var options = SampleModel.Options(data, steps);
-        options.Block = level is { } routed ? options.Block with { RoutingLevel = routed } : options.Block with { Experts = null };
+        var block = options.Architecture!.Block;
+        options.Architecture = options.Architecture with { Block = level is { } routed ? block with { RoutingLevel = routed } : block with { Experts = null } };
         options.Threads = 1;   // so that two comparisons can run side by side
         using var model = mlContext.Transforms.UniPerceiverGeneralist(options).Fit(data.Combine(mlContext));
 

@@ -23,15 +23,17 @@ internal static class SampleModel
     public static UniPerceiverGeneralist.Options Options(SampleData data, int steps) => new()
     {
         Tasks = data.Tasks,
-        Attributes = [.. AttributeTable.Names, SampleData.AsksMotion],
+        Architecture = GeneralistConfig.Small with
+        {
+            TextLength = 128,
+            Block = new ConditionalBlockOptions { Width = 64, Heads = 4, FeedForwardWidth = 256, Experts = 8, LayerScale = 0.3 },
+            Attributes = [.. AttributeTable.Names, SampleData.AsksMotion],
+        },
         Tokenizer = TokenizerOptions.BytePairs(512),
-        TextLength = 128,
         Channels = 3,
         ImageHeight = Side,
         ImageWidth = Side,
         PatchSize = 8,
-        Blocks = 4,
-        Block = new ConditionalBlockOptions { Width = 64, Heads = 4, FeedForwardWidth = 256, Experts = 8, LayerScale = 0.3 },
         MaxSteps = steps,
         Epochs = 1000,
         BatchSize = 32,

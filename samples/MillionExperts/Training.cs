@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
 using Shakespeare;
 
 namespace MillionExperts;
@@ -35,10 +36,13 @@ internal sealed record Training(int Experts, bool QueryBatchNorm, int Steps, str
         var curve = new TrainingCurve();
         var options = new PeerLanguageModel.Options
         {
-            SparseLayer = new PeerOptions { Experts = Experts, QueryBatchNorm = QueryBatchNorm },
-            Width = 256,
-            Blocks = 3,
-            ContextLength = ContextLength,
+            Architecture = LanguageModelConfig.Small with
+            {
+                SparseLayer = new PeerOptions { Experts = Experts, QueryBatchNorm = QueryBatchNorm },
+                Width = 256,
+                Blocks = 3,
+                ContextLength = ContextLength,
+            },
             BatchSize = BatchSize,
             LearningRate = 2e-3,
             Epochs = 1000,   // the steps end training, not their number

@@ -8,6 +8,7 @@ using System.Diagnostics;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
 using Samples;
 using Shakespeare;
 using Shakespeare.Comparison;
@@ -44,8 +45,11 @@ static async Task<int> TrainAsync()
         progress => mlContext.Transforms.Text.PeerLanguageModel(new PeerLanguageModel.Options
         {
             Tokenizer = TokenizerOptions.Characters,
-            SparseLayer = new PeerOptions { Experts = 64 * 64, Heads = 4, ExpertsPerHead = 8, QueryWidth = 64 },
-            ContextLength = 64,
+            Architecture = LanguageModelConfig.Small with
+            {
+                SparseLayer = new PeerOptions { Experts = 64 * 64, Heads = 4, ExpertsPerHead = 8, QueryWidth = 64 },
+                ContextLength = 64,
+            },
             BatchSize = 12,
             LearningRate = 2e-3,
             Epochs = 100,   // the time ends training, not their number

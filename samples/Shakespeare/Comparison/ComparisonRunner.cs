@@ -36,8 +36,9 @@ internal static class ComparisonRunner
     {
         var mlContext = new MLContext(seed);
         var curve = new TrainingCurve();
-        using var model = mlContext.Transforms.Text.PeerLanguageModel(new PeerLanguageModel.Options(variant.Config)
+        using var model = mlContext.Transforms.Text.PeerLanguageModel(new PeerLanguageModel.Options
         {
+            Architecture = variant.Config,
             Tokenizer = TokenizerOptions.Characters,
             BatchSize = BatchSize,
             LearningRate = variant.LearningRate,

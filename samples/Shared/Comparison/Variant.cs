@@ -16,7 +16,7 @@ internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassifi
     /// <summary>A WideNet.</summary>
     public static Variant WideNet(string name, WideNetConfig architecture, Precision precision = Precision.Auto) => new(name, (mlContext, train) =>
     {
-        var options = new WideNetImageClassifier.Options(architecture) { Precision = precision };
+        var options = new WideNetImageClassifier.Options { Architecture = architecture, PatchSize = architecture.PatchSize, Precision = precision };
         train(options);
         return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
     });
@@ -24,7 +24,7 @@ internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassifi
     /// <summary>A ViT or a ViT-MoE.</summary>
     public static Variant VisionTransformer(string name, VisionTransformerConfig architecture) => new(name, (mlContext, train) =>
     {
-        var options = new VisionTransformerImageClassifier.Options(architecture);
+        var options = new VisionTransformerImageClassifier.Options { Architecture = architecture, PatchSize = architecture.PatchSize };
         train(options);
         return mlContext.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options);
     });
@@ -32,7 +32,7 @@ internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassifi
     /// <summary>A Sparse-MLP, or a dense MLP-Mixer where no block is sparse.</summary>
     public static Variant SparseMlp(string name, SparseMlpConfig architecture) => new(name, (mlContext, train) =>
     {
-        var options = new SparseMlpTrainer.Options(architecture);
+        var options = new SparseMlpTrainer.Options { Architecture = architecture, PatchSize = architecture.PatchSize };
         train(options);
         return mlContext.MulticlassClassification.Trainers.SparseMlp(options);
     });

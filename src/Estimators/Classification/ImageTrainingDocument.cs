@@ -11,7 +11,7 @@ internal sealed record ImageTrainingDocument : TrainingDocument
     }
 
     [SetsRequiredMembers]
-    private ImageTrainingDocument(ImageClassificationSummary training) : base(training.Training, training.Seed)
+    private ImageTrainingDocument(ImageClassificationSummary training) : base(training, training.Training, training.Seed)
     {
         (TrainingImages, ValidationImages, MissingLabels) = (training.TrainingImages, training.ValidationImages, training.MissingLabels);
         (UnreadableImages, CachedInMemory, Earlier) = (training.UnreadableImages, training.CachedInMemory, [.. training.Earlier.Select(earlier => new ImageTrainingDocument(earlier))]);
@@ -44,6 +44,8 @@ internal sealed record ImageTrainingDocument : TrainingDocument
 
     private ImageClassificationSummary ToSummary() => new(ToResult(), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed)
     {
+        Options = Options,
+        Chosen = Chosen,
         Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
     };
 }

@@ -1,4 +1,4 @@
-using System.Text.Json.Serialization;
+using System.Globalization;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Pretraining;
@@ -11,43 +11,30 @@ namespace Microsoft.ML.MoE.Estimators;
 /// Pre-training of an image classifier without labels, before it is trained with them: MoCo v3 (arXiv 2104.02057), as the Sparse-MLP paper does it. Worth its time where many images have no
 /// label. The defaults suit small images and a CPU.
 /// </summary>
-public sealed class MoCoPretraining
+public sealed class MoCoPretraining : TrainingOptions
 {
     private const double SideOfTheBlur = 224;   // what MoCo's blur of up to 2 pixels is for
     private const string CheckpointSubfolder = "pretraining";
 
     /// <summary>
+    /// Chosen are 20 epochs of batches of 128, a tenth of all updates as warm-up and a weight decay of 0.1, unless others are set. Images that do
+    /// not fill a batch at the end of an epoch are left out of it. The Sparse-MLP paper has LAMB.
+    /// </summary>
+    public MoCoPretraining()
+    {
+    }
+
+    /// <summary>
     /// Images to pre-train on, in a column named and typed like the training data's; labels are not read, and there need be none. Null (default): the images of the training data.
     /// </summary>
-    [JsonIgnore]   // checkpoints compare the options as JSON, and the data by what they hold
+    [OutsideIdentity("its images are in it")]
     public IDataView? UnlabeledData { get; set; }
-
-    /// <summary>Passes over the images, at least 1. Default 20.</summary>
-    public int Epochs { get; set; } = 20;
-
-    /// <summary>Images of a step, at least 2: each is told apart from the others. Default 128. Images that do not fill a batch at the end of an epoch are left out of it.</summary>
-    public int BatchSize { get; set; } = 128;
-
-    /// <summary>The optimizer. Default: AdamW; the Sparse-MLP paper has LAMB.</summary>
-    public OptimizerKind Optimizer { get; set; }
-
-    /// <summary>Highest learning rate, at least 0. Default 1e-3.</summary>
-    public double LearningRate { get; set; } = 1e-3;
-
-    /// <summary>Learning rate of the last step, at least 0. Default 1e-5. Where <see cref="LearningRate"/> is lower than this, the rate does not fall.</summary>
-    public double FinalLearningRate { get; set; } = 1e-5;
-
-    /// <summary>Part of all steps in which the learning rate climbs, 0 to 1. Default 0.1.</summary>
-    public double WarmupFraction { get; set; } = 0.1;
-
-    /// <summary>Weight decay, at least 0. Default 0.1.</summary>
-    public double WeightDecay { get; set; } = 0.1;
 
     /// <summary>Temperature of the contrastive loss, above 0. Default 0.2; the Sparse-MLP paper has 1.</summary>
     public double Temperature { get; set; } = 0.2;
 
     /// <summary>Momentum of the key encoder at the start, 0 to below 1; it rises to 1. Default 0.99.</summary>
-    public double Momentum { get; set; } = 0.99;
+    public double KeyMomentum { get; set; } = 0.99;
 
     /// <summary>Hidden width of the projection and prediction heads, at least 1. Default 512; the papers' large models have 4096.</summary>
     public int HiddenWidth { get; set; } = 512;
@@ -71,32 +58,74 @@ public sealed class MoCoPretraining
     public ImageAugmentation? SecondView { get; set; }
 
     /// <summary>Called every few steps and at the end of every epoch of the pre-training, on the thread that trains; null (default) for no reports.</summary>
-    [JsonIgnore]
+    [OutsideIdentity("reports change no weight")]
     public Action<TrainingProgress>? Progress { get; set; }
 
-    internal MoCoPretraining Copy() => (MoCoPretraining)MemberwiseClone();
-
-    internal void Validate()
+    /// <inheritdoc/>
+    public override void Validate()
     {
-        if (BatchSize < 2)
-            throw new ArgumentException($"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2.");
+        base.Validate();
+        if (BatchSize is < 2)
+            throw new ArgumentException($"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2: each image is told apart from the others.");
         OptionChecks.Above(0, MinCropScale, nameof(MinCropScale));
         OptionChecks.Between(0, 1, MinCropScale, nameof(MinCropScale));
-        CreateTrainingOptions(checkpoints: null).Validate();
         CreateMoCoOptions(new PixelScale([0.5f], [0.5f]), side: 28).Validate();
     }
 
-    /// <param name="checkpoints">Those of the training that comes after it; null for none.</param>
-    internal TrainingOptions CreateTrainingOptions(CheckpointOptions? checkpoints) => new()
+    /// <summary>Checks that nothing is set which the training after it says for both, or which there is nothing for in a training without labels.</summary>
+    /// <exception cref="ArgumentException">Something is.</exception>
+    internal void RequireNothingOfTheTraining()
     {
-        Epochs = Epochs,
-        Optimizer = Optimizer,
-        LearningRate = LearningRate,
-        FinalLearningRate = FinalLearningRate,
-        WarmupFraction = WarmupFraction,
-        WeightDecay = WeightDecay,
-        Checkpoints = checkpoints is null ? null : checkpoints with { Folder = Path.Combine(checkpoints.Folder, CheckpointSubfolder) },
-    };
+        const string OfTheTraining = "that of the training holds for its pre-training too";
+        Refuse(Seed is not null, nameof(Seed), Seed, OfTheTraining);
+        Refuse(Threads is not null, nameof(Threads), Threads, OfTheTraining);
+        Refuse(Precision != default, nameof(Precision), Precision, OfTheTraining);
+        Refuse(Checkpoints is not null, nameof(Checkpoints), Checkpoints?.Folder, OfTheTraining);
+        Refuse(OnCancellation != default, nameof(OnCancellation), OnCancellation, "a model that was not trained yet is of no use");
+        const string NoValidation = "nothing is validated without labels";
+        Refuse(ValidationFraction != 0, nameof(ValidationFraction), ValidationFraction, NoValidation);
+        Refuse(EarlyStopping is not null, nameof(EarlyStopping), EarlyStopping?.Patience, NoValidation);
+        Refuse(Monitor != default, nameof(Monitor), Monitor, NoValidation);
+        Refuse(!KeepBestWeights, nameof(KeepBestWeights), KeepBestWeights, NoValidation);
+        Refuse(LabelSmoothing is not null, nameof(LabelSmoothing), LabelSmoothing, "there are no labels");
+        Refuse(BalanceLossWeight is not null, nameof(BalanceLossWeight), BalanceLossWeight, OfTheTraining);
+        Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers start from random weights");
+
+        static void Refuse(bool isSet, string name, object? value, string reason)
+        {
+            if (isSet)
+                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} of the pre-training is {value}, but {reason}; leave it out."));
+        }
+    }
+
+    /// <summary>Those of the pre-training first.</summary>
+    internal override IEnumerable<RecipeStep> Recipe
+    {
+        get
+        {
+            const string Usual = "usual for MoCo v3 on small images";
+            return
+            [
+                new(nameof(Epochs), 20, Usual),
+                new(nameof(BatchSize), 128, Usual),
+                new(nameof(WarmupFraction), 0.1, Usual),
+                new(nameof(WeightDecay), 0.1, Usual),
+                .. base.Recipe.Where(step => step.Option != nameof(LabelSmoothing)),
+            ];
+        }
+    }
+
+    /// <summary>A copy that later changes do not reach.</summary>
+    internal override MoCoPretraining Copy() => (MoCoPretraining)base.Copy();
+
+    /// <summary>The same, with checkpoints beside those of the training that comes after it.</summary>
+    /// <param name="checkpoints">Those; null for none.</param>
+    internal MoCoPretraining Beside(CheckpointOptions? checkpoints)
+    {
+        var copy = Copy();
+        copy.Checkpoints = checkpoints is null ? null : checkpoints with { Folder = Path.Combine(checkpoints.Folder, CheckpointSubfolder) };
+        return copy;
+    }
 
     /// <param name="pixels">How the images are normalised.</param>
     /// <param name="side">Their longer side in pixels.</param>
@@ -105,7 +134,7 @@ public sealed class MoCoPretraining
         FirstView = View(FirstView, ImageAugmentation.MoCoV3First, pixels, side),
         SecondView = View(SecondView, ImageAugmentation.MoCoV3Second, pixels, side),
         Temperature = Temperature,
-        Momentum = Momentum,
+        KeyMomentum = KeyMomentum,
         HiddenWidth = HiddenWidth,
         OutputWidth = OutputWidth,
         FreezePatchEmbedding = FreezePatchEmbedding,

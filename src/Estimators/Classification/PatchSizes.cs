@@ -38,9 +38,9 @@ internal static class PatchSizes
         if (patches > MostPatches)
         {
             throw new ArgumentException(
-                $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide both sides ({nameof(TransformerClassifierOptions.PatchSize)} is not set, and 16 is the most that is "
+                $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide both sides ({nameof(ImageClassificationOptions.PatchSize)} is not set, and 16 is the most that is "
                 + $"chosen); at most {MostPatches:n0} patches train in reasonable time. Set {nameof(ImageClassificationOptions.ImageHeight)} and {nameof(ImageClassificationOptions.ImageWidth)} to multiples of 16 for a column of pictures, which are resized, "
-                + $"or set {nameof(TransformerClassifierOptions.PatchSize)}.");
+                + $"or set {nameof(ImageClassificationOptions.PatchSize)}.");
         }
         return patch;
     }

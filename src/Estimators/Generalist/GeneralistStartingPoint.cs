@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Weights;
@@ -50,12 +51,9 @@ internal sealed class GeneralistStartingPoint
         var usual = new UniPerceiverGeneralist.Options();
         if (options.Tokenizer != usual.Tokenizer)
             throw new ArgumentException($"{nameof(options.Tokenizer)} is {options.Tokenizer.Kind}, but the tokenizer is that of {Option}; leave it out.");
-        Require(nameof(options.TextLength), options.TextLength, usual.TextLength, Config.TextLength);
-        Require(nameof(options.PatchSize), options.PatchSize, usual.PatchSize, Config.PatchSize);
-        Require(nameof(options.Blocks), options.Blocks, usual.Blocks, Config.Blocks);
-        Require(nameof(options.Block), options.Block, usual.Block, Config.Block);
-        Require(nameof(options.SparseBlocks), options.SparseBlocks, usual.SparseBlocks, Config.SparseBlocks);
-        Require(nameof(options.Attributes), List(options.Attributes), List(usual.Attributes), List(Config.Attributes));
+        Require(nameof(options.PatchSize), options.PatchSize, null, Config.PatchSize);
+        if (options.Architecture is { } architecture)
+            RequireArchitecture(architecture);
         if (options.Frames > Config.Frames)
             throw new ArgumentException($"{nameof(options.Frames)} is {options.Frames}; {Option} takes videos of at most {Config.Frames}.");
         if (options.Tasks.FirstOrDefault(task => task.Kind.InputModality() != TokenModality.Text && Inputs.Of(task) is null) is { } task)
@@ -73,8 +71,31 @@ internal sealed class GeneralistStartingPoint
             if (!Equals(value, usual) && !Equals(value, earlier))
                 throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value}, but that of {Option} is {(object?)earlier ?? "null"}, which stays as it is; leave it out."));
         }
+    }
 
-        static string List(IEnumerable<string> names) => $"[{string.Join(", ", names)}]";
+    // All of it but what options and data say, and what acts while training only.
+    private void RequireArchitecture(GeneralistConfig architecture)
+    {
+        var same = architecture with
+        {
+            VocabularySize = Config.VocabularySize,
+            Channels = Config.Channels,
+            ImageHeight = Config.ImageHeight,
+            ImageWidth = Config.ImageWidth,
+            PatchSize = Config.PatchSize,
+            Frames = Config.Frames,
+            Tasks = Config.Tasks,
+            DropPath = Config.DropPath,
+        };
+        var (asked, earlier) = (JsonNode.Parse(same.ToJson())!.AsObject(), JsonNode.Parse(Config.ToJson())!.AsObject());
+        if (asked.Select(property => property.Key).FirstOrDefault(name => !JsonNode.DeepEquals(asked[name], earlier[name])) is { } differing)
+        {
+            throw new ArgumentException(
+                $"{differing} of the {nameof(UniPerceiverGeneralist.Options.Architecture)} is {Text(asked[differing])}, but that of {Option} is "
+                + $"{Text(earlier[differing])}, which stays as it is; leave {nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
+        }
+
+        static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";
     }
 
     /// <summary>Throws where the model has been disposed, before a long look at the data.</summary>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Objectives;
@@ -12,8 +11,10 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads the rows of all tasks, trains a model, and hands out a transformer.</summary>
-internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Options options)
+internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Options options, IReadOnlyList<ChosenOption> chosen)
 {
+    private const int SplitStream = -1;   // of the seed's random sequences; epochs take those from 0 up
+
     private bool HasImages => options.Tasks.Any(task => task.Kind.InputModality() == TokenModality.Image);
 
     private bool HasVideos => options.Tasks.Any(task => task.Kind.InputModality() == TokenModality.Video);
@@ -34,30 +35,27 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     public GeneralistTransformer Fit(IDataView data, IDataView? validation)
     {
         host.CheckValue(data, nameof(data));
-        using var channel = host.Start("Fit");
-        if (options.EarlyStopping is not null && validation is null)
-            throw new InvalidOperationException($"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit.");
         var (images, videos) = FindPictures(data.Schema);
         var start = options.StartingPoint;
         start?.RequireAlive();
-        var device = host.SelectDevice();
-        var trainingOptions = options.CreateTrainingOptions();
-        var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
-        var seed = host.SelectSeed(options.Seed, continued);
 
+        using var session = new TrainingSession(host, options, validates: validation is not null, "examples");
+        var channel = session.Channel;
         var (imageStatistics, videoStatistics) = (images is null ? null : new PixelStatistics(images.Frame), videos is null ? null : new PixelStatistics(videos.Frame));
         var rows = Read(channel, data, images, videos, imageStatistics, videoStatistics, "training");
-        var held = validation is null ? null : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), null, null, "validation");
+        var held = validation is null
+            ? rows.SetApart(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
+            : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), null, null, "validation");
         var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
         var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
             tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
-        var texts = new GeneralistTexts(tokenizer, options.TextLength);
+        var texts = new GeneralistTexts(tokenizer, options.UsedArchitecture.TextLength);
         foreach (var task in tasks)
             texts.RequireDistinctClasses(task);
         var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)
-            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(options.TextLength)} {options.TextLength} allows and were cut off.");
+            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(GeneralistConfig.TextLength)} {options.UsedArchitecture.TextLength} allows and were cut off.");
         if (tokenizer.UnknownId is { } unknown && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown)) is > 0 and var strange)
         {
             channel.Warning(MessageSensitivity.None, string.Create(
@@ -71,38 +69,28 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 GeneralistStartingPoint.Continue(videos, videoPixels, start.Inputs.Videos, options.VideoColumnName, channel));
         var config = options.CreateConfig(tokenizer.VocabularySize, (images ?? videos)?.Frame.Shape, videos?.Frames ?? 1);
 
-        using var generatorScope = new GeneratorScope(seed, device);
-        using var threadScope = new ThreadScope(options.Threads);
-        using var inference = torch.inference_mode(false);   // the caller may be within one, where weights could not be trained
-        using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
-        var model = config.Build(device);
-        try
+        return session.With(() => config.Build(session.Device), model =>
         {
             model.RequireRoles([.. tasks.SelectMany(task => task.Roles)]);
             channel.Say(string.Create(
                 CultureInfo.InvariantCulture,
                 $"Training a model of {config.GetCost().Parameters:n0} parameters on {string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
-                + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs; {device}."));
-            if (continued is not null)
-                channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
+                + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}."));
+            ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
+            session.SayChosen(allChosen);
             start?.CopyTo(model, channel);
-            var identity = options.CheckpointFolder is null ? [] : Identity(config, tokenizer, sets, heldSets, seed, start is null ? "none" : ContinuedTraining.HashOfWeights(model));
-            var result = Train(channel, model, trainingOptions, Batches(sets), heldSets is null ? null : Batches(heldSets), identity);
-            channel.Say(TrainingReports.Describe(result));
-            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, seed) { Earlier = start?.Trainings ?? [] };
-            return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), device), tasks, options.CreateColumns(), summary);
-        }
-        catch
-        {
-            model.Dispose();
-            throw;
-        }
-        finally
-        {
-            TorchRuntime.ReleaseFreedMemory();   // gradients, activations, the optimizer's moments: several times the model
-        }
+            session.Identify(config.ToJson(), () => Facts(tokenizer, sets, heldSets, start is null ? null : model));
+            var objective = new GeneralistObjective(model, options.LabelSmoothing!.Value, options.BalanceLossWeight ?? GeneralistObjective.UsualBalanceLossWeight);
+            var validationBatches = heldSets is null ? null : Batches(heldSets);
+            var result = session.Run(
+                model, objective.ComputeLoss, Batches(sets),
+                validationBatches is null ? null : token => objective.Evaluate(session.Watch(validationBatches.InOrder(token)), token));
+            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, session.Seed)
+            { Earlier = start?.Trainings ?? [], Options = options.Describe(), Chosen = allChosen };
+            return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device), tasks, options.CreateColumns(), summary);
+        });
 
-        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize, options.MaskedFraction, seed, device);
+        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize!.Value, options.MaskedFraction, session.Seed, session.Device);
     }
 
     /// <summary>The columns after the estimator, from the columns before it.</summary>
@@ -140,36 +128,15 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             throw context.ExceptSchemaMismatch(nameof(schema), "text", name, TextDataViewType.Instance.ToString(), column.Type.ToString());
     }
 
-    private TrainingResult Train(
-        IChannel channel, Generalist model, TrainingOptions trainingOptions, GeneralistBatches batches, GeneralistBatches? validation, IReadOnlyDictionary<string, string> identity)
-    {
-        var objective = new GeneralistObjective(model, options.LabelSmoothing, options.BalanceWeight);
-        var loop = new TrainingLoop<GeneralistBatch>(model, objective.ComputeLoss, trainingOptions)
-        {
-            Identity = identity,
-            Warn = text => channel.Warning(MessageSensitivity.None, text),
-        };
-        using var cancellation = new HostCancellation(host, options.CancellationToken);
-        Func<CancellationToken, ValidationResult>? validate = validation is null ? null : token => objective.Evaluate(cancellation.Watch(validation.InOrder(token)), token);
-        return loop.Run(cancellation.Watch(new PrefetchingBatchSource<GeneralistBatch>(batches, options.LookAhead)), validate, progress => Report(channel, progress), cancellation.Token);
-    }
-
-    // What a training that is continued must have as it was, besides the options of the loop.
-    private Dictionary<string, string> Identity(
-        GeneralistConfig config, TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, int seed, string initial)
-    {
-        var identity = new Dictionary<string, string>(options.Describe())
-        {
-            [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
-            [nameof(options.Tokenizer)] = tokenizer.Kind.ToString(),
-            [nameof(options.InitialModel)] = initial,
-            [nameof(options.Tasks)] = GeneralistFingerprint.Describe(sets.Select(set => set.Task)),
-        };
-        foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson()))
-            .Concat(sets.SelectMany(set => GeneralistFingerprint.Describe(set, "training"))).Concat((held ?? []).SelectMany(set => GeneralistFingerprint.Describe(set, "validation"))))
-            identity.Add(name, value);
-        return identity;
-    }
+    // What a training that is continued must have as it was, besides its options and the model's configuration.
+    private IEnumerable<KeyValuePair<string, string>> Facts(TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, Generalist? initial) =>
+    [
+        new(nameof(options.Tokenizer), tokenizer.Kind.ToString()),
+        new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
+        new(nameof(options.Tasks), GeneralistFingerprint.Describe(sets.Select(set => set.Task))),
+        .. sets.SelectMany(set => GeneralistFingerprint.Describe(set, "training")),
+        .. (held ?? []).SelectMany(set => GeneralistFingerprint.Describe(set, "validation")),
+    ];
 
     private (PictureColumn? Images, PictureColumn? Videos) FindPictures(DataViewSchema schema)
     {
@@ -271,16 +238,6 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
     private static bool ReadsPair(GeneralistTask task) => task.Kind == GeneralistTaskKind.TextPairClassification;
 
-    private void Report(IChannel channel, TrainingProgress progress)
-    {
-        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
-        channel.Say(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}, balance loss {progress.AuxiliaryLoss:0.0000}{TrainingReports.Describe(progress.Validation)}, "
-            + $"{progress.SamplesPerSecond:n0} examples/s, learning rate {progress.LearningRate:0.0e0}."));
-        options.Progress?.Invoke(progress);
-    }
-
     /// <summary>A usable row as it was read.</summary>
     private sealed record Row(byte[]? Picture, string? Text, string? SecondText, string? Label);
 
@@ -288,5 +245,30 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     private sealed record Rows(Dictionary<string, List<Row>> ByTask)
     {
         public long Unused { get; set; }
+
+        /// <summary>Takes a part of every task's rows out, at least one of each; null where the part is 0.</summary>
+        /// <exception cref="InvalidOperationException">Nothing is left of a task.</exception>
+        public Rows? SetApart(double fraction, Random random)
+        {
+            if (fraction == 0)
+                return null;
+            var apart = new Rows(ByTask.Keys.ToDictionary(name => name, _ => new List<Row>()));
+            foreach (var (name, rows) in ByTask)
+            {
+                var count = Math.Max(1, (int)Math.Round(rows.Count * fraction));
+                if (count >= rows.Count)
+                {
+                    throw new InvalidOperationException(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{nameof(options.ValidationFraction)} is {fraction}, which leaves nothing of the {rows.Count:n0} rows of task '{name}' to train on."));
+                }
+                var chosen = Enumerable.Range(0, rows.Count).ToArray();
+                random.Shuffle(chosen);
+                var held = chosen[..count].ToHashSet();
+                apart.ByTask[name].AddRange(rows.Where((_, row) => held.Contains(row)));
+                ByTask[name] = [.. rows.Where((_, row) => !held.Contains(row))];
+            }
+            return apart;
+        }
     }
 }

@@ -11,7 +11,7 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
     }
 
     [SetsRequiredMembers]
-    private GeneralistTrainingDocument(GeneralistSummary training) : base(training.Training, training.Seed) =>
+    private GeneralistTrainingDocument(GeneralistSummary training) : base(training, training.Training, training.Seed) =>
         (Examples, UnusedRows, CutTexts, Earlier) = (training.Examples, training.UnusedRows, training.CutTexts, [.. training.Earlier.Select(earlier => new GeneralistTrainingDocument(earlier))]);
 
     /// <summary>See <see cref="GeneralistSummary.Examples"/>.</summary>
@@ -35,6 +35,8 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
 
     private GeneralistSummary ToSummary() => new(ToResult(), Examples, UnusedRows, CutTexts, Seed)
     {
+        Options = Options,
+        Chosen = Chosen,
         Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
     };
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -15,12 +16,14 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
 {
     private readonly IHost host;
     private readonly Options options;
+    private readonly IReadOnlyList<ChosenOption> chosen;
 
     internal UniPerceiverGeneralist(IHostEnvironment environment, Options options)
     {
         options.Validate();
         host = environment.Register(nameof(UniPerceiverGeneralist));
         this.options = options.Adopt();
+        chosen = this.options.Settle();
     }
 
     /// <summary>Trains a model.</summary>
@@ -29,7 +32,7 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
     /// <exception cref="ArgumentException">A column is missing or has the wrong type, or the architecture is not valid, or two class names of a task are the same to the model once they are cut.</exception>
     /// <exception cref="InvalidOperationException">A row has a task or a class that was not declared, or a task has no rows; or the GPU that the context asks for is missing.</exception>
     /// <exception cref="OperationCanceledException">Training was cancelled.</exception>
-    public GeneralistTransformer Fit(IDataView input) => new GeneralistTrainer(host, options).Fit(input, validation: null);
+    public GeneralistTransformer Fit(IDataView input) => new GeneralistTrainer(host, options, chosen).Fit(input, validation: null);
 
     /// <summary>Trains a model and measures it on other data after every epoch, each task alike; the weights of the epoch with the least loss are kept.</summary>
     /// <param name="trainData">The training data.</param>
@@ -38,10 +41,10 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
     public GeneralistTransformer Fit(IDataView trainData, IDataView validationData)
     {
         ArgumentNullException.ThrowIfNull(validationData);
-        return new GeneralistTrainer(host, options).Fit(trainData, validationData);
+        return new GeneralistTrainer(host, options, chosen).Fit(trainData, validationData);
     }
 
     /// <summary>The columns after this estimator: those before it. A task's transformer adds its own.</summary>
     /// <exception cref="ArgumentException">A column that a task reads is missing or has the wrong type.</exception>
-    public SchemaShape GetOutputSchema(SchemaShape inputSchema) => new GeneralistTrainer(host, options).GetOutputSchema(inputSchema);
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema) => new GeneralistTrainer(host, options, chosen).GetOutputSchema(inputSchema);
 }

@@ -26,7 +26,7 @@ internal static class EnvironmentSettings
     /// <summary>The seed: the option's, else the context's, else that of the training that is continued, else a new one for each call.</summary>
     public static int SelectSeed(this IHost host, int? option, TrainingState? continued)
     {
-        var earlier = continued?.Identity.GetValueOrDefault(nameof(ImageClassificationOptions.Seed));
+        var earlier = continued?.Identity.GetValueOrDefault(nameof(TrainerOptions.Seed));
         return option ?? (host as IHostEnvironmentInternal)?.Seed ?? (earlier is null ? null : (int?)int.Parse(earlier, CultureInfo.InvariantCulture)) ?? Random.Shared.Next();
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Objectives;
@@ -15,6 +14,7 @@ internal sealed class LanguageModelTrainer
 {
     private readonly IHost host;
     private readonly PeerLanguageModel.Options options;
+    private readonly IReadOnlyList<ChosenOption> chosen;
     private readonly LanguageModelColumns columns;
 
     public LanguageModelTrainer(IHostEnvironment environment, string name, PeerLanguageModel.Options options)
@@ -22,6 +22,7 @@ internal sealed class LanguageModelTrainer
         options.Validate();
         host = environment.Register(name);
         this.options = options.Copy();
+        chosen = this.options.Settle();
         columns = this.options.CreateColumns();
     }
 
@@ -44,83 +45,47 @@ internal sealed class LanguageModelTrainer
     public LanguageModelTransformer Fit(IDataView trainData, IDataView? validation)
     {
         host.CheckValue(trainData, nameof(trainData));
-        using var channel = host.Start("Fit");
         var text = columns.FindText(host, trainData.Schema);
         var validationText = validation is null ? (DataViewSchema.Column?)null : columns.FindText(host, validation.Schema);
-        if (options.EarlyStopping is not null && validation is null && options.ValidationFraction == 0)
-        {
-            throw new InvalidOperationException(
-                $"{nameof(options.EarlyStopping)} is set, but there is nothing to validate on: pass validation data to Fit, or set {nameof(options.ValidationFraction)} above 0.");
-        }
 
-        var device = host.SelectDevice();
-        var trainingOptions = options.CreateTrainingOptions();
-        var continued = ContinuedTraining.Peek(trainingOptions, options.Describe());
-        var seed = host.SelectSeed(options.Seed, continued);
+        using var session = new TrainingSession(host, options, validates: validation is not null, "tokens");
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
-        var (tokenizer, data) = Encode(channel, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
+        var (tokenizer, data) = Encode(session.Channel, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
         var config = options.CreateConfig(tokenizer.VocabularySize);
-
-        using var generatorScope = new GeneratorScope(seed, device);
-        using var threadScope = new ThreadScope(options.Threads);
-        using var inference = torch.inference_mode(false);   // the caller may be within one, where weights could not be trained
-        using var disposeScope = torch.NewDisposeScope();   // holds what is made on the way; the scorer takes the weights out of it
-        var computeType = config.ComputeType(options.Precision, device);
-        Announce(channel, config, data, device, computeType);
-        if (continued is not null)
-            channel.Say(ContinuedTraining.Announce("Training", continued, trainingOptions));
-        var model = config.Build(device, computeType);
-        try
+        var computeType = config.ComputeType(options.Precision, session.Device);
+        Announce(session, config, data, computeType);
+        IReadOnlyList<ChosenOption> allChosen = options.Architecture is null
+            ? [.. chosen, new(nameof(options.Architecture), nameof(LanguageModel), "a size that trains on a CPU in minutes")]
+            : chosen;
+        session.SayChosen(allChosen);
+        return session.With(() => config.Build(session.Device, computeType), model =>
         {
-            var identity = options.CheckpointFolder is null ? [] : Identity(config, computeType, tokenizer, data, seed);
-            var result = Train(channel, model, trainingOptions, tokenizer, data, identity, seed, device);
-            channel.Say(TrainingReports.Describe(result));
-            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, seed);
+            session.Identify(config.ToJson(), () => Facts(computeType, tokenizer, data));
+            var result = Train(session, model, tokenizer, data);
+            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, session.Seed)
+            { Options = options.Describe(), Chosen = allChosen };
             return new LanguageModelTransformer(
                 host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation, options.Precision, options.PredictionBatchSize, summary);
-        }
-        catch
-        {
-            model.Dispose();
-            throw;
-        }
-        finally
-        {
-            TorchRuntime.ReleaseFreedMemory();   // gradients, activations, the optimizer's moments: several times the model
-        }
+        });
     }
 
-    private TrainingResult Train(
-        IChannel channel, LanguageModel model, TrainingOptions trainingOptions, TextTokenizer tokenizer, FitData data, IReadOnlyDictionary<string, string> identity, int seed, torch.Device device)
+    private TrainingResult Train(TrainingSession session, LanguageModel model, TextTokenizer tokenizer, FitData data)
     {
         var objective = new LanguageModelObjective(model);
-        var loop = new TrainingLoop<TokenBatch>(model, objective.ComputeLoss, trainingOptions)
-        {
-            Identity = identity,
-            Warn = text => channel.Warning(MessageSensitivity.None, text),
-        };
-        using var cancellation = new HostCancellation(host, options.CancellationToken);
-        var windows = new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize, seed, device);
-        Func<CancellationToken, ValidationResult>? validate = data.Validation is { } documents
-            ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token)
-            : null;
-        return loop.Run(cancellation.Watch(new PrefetchingBatchSource<TokenBatch>(windows, options.LookAhead)), validate, progress => Report(channel, progress), cancellation.Token);
+        return session.Run(
+            model, objective.ComputeLoss,
+            new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize!.Value, session.Seed, session.Device),
+            data.Validation is { } documents ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token) : null);
     }
 
-    // What a training that is continued must have as it was, besides the options of the loop.
-    private Dictionary<string, string> Identity(LanguageModelConfig config, torch.ScalarType computeType, TextTokenizer tokenizer, FitData data, int seed)
-    {
-        var identity = new Dictionary<string, string>(options.Describe())
-        {
-            [nameof(options.Seed)] = seed.ToString(CultureInfo.InvariantCulture),
-            [nameof(options.Tokenizer)] = tokenizer.Kind.ToString(),
-            ["ComputeType"] = computeType.ToString(),
-        };
-        foreach (var (name, value) in ContinuedTraining.Describe("Model", JsonNode.Parse(config.ToJson()))
-            .Concat(TokenFingerprint.Describe(data.Training, "training")).Concat(TokenFingerprint.Describe(data.Validation ?? [], "validation")))
-            identity.Add(name, value);
-        return identity;
-    }
+    // What a training that is continued must have as it was, besides its options and the model's configuration.
+    private IEnumerable<KeyValuePair<string, string>> Facts(torch.ScalarType computeType, TextTokenizer tokenizer, FitData data) =>
+    [
+        new(nameof(options.Tokenizer), tokenizer.Kind.ToString()),
+        new("ComputeType", computeType.ToString()),
+        .. TokenFingerprint.Describe(data.Training, "training"),
+        .. TokenFingerprint.Describe(data.Validation ?? [], "validation"),
+    ];
 
     private (TextTokenizer Tokenizer, FitData Data) Encode(IChannel channel, string[] texts, IEnumerable<string>? validationTexts)
     {
@@ -196,25 +161,15 @@ internal sealed class LanguageModelTrainer
         return (first, last);
     }
 
-    private void Announce(IChannel channel, LanguageModelConfig config, FitData data, torch.Device device, torch.ScalarType computeType)
+    private static void Announce(TrainingSession session, LanguageModelConfig config, FitData data, torch.ScalarType computeType)
     {
         var cost = config.GetCost();
         var (tables, optimizer) = config.GetTableBytes();
-        var limit = string.Create(CultureInfo.InvariantCulture, $"{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
         var memory = tables > 0 ? string.Create(CultureInfo.InvariantCulture, $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.") : "";
-        channel.Say(string.Create(
+        session.Channel.Say(string.Create(
             CultureInfo.InvariantCulture,
             $"Training a language model of {cost.Parameters:n0} parameters ({cost.ActiveParameters:n0} active for a token) on {data.TrainingTokens:n0} tokens of {data.Training.Count:n0} texts, "
-            + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {options.Epochs} epochs{limit}; {device}, {computeType}.{memory}"));
-    }
-
-    private void Report(IChannel channel, TrainingProgress progress)
-    {
-        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
-        channel.Say(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Epoch {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}{TrainingReports.Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} tokens/s, learning rate {progress.LearningRate:0.0e0}."));
-        options.Progress?.Invoke(progress);
+            + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}, {computeType}.{memory}"));
     }
 
     /// <summary>The documents of a training.</summary>

@@ -11,7 +11,7 @@ internal sealed record LanguageModelTrainingDocument : TrainingDocument
     }
 
     [SetsRequiredMembers]
-    private LanguageModelTrainingDocument(LanguageModelSummary training) : base(training.Training, training.Seed) =>
+    private LanguageModelTrainingDocument(LanguageModelSummary training) : base(training, training.Training, training.Seed) =>
         (Documents, TrainingTokens, ValidationTokens, EmptyTexts) = (training.Documents, training.TrainingTokens, training.ValidationTokens, training.EmptyTexts);
 
     /// <summary>See <see cref="LanguageModelSummary.Documents"/>.</summary>
@@ -33,5 +33,9 @@ internal sealed record LanguageModelTrainingDocument : TrainingDocument
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
     public static LanguageModelSummary? FromBytes(ReadOnlySpan<byte> bytes) => Read<LanguageModelTrainingDocument>(bytes)?.ToSummary();
 
-    private LanguageModelSummary ToSummary() => new(ToResult(), Documents, TrainingTokens, ValidationTokens, EmptyTexts, Seed);
+    private LanguageModelSummary ToSummary() => new(ToResult(), Documents, TrainingTokens, ValidationTokens, EmptyTexts, Seed)
+    {
+        Options = Options,
+        Chosen = Chosen,
+    };
 }

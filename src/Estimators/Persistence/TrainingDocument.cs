@@ -29,8 +29,11 @@ internal abstract record TrainingDocument
 
     /// <summary>Describes a training.</summary>
     [SetsRequiredMembers]
-    private protected TrainingDocument(TrainingResult training, int seed) => (Seed, Steps, StopReason, BestEpoch, BestWeightsRestored, Epochs) =
-        (seed, training.Steps, training.StopReason, training.BestEpoch?.Epoch, training.BestWeightsRestored, training.Epochs);
+    private protected TrainingDocument(TrainingSummary summary, TrainingResult training, int seed)
+    {
+        (Seed, Steps, StopReason, BestEpoch) = (seed, training.Steps, training.StopReason, training.BestEpoch?.Epoch);
+        (BestWeightsRestored, Epochs, Options, Chosen) = (training.BestWeightsRestored, training.Epochs, summary.Options, summary.Chosen);
+    }
 
     /// <summary>The seed that repeats it.</summary>
     public required int Seed { get; init; }
@@ -49,6 +52,12 @@ internal abstract record TrainingDocument
 
     /// <summary>See <see cref="TrainingResult.Epochs"/>.</summary>
     public required IReadOnlyList<EpochSummary> Epochs { get; init; }
+
+    /// <summary>See <see cref="TrainingSummary.Options"/>.</summary>
+    public IReadOnlyDictionary<string, string> Options { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>See <see cref="TrainingSummary.Chosen"/>.</summary>
+    public IReadOnlyList<ChosenOption> Chosen { get; init; } = [];
 
     /// <summary>Writes a document; null for a model that was saved without one.</summary>
     private protected static byte[] Write<T>(T? document) where T : TrainingDocument => JsonSerializer.SerializeToUtf8Bytes(document, Json);

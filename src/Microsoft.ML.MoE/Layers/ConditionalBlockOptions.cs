@@ -1,11 +1,21 @@
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Options of a <see cref="ConditionalBlock"/>.</summary>
 public sealed record ConditionalBlockOptions
 {
+    /// <summary>The defaults.</summary>
+    public ConditionalBlockOptions()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public ConditionalBlockOptions(ConditionalBlockOptions original) => DeclaredFields.Copy(original, this);
+
     /// <summary>Model width D, a multiple of <see cref="Heads"/>. Default 768.</summary>
     public int Width { get; init; } = 768;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -7,6 +8,17 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>A mixture of experts whose tokens choose: <see cref="MixtureOfExperts"/>.</summary>
 public sealed record MixtureSlotOptions : FeedForwardSlotOptions
 {
+    /// <summary>The defaults.</summary>
+    public MixtureSlotOptions()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+#pragma warning disable CS8618   // all fields are copied
+    public MixtureSlotOptions(MixtureSlotOptions original) : base(original) => DeclaredFields.Copy(original, this);
+#pragma warning restore CS8618
+
     /// <summary>Router, experts, capacity.</summary>
     public MixtureOfExpertsOptions Mixture { get; init; } = new();
 

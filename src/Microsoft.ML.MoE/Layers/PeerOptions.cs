@@ -2,6 +2,7 @@ using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,6 +11,17 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>Options of a <see cref="Peer"/> layer. The defaults are the paper's layer of a million experts; what the paper leaves open (query width, activation) is said where it is.</summary>
 public sealed record PeerOptions : FeedForwardSlotOptions
 {
+    /// <summary>The defaults.</summary>
+    public PeerOptions()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+#pragma warning disable CS8618   // all fields are copied
+    public PeerOptions(PeerOptions original) : base(original) => DeclaredFields.Copy(original, this);
+#pragma warning restore CS8618
+
     /// <summary>Number of experts N, a perfect square. Default: the paper's 1024².</summary>
     public int Experts { get; init; } = 1024 * 1024;
 

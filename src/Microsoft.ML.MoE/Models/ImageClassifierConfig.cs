@@ -57,6 +57,9 @@ public abstract record ImageClassifierConfig
     /// <summary>The properties by which a model may differ from an earlier one whose weights it takes over: what acts while training only, and what weights can be brought to.</summary>
     private protected virtual IEnumerable<string> FreeProperties => [nameof(ClassCount)];
 
+    /// <summary>The same with another weight of the losses that keep experts evenly used; as it is where it has none.</summary>
+    internal virtual ImageClassifierConfig WithBalanceLossWeight(double weight) => this;
+
     /// <summary>Checks that a model of this configuration can take over the weights of an earlier one.</summary>
     /// <param name="earlier">The earlier model's configuration.</param>
     /// <exception cref="ArgumentException">It cannot; the message names the property with both values.</exception>

@@ -24,6 +24,15 @@ public sealed record LanguageModelConfig
     // As in ImageClassifierConfig: below, casts to bfloat16 cost a CPU more than the faster products save.
     private const int LeastWidthForBFloat16 = 256;
 
+    /// <summary>The defaults.</summary>
+    public LanguageModelConfig()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public LanguageModelConfig(LanguageModelConfig original) => DeclaredFields.Copy(original, this);
+
     /// <summary>Number of tokens V, at least 2. Default 257, the bytes and a separator.</summary>
     public int VocabularySize { get; init; } = 257;
 

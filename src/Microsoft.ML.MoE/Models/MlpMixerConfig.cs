@@ -6,6 +6,17 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>Configuration of an <see cref="MlpMixer"/>, the dense model that the Sparse-MLP paper compares with (arXiv 2105.01601, table 1).</summary>
 public sealed record MlpMixerConfig : MixerClassifierConfig
 {
+    /// <summary>The defaults.</summary>
+    public MlpMixerConfig()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public MlpMixerConfig(MlpMixerConfig original) : base(original)
+    {
+    }
+
     /// <summary>Mixer-S/16: 8 blocks of width 512; 18.0M parameters without the classifier.</summary>
     public static MlpMixerConfig S16 { get; } = new() { Width = 512, Blocks = 8, SpatialWidth = 256, ChannelWidth = 2048 };
 

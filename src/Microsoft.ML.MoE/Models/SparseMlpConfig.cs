@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,6 +12,17 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 public sealed record SparseMlpConfig : MixerClassifierConfig
 {
+    /// <summary>The defaults.</summary>
+    public SparseMlpConfig()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+#pragma warning disable CS8618   // all fields are copied
+    public SparseMlpConfig(SparseMlpConfig original) : base(original) => DeclaredFields.Copy(original, this);
+#pragma warning restore CS8618
+
     /// <summary>Which blocks are sparse. Default: the last two.</summary>
     public BlockPositions SparseBlocks { get; init; } = BlockPositions.Last(2);
 
@@ -131,6 +143,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
         TrainingCapacity = TrainingCapacity,
         EvaluationCapacity = EvaluationCapacity,
     };
+
+    internal override ImageClassifierConfig WithBalanceLossWeight(double weight) => this with { BalanceLossWeight = weight };
 
     private protected override IEnumerable<string> FreeProperties => [.. base.FreeProperties, nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight)];
 

@@ -60,6 +60,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
+    internal override ImageClassifierConfig WithBalanceLossWeight(double weight) => this with { BalanceLossWeight = weight };
+
     // Positions are interpolated; how they started does not matter any more.
     private protected override IEnumerable<string> FreeProperties =>
     [

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,6 +10,15 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 public sealed record VisionTransformerConfig : TransformerClassifierConfig
 {
+    /// <summary>The defaults.</summary>
+    public VisionTransformerConfig()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public VisionTransformerConfig(VisionTransformerConfig original) : base(original) => DeclaredFields.Copy(original, this);
+
     /// <summary>Hidden width of the dense feed-forward layers. Default 3072.</summary>
     public int FeedForwardWidth { get; init; } = 3072;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,6 +11,15 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 public sealed record WideNetConfig : TransformerClassifierConfig
 {
+    /// <summary>The defaults.</summary>
+    public WideNetConfig()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public WideNetConfig(WideNetConfig original) : base(original) => DeclaredFields.Copy(original, this);
+
     /// <summary>Whether one attention module and one feed-forward layer or mixture serve all blocks. Default true; false gives every block its own.</summary>
     public bool ShareParameters { get; init; } = true;
 

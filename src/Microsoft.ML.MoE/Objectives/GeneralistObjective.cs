@@ -18,19 +18,22 @@ internal sealed class GeneralistObjective
 {
     private readonly Generalist model;
     private readonly double labelSmoothing;
-    private readonly double balanceWeight;
+    /// <summary>What balance losses are multiplied by where nothing is said.</summary>
+    internal const double UsualBalanceLossWeight = 0.01;
+
+    private readonly double balanceLossWeight;
 
     /// <summary>Makes an objective.</summary>
     /// <param name="model">The model, all on one device.</param>
     /// <param name="labelSmoothing">The part of the target that is spread evenly over all candidates, 0 to below 1, where no tokens are predicted. Default 0.</param>
-    /// <param name="balanceWeight">What the balance losses of routers that look at the data are multiplied by, at least 0. Default 0.01.</param>
+    /// <param name="balanceLossWeight">What the balance losses of routers that look at the data are multiplied by, at least 0. Default 0.01.</param>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
-    public GeneralistObjective(Generalist model, double labelSmoothing = 0, double balanceWeight = 0.01)
+    public GeneralistObjective(Generalist model, double labelSmoothing = 0, double balanceLossWeight = UsualBalanceLossWeight)
     {
         ArgumentNullException.ThrowIfNull(model);
         OptionChecks.AtLeastAndBelow(0, 1, labelSmoothing, nameof(labelSmoothing));
-        OptionChecks.AtLeast(0, balanceWeight, nameof(balanceWeight));
-        (this.model, this.labelSmoothing, this.balanceWeight) = (model, labelSmoothing, balanceWeight);
+        OptionChecks.AtLeast(0, balanceLossWeight, nameof(balanceLossWeight));
+        (this.model, this.labelSmoothing, this.balanceLossWeight) = (model, labelSmoothing, balanceLossWeight);
     }
 
     /// <summary>The loss of a batch. Routers that look at the data report how often each expert was chosen for the inputs.</summary>
@@ -47,7 +50,7 @@ internal sealed class GeneralistObjective
             main = main.Plus(nn.functional.cross_entropy(answers.Scores_RM.transpose(0, 1), Owners(answers), label_smoothing: smoothing)).DividedBy(2);
         var plans = answers.Routings.Select(routing => routing.Plan).OfType<DispatchPlan>().ToArray();
         return new StepLoss(
-            main.Times(batch.Task.LossWeight).MoveToOuterDisposeScope(), answers.BalanceLoss.Times(balanceWeight).MoveToOuterDisposeScope(), batch.Count,
+            main.Times(batch.Task.LossWeight).MoveToOuterDisposeScope(), answers.BalanceLoss.Times(balanceLossWeight).MoveToOuterDisposeScope(), batch.Count,
             plans.Length == 0 ? null : [.. plans.Select(plan => plan.ExpertCounts_E.MoveToOuterDisposeScope())]);
     }
 

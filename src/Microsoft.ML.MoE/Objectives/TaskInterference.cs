@@ -33,7 +33,7 @@ internal static class TaskInterference
         var wasTraining = model.training;
         model.eval();
         var weights = Enumerable.Range(0, model.Config.Blocks).Select(model.SecondFeedForwardMatrix).ToArray();
-        var objective = new GeneralistObjective(model, balanceWeight: 0);
+        var objective = new GeneralistObjective(model, balanceLossWeight: 0);
         try
         {
             var gradients = batches.Select(task => weights.Select(_ => new List<Tensor>()).ToArray()).ToArray();   // by task and block

@@ -1,10 +1,20 @@
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>How tables with one row an expert are stored and trained. Decay rates and ε are those of the training.</summary>
 public sealed record ExpertTableOptions
 {
+    /// <summary>The defaults.</summary>
+    public ExpertTableOptions()
+    {
+    }
+
+    /// <summary>A copy, of which an initializer may change some properties where a language has no <c>with</c>.</summary>
+    /// <param name="original">What is copied.</param>
+    public ExpertTableOptions(ExpertTableOptions original) => DeclaredFields.Copy(original, this);
+
     /// <summary>How the numbers are stored. Default: 32-bit floats.</summary>
     public TablePrecision Precision { get; init; }
 

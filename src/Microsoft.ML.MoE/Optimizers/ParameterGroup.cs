@@ -17,6 +17,9 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
     /// <summary>Whether <see cref="Lamb"/> scales the update of each of these parameters to the norm of its weights. Default true; without effect on other optimizers.</summary>
     public bool TrustRatio { get; init; } = true;
 
+    /// <summary>What <c>NoWeightDecay</c> of the training is by default: shrinking those takes away freedom without limiting what a model can fit.</summary>
+    internal static IReadOnlyList<string> UsuallyWithoutDecay { get; } = ["bias", "position", "classToken"];
+
     /// <summary>
     /// Splits a module's trainable parameters into those that decay and those that do not. Matrices, stacks of matrices (experts) and embedding tables decay;
     /// vectors, biases (stacked ones too), position embeddings and the class token do not: shrinking those takes away freedom without limiting what the model can fit.
@@ -25,19 +28,23 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
     /// <param name="module">The module; parameters with <c>requires_grad</c> false are left out.</param>
     /// <param name="weightDecay">Weight decay of the first group; the second has 0.</param>
     /// <returns>The groups that have parameters, at most two.</returns>
-    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay) => ForModule(module, weightDecay, [], (_, _) => 1);
+    public static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay) =>
+        ForModule(module, weightDecay, UsuallyWithoutDecay, [], (_, _) => 1);
 
     /// <summary>The same for the parameters that no other optimizer trains, with learning rates of their own.</summary>
     /// <param name="module">The module.</param>
     /// <param name="weightDecay">Weight decay of what decays.</param>
+    /// <param name="withoutDecay">See <c>NoWeightDecay</c> of the training.</param>
     /// <param name="others">Parameters to leave out.</param>
     /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by.</param>
     /// <returns>Groups by weight decay and scale, those that decay first, the scales in the order of their first parameters.</returns>
-    internal static IReadOnlyList<ParameterGroup> ForModule(nn.Module module, double weightDecay, IEnumerable<Parameter> others, Func<string, Parameter, double> learningRateScale)
+    internal static IReadOnlyList<ParameterGroup> ForModule(
+        nn.Module module, double weightDecay, IReadOnlyList<string> withoutDecay, IEnumerable<Parameter> others,
+        Func<string, Parameter, double> learningRateScale)
     {
         var left = others.Select(parameter => parameter.Handle).ToHashSet();
         return Distinct(module).Where(pair => !left.Contains(pair.Value.Handle))
-            .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value), Scale: learningRateScale(pair.Key, pair.Value)))
+            .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value, withoutDecay), Scale: learningRateScale(pair.Key, pair.Value)))
             .OrderByDescending(group => group.Key.Decays)
             .Select(group => new ParameterGroup([.. group], group.Key.Decays ? weightDecay : 0) { LearningRateScale = group.Key.Scale, TrustRatio = group.Key.Decays })
             .ToArray();
@@ -71,12 +78,10 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
         }
     }
 
-    private static bool Decays(string name, Parameter parameter)
+    private static bool Decays(string name, Parameter parameter, IReadOnlyList<string> without)
     {
         var own = name[(name.LastIndexOf('.') + 1)..];
-        return parameter.dim() >= 2
-            && !own.StartsWith("bias", StringComparison.OrdinalIgnoreCase)
-            && !own.StartsWith("position", StringComparison.OrdinalIgnoreCase)
-            && !own.StartsWith("classToken", StringComparison.OrdinalIgnoreCase);
+        return parameter.dim() >= 2 && !without.Any(each =>
+            own.StartsWith(each, StringComparison.OrdinalIgnoreCase) || $".{name}".Contains($".{each}.", StringComparison.OrdinalIgnoreCase));
     }
 }

@@ -99,7 +99,7 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
     }
 
     /// <inheritdoc/>
-    public void AfterUpdate(int update, int totalUpdates) => Follow(MomentumAt(options.Momentum, update, totalUpdates));
+    public void AfterUpdate(int update, int totalUpdates) => Follow(MomentumAt(options.KeyMomentum, update, totalUpdates));
 
     /// <inheritdoc/>
     public void Restore(IReadOnlyDictionary<string, Tensor> state) => NamedTensors.Copy(State, state);

@@ -16,7 +16,7 @@ internal sealed record MoCoOptions
     public double Temperature { get; init; } = 0.2;
 
     /// <summary>Momentum m of the key encoder at the start, 0 to below 1. It rises to 1 along a cosine. Default 0.99.</summary>
-    public double Momentum { get; init; } = 0.99;
+    public double KeyMomentum { get; init; } = 0.99;
 
     /// <summary>Hidden width of the projection and prediction heads, at least 1. Default 4096.</summary>
     public int HiddenWidth { get; init; } = 4096;
@@ -34,7 +34,7 @@ internal sealed record MoCoOptions
         FirstView.Validate();
         SecondView.Validate();
         OptionChecks.Above(0, Temperature, nameof(Temperature));
-        OptionChecks.AtLeastAndBelow(0, 1, Momentum, nameof(Momentum));
+        OptionChecks.AtLeastAndBelow(0, 1, KeyMomentum, nameof(KeyMomentum));
         OptionChecks.AtLeast(1, HiddenWidth, nameof(HiddenWidth));
         OptionChecks.AtLeast(1, OutputWidth, nameof(OutputWidth));
     }

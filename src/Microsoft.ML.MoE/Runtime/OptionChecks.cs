@@ -3,6 +3,12 @@ namespace Microsoft.ML.MoE.Runtime;
 /// <summary>Range checks whose messages name the option, the value found and the value wanted. None accepts NaN or infinity.</summary>
 internal static class OptionChecks
 {
+    public static void AtLeast(long minimum, long value, string name)
+    {
+        if (value < minimum)
+            throw new ArgumentException($"{name} is {value}; it must be at least {minimum}.");
+    }
+
     public static void AtLeast(double minimum, double value, string name)
     {
         if (!(value >= minimum) || double.IsInfinity(value))

@@ -7,11 +7,9 @@ namespace Microsoft.ML.MoE.Training;
 /// optimizer, averages, best weights so far, history, place in the data, generators of random numbers. On a CPU with the same threads a training that was continued ends with the
 /// same weights, to the bit, as one that was not interrupted.
 /// </summary>
-public sealed record CheckpointOptions
+/// <param name="Folder">The folder, made where it is missing. One training at a time; nothing else should be in it.</param>
+public sealed record CheckpointOptions(string Folder)
 {
-    /// <summary>The folder, made where it is missing. One training at a time; nothing else should be in it.</summary>
-    public required string Folder { get; init; }
-
     /// <summary>Updates between two checkpoints, at least 1; null (default) for none within an epoch.</summary>
     public int? EverySteps { get; init; }
 

@@ -38,7 +38,7 @@ internal sealed partial class TrainingLoop<TBatch>
             throw new ArgumentException($"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers its parameters belong to ({nameof(IHasLayers)}).");
         this.module = module;
         this.computeLoss = computeLoss;
-        this.options = options;
+        this.options = options.Settled();   // a copy: the caller's may be changed while this trains
     }
 
     /// <summary>What acts after every update; stays the caller's. None by default.</summary>
@@ -126,6 +126,7 @@ internal sealed partial class TrainingLoop<TBatch>
         private readonly Func<CancellationToken, ValidationResult>? validate;
         private readonly Action<TrainingProgress>? progress;
         private readonly CancellationToken cancellationToken;
+        private readonly int epochLimit;
         private readonly int totalSteps;
         private readonly ILearningRateSchedule schedule;
         private readonly IOptimizer optimizer;
@@ -156,6 +157,7 @@ internal sealed partial class TrainingLoop<TBatch>
             this.progress = progress is null ? null : report => ProgressReports.Send(progress, report);
             this.cancellationToken = cancellationToken;
             start = loop.Clock.GetTimestamp();
+            epochLimit = options.Epochs!.Value;   // the loop has settled them
             totalSteps = CountSteps();
             schedule = options.CreateSchedule(totalSteps);
             tracker = new BestEpochTracker(options.Monitor, options.EarlyStopping);
@@ -203,7 +205,7 @@ internal sealed partial class TrainingLoop<TBatch>
                     epochs.Add(summary);
                     batches = 0;
                     progress?.Invoke(new TrainingProgress(
-                        summary.Epoch, options.Epochs, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
+                        summary.Epoch, epochLimit, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
                     reason = EndReason();
                     if (reason is not null || epochs.Count % options.Checkpoints?.EveryEpochs == 0)
                         Save();
@@ -222,7 +224,7 @@ internal sealed partial class TrainingLoop<TBatch>
 
         private StopReason? EndReason() =>
             tracker.PatienceIsOver ? StopReason.EarlyStopping
-            : epochs.Count == options.Epochs ? StopReason.EpochsCompleted
+            : epochs.Count == epochLimit ? StopReason.EpochsCompleted
             : StepLimitReached ? StopReason.StepLimit
             : TimeIsOver ? StopReason.TimeLimit
             : null;
@@ -286,7 +288,7 @@ internal sealed partial class TrainingLoop<TBatch>
                 if (pending.Count > 0)
                     continue;
                 if (progress is not null && steps % options.ProgressInterval == 0)
-                    progress(new TrainingProgress(epoch + 1, options.Epochs, steps, ExpectedSteps, meter.EndWindow(), learningRate, EpochCompleted: false, Validation: null));
+                    progress(new TrainingProgress(epoch + 1, epochLimit, steps, ExpectedSteps, meter.EndWindow(), learningRate, EpochCompleted: false, Validation: null));
                 if (steps % options.Checkpoints?.EverySteps == 0)
                     Save();
                 if (StepLimitReached || TimeIsOver)
@@ -368,7 +370,7 @@ internal sealed partial class TrainingLoop<TBatch>
 
         private int CountSteps()
         {
-            long? all = data.BatchesPerEpoch is { } perEpoch ? ((long)perEpoch + options.GradientAccumulation - 1) / options.GradientAccumulation * options.Epochs : null;
+            long? all = data.BatchesPerEpoch is { } perEpoch ? ((long)perEpoch + options.GradientAccumulation - 1) / options.GradientAccumulation * epochLimit : null;
             if (all is null && options.MaxSteps is null)
             {
                 throw new InvalidOperationException(

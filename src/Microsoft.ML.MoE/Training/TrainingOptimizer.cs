@@ -8,7 +8,7 @@ internal static class TrainingOptimizer
 {
     /// <summary>Makes one optimizer for all parameters, or one for all that no module has an optimizer of its own for, together with those.</summary>
     /// <param name="module">What is trained.</param>
-    /// <param name="options">How.</param>
+    /// <param name="options">How; settled.</param>
     /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by, by its name.</param>
     public static IOptimizer Create(nn.Module module, TrainingOptions options, Func<string, double> learningRateScale)
     {
@@ -19,7 +19,7 @@ internal static class TrainingOptimizer
                 parts.Add(name, owner.CreateOptimizer(options.Optimizer, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
             var ofModules = ScalesOfModules(module);
             var groups = ParameterGroup.ForModule(
-                module, options.WeightDecay, parts.Values.SelectMany(part => part.Parameters),
+                module, options.WeightDecay!.Value, options.NoWeightDecay, parts.Values.SelectMany(part => part.Parameters),
                 (name, parameter) => learningRateScale(name) * ofModules.GetValueOrDefault(parameter.Handle, 1) * LayerScale(module, options.LayerDecay, name));
             IOptimizer main = options.Optimizer switch
             {

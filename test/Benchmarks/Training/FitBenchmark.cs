@@ -35,13 +35,14 @@ internal sealed class FitBenchmark : IBenchmark
         options = new WideNetImageClassifier.Options
         {
             FeatureColumnName = nameof(FashionMnistImage.Image),
+            Architecture = WideNetConfig.Small with { Blocks = 3 },
             PatchSize = 7,
-            Blocks = 3,
             Epochs = 4,
             LearningRate = 3e-3,
             Seed = Seed,
             Precision = Precision.Float32,
         };
+        options.Settle();
         estimator = mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
 
         var host = ((IHostEnvironment)mlContext).Register(nameof(FitBenchmark));
@@ -49,8 +50,8 @@ internal sealed class FitBenchmark : IBenchmark
         var images = ImageColumn.Find(host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         var scan = ImageScan.Run(host, channel, new ImageData(data, images, labels), "training", long.MaxValue, options.ShufflePoolSize, fingerprint: false, CancellationToken.None);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize), Seed);
-        batches = [.. Enumerable.Range(0, options.Epochs).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
+        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize!.Value), Seed);
+        batches = [.. Enumerable.Range(0, options.Epochs!.Value).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
         config = options.CreateConfig(images.Shape, labels.ClassCount);
     }
 
@@ -82,9 +83,9 @@ internal sealed class FitBenchmark : IBenchmark
     {
         using var seed = new SeedScope(Seed, CPU);
         var model = config.Build(CPU, ScalarType.Float32);
-        var training = options.CreateTrainingOptions();
+        var training = options;
         var schedule = training.CreateSchedule(batches.Count);
-        using var modelStep = new ModelStep(model, training, options.LabelSmoothing);
+        using var modelStep = new ModelStep(model, training, options.LabelSmoothing!.Value);
         for (var step = 0; step < batches.Count; step++)
             modelStep.Run(batches[step].Images_NCHW, batches[step].Labels_N, schedule.RateAt(step)).Dispose();
         return model;

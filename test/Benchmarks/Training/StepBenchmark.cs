@@ -24,7 +24,7 @@ internal sealed class StepBenchmark : IBenchmark
     public StepBenchmark(ImageClassifierConfig sparse, ImageClassifierConfig dense)
     {
         using var seed = new SeedScope(1, CPU);
-        var options = new TrainingOptions();
+        var options = new TrainingOptions().Settled();
         ours = new ModelStep(sparse.Build(), options);
         baseline = new ModelStep(dense.Build(), options);
         images_NCHW = randn(Images, sparse.Channels, sparse.ImageHeight, sparse.ImageWidth);

@@ -2,6 +2,8 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
@@ -25,19 +27,19 @@ public sealed class BadInputTests
         (o => o.Channels = 0, "Channels is 0; it must be at least 1"),
         (o => (o.ImageHeight, o.ImageWidth) = (10, 8), "The image is 8×10 pixels and PatchSize is 4; both sides must be multiples of it"),
         (o => o.PatchSize = 0, "PatchSize is 0; it must be at least 1"),
-        (o => o.Width = 15, "Width is 15 and Heads is 2"),
-        (o => o.Heads = 0, "Heads is 0; it must be at least 1"),
-        (o => o.Blocks = 0, "Blocks is 0; it must be at least 1"),
-        (o => o.Experts = -1, "Experts is -1; it must be at least 0"),
-        (o => o.ExpertsPerToken = 5, "ExpertsPerToken is 5"),
-        (o => o.ExpertsPerToken = 0, "ExpertsPerToken is 0"),
-        (o => o.ExpertWidth = 0, "ExpertWidth is 0; it must be at least 1"),
-        (o => o.CapacityFactor = 0.5, "capacity factor is 0.5"),
+        (o => o.Alter(a => a with { Width = 15 }), "Width is 15 and Heads is 2"),
+        (o => o.Alter(a => a with { Heads = 0 }), "Heads is 0; it must be at least 1"),
+        (o => o.Alter(a => a with { Blocks = 0 }), "Blocks is 0; it must be at least 1"),
+        (o => o.Alter(a => a with { Experts = -1 }), "Experts is -1; it must be at least 0"),
+        (o => o.Alter(a => a with { ExpertsPerToken = 5 }), "ExpertsPerToken is 5"),
+        (o => o.Alter(a => a with { ExpertsPerToken = 0 }), "ExpertsPerToken is 0"),
+        (o => o.Alter(a => a with { ExpertWidth = 0 }), "ExpertWidth is 0; it must be at least 1"),
+        (o => o.Alter(a => a with { TrainingCapacity = (a.TrainingCapacity ?? ExpertCapacity.VMoe) with { Factor = 0.5 } }), "capacity factor is 0.5"),
         (o => o.BalanceLossWeight = -0.01, "BalanceLossWeight is -0.01"),
-        (o => o.RouterNoise = -1, "-1"),
-        (o => o.RoutingGroups = 2, "RoutingGroups is 2; it must divide Blocks (3)"),
-        (o => o.Dropout = 1, "Dropout is 1; it must be at least 0 and below 1"),
-        (o => o.DropPath = 1, "DropPath is 1; it must be at least 0 and below 1"),
+        (o => o.Alter(a => a with { RouterNoise = -1 }), "-1"),
+        (o => o.Alter(a => a with { RoutingGroups = 2 }), "RoutingGroups is 2; it must divide Blocks (3)"),
+        (o => o.Alter(a => a with { Dropout = 1 }), "Dropout is 1; it must be at least 0 and below 1"),
+        (o => o.Alter(a => a with { DropPath = 1 }), "DropPath is 1; it must be at least 0 and below 1"),
         (o => o.Epochs = 0, "Epochs is 0; it must be"),
         (o => o.BatchSize = 0, "BatchSize is 0; it must be at least 1"),
         (o => o.GradientAccumulation = 0, "GradientAccumulation is 0; it must be"),

@@ -37,7 +37,7 @@ public sealed class CheckpointTests
         var cancelling = new MLContext(seed: 1);
         var options = Change(streamed, options =>
         {
-            options.CheckpointFolder = folder;
+            options.Checkpoints = new(folder);
             options.CancellationToken = source.Token;
             options.Progress = progress =>
             {
@@ -53,7 +53,7 @@ public sealed class CheckpointTests
         var steps = new List<int>();
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var resumed = Fit(logging, Change(streamed, options => (options.CheckpointFolder, options.Resume, options.Progress) = (folder, true, progress => steps.Add(progress.Step))));
+        using var resumed = Fit(logging, Change(streamed, options => (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step))));
 
         Assert.AreEqual(Hash(whole), Hash(resumed));
         Assert.AreEqual(8, steps[0]);
@@ -93,7 +93,7 @@ public sealed class CheckpointTests
         torch.set_num_threads(1);
         using var model = Fit(new MLContext(seed: 1), Change(streamed, options =>
         {
-            (options.CheckpointFolder, options.CheckpointEverySteps, options.Resume) = (folder, 1, true);
+            options.Checkpoints = new(folder) { EverySteps = 1, Resume = true };
             options.Progress = progress => Console.WriteLine($"step {progress.Step}");
         }));
         return $"weights {Hash(model)}";
@@ -102,28 +102,28 @@ public sealed class CheckpointTests
     [TestMethod]
     public void OtherDataOrOptions_AreRefused_ByName()
     {
-        var options = Change(false, options => options.CheckpointFolder = folder);
+        var options = Change(false, options => options.Checkpoints = new(folder));
         Fit(ml, options).Dispose();
-        options.Resume = true;
+        options.Checkpoints = new(folder) { Resume = true };
         Fit(ml, options).Dispose();   // the same again, which gives the result
 
         AssertRefused(rows => rows[5].Features[100] += 1, _ => { }, "Hash of the training images was");
         AssertRefused(rows => rows[5].Label = rows[5].Label == "red" ? "blue" : "red", _ => { }, "Hash of the training labels was");
         AssertRefused(rows => rows.RemoveAt(59), _ => { }, "Number of training images was 60 in the checkpoint and is 59 now");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.005 in the checkpoint and is 0.1 now");
-        AssertRefused(_ => { }, options => options.Width = 32, "cannot be continued: Width was 16 in the checkpoint and is 32 now");
+        AssertRefused(_ => { }, options => options.Alter(a => a with { Width = 32 }), "cannot be continued: Model.Width was 16 in the checkpoint and is 32 now");
         AssertRefused(_ => { }, options => options.HorizontalFlip = false, "HorizontalFlip was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.BatchSize = 15, "BatchSize was 16 in the checkpoint and is 15 now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 7 in the checkpoint and is 5 now");
         AssertRefused(_ => { }, options => options.CacheInMemory = false, "ShufflePoolSize was all images in the checkpoint and is 20 now");
         AssertRefused(_ => { }, options => options.ValidationFraction = 0.4, "ValidationFraction was 0.25 in the checkpoint and is 0.4 now");
 
-        options.Resume = false;
+        options.Checkpoints = new(folder);
         StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, options)).Message, "has checkpoints of an earlier training");
 
         void AssertRefused(Action<List<ColourRow>> changeRows, Action<WideNetImageClassifier.Options> change, string reason)
         {
-            var changed = Change(false, options => (options.CheckpointFolder, options.Resume) = (folder, true));
+            var changed = Change(false, options => options.Checkpoints = new(folder) { Resume = true });
             change(changed);
             var rows = Colours.Rows(60);
             changeRows(rows);
@@ -134,11 +134,11 @@ public sealed class CheckpointTests
     [TestMethod]
     public void WhatNeedsNoData_IsRefusedBeforeTheyAreRead()
     {
-        Fit(ml, Change(false, options => options.CheckpointFolder = folder)).Dispose();
+        Fit(ml, Change(false, options => options.Checkpoints = new(folder))).Dispose();
         var read = 0;
-        AssertRefused(options => options.CheckpointFolder = folder, "has checkpoints of an earlier training");
-        AssertRefused(options => (options.CheckpointFolder, options.Resume, options.LearningRate) = (folder, true, 0.1), $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
-        AssertRefused(options => (options.CheckpointFolder, options.Resume, options.HorizontalFlip) = (folder, true, false), "HorizontalFlip was true in the checkpoint and is false now");
+        AssertRefused(options => options.Checkpoints = new(folder), "has checkpoints of an earlier training");
+        AssertRefused(options => (options.Checkpoints, options.LearningRate) = (new CheckpointOptions(folder) { Resume = true }, 0.1), $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
+        AssertRefused(options => (options.Checkpoints, options.HorizontalFlip) = (new CheckpointOptions(folder) { Resume = true }, false), "HorizontalFlip was true in the checkpoint and is false now");
         Assert.AreEqual(0, read);
 
         void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason)
@@ -168,7 +168,7 @@ public sealed class CheckpointTests
 
         // Cancelled, a training writes a last checkpoint. After the pre-training there is its last one, until the training has one too: the error in its first step leaves none.
         using var source = new CancellationTokenSource();
-        var options = WithPretraining(options => (options.CheckpointFolder, options.CancellationToken) = (folder, source.Token));
+        var options = WithPretraining(options => (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder), source.Token));
         Action<TrainingProgress> end = progress =>
         {
             if (step == 0)
@@ -185,14 +185,14 @@ public sealed class CheckpointTests
         else
             Assert.Throws<OperationCanceledException>(() => Fit(ml, options));
 
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, WithPretraining(options => options.CheckpointFolder = folder))).Message, "has checkpoints of an earlier training");
-        var changed = WithPretraining(options => (options.CheckpointFolder, options.Resume) = (folder, true));
+        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, WithPretraining(options => options.Checkpoints = new(folder)))).Message, "has checkpoints of an earlier training");
+        var changed = WithPretraining(options => options.Checkpoints = new(folder) { Resume = true });
         changed.Pretraining!.Temperature = 1;
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, changed)).Message, "Pretraining.Temperature was 0.2 in the checkpoint and is 1 now");
+        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, changed)).Message, "Temperature was 0.2 in the checkpoint and is 1 now");
 
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var resumed = Fit(logging, WithPretraining(options => (options.CheckpointFolder, options.Resume) = (folder, true)));
+        using var resumed = Fit(logging, WithPretraining(options => options.Checkpoints = new(folder) { Resume = true }));
         Assert.IsTrue(log.All.Any(message => message.Contains(announced, StringComparison.Ordinal)), string.Join('\n', log.All));
         Assert.AreEqual(Hash(whole), Hash(resumed));
 
@@ -206,9 +206,9 @@ public sealed class CheckpointTests
     [TestMethod]
     public void WithoutASeed_ThatOfTheTrainingIsTakenUp()
     {
-        var options = Change(false, options => (options.CheckpointFolder, options.Seed) = (folder, null));
+        var options = Change(false, options => (options.Checkpoints, options.Seed) = (new CheckpointOptions(folder), null));
         using var first = Fit(new MLContext(), options);
-        options.Resume = true;
+        options.Checkpoints = new(folder) { Resume = true };
         using var second = Fit(new MLContext(), options);
         Assert.AreEqual(first.Training!.Seed, second.Training!.Seed);
         Assert.AreEqual(Hash(first), Hash(second));
@@ -244,13 +244,9 @@ public sealed class CheckpointTests
     [TestMethod]
     public void WhatCannotBe_IsRefusedBeforeTraining()
     {
-        AssertRefused(options => options.Resume = true, "Resume is true, but CheckpointFolder names no folder");
-        AssertRefused(options => options.CheckpointEverySteps = 100, "CheckpointEverySteps is 100, but CheckpointFolder names no folder");
-        AssertRefused(options => options.CheckpointEveryEpochs = 2, "CheckpointEveryEpochs is 2, but CheckpointFolder names no folder");
-        AssertRefused(options => options.CheckpointsKept = 3, "CheckpointsKept is 3, but CheckpointFolder names no folder");
-        AssertRefused(options => (options.CheckpointFolder, options.CheckpointEverySteps) = (folder, 0), "EverySteps is 0");
-        AssertRefused(options => (options.CheckpointFolder, options.CheckpointsKept) = (folder, 0), "Kept is 0");
-        AssertRefused(options => options.CheckpointFolder = " ", "Folder is empty");
+        AssertRefused(options => options.Checkpoints = new(folder) { EverySteps = 0 }, "EverySteps is 0");
+        AssertRefused(options => options.Checkpoints = new(folder) { Kept = 0 }, "Kept is 0");
+        AssertRefused(options => options.Checkpoints = new(" "), "Folder is empty");
         AssertRefused(options => options.OnCancellation = (CancellationBehavior)7, "OnCancellation is 7");
 
         void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason) => StringAssert.Contains(
@@ -262,7 +258,7 @@ public sealed class CheckpointTests
     {
         foreach (var type in typeof(ImageClassificationOptions).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(ImageClassificationOptions)) && !type.IsAbstract))
         {
-            var description = ((ImageClassificationOptions)Activator.CreateInstance(type)!).Describe().ToDictionary();
+            var description = ((ImageClassificationOptions)Activator.CreateInstance(type)!).Settled().Describe().ToDictionary();
             Assert.AreEqual("0.1", description[nameof(ImageClassificationOptions.LabelSmoothing)], type.FullName);
             Assert.IsFalse(description.Keys.Any(name => name.StartsWith("Checkpoint", StringComparison.Ordinal) || name.Contains("Column", StringComparison.Ordinal)), type.FullName);
         }
@@ -271,7 +267,8 @@ public sealed class CheckpointTests
     private static WideNetImageClassifier.Options Change(bool streamed, Action<WideNetImageClassifier.Options> change)
     {
         var options = Colours.Options();
-        (options.Epochs, options.Dropout, options.EmaDecay, options.ValidationFraction) = (4, 0.1, 0.9, 0.25);   // 45 images, three steps an epoch
+        (options.Epochs, options.EmaDecay, options.ValidationFraction) = (4, 0.9, 0.25);
+        options.Alter(a => a with { Dropout = 0.1 });   // 45 images, three steps an epoch
         (options.HorizontalFlip, options.RandomCropPadding, options.RandomErasing, options.Mixup) = (true, 1, 0.3, 0.2);
         (options.CacheInMemory, options.ShufflePoolSize, options.ProgressInterval) = (!streamed, 20, 1);
         change(options);

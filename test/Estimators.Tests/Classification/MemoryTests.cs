@@ -17,7 +17,8 @@ public sealed class MemoryTests
         var ml = new MLContext(seed: 1);
         long training = 0;
         var options = Colours.Options();
-        (options.Width, options.Experts, options.ExpertWidth, options.Epochs) = (512, 2, 4096, 1);
+        options.Epochs = 1;
+        options.Alter(a => a with { Width = 512, Experts = 2, ExpertWidth = 4096 });
         options.Progress = _ => training = ResidentMegabytes();
 
         var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(Colours.WithKeys(ml, Colours.Rows(20)));

@@ -149,14 +149,15 @@ public sealed class OverlappingFitsTests
         if (estimator == "LanguageModel")
         {
             var options = Rhymes.Options();
-            (options.Epochs, options.Dropout, options.Seed, options.Threads, options.Progress, options.ProgressInterval) = (2, 0.2, seed, threads, progress, 1);
+            (options.Epochs, options.Seed, options.Threads, options.Progress, options.ProgressInterval) = (2, seed, threads, progress, 1);
+            options.Alter(a => a with { Dropout = 0.2 });
             return ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(ml));
         }
         if (estimator == "Generalist")
         {
             var options = Toys.Options("colour", "mood");
-            (options.Epochs, options.DropPath, options.Seed, options.Threads, options.Progress, options.ProgressInterval) = (2, 0.3, seed, threads, progress, 1);
-            options.Block = options.Block with { RoutingLevel = RoutingLevel.Token };
+            (options.Epochs, options.Seed, options.Threads, options.Progress, options.ProgressInterval) = (2, seed, threads, progress, 1);
+            options.Alter(a => a with { DropPath = 0.3, Block = a.Block with { RoutingLevel = RoutingLevel.Token } });
             return ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(["colour", "mood"], 24, seed: 1)));
         }
 
@@ -168,8 +169,8 @@ public sealed class OverlappingFitsTests
         };
         (classifier.Epochs, classifier.Seed, classifier.Threads, classifier.Progress, classifier.ProgressInterval) = (2, seed, threads, progress, 1);
         (classifier.Mixup, classifier.RandomCropPadding) = (0.2, 1);
-        if (classifier is TransformerClassifierOptions transformer)
-            (transformer.Dropout, transformer.DropPath) = (0.1, 0.2);
+        (classifier as WideNetImageClassifier.Options)?.Alter(a => a with { Dropout = 0.1, DropPath = 0.2 });
+        (classifier as VisionTransformerImageClassifier.Options)?.Alter(a => a with { Dropout = 0.1, DropPath = 0.2 });
         if (estimator == "Pretraining")
             classifier.Pretraining = new MoCoPretraining { Epochs = 2, BatchSize = 16, HiddenWidth = 16, OutputWidth = 8, Progress = progress };
         return Colours.Trainer(ml, classifier).Fit(Colours.WithKeys(ml, Colours.Rows(48)));

@@ -63,7 +63,7 @@ public sealed class PretrainingTests
             pretraining => pretraining.WarmupFraction = 0.5,
             pretraining => pretraining.WeightDecay = 0.5,
             pretraining => pretraining.Temperature = 1,
-            pretraining => pretraining.Momentum = 0.5,
+            pretraining => pretraining.KeyMomentum = 0.5,
             pretraining => pretraining.HiddenWidth = 9,
             pretraining => pretraining.OutputWidth = 9,
             pretraining => pretraining.FreezePatchEmbedding = true,
@@ -89,7 +89,7 @@ public sealed class PretrainingTests
         AssertRefused(pretraining => pretraining.BatchSize = 1, "BatchSize of the pre-training is 1");
         AssertRefused(pretraining => pretraining.Epochs = 0, "Epochs is 0");
         AssertRefused(pretraining => pretraining.Temperature = 0, "Temperature is 0");
-        AssertRefused(pretraining => pretraining.Momentum = 1, "Momentum is 1");
+        AssertRefused(pretraining => pretraining.KeyMomentum = 1, "KeyMomentum is 1");
         AssertRefused(pretraining => pretraining.MinCropScale = 0, "MinCropScale is 0");
         AssertRefused(pretraining => pretraining.FirstView = new ImageAugmentation { FlipProbability = 2 }, "FlipProbability is 2");
 

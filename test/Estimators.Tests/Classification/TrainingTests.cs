@@ -28,9 +28,9 @@ public sealed class TrainingTests
     public void TheSameSeed_GivesTheSameWeights_AndLeavesTorchsGeneratorAlone()
     {
         using var state = torch.Generator.Default.get_state();
-        var first = TrainedWeights(options => options.Dropout = 0.1);
-        CollectionAssert.AreEqual(first, TrainedWeights(options => options.Dropout = 0.1));
-        CollectionAssert.AreNotEqual(first, TrainedWeights(options => (options.Dropout, options.Seed) = (0.1, 8)));
+        var first = TrainedWeights(options => options.Alter(a => a with { Dropout = 0.1 }));
+        CollectionAssert.AreEqual(first, TrainedWeights(options => options.Alter(a => a with { Dropout = 0.1 })));
+        CollectionAssert.AreNotEqual(first, TrainedWeights(options => { options.Seed = 8; options.Alter(a => a with { Dropout = 0.1 }); }));
         using var after = torch.Generator.Default.get_state();
         CollectionAssert.AreEqual(state.data<byte>().ToArray(), after.data<byte>().ToArray());
     }
@@ -245,7 +245,7 @@ public sealed class TrainingTests
             options => options.CutMix = 1,
             options => (options.Mixup, options.CutMix) = (0.4, 1),
             options => (options.Mixup, options.CutMix, options.MixupProbability) = (0.4, 1, 0.5),
-            options => options.DropPath = 0.2,
+            options => options.Alter(a => a with { DropPath = 0.2 }),
         ];
         var seen = new List<float[]> { TrainedWeights(_ => { }) };
         foreach (var change in changes)
@@ -293,7 +293,7 @@ public sealed class TrainingTests
     [TestMethod]
     public void AFittedModel_IsInEvaluationMode()
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Dropout = 0.5)).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Alter(a => a with { Dropout = 0.5 }))).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         Assert.IsFalse(model.Model.training);
         using var scope = torch.NewDisposeScope();
         var images = torch.ones(2, 3, 8, 8);
@@ -304,7 +304,10 @@ public sealed class TrainingTests
     public void AblationsAndPresets_ReachTheModel()
     {
         using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options =>
-            (options.Blocks, options.Experts, options.ExpertsPerToken, options.ShareLayerNorms, options.RoutingGroups, options.CapacityFactor, options.BalanceLossWeight) = (4, 3, 1, true, 2, null, 0.5)))
+            {
+                options.Alter(a => a with { Blocks = 4, Experts = 3, ExpertsPerToken = 1, ShareLayerNorms = true, RoutingGroups = 2, TrainingCapacity = null });
+                options.BalanceLossWeight = 0.5;
+            }))
             .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         var config = (Microsoft.ML.MoE.Models.WideNetConfig)model.Model.Config;
         Assert.AreEqual((4, 3, 1, true, 2, 0.5), (config.Blocks, config.Experts, config.ExpertsPerToken, config.ShareLayerNorms, config.RoutingGroups, config.BalanceLossWeight));
@@ -316,7 +319,7 @@ public sealed class TrainingTests
     [TestMethod]
     public void ThePositionsStart_ReachesTheModel()
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.PositionStart = PositionStart.SineCosine)).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Alter(a => a with { PositionStart = PositionStart.SineCosine }))).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         Assert.AreEqual(PositionStart.SineCosine, ((TransformerClassifierConfig)model.Model.Config).PositionStart);
     }
 

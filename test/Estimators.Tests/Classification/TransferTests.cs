@@ -84,7 +84,7 @@ public sealed class TransferTests
     [TestMethod]
     public void FrozenParts_StayBitForBit_InAViTMoEAndInBFloat16()
     {
-        var options = new VisionTransformerImageClassifier.Options(VisionTransformerConfig.MoeTiny) { Epochs = 1, BatchSize = 16, LearningRate = 5e-3, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.BFloat16 };
+        var options = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4, Epochs = 1, BatchSize = 16, LearningRate = 5e-3, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.BFloat16 };
         using var first = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options).Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
         (options.InitialModel, options.Frozen) = (first, ModelParts.Blocks);
         using var second = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options).Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
@@ -197,7 +197,8 @@ public sealed class TransferTests
         using var first = Ml.MulticlassClassification.Trainers.SparseMlp(options).Fit(data);
 
         // Without the earlier model the patches that are chosen for 8×8 are of 1×1.
-        (options.InitialModel, options.PatchSize, options.DropPath, options.LearningRate, options.FinalLearningRate) = (first, null, 0.25, 0, 0);
+        (options.InitialModel, options.PatchSize, options.LearningRate, options.FinalLearningRate) = (first, null, 0, 0);
+        options.Alter(a => a with { DropPath = 0.25 });
         using var second = Ml.MulticlassClassification.Trainers.SparseMlp(options).Fit(data);
         Assert.AreEqual(SparseMlpConfig.Tiny with { DropPath = 0.25 }, second.Model.Config);
         AssertSame(first, second, ModelParts.Backbone | ModelParts.Head);
@@ -227,7 +228,8 @@ public sealed class TransferTests
             using var model = Fit(Colours.WithKeys(Ml, Colours.Rows(60)), options =>
             {
                 (options.Optimizer, options.Momentum, options.GradientClipNorm, options.WeightDecay, options.WarmupFraction) = (OptimizerKind.Sgd, 0, null, 0, 0);
-                (options.BatchSize, options.LearningRate, options.FinalLearningRate, options.BackboneLearningRateScale, options.RouterNoise) = (60, 0.1, 0.1, scale, 0);
+                (options.BatchSize, options.LearningRate, options.FinalLearningRate, options.BackboneLearningRateScale) = (60, 0.1, 0.1, scale);
+                options.Alter(a => a with { RouterNoise = 0 });
             });
             Assert.AreEqual(1, model.Training!.Training.Steps);
             return [.. new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Head }.Select(part => Weights(model, part).Zip(Weights(earlier, part), (after, before) => after - before).ToArray())];
@@ -246,8 +248,8 @@ public sealed class TransferTests
     [TestMethod]
     public void WhatCannotBe_IsNamed()
     {
-        AssertRefused("Width is 32, but the initial model has 16", options => (options.Width, options.Heads) = (32, 2));
-        AssertRefused("Blocks is 2, but the initial model has 3", options => options.Blocks = 2);
+        AssertRefused("Width is 32, but the initial model has 16", options => options.Alter(a => a with { Width = 32, Heads = 2 }));
+        AssertRefused("Blocks is 2, but the initial model has 3", options => options.Alter(a => a with { Blocks = 2 }));
         AssertRefused("PatchSize is 2, but the initial model has 4", options => options.PatchSize = 2);
         AssertRefused("Channels is 1, but the initial model has 3", options => options.Channels = 1);
         AssertRefused("Frozen is Backbone, but InitialModel is not set", options => (options.InitialModel, options.Frozen) = (null, ModelParts.Backbone));
@@ -257,7 +259,7 @@ public sealed class TransferTests
         AssertRefused("no image classifier in it", options => options.InitialModel = Ml.Transforms.DropColumns("Label").Fit(Colours.WithKeys(Ml, Test)));
         AssertRefused("InitialModel has 2 image classifiers in it", options => options.InitialModel = new TransformerChain<ITransformer>(earlier, earlier));
 
-        var vit = new VisionTransformerImageClassifier.Options(VisionTransformerConfig.Tiny) { InitialModel = earlier };
+        var vit = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Tiny, PatchSize = 4, InitialModel = earlier };
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit)).Message, "The initial model is a WideNet; a VisionTransformer cannot");
 

@@ -32,7 +32,8 @@ public sealed class UnknownImageSizeTests
         static SparseMlpTrainer.Options Options(int innerPatches)
         {
             var options = Colours.SparseMlpOptions();
-            (options.Epochs, options.ReRepresented, options.InnerPatches, options.InnerWidth) = (1, ReRepresentedAxes.None, innerPatches, null);
+            options.Epochs = 1;
+            options.Alter(a => a with { ReRepresented = ReRepresentedAxes.None, InnerPatches = innerPatches, InnerWidth = null });
             return options;
         }
     }
@@ -66,18 +67,16 @@ public sealed class UnknownImageSizeTests
     {
         foreach (int? patch in new int?[] { null, 1, 4, 7 })
         {
-            yield return (height, width) => new WideNetImageClassifier.Options(WideNetConfig.Tiny) { PatchSize = patch, ImageHeight = height, ImageWidth = width };
-            yield return (height, width) => new VisionTransformerImageClassifier.Options(VisionTransformerConfig.MoeTiny) { PatchSize = patch, ImageHeight = height, ImageWidth = width, PositionStart = PositionStart.SineCosine };
+            yield return (height, width) => new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = patch, ImageHeight = height, ImageWidth = width };
+            yield return (height, width) => new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny with { PositionStart = PositionStart.SineCosine }, PatchSize = patch, ImageHeight = height, ImageWidth = width };
             foreach (var axes in Enum.GetValues<ReRepresentedAxes>())
             {
                 foreach (int? inner in new int?[] { null, 4, 6, 49, 97 })
                 {
-                    yield return (height, width) => new SparseMlpTrainer.Options(SparseMlpConfig.Tiny)
+                    yield return (height, width) => new SparseMlpTrainer.Options
                     {
+                        Architecture = SparseMlpConfig.Tiny with { ReRepresented = axes, InnerPatches = inner, InnerWidth = null },
                         PatchSize = patch,
-                        ReRepresented = axes,
-                        InnerPatches = inner,
-                        InnerWidth = null,
                         ImageHeight = height,
                         ImageWidth = width,
                     };

@@ -21,7 +21,7 @@ public sealed class VisionTransformerTests
         foreach (var preset in Presets)
         {
             var expected = preset with { Channels = 3, ImageHeight = 96, ImageWidth = 64, ClassCount = 7 };
-            Assert.AreEqual(expected, new VisionTransformerImageClassifier.Options(preset).CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
+            Assert.AreEqual(expected, new VisionTransformerImageClassifier.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
         }
     }
 
@@ -35,10 +35,10 @@ public sealed class VisionTransformerTests
     [TestMethod]
     public void MixtureBlocksAndExperts_GoTogether()
     {
-        var options = new VisionTransformerImageClassifier.Options { MixtureBlocks = 2 };
+        var options = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Small with { MixtureBlocks = 2 } };
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(options.Validate).Message, "MixtureBlocks is 2 and Experts is 0");
 
-        (options.Experts, options.ExpertWidth, options.FeedForwardWidth) = (4, 48, 100);
+        options.Alter(a => a with { Experts = 4, ExpertWidth = 48, FeedForwardWidth = 100 });
         var config = (VisionTransformerConfig)options.CreateConfig(new ImageShape(1, 28, 28), classCount: 10);
         Assert.AreEqual((2, 4, 48, 100), (config.MixtureBlocks, config.Experts, config.ExpertWidth, config.FeedForwardWidth));
     }
@@ -50,8 +50,10 @@ public sealed class VisionTransformerTests
     {
         var ml = new MLContext(seed: 1);
         var data = Colours.WithKeys(ml, Colours.Rows(200));
-        var estimator = ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(new VisionTransformerImageClassifier.Options(sparse ? VisionTransformerConfig.MoeTiny : VisionTransformerConfig.Tiny)
+        var estimator = ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(new VisionTransformerImageClassifier.Options
         {
+            Architecture = sparse ? VisionTransformerConfig.MoeTiny : VisionTransformerConfig.Tiny,
+            PatchSize = 4,
             Epochs = 4,
             BatchSize = 16,
             LearningRate = 5e-3,

@@ -4,6 +4,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 
@@ -24,7 +25,8 @@ public sealed class GeneralistInitialModelTests
     public static void Train(TestContext _)
     {
         var options = Toys.Options(Tasks);
-        (options.Epochs, options.SparseBlocks) = (8, BlockPositions.Last(1));
+        options.Epochs = 8;
+        options.Alter(a => a with { SparseBlocks = BlockPositions.Last(1) });
         model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(Tasks, 32, seed: 1)));
     }
 
@@ -97,7 +99,7 @@ public sealed class GeneralistInitialModelTests
         using var whole = Fit(Short(model), rows);
         using var source = new CancellationTokenSource();
         var interrupted = Short(model);
-        (interrupted.CheckpointFolder, interrupted.CancellationToken) = (folder, source.Token);
+        (interrupted.Checkpoints, interrupted.CancellationToken) = (new CheckpointOptions(folder), source.Token);
         interrupted.Progress = progress =>
         {
             if (progress.Step == 4)
@@ -113,7 +115,7 @@ public sealed class GeneralistInitialModelTests
         UniPerceiverGeneralist.Options Resumed(ITransformer initial)
         {
             var options = Short(initial);
-            (options.CheckpointFolder, options.Resume) = (folder, true);
+            options.Checkpoints = new(folder) { Resume = true };
             return options;
         }
 
@@ -129,22 +131,23 @@ public sealed class GeneralistInitialModelTests
     public void WhatContradictsTheEarlierModel_IsRefused()
     {
         Refused(options => options.Tokenizer = TokenizerOptions.Bytes, "Tokenizer is Bytes");
-        Refused(options => options.TextLength = 32, "TextLength is 32, but that of InitialModel is 24");
-        Refused(options => options.Blocks = 3, "Blocks is 3, but that of InitialModel is 2");
+        Refused(options => options.Alter(a => a with { TextLength = 32 }), "TextLength of the Architecture is 32, but that of InitialModel is 24");
+        Refused(options => options.Alter(a => a with { Blocks = 3 }), "Blocks of the Architecture is 3, but that of InitialModel is 2");
         Refused(options => options.PatchSize = 2, "PatchSize is 2");
-        Refused(options => options.Block = options.Block with { Width = 48 }, "Block is");
-        Refused(options => options.SparseBlocks = BlockPositions.First(1), "SparseBlocks is");
-        Refused(options => options.Attributes = ["Loud"], "Attributes is [Loud]");
+        Refused(options => options.Alter(a => a with { Block = a.Block with { Width = 48 } }), "Block of the Architecture is");
+        Refused(options => options.Alter(a => a with { SparseBlocks = BlockPositions.First(1) }), "SparseBlocks of the Architecture is");
+        Refused(options => options.Alter(a => a with { Attributes = ["Loud"] }), "Attributes of the Architecture is [\"Loud\"]");
         Refused(options => options.ImageHeight = 16, "ImageHeight is 16, but that of InitialModel is 8");
         Refused(options => options.Frames = 3, "Frames is 3; InitialModel takes videos of at most 2");
         Refused(options => options.Tasks = [Task("mood") with { InputAttributes = ["Loud"] }], "'Loud'");
         Refused(options => options.InitialModel = Ml.Transforms.CopyColumns("A", "Text").Fit(Toys.View(Ml, [])), "no generalist in it");
         Refused(options => options.InitialModel = new TransformerChain<ITransformer>(model, (ITransformer)Load(Save(model))), "2 generalists");
-        Refused(options => options.DropPath = 1, "DropPath is 1");
+        Refused(options => options.Alter(a => a with { DropPath = 1 }), "DropPath is 1");
 
         // What the earlier model has may be said again.
         var same = Options(model, "mood");
-        (same.TextLength, same.Blocks, same.Block, same.SparseBlocks, same.ImageWidth) = (24, 2, model.Model.Config.Block, BlockPositions.Last(1), 8);
+        same.ImageWidth = 8;
+        same.Alter(a => a with { TextLength = 24, Blocks = 2, Block = model.Model.Config.Block, SparseBlocks = BlockPositions.Last(1) });
         Assert.IsNotNull(Ml.Transforms.UniPerceiverGeneralist(same));
 
         static void Refused(Action<UniPerceiverGeneralist.Options> change, string part)
@@ -159,7 +162,8 @@ public sealed class GeneralistInitialModelTests
     public void ModelsThatCannotDoATask_AndModelsWithPrompts_AreRefused()
     {
         var first = Toys.Options("mood");
-        (first.Epochs, first.Block) = (1, first.Block with { RoutingLevel = RoutingLevel.Task });
+        first.Epochs = 1;
+        first.Alter(a => a with { Block = a.Block with { RoutingLevel = RoutingLevel.Task } });
         using var texts = Fit(first, Toys.Rows("mood", 8, seed: 1));
         StringAssert.Contains(Error(Options(texts, "pair")), "'pair'");
         StringAssert.Contains(Error(Options(texts, "colour")), "InitialModel has learned no pictures of modality Image");

@@ -1,3 +1,4 @@
+using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
@@ -21,7 +22,8 @@ public sealed class GeneralistTextTests
         models = new[] { TokenizerOptions.Bytes, TokenizerOptions.Characters, TokenizerOptions.BytePairs(300) }.ToDictionary(tokenizer => tokenizer.Kind, tokenizer =>
         {
             var options = Toys.Options(Tasks);
-            (options.Tokenizer, options.TextLength, options.Epochs, options.PredictedTextLength) = (tokenizer, TextLength, 2, 24);
+            (options.Tokenizer, options.Epochs, options.PredictedTextLength) = (tokenizer, 2, 24);
+            options.Alter(a => a with { TextLength = TextLength });
             return Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(Tasks, 32, seed: 1)));
         });
 
@@ -120,7 +122,8 @@ public sealed class GeneralistTextTests
         const string Circle = "abcde";
         string From(int start, int length) => string.Concat(Enumerable.Range(start, length).Select(place => Circle[place % Circle.Length]));
         var options = Toys.Options("next");
-        (options.Tokenizer, options.TextLength, options.Epochs, options.PredictedTextLength) = (TokenizerOptions.Bytes, TextLength, 100, 6);
+        (options.Tokenizer, options.Epochs, options.PredictedTextLength) = (TokenizerOptions.Bytes, 100, 6);
+        options.Alter(a => a with { TextLength = TextLength });
         using var model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Enumerable.Range(0, 40).Select(start => new GeneralistRow { Task = "next", Text = From(start, 40) })));
 
         int[] lengths = [1, 10, TextLength - 2, TextLength - 1, TextLength, 101, 103];
@@ -135,7 +138,8 @@ public sealed class GeneralistTextTests
     {
         string[] names = ["happy as the day is long", "happy as the day is bright", "sad"];
         var options = Toys.Options("mood");
-        (options.Tokenizer, options.TextLength) = (TokenizerOptions.Bytes, TextLength);
+        options.Tokenizer = TokenizerOptions.Bytes;
+        options.Alter(a => a with { TextLength = TextLength });
         var rows = Toys.Rows("mood", 12, seed: 1);
         for (var row = 0; row < rows.Count; row++)
             rows[row].Label = names[row % 3];

@@ -5,6 +5,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Training;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using TorchSharp;
 
@@ -122,7 +123,7 @@ public sealed class GeneralistZipTests
         using var source = new CancellationTokenSource();
         var options = Change(options =>
         {
-            (options.CheckpointFolder, options.CancellationToken) = (folder, source.Token);
+            (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder), source.Token);
             options.Progress = progress =>
             {
                 if (progress.Step == 5)
@@ -132,13 +133,13 @@ public sealed class GeneralistZipTests
         Assert.Throws<OperationCanceledException>(() => Fit(options));
 
         var steps = new List<int>();
-        using var resumed = Fit(Change(options => (options.CheckpointFolder, options.Resume, options.Progress) = (folder, true, progress => steps.Add(progress.Step))));
+        using var resumed = Fit(Change(options => (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step))));
         Assert.AreEqual(6, steps[0]);
         Assert.AreEqual(Hash(whole), Hash(resumed));
         StringAssert.Contains(
-            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => (options.CheckpointFolder, options.Resume, options.MaskedFraction) = (folder, true, 0.3)))).Message, "MaskedFraction was 0.15");
+            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => (options.Checkpoints, options.MaskedFraction) = (new CheckpointOptions(folder) { Resume = true }, 0.3)))).Message, "MaskedFraction was 0.15");
         StringAssert.Contains(
-            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => (options.CheckpointFolder, options.Resume) = (folder, true)), rows: 23)).Message, "training examples of task 'colour'");
+            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => options.Checkpoints = new(folder) { Resume = true }), rows: 23)).Message, "training examples of task 'colour'");
     }
 
     [TestMethod]
@@ -154,7 +155,8 @@ public sealed class GeneralistZipTests
     private static UniPerceiverGeneralist.Options Change(Action<UniPerceiverGeneralist.Options> change)
     {
         var options = Toys.Options(Tasks);
-        (options.Epochs, options.ProgressInterval, options.EmaDecay, options.DropPath) = (2, 1, 0.9, 0.1);
+        (options.Epochs, options.ProgressInterval, options.EmaDecay) = (2, 1, 0.9);
+        options.Alter(a => a with { DropPath = 0.1 });
         change(options);
         return options;
     }

@@ -29,9 +29,13 @@ internal static class Toys
         Tasks = [.. tasks.Select(name => All.Single(task => task.Name == name))],
         ImageColumnName = "Features",
         Tokenizer = TokenizerOptions.BytePairs(300),
-        TextLength = 24,
-        Blocks = 2,
-        Block = new ConditionalBlockOptions { Width = 32, Heads = 2, FeedForwardWidth = 64, Experts = 4, LayerScale = 0.3 },
+        Architecture = GeneralistConfig.Small with
+        {
+            TextLength = 24,
+            Blocks = 2,
+            Block = new ConditionalBlockOptions { Width = 32, Heads = 2, FeedForwardWidth = 64, Experts = 4, LayerScale = 0.3 },
+        },
+        PatchSize = 4,
         Epochs = 20,
         BatchSize = 16,
         LearningRate = 4e-3,

@@ -131,7 +131,7 @@ public sealed class UniPerceiverGeneralistTests
     public void EveryRouter_Learns_AndOneByTaskTakesNoNewTask(RoutingLevel? level)
     {
         var options = Toys.Options("colour", "mood");
-        options.Block = options.Block with { RoutingLevel = level ?? default, Experts = level is null ? null : 4 };
+        options.Alter(a => a with { Block = a.Block with { RoutingLevel = level ?? default, Experts = level is null ? null : 4 } });
         using var routed = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(["colour", "mood"], 64, seed: 1)));
 
         Assert.IsGreaterThan(0.85, Toys.Accuracy(Ml, routed.ForTask("colour"), Toys.Rows("colour", 60, seed: 2)));
@@ -265,7 +265,8 @@ public sealed class UniPerceiverGeneralistTests
     public void ExpertActivation_OfTokens_IsOfTheRowsThatAreTaken()
     {
         var options = Toys.Options("mood");
-        (options.Epochs, options.Block) = (2, options.Block with { RoutingLevel = RoutingLevel.Token });
+        options.Epochs = 2;
+        options.Alter(a => a with { Block = a.Block with { RoutingLevel = RoutingLevel.Token } });
         using var routed = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows("mood", 16, seed: 1)));
         var rows = Toys.Rows("mood", 12, seed: 2);
         double[] Shares(IEnumerable<GeneralistRow> of, int most, int seed) => [.. routed.MeasureExpertActivation([("mood", Toys.View(Ml, of))], most, seed).SelectMany(one => one.Shares)];
@@ -297,12 +298,12 @@ public sealed class UniPerceiverGeneralistTests
         Refused(options => options.Tasks = [.. options.Tasks, .. options.Tasks], "'mood'");
         Refused(options => options.Tasks = [options.Tasks[0] with { InputAttributes = ["Loud"] }], "'Loud'");
         Refused(options => options.Tasks = [options.Tasks[0] with { SamplingRatio = 0 }], "SamplingRatio of task 'mood' is 0");
-        Refused(options => options.TextLength = 1, "TextLength is 1");
+        Refused(options => options.Alter(a => a with { TextLength = 1 }), "TextLength is 1");
         Refused(options => options.MaskedFraction = 0, "MaskedFraction is 0");
         Refused(options => options.Beams = 0, "Beams is 0");
         Refused(options => options.TaskColumnName = "", "TaskColumnName");
-        Refused(options => options.Resume = true, "CheckpointFolder");
-        Refused(options => options.Block = options.Block with { Heads = 5 }, "Heads is 5");
+        Refused(options => options.Checkpoints = new(" "), "Folder is empty");
+        Refused(options => options.Alter(a => a with { Block = a.Block with { Heads = 5 } }), "Heads is 5");
 
         static void Refused(Action<UniPerceiverGeneralist.Options> change, string part)
         {

@@ -204,7 +204,7 @@ public sealed class PeerLanguageModelTests
     {
         var options = Rhymes.Options();
         options.Tokenizer = kind == TokenizerKind.Characters ? TokenizerOptions.Characters : TokenizerOptions.BytePairs(300);
-        options.SparseLayer = LanguageModelPresets.All.Single(preset => preset.Name == (kind == TokenizerKind.Characters ? "lm-nano-moe" : "lm-nano-dense")).Config.SparseLayer;
+        options.Alter(a => a with { SparseLayer = LanguageModelPresets.All.Single(preset => preset.Name == (kind == TokenizerKind.Characters ? "lm-nano-moe" : "lm-nano-dense")).Config.SparseLayer });
         (options.Epochs, options.ValidationFraction) = (2, 0.25);
         using var other = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
         var metrics = other.Evaluate(Rhymes.Data(Ml));
@@ -275,12 +275,12 @@ public sealed class PeerLanguageModelTests
         Throws(options => options.MaxTime = TimeSpan.Zero, "MaxTime");
         Throws(options => options.MaxSteps = 0, "MaxSteps");
         Throws(options => options.ProgressInterval = 0, "ProgressInterval");
-        Throws(options => options.Width = 33, "Width");
+        Throws(options => options.Alter(a => a with { Width = 33 }), "Width");
         Throws(options => options.ValidationFraction = 1, "ValidationFraction");
         Throws(options => options.Continuation = new GenerationOptions { MaxTokens = -1 }, "MaxTokens");
         Throws(options => options.Beta2 = 1, "Beta2");
         Throws(options => options.Optimizer = OptimizerKind.Sgd, "Optimizer is Sgd, but tables of experts are always trained by AdamW");
-        Throws(options => (options.Optimizer, options.SparseLayer) = (OptimizerKind.Lamb, new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 4 }), "Optimizer is Lamb, but tables of experts");
+        Throws(options => { options.Optimizer = OptimizerKind.Lamb; options.Alter(a => a with { SparseLayer = new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 4 } }); }, "Optimizer is Lamb, but tables of experts");
 
         static void Throws(Action<PeerLanguageModel.Options> change, string message)
         {
@@ -294,7 +294,7 @@ public sealed class PeerLanguageModelTests
     public void APreset_IsTakenOverInFull_ButForTheVocabulary()
     {
         foreach (var preset in LanguageModelPresets.All)
-            Assert.AreEqual((preset.Config with { VocabularySize = 99 }).ToJson(), new PeerLanguageModel.Options(preset.Config).CreateConfig(99).ToJson(), preset.Name);
+            Assert.AreEqual((preset.Config with { VocabularySize = 99 }).ToJson(), new PeerLanguageModel.Options { Architecture = preset.Config }.CreateConfig(99).ToJson(), preset.Name);
     }
 
     [TestMethod]

@@ -18,12 +18,12 @@ internal static class Rhymes
     public static IDataView Data(MLContext ml, int count = 24) => ml.Data.LoadFromEnumerable(Rows(count));
 
     /// <summary>Options of a model small enough for tests, with all columns.</summary>
-    public static PeerLanguageModel.Options Options() => new(LanguageModelConfig.Nano)
+    public static PeerLanguageModel.Options Options() => new()
     {
+        Architecture = LanguageModelConfig.Nano with { ContextLength = 16 },
         EmbeddingColumnName = "Embedding",
         ContinuationColumnName = "Continuation",
         Continuation = new GenerationOptions { MaxTokens = 6 },
-        ContextLength = 16,
         Epochs = 12,
         BatchSize = 4,
         LearningRate = 1e-2,

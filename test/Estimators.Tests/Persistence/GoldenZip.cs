@@ -102,8 +102,9 @@ internal static class GoldenZip
     private static UniPerceiverGeneralist.Options GeneralistOptions()
     {
         var options = Toys.Options(GeneralistTasks);
-        (options.Tokenizer, options.TextLength, options.Epochs) = (TokenizerOptions.BytePairs(264), 20, 6);
-        options.Block = options.Block with { Width = 16, FeedForwardWidth = 16, Experts = 3 };
+        (options.Tokenizer, options.Epochs) = (TokenizerOptions.BytePairs(264), 6);
+        options.Alter(a => a with { TextLength = 20 });
+        options.Alter(a => a with { Block = a.Block with { Width = 16, FeedForwardWidth = 16, Experts = 3 } });
         return options;
     }
 
@@ -111,8 +112,9 @@ internal static class GoldenZip
     private static PeerLanguageModel.Options LanguageModelOptions()
     {
         var options = Rhymes.Options();
-        (options.Width, options.FeedForwardWidth, options.Epochs, options.Tokenizer) = (16, 32, 6, TokenizerOptions.Characters);
-        options.SparseLayer = new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 8 };
+        (options.Epochs, options.Tokenizer) = (6, TokenizerOptions.Characters);
+        options.Alter(a => a with { Width = 16, FeedForwardWidth = 32 });
+        options.Alter(a => a with { SparseLayer = new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 8 } });
         options.Continuation = new GenerationOptions { MaxTokens = 6, Temperature = 0 };
         return options;
     }

@@ -64,7 +64,7 @@ public sealed class ImageFolderTests
         var ml = new MLContext(seed: 1);
         var folder = ImageFolder.Read(root, seed: 3);
         var rows = ml.Data.LoadFromEnumerable(folder.Train.Concat(folder.Test));
-        var options = new WideNetImageClassifier.Options(WideNetConfig.Tiny) { FeatureColumnName = "Image", ImageHeight = 8, ImageWidth = 8, Epochs = 1 };
+        var options = new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4, FeatureColumnName = "Image", ImageHeight = 8, ImageWidth = 8, Epochs = 1 };
         var pipeline = ml.Transforms.Conversion.MapValueToKey("Label")
             .Append(ml.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)))
             .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options));

@@ -34,7 +34,7 @@ public sealed class EmbeddingTests
         using var represented = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(WideNetConfig.Tiny with { Representation = true })).Fit(Colours.WithKeys(Ml, Rows));
         AssertEmbeddings(represented);
         Assert.IsTrue(Embeddings(represented, Rows).SelectMany(e => e).All(value => Math.Abs(value) <= 1), "values of a tanh");
-        var vit = new VisionTransformerImageClassifier.Options(VisionTransformerConfig.Tiny) { Epochs = 1, Seed = 7, EmbeddingColumnName = "Embedding", Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
+        var vit = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Tiny, PatchSize = 4, Epochs = 1, Seed = 7, EmbeddingColumnName = "Embedding", Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
         using var classToken = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit).Fit(Colours.WithKeys(Ml, Rows));
         AssertEmbeddings(classToken);
     }
@@ -159,8 +159,10 @@ public sealed class EmbeddingTests
 
     private static float[][] Embeddings(ImageClassificationTransformer transformer, IEnumerable<ColourRow> rows) => [.. transformer.Transform(Ml.Data.LoadFromEnumerable(rows)).GetColumn<float[]>("Embedding")];
 
-    private static WideNetImageClassifier.Options Options(WideNetConfig? config = null, string? column = "Embedding") => new(config ?? WideNetConfig.Tiny)
+    private static WideNetImageClassifier.Options Options(WideNetConfig? config = null, string? column = "Embedding") => new()
     {
+        Architecture = config ?? WideNetConfig.Tiny,
+        PatchSize = 4,
         Epochs = 1,
         BatchSize = 16,
         LearningRate = 5e-3,

@@ -98,10 +98,10 @@ public sealed class ExpertLoadTests
     public void BlocksThatRouteTogether_AreOneOperation_AndADenseModelHasNone()
     {
         var data = Colours.WithKeys(Ml, Colours.Rows(20, seed: 3));
-        using var grouped = Fit(options => (options.Blocks, options.RoutingGroups) = (4, 2));
+        using var grouped = Fit(options => options.Alter(a => a with { Blocks = 4, RoutingGroups = 2 }));
         Assert.HasCount(2, grouped.GetExpertLoad(data).ByClass);
 
-        using var dense = Fit(options => (options.Experts, options.FeedForwardWidth) = (0, 32));
+        using var dense = Fit(options => options.Alter(a => a with { Experts = 0, FeedForwardWidth = 32 }));
         var load = dense.GetExpertLoad(data);
         Assert.HasCount(0, load.ByClass);
         Assert.HasCount(0, load.Total);
@@ -206,7 +206,7 @@ public sealed class ExpertLoadTests
 
     private static WideNetImageClassifier.Options Options(Action<WideNetImageClassifier.Options> change, Microsoft.ML.MoE.Models.WideNetConfig? config = null)
     {
-        var options = config is null ? Colours.Options() : new WideNetImageClassifier.Options(config) { BatchSize = 16, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
+        var options = config is null ? Colours.Options() : new WideNetImageClassifier.Options { Architecture = config, PatchSize = config.PatchSize, BatchSize = 16, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
         options.Epochs = 1;
         change(options);
         return options;

@@ -19,8 +19,10 @@ public sealed class FeatureImportanceTests
     [ClassInitialize]
     public static void Train(TestContext _)
     {
-        var options = new WideNetImageClassifier.Options(WideNetConfig.Tiny with { PatchSize = 2 })
+        var options = new WideNetImageClassifier.Options
         {
+            Architecture = WideNetConfig.Tiny,
+            PatchSize = 2,
             Epochs = 15,
             BatchSize = 16,
             LearningRate = 1e-2,

@@ -181,7 +181,7 @@ public sealed class GeneralistObjectiveTests
         var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.TextClassification };
         using var batch = new GeneralistBatch(task, null, PaddedTexts.Create([[1, 2], [3]], CPU), PaddedTexts.Create([[7], [9]], CPU), tensor(new long[] { 0, 1 }));
 
-        var loss = new GeneralistObjective(model, balanceWeight: 0.5).ComputeLoss(batch);
+        var loss = new GeneralistObjective(model, balanceLossWeight: 0.5).ComputeLoss(batch);
 
         Assert.HasCount(4, loss.ExpertCounts_E!);   // 2 blocks of 2 gates
         Assert.AreEqual(2 * 5, loss.ExpertCounts_E![0].sum().ToInt64());   // 3 words and a <SPE> a text, 2 experts each

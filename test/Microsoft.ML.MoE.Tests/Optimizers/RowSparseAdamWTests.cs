@@ -223,7 +223,7 @@ public sealed class RowSparseAdamWTests
             using var scope = NewDisposeScope();
             using var tables = new ExpertTables(ExpertKind.Value, 3, 2, NeuronActivation.Gelu, options);
             tables.Tables[0].Value.zero_();
-            using var all = TrainingOptimizer.Create(tables, new TrainingOptions { Optimizer = optimizer }, _ => 1);
+            using var all = TrainingOptimizer.Create(tables, new TrainingOptions { Optimizer = optimizer }.Settled(), _ => 1);
             tables.AddGradient(ones([1, 1], int64), [new(ones(1, 1), ones(1, 2))]);
             all.Step(0.5);
             return tables.Tables[0].Value[1, 0].item<float>();

@@ -117,7 +117,7 @@ public sealed class MoCoTests
         using var seed = new SeedScope(3, CPU);
         using var generator = new Generator(1);
         using var classifier = SparseMlpConfig.Tiny.Build();
-        using var moco = new MoCo(classifier, Options with { Momentum = 0.9 }, generator);
+        using var moco = new MoCo(classifier, Options with { KeyMomentum = 0.9 }, generator);
         var query = moco.Module.named_parameters().Where(pair => pair.name.StartsWith("encoder.", StringComparison.Ordinal)).ToDictionary(pair => pair.name["encoder.".Length..], pair => pair.parameter);
         var start = query.ToDictionary(pair => pair.Key, pair => pair.Value.clone());
         foreach (var (name, value) in start)
@@ -201,7 +201,7 @@ public sealed class MoCoTests
         foreach (var (options, message) in new[]
         {
             (Options with { Temperature = 0 }, "Temperature is 0"),
-            (Options with { Momentum = 1 }, "Momentum is 1"),
+            (Options with { KeyMomentum = 1 }, "KeyMomentum is 1"),
             (Options with { HiddenWidth = 0 }, "HiddenWidth is 0"),
             (Options with { OutputWidth = 0 }, "OutputWidth is 0"),
             (Options with { FirstView = new ImageAugmentation { FlipProbability = 2 } }, "FlipProbability is 2"),

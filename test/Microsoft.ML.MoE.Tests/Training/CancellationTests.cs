@@ -62,7 +62,7 @@ public sealed class CancellationTests
                     cancellation.Cancel();
                 return model.SquaredValue();
             },
-            Options with { EmaDecay = decay })
+            Options.With(o => o.EmaDecay = decay))
         { Companions = [recorder] };
 
         var result = loop.Run(new NumberedBatches(20), cancellationToken: cancellation.Token);

@@ -24,7 +24,7 @@ public sealed class CompositeOptimizerTests
         var (table, weight) = (model.Table.clone().requires_grad_(), model.Weight.clone().detach().requires_grad_());
         var norms = new List<double>();
         var loop = new TrainingLoop<int>(
-            nn.Sequential(("table", model)), i => new(Loss(i, model.call(Rows(i))), zeros([]), Samples: i + 1), Options with { GradientClipNorm = clipNorm, GradientAccumulation = accumulation, ProgressInterval = 1 });
+            nn.Sequential(("table", model)), i => new(Loss(i, model.call(Rows(i))), zeros([]), Samples: i + 1), Options.With(o => (o.GradientClipNorm, o.GradientAccumulation, o.ProgressInterval) = (clipNorm, accumulation, 1)));
 
         loop.Run(new NumberedBatches(4), progress: report => norms.Add(report.Averages.GradientNorm ?? 0));
 
@@ -150,7 +150,7 @@ public sealed class CompositeOptimizerTests
         using var model = new ScalarModule();
         var companion = new RecordingCompanion(model);
 
-        new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { Epochs = 2, GradientAccumulation = 2 }) { Companions = [companion] }.Run(new NumberedBatches(3));
+        new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => (o.Epochs, o.GradientAccumulation) = (2, 2))) { Companions = [companion] }.Run(new NumberedBatches(3));
 
         CollectionAssert.AreEqual(new[] { (1, 4), (2, 4), (3, 4), (4, 4) }, companion.Calls.Select(call => (call.Update, call.Total)).ToArray());
         for (int i = 1; i < 4; i++)

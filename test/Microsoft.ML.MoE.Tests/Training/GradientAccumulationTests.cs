@@ -19,9 +19,9 @@ public sealed class GradientAccumulationTests
     public void TheUpdatesAreThoseOfTheBatchesTogether(double? clipNorm)
     {
         using var scope = NewDisposeScope();
-        var options = Options with { GradientClipNorm = clipNorm };
+        var options = Options.With(o => o.GradientClipNorm = clipNorm);
         // 3 + 3 + 1 batches of an epoch, of unequal sizes.
-        var (weights, result) = Train([5, 16, 9, 1, 8, 8, 12], options with { GradientAccumulation = 3 });
+        var (weights, result) = Train([5, 16, 9, 1, 8, 8, 12], options.With(o => o.GradientAccumulation = 3));
         var (expected, expectedResult) = Train([30, 17, 12], options);
 
         Assert.AreEqual(9, result.Steps);
@@ -40,7 +40,7 @@ public sealed class GradientAccumulationTests
     public void AStepLimitCountsUpdates()
     {
         using var scope = NewDisposeScope();
-        var (_, result) = Train([4, 4, 4, 4, 4], Options with { GradientAccumulation = 2, MaxSteps = 4 });
+        var (_, result) = Train([4, 4, 4, 4, 4], Options.With(o => (o.GradientAccumulation, o.MaxSteps) = (2, 4)));
         Assert.AreEqual(4, result.Steps);
         Assert.AreEqual(20 + 8, result.Epochs.Sum(epoch => epoch.Averages.Samples), "three updates, the last of one batch, then one more of two");
     }
@@ -53,7 +53,7 @@ public sealed class GradientAccumulationTests
         var loop = new TrainingLoop<RegressionBatch>(
             model,
             batch => batch.SquaredError(model) with { ExpertCounts_E = [tensor(new long[] { 3, 1 }), tensor(new long[] { 1, 2, 3 })], DroppedCounts_B = tensor(new long[] { 1, 0 }) },
-            Options with { Epochs = 1, GradientAccumulation = 2 });
+            Options.With(o => (o.Epochs, o.GradientAccumulation) = (1, 2)));
         var loads = loop.Run(new SizedBatches([4, 4, 4])).Epochs[0].Averages.ExpertLoad!;
         Assert.HasCount(2, loads);
         CollectionAssert.AreEqual(new long[] { 9, 3 }, loads[0].Counts.ToArray());
@@ -70,7 +70,7 @@ public sealed class GradientAccumulationTests
         var before = LiveTensors.Count();
         _ = new TrainingLoop<RegressionBatch>(
             model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) },
-            Options with { Epochs = 10, GradientAccumulation = 3 }).Run(new RegressionBatches(batches: 100));
+            Options.With(o => (o.Epochs, o.GradientAccumulation) = (10, 3))).Run(new RegressionBatches(batches: 100));
         Assert.AreEqual(before, Tensor.TotalCount);
     }
 

@@ -101,7 +101,7 @@ public sealed class LayerDecayTests
         var before = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter.clone());
 
         // The gradient is 1 everywhere, so that Adam's first step moves each weight by its learning rate.
-        new TrainingLoop<int>(model, _ => new(model.parameters().Select(parameter => parameter.sum()).Aggregate((sum, next) => sum + next), zeros([]), 1), Options with { LayerDecay = 0.5 }).Run(new NumberedBatches(1));
+        new TrainingLoop<int>(model, _ => new(model.parameters().Select(parameter => parameter.sum()).Aggregate((sum, next) => sum + next), zeros([]), 1), Options.With(o => o.LayerDecay = 0.5)).Run(new NumberedBatches(1));
 
         double[] scales = [0.0625, 0.125, 0.25, 0.5, 1, 1, (0.125 + 0.25 + 0.5) / 3];
         var after = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
@@ -116,9 +116,9 @@ public sealed class LayerDecayTests
         using var model = new ScalarModule();
 
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { LayerDecay = 0.5 })).Message, "LayerDecay is 0.5, but ScalarModule");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options with { LayerDecay = 0 }).Validate()).Message, "LayerDecay is 0");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options with { LayerDecay = 1.5 }).Validate()).Message, "LayerDecay is 1.5");
+            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.LayerDecay = 0.5))).Message, "LayerDecay is 0.5, but ScalarModule");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 0)).Validate()).Message, "LayerDecay is 0");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 1.5)).Validate()).Message, "LayerDecay is 1.5");
     }
 
     [TestMethod]
@@ -134,7 +134,7 @@ public sealed class LayerDecayTests
         using (no_grad())
             model.weight.fill_(3);
 
-        var options = Options with { Optimizer = optimizer, LearningRate = 0.1, FinalLearningRate = 0.1, Momentum = momentum, Nesterov = nesterov };
+        var options = Options.With(o => (o.Optimizer, o.LearningRate, o.FinalLearningRate, o.Momentum, o.Nesterov) = (optimizer, 0.1, 0.1, momentum, nesterov));
         new TrainingLoop<int>(model, _ => new(model.weight.sum() * 4, zeros([]), 1), options).Run(new NumberedBatches(2));   // the gradient is 4
 
         Assert.AreEqual(expected, model.weight.item<float>(), 1e-5);

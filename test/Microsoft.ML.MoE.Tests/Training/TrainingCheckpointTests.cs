@@ -107,10 +107,10 @@ public sealed class TrainingCheckpointTests
     public void EveryOptimizerGoesOn(OptimizerKind optimizer)
     {
         using var scope = NewDisposeScope();
-        var options = CheckpointedTraining.Options with { Optimizer = optimizer };
+        var options = CheckpointedTraining.Options.With(o => o.Optimizer = optimizer);
         using var whole = new CheckpointedTraining(options);
         var expected = CheckpointedTraining.Describe(whole.Run());
-        using (var first = new CheckpointedTraining(options with { Checkpoints = Checkpoints }))
+        using (var first = new CheckpointedTraining(options.With(o => o.Checkpoints = Checkpoints)))
         {
             using var cancellation = new CancellationTokenSource();
             first.WithinBatch = () =>
@@ -121,7 +121,7 @@ public sealed class TrainingCheckpointTests
             Assert.Throws<OperationCanceledException>(() => first.Run(cancellationToken: cancellation.Token));
         }
 
-        using var second = new CheckpointedTraining(options with { Checkpoints = Checkpoints with { Resume = true } });
+        using var second = new CheckpointedTraining(options.With(o => o.Checkpoints = Checkpoints with { Resume = true }));
         Assert.AreEqual(expected, CheckpointedTraining.Describe(second.Run()));
         Assert.AreEqual(whole.Hash(), second.Hash());
     }
@@ -153,7 +153,7 @@ public sealed class TrainingCheckpointTests
         TorchRuntime.Initialize();
         set_num_threads(1);
         using var scope = NewDisposeScope();
-        using var training = new CheckpointedTraining(CheckpointedTraining.Options with { ProgressInterval = 1, Checkpoints = new() { Folder = folder, EverySteps = 1, Resume = true } });
+        using var training = new CheckpointedTraining(CheckpointedTraining.Options.With(o => { o.ProgressInterval = 1; o.Checkpoints = new(folder) { EverySteps = 1, Resume = true }; }));
         var result = training.Run(progress => Console.WriteLine($"step {progress.Step}"));
         return $"weights {training.Hash()} {training.Companion.Sum:R} {CheckpointedTraining.Describe(result)}".Replace('\n', '|');
     }
@@ -281,14 +281,14 @@ public sealed class TrainingCheckpointTests
     public void ChangedOptionsModelsOrDataAreRefusedByName()
     {
         using var scope = NewDisposeScope();
-        var options = CheckpointedTraining.Options with { Checkpoints = Checkpoints };
+        var options = CheckpointedTraining.Options.With(o => o.Checkpoints = Checkpoints);
         using (var first = Start(Checkpoints))
             first.Run();
-        options = options with { Checkpoints = Checkpoints with { Resume = true } };
+        options = options.With(o => o.Checkpoints = Checkpoints with { Resume = true });
 
-        AssertRefused(options with { LearningRate = 0.01 }, "LearningRate was 0.005 in the checkpoint and is 0.01 now.");
-        AssertRefused(options with { EarlyStopping = new() { Patience = 9 }, Beta1 = 0.8 }, "Beta1 was 0.9 in the checkpoint and is 0.8 now; EarlyStopping was null in the checkpoint and is not there now; EarlyStopping.MinDelta was not there");
-        AssertRefused(options with { Optimizer = OptimizerKind.Sgd }, "Optimizer was AdamW in the checkpoint and is Sgd now");
+        AssertRefused(options.With(o => o.LearningRate = 0.01), "LearningRate was 0.005 in the checkpoint and is 0.01 now.");
+        AssertRefused(options.With(o => { o.EarlyStopping = new() { Patience = 9 }; o.Beta1 = 0.8; }), "Beta1 was 0.9 in the checkpoint and is 0.8 now; EarlyStopping was null in the checkpoint and is not there now; EarlyStopping.MinDelta was not there");
+        AssertRefused(options.With(o => o.Optimizer = OptimizerKind.Sgd), "Optimizer was AdamW in the checkpoint and is Sgd now");
 
         using var training = new CheckpointedTraining(options);
         var other = new TrainingLoop<int>(training.Model, _ => throw new InvalidOperationException(), options)
@@ -360,7 +360,7 @@ public sealed class TrainingCheckpointTests
                     clock.Seconds++;
                     return model.SquaredValue();
                 },
-                options with { Checkpoints = checkpoints, ProgressInterval = 1 })
+                options.With(o => (o.Checkpoints, o.ProgressInterval) = (checkpoints, 1)))
             { Clock = clock };
             return loop.Run(new NumberedBatches(20), progress: report =>
             {
@@ -397,9 +397,9 @@ public sealed class TrainingCheckpointTests
     {
         using var scope = NewDisposeScope();
         var options = new TrainingOptions { Epochs = 1, GradientAccumulation = 2, Checkpoints = Checkpoints };
-        var (expected, _, left) = Train(options with { Checkpoints = null }, cancelAt: -1);
+        var (expected, _, left) = Train(options.With(o => o.Checkpoints = null), cancelAt: -1);
         _ = Train(options, cancelAt: 2);   // after the third batch, with the gradients of one
-        var (found, done, alsoLeft) = Train(options with { Checkpoints = Checkpoints with { Resume = true } }, cancelAt: -1);
+        var (found, done, alsoLeft) = Train(options.With(o => o.Checkpoints = Checkpoints with { Resume = true }), cancelAt: -1);
 
         Assert.AreEqual(left, alsoLeft, "tensors of the model itself");
         Assert.AreEqual(2, done);
@@ -433,9 +433,9 @@ public sealed class TrainingCheckpointTests
         }
     }
 
-    private CheckpointOptions Checkpoints => new() { Folder = folder };
+    private CheckpointOptions Checkpoints => new(folder);
 
-    private static CheckpointedTraining Start(CheckpointOptions checkpoints) => new(CheckpointedTraining.Options with { Checkpoints = checkpoints });
+    private static CheckpointedTraining Start(CheckpointOptions checkpoints) => new(CheckpointedTraining.Options.With(o => o.Checkpoints = checkpoints));
 
     private int[] Steps() => [.. Directory.GetFiles(folder, "*.safetensors").Select(path => int.Parse(Path.GetFileName(path)[11..20], CultureInfo.InvariantCulture)).Order()];
 

@@ -30,7 +30,7 @@ public sealed class TrainingLoopEndTests
             return monitor == MonitoredQuantity.Loss ? new(double.NaN, -score, "Accuracy", true) : new(higherIsBetter ? score : -score, 0, "M", higherIsBetter);
         }
 
-        var options = Options with { Epochs = 7, EarlyStopping = new EarlyStopping { Patience = 2 }, Monitor = monitor };
+        var options = Options.With(o => (o.Epochs, o.EarlyStopping, o.Monitor) = (7, new EarlyStopping { Patience = 2 }, monitor));
         var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(5), Validate);
 
         Assert.AreEqual(StopReason.EarlyStopping, result.StopReason);
@@ -50,7 +50,7 @@ public sealed class TrainingLoopEndTests
         var clock = new ManualClock();
         var rates = new List<double>();
         var expected = new List<int>();
-        var options = Options with { Epochs = 1000, WarmupFraction = 0, FinalLearningRate = 0, LearningRateDecay = LearningRateDecay.Linear, MaxTime = TimeSpan.FromSeconds(8), ProgressInterval = 1 };
+        var options = Options.With(o => (o.Epochs, o.WarmupFraction, o.FinalLearningRate, o.LearningRateDecay, o.MaxTime, o.ProgressInterval) = (1000, 0, 0, LearningRateDecay.Linear, TimeSpan.FromSeconds(8), 1));
         var loop = new TrainingLoop<int>(
             model,
             _ =>
@@ -73,7 +73,7 @@ public sealed class TrainingLoopEndTests
         for (var step = 0; step < 8; step++)
             Assert.AreEqual(0.05 * (1 - ((step + 1) / 8.0)), rates[step], 1e-9, "a step's rate is that of the time at which it is made");
         CollectionAssert.AreEqual(Enumerable.Repeat(8, 8).ToArray(), expected, "what training will take at this speed");
-        StringAssert.StartsWith(Assert.ThrowsExactly<ArgumentException>((Options with { MaxTime = TimeSpan.Zero }).Validate).Message, "MaxTime");
+        StringAssert.StartsWith(Assert.ThrowsExactly<ArgumentException>((Options.With(o => o.MaxTime = TimeSpan.Zero)).Validate).Message, "MaxTime");
     }
 
     [TestMethod]
@@ -82,7 +82,7 @@ public sealed class TrainingLoopEndTests
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
         using var other = new ScalarModule();
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { MaxTime = TimeSpan.FromSeconds(1) }) { Clock = new ManualClock() }.Run(new NumberedBatches(4));
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.MaxTime = TimeSpan.FromSeconds(1))) { Clock = new ManualClock() }.Run(new NumberedBatches(4));
         new TrainingLoop<int>(other, _ => other.SquaredValue(), Options).Run(new NumberedBatches(4));
         Assert.AreEqual((StopReason.EpochsCompleted, 12), (result.StopReason, result.Steps));
         Assert.AreEqual(other.Value.item<float>(), model.Value.item<float>());
@@ -96,7 +96,7 @@ public sealed class TrainingLoopEndTests
         double[] quality = [0.5, 0.52, 0.54, 0.7];
         int epoch = 0;
 
-        var options = Options with { Epochs = 4, EarlyStopping = new EarlyStopping { Patience = 2, MinDelta = 0.05 } };
+        var options = Options.With(o => (o.Epochs, o.EarlyStopping) = (4, new EarlyStopping { Patience = 2, MinDelta = 0.05 }));
         var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(1), _ => new(quality[epoch++], 0, "Accuracy", true));
 
         Assert.AreEqual(3, result.Epochs.Count);
@@ -110,7 +110,7 @@ public sealed class TrainingLoopEndTests
         using var model = new ScalarModule();
         var values = new List<float>();
 
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { KeepBestWeights = false }).Run(new NumberedBatches(2), _ =>
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.KeepBestWeights = false)).Run(new NumberedBatches(2), _ =>
         {
             values.Add(model.Value.item<float>());
             return new(-values.Count, 0, "Accuracy", true);
@@ -128,7 +128,7 @@ public sealed class TrainingLoopEndTests
         using var model = new ScalarModule();
         int validations = 0;
 
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { MaxSteps = 7 })
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.MaxSteps = 7))
             .Run(new NumberedBatches(5) { BatchesPerEpoch = null }, _ => new(++validations, 0, "Accuracy", true));
 
         Assert.AreEqual(StopReason.StepLimit, result.StopReason);

@@ -27,7 +27,7 @@ public sealed class TrainingLoopErrorTests
             return ++step < 3 ? model.SquaredValue() : new(model.Value * main, model.Value * auxiliary, 1);
         }
 
-        var exception = Assert.ThrowsExactly<TrainingDivergedException>(() => new TrainingLoop<int>(model, Loss, Options with { GradientClipNorm = null }).Run(new NumberedBatches(10)));
+        var exception = Assert.ThrowsExactly<TrainingDivergedException>(() => new TrainingLoop<int>(model, Loss, Options.With(o => o.GradientClipNorm = null)).Run(new NumberedBatches(10)));
 
         StringAssert.StartsWith(exception.Message, $"{message} at step 3, where the learning rate was 0.0");
         StringAssert.Contains(exception.Message, "lower LearningRate, a longer warm-up (WarmupFraction or WarmupSteps), ");   // estimators have the fraction only
@@ -60,7 +60,7 @@ public sealed class TrainingLoopErrorTests
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(0))).Message, "training data has no rows");
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(5) { BatchesPerEpoch = null })).Message, "MaxSteps");
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { EarlyStopping = new() }).Run(new NumberedBatches(5))).Message,
+            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EarlyStopping = new())).Run(new NumberedBatches(5))).Message,
             "EarlyStopping");
     }
 
@@ -77,21 +77,21 @@ public sealed class TrainingLoopErrorTests
     {
         (TrainingOptions Options, string Message)[] cases =
         [
-            (Options with { Epochs = 0 }, "Epochs is 0"),
-            (Options with { MaxSteps = 0 }, "MaxSteps is 0"),
-            (Options with { LearningRate = -1 }, "LearningRate is -1"),
-            (Options with { LearningRate = double.NaN }, "LearningRate is NaN"),
-            (Options with { FinalLearningRate = -1 }, "FinalLearningRate is -1"),
-            (Options with { WarmupSteps = -1 }, "WarmupSteps is -1"),
-            (Options with { WarmupFraction = 2 }, "WarmupFraction is 2"),
-            (Options with { WeightDecay = -1 }, "WeightDecay is -1"),
-            (Options with { Beta1 = 1 }, "Beta1 is 1"),
-            (Options with { Beta2 = -1 }, "Beta2 is -1"),
-            (Options with { Epsilon = -1 }, "Epsilon is -1"),
-            (Options with { GradientClipNorm = 0 }, "GradientClipNorm is 0"),
-            (Options with { EarlyStopping = new() { Patience = 0 } }, "Patience is 0"),
-            (Options with { EarlyStopping = new() { MinDelta = -1 } }, "MinDelta is -1"),
-            (Options with { ProgressInterval = 0 }, "ProgressInterval is 0"),
+            (Options.With(o => o.Epochs = 0), "Epochs is 0"),
+            (Options.With(o => o.MaxSteps = 0), "MaxSteps is 0"),
+            (Options.With(o => o.LearningRate = -1), "LearningRate is -1"),
+            (Options.With(o => o.LearningRate = double.NaN), "LearningRate is NaN"),
+            (Options.With(o => o.FinalLearningRate = -1), "FinalLearningRate is -1"),
+            (Options.With(o => o.WarmupSteps = -1), "WarmupSteps is -1"),
+            (Options.With(o => o.WarmupFraction = 2), "WarmupFraction is 2"),
+            (Options.With(o => o.WeightDecay = -1), "WeightDecay is -1"),
+            (Options.With(o => o.Beta1 = 1), "Beta1 is 1"),
+            (Options.With(o => o.Beta2 = -1), "Beta2 is -1"),
+            (Options.With(o => o.Epsilon = -1), "Epsilon is -1"),
+            (Options.With(o => o.GradientClipNorm = 0), "GradientClipNorm is 0"),
+            (Options.With(o => o.EarlyStopping = new() { Patience = 0 }), "Patience is 0"),
+            (Options.With(o => o.EarlyStopping = new() { MinDelta = -1 }), "MinDelta is -1"),
+            (Options.With(o => o.ProgressInterval = 0), "ProgressInterval is 0"),
         ];
         using var model = new ScalarModule();
 

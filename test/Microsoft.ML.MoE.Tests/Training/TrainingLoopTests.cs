@@ -18,7 +18,7 @@ public sealed class TrainingLoopTests
     {
         using var scope = NewDisposeScope();
         using var model = nn.Linear(3, 1);
-        var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options with { Epochs = 40, LearningRate = 0.1, FinalLearningRate = 0 });
+        var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options.With(o => (o.Epochs, o.LearningRate, o.FinalLearningRate) = (40, 0.1, 0)));
 
         var result = loop.Run(new RegressionBatches(batches: 20));
 
@@ -38,7 +38,7 @@ public sealed class TrainingLoopTests
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1), nn.Linear(4, 1));
         var counts = new List<long>();
         var loop = new TrainingLoop<RegressionBatch>(
-            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) }, Options with { Epochs = 11, ProgressInterval = 50 });
+            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) }, Options.With(o => (o.Epochs, o.ProgressInterval) = (11, 50)));
         long before = LiveTensors.Count();
 
         loop.Run(new RegressionBatches(batches: 100), progress: report => counts.Add(Tensor.TotalCount));
@@ -92,7 +92,7 @@ public sealed class TrainingLoopTests
     {
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
-        var options = Options with { Epochs = 1, LearningRate = 0.1, FinalLearningRate = 0 };
+        var options = Options.With(o => (o.Epochs, o.LearningRate, o.FinalLearningRate) = (1, 0.1, 0));
 
         new TrainingLoop<int>(model, _ => new((model.Value - 2).square(), (model.Value + 1).square(), 1), options).Run(new NumberedBatches(300));
 
@@ -108,7 +108,7 @@ public sealed class TrainingLoopTests
         StepLoss Loss(int n) => new(
             (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, [tensor(new long[] { 1, 3, 0 }), tensor(new long[] { n, n, n })], tensor(new long[] { 1, n }));
 
-        var result = new TrainingLoop<int>(model, Loss, Options with { Epochs = 2, ProgressInterval = 2 }).Run(new NumberedBatches(3), progress: reports.Add);
+        var result = new TrainingLoop<int>(model, Loss, Options.With(o => (o.Epochs, o.ProgressInterval) = (2, 2))).Run(new NumberedBatches(3), progress: reports.Add);
 
         // Losses 0, 1, 2 weigh 1, 2, 3 samples. The step counter runs on through the epochs: reports come after steps 2, 3 (end), 4, 6, 6 (end).
         CollectionAssert.AreEqual(new[] { 2, 3, 4, 6, 6 }, reports.Select(report => report.Step).ToArray());

@@ -45,7 +45,7 @@ public sealed class WarmupScheduleTests
     [TestMethod]
     public void AHighestRateBelowTheLastOneIsNotExceeded()
     {
-        var schedule = new TrainingOptions { LearningRate = 5e-6, WarmupSteps = 2 }.CreateSchedule(10);   // the last rate is 1e-5 by default
+        var schedule = new TrainingOptions { LearningRate = 5e-6, WarmupSteps = 2 }.Settled().CreateSchedule(10);   // the last rate is 1e-5 by default
         Assert.AreEqual(5e-6 * 2 / 3, schedule.RateAt(1), 1e-18);
         for (var step = 2; step < 12; step++)
             Assert.AreEqual(5e-6, schedule.RateAt(step), 1e-18);

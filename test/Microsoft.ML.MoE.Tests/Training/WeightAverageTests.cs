@@ -70,7 +70,7 @@ public sealed class WeightAverageTests
                 seen.Add(model.Value.item<float>());
                 return new(quality[seen.Count - 1], 0, "Accuracy", true);
             }
-            var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options with { EmaDecay = decay }) { Companions = [recorder] };
+            var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EmaDecay = decay)) { Companions = [recorder] };
             var result = loop.Run(new NumberedBatches(5), validated ? Validate : null);
             return ([.. recorder.Calls.Select(call => call.Value)], seen, model.Value.item<float>(), result.BestWeightsRestored);
         }
@@ -98,7 +98,7 @@ public sealed class WeightAverageTests
     {
         using var scope = NewDisposeScope();
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1));
-        var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options with { EmaDecay = 0.99 });
+        var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options.With(o => o.EmaDecay = 0.99));
         long before = LiveTensors.Count();
 
         loop.Run(new RegressionBatches(batches: 20));
@@ -106,6 +106,6 @@ public sealed class WeightAverageTests
 
         Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new RegressionBatches(batches: 2), _ => throw new InvalidOperationException("from validation")));
         Assert.AreEqual(before, Tensor.TotalCount);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options with { EmaDecay = 1 }).Validate()).Message, "EmaDecay is 1");
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.EmaDecay = 1)).Validate()).Message, "EmaDecay is 1");
     }
 }

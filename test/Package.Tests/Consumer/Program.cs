@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
@@ -20,10 +21,7 @@ var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
         ImageHeight = 8,   // smaller than the pictures: resizing calls SkiaSharp, in the version that came with Microsoft.ML.ImageAnalytics
         ImageWidth = 8,
         PatchSize = 4,
-        Width = 16,
-        Heads = 2,
-        Blocks = 2,
-        ExpertWidth = 32,
+        Architecture = WideNetConfig.Small with { Width = 16, Heads = 2, Blocks = 2, ExpertWidth = 32 },
         Epochs = 1,
         BatchSize = rows.Count,   // one step
     }))

@@ -17,14 +17,16 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
     /// <summary>One of each estimator, with what their trainings do besides: pre-training, augmentation, other optimizers, clipping, a validation part.</summary>
     public static readonly IReadOnlyList<TinyFit> All =
     [
-        new("WideNet", ml => FitColours(ml, new WideNetImageClassifier.Options(WideNetConfig.Tiny))),
-        new("WideNet, augmented", ml => FitColours(ml, new WideNetImageClassifier.Options(WideNetConfig.Tiny)
+        new("WideNet", ml => FitColours(ml, new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4 })),
+        new("WideNet, augmented", ml => FitColours(ml, new WideNetImageClassifier.Options
         {
+            Architecture = WideNetConfig.Tiny, PatchSize = 4,
             RandomCropPadding = 1, HorizontalFlip = true, Mixup = 0.5, CutMix = 0.5, RandomErasing = 0.5, RandAugmentOperations = 1, EmaDecay = 0.9, GradientAccumulation = 2,
         })),
-        new("ViT-MoE, validated", ml => FitColours(ml, new VisionTransformerImageClassifier.Options(VisionTransformerConfig.MoeTiny) { ValidationFraction = 0.25 })),
-        new("Sparse-MLP, pre-trained", ml => FitColours(ml, new SparseMlpTrainer.Options(SparseMlpConfig.Tiny)
+        new("ViT-MoE, validated", ml => FitColours(ml, new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4, ValidationFraction = 0.25 })),
+        new("Sparse-MLP, pre-trained", ml => FitColours(ml, new SparseMlpTrainer.Options
         {
+            Architecture = SparseMlpConfig.Tiny, PatchSize = 4,
             Pretraining = new MoCoPretraining { Epochs = 1, BatchSize = 12, HiddenWidth = 16, OutputWidth = 8 },
         })),
         new("PEER", FitRhymes),

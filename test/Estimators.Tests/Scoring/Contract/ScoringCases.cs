@@ -61,12 +61,12 @@ internal static class ScoringCases
         var architecture = LanguageModelPresets.All.Single(one => one.Name == preset).Config;
         if (architecture.SparseLayer is MixtureSlotOptions mixture)
             architecture = architecture with { SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = capacity } } };
-        var options = new PeerLanguageModel.Options(architecture)
+        var options = new PeerLanguageModel.Options
         {
+            Architecture = architecture with { ContextLength = 16 },
             EmbeddingColumnName = "Embedding",
             ContinuationColumnName = "Continuation",
             Continuation = new GenerationOptions { MaxTokens = 4 },
-            ContextLength = 16,
             Epochs = 8,
             BatchSize = 4,
             LearningRate = 1e-2,
@@ -97,7 +97,7 @@ internal static class ScoringCases
     {
         var options = Toys.Options(tasks);
         (options.EmbeddingColumnName, options.Epochs, options.PredictionBatchSize) = ("Embedding", 16, 4);
-        options.Block = options.Block with { RoutingLevel = level };
+        options.Alter(a => a with { Block = a.Block with { RoutingLevel = level } });
         return ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(tasks, 32, seed: 1)));
     }
 
@@ -106,10 +106,10 @@ internal static class ScoringCases
     {
         ImageClassificationOptions options = architecture switch
         {
-            WideNetConfig wideNet => new WideNetImageClassifier.Options(wideNet),
-            VisionTransformerConfig vit => new VisionTransformerImageClassifier.Options(vit),
-            SparseMlpConfig sparse => new SparseMlpTrainer.Options(sparse),
-            MlpMixerConfig => new SparseMlpTrainer.Options(SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None }),
+            WideNetConfig wideNet => new WideNetImageClassifier.Options { Architecture = wideNet, PatchSize = wideNet.PatchSize },
+            VisionTransformerConfig vit => new VisionTransformerImageClassifier.Options { Architecture = vit, PatchSize = vit.PatchSize },
+            SparseMlpConfig sparse => new SparseMlpTrainer.Options { Architecture = sparse, PatchSize = sparse.PatchSize },
+            MlpMixerConfig => new SparseMlpTrainer.Options { Architecture = SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None }, PatchSize = 4 },
             _ => throw new ArgumentException($"No options for {architecture.GetType()}.", nameof(architecture)),
         };
         (options.Epochs, options.BatchSize, options.LearningRate, options.Seed, options.Precision, options.PredictionBatchSize) = (3, 16, 5e-3, 7, Precision.Float32, 4);

@@ -1,0 +1,178 @@
+using System.Reflection;
+using System.Security.Cryptography;
+using Estimators.Tests.Generalists;
+using Estimators.Tests.LanguageModels;
+using Estimators.Tests.Support;
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Training;
+using Microsoft.ML.MoE.Weights;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+
+namespace Estimators.Tests.Hosting;
+
+/// <summary>
+/// Every option of <see cref="TrainerOptions"/>, found by reflection, changes the training of every estimator or is refused with a reason; and what
+/// makes it another training is in its identity. An option that is added is tried here with a value made from its type.
+/// </summary>
+[TestClass]
+public sealed class EveryOptionTests
+{
+    // What an option needs to act.
+    private static readonly Dictionary<string, Action<TrainerOptions>> Needs = new()
+    {
+        [nameof(TrainerOptions.Momentum)] = options => options.Optimizer = OptimizerKind.Sgd,
+        [nameof(TrainerOptions.Nesterov)] = options => options.Optimizer = OptimizerKind.Sgd,
+        [nameof(TrainerOptions.EarlyStopping)] = options => options.Epochs = 4,
+    };
+
+    // Values that a type alone does not give.
+    private static readonly Dictionary<string, Func<object>> Values = new()
+    {
+        [nameof(TrainerOptions.MaxTime)] = () => TimeSpan.FromTicks(1),
+        [nameof(TrainerOptions.WarmupFraction)] = () => 0.5,
+        [nameof(TrainerOptions.NoWeightDecay)] = () => new[] { "weight" },
+        [nameof(TrainerOptions.GradientClipNorm)] = () => 0.01,
+        [nameof(TrainerOptions.Epsilon)] = () => 1e-2,
+        [nameof(TrainerOptions.Precision)] = () => Precision.BFloat16,
+        [nameof(TrainerOptions.ValidationFraction)] = () => 0.5,
+        [nameof(TrainerOptions.EarlyStopping)] = () => new EarlyStopping { Patience = 1, MinDelta = 1e9 },
+        [nameof(TrainerOptions.Progress)] = () => (Action<TrainingProgress>)(_ => { }),
+        [nameof(TrainerOptions.CancellationToken)] = () => new CancellationTokenSource().Token,
+        [nameof(TrainerOptions.Checkpoints)] = () => new CheckpointOptions(Path.Combine(Path.GetTempPath(), $"moe-ml-{Guid.NewGuid():n}")),
+    };
+
+    // Which of the two measures chooses another epoch depends on luck; TrainingLoopEndTests make it.
+    private static readonly string[] WithoutEffectOnSome = [nameof(TrainerOptions.Monitor)];
+
+    private static readonly MLContext Ml = new(seed: 1);
+
+    [TestMethod]
+    public void OfAnImageClassifier() => AssertAll(Images);
+
+    [TestMethod]
+    public void OfALanguageModel() => AssertAll(
+        Texts, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.LabelSmoothing), nameof(TrainerOptions.BalanceLossWeight)]);
+
+    [TestMethod]
+    public void OfAGeneralist() => AssertAll(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
+
+    [TestMethod]
+    public void WhatIsNull_IsChosen_AndTheSummarySaysWhatAndWhy()
+    {
+        var options = Colours.Options();
+        (options.Epochs, options.PatchSize, options.Architecture) = (null, null, WideNetConfig.Tiny with { Blocks = 1 });
+        options.MaxSteps = 1;
+        using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        var training = model.Training!;
+        Assert.Contains(new ChosenOption("Epochs", "10", "usual for a training from random weights"), training.Chosen);
+        Assert.Contains(new ChosenOption("LabelSmoothing", "0.1", "usual for image classifiers"), training.Chosen);
+        Assert.Contains(new ChosenOption("PatchSize", "1", "it suits images of 8×8"), training.Chosen);
+        Assert.IsFalse(training.Chosen.Any(choice => choice.Option is "BatchSize" or "Architecture"), "given");
+        Assert.AreEqual("10", training.Options["Epochs"]);
+        Assert.AreEqual("16", training.Options["BatchSize"]);
+        Assert.IsNull(options.Epochs, "the caller's options stay as they are");
+
+        using var zip = new MemoryStream();
+        Ml.Model.Save(model, null, zip);
+        zip.Position = 0;
+        using var loaded = (ImageClassificationTransformer)Ml.Model.Load(zip, out _);
+        CollectionAssert.AreEqual(training.Chosen.ToArray(), loaded.Training!.Chosen.ToArray());
+        CollectionAssert.AreEquivalent(training.Options.ToArray(), loaded.Training.Options.ToArray());
+    }
+
+    private static void AssertAll(Func<Action<TrainerOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
+    {
+        var usual = new Dictionary<string, (string Outcome, IReadOnlyDictionary<string, string> Identity)>();
+        foreach (var option in typeof(TrainerOptions).GetProperties().Where(option => option.CanWrite))
+        {
+            var needs = Needs.GetValueOrDefault(option.Name, _ => { });
+            var key = Needs.ContainsKey(option.Name) ? option.Name : "";
+            if (!usual.TryGetValue(key, out var before))
+                usual.Add(key, before = train(needs));
+
+            try
+            {
+                var (outcome, identity) = train(options =>
+                {
+                    needs(options);
+                    option.SetValue(options, Another(option, option.GetValue(options)));
+                });
+                var decides = option.GetCustomAttribute<OutsideIdentityAttribute>() is null && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
+                Assert.AreEqual(decides, identity.Except(before.Identity).Any(), $"whether {option.Name} is in the identity");
+                if (decides && !WithoutEffectOnSome.Contains(option.Name) || option.Name == nameof(TrainerOptions.Seed))
+                    Assert.AreNotEqual(before.Outcome, outcome, $"{option.Name} changes the training");
+                else if (!decides && option.Name != nameof(TrainerOptions.Threads))   // which may change the last digits
+                    Assert.AreEqual(before.Outcome, outcome, $"{option.Name} leaves the weights as they are");
+                Assert.DoesNotContain(option.Name, refused, "is not refused");
+            }
+            catch (ArgumentException exception)
+            {
+                Assert.Contains(option.Name, refused, $"{option.Name} is refused: {exception.Message}");
+                Assert.Contains(option.Name, exception.Message);
+            }
+        }
+    }
+
+    private static object Another(PropertyInfo option, object? value)
+    {
+        if (Values.TryGetValue(option.Name, out var given))
+            return given();
+        var type = Nullable.GetUnderlyingType(option.PropertyType) ?? option.PropertyType;
+        return value switch
+        {
+            _ when type == typeof(bool) => value is false,
+            _ when type == typeof(int) => value is int and > 0 ? (int)value * 2 : 2,
+            _ when type == typeof(double) => value is double and > 0 ? (double)value / 2 : 0.25,
+            _ when type == typeof(string) => "Other",
+            _ when type.IsEnum => Enum.GetValues(type).Cast<object>().Last(other => !other.Equals(value)),
+            _ => throw new NotSupportedException($"No other value of {option.PropertyType} for {option.Name}: add one to {nameof(Values)}."),
+        };
+    }
+
+    private static (string, IReadOnlyDictionary<string, string>) Images(Action<TrainerOptions> change)
+    {
+        var options = Colours.Options();
+        Prepare(options, change);
+        using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        return (Outcome(model.Model, model.Training!.Training), options.Describe());
+    }
+
+    private static (string, IReadOnlyDictionary<string, string>) Texts(Action<TrainerOptions> change)
+    {
+        var options = Rhymes.Options();
+        options.Alter(a => a with { SparseLayer = new PeerOptions((PeerOptions)a.SparseLayer!) { Tables = new() { LearningRateScale = 2 } } });
+        Prepare(options, change);
+        using var model = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
+        return (Outcome(model.Model, model.Training!.Training), options.Describe());
+    }
+
+    private static (string, IReadOnlyDictionary<string, string>) Tasks(Action<TrainerOptions> change)
+    {
+        string[] tasks = ["mood", "find"];
+        var options = Toys.Options(tasks);
+        options.Alter(a => a with { Block = a.Block with { RoutingLevel = RoutingLevel.Token } });
+        Prepare(options, change);
+        using var model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(tasks, 20, seed: 1)));
+        return (Outcome(model.Model, model.Training!.Training), options.Describe());
+    }
+
+    private static void Prepare(TrainerOptions options, Action<TrainerOptions> change)
+    {
+        (options.Epochs, options.BatchSize, options.ValidationFraction, options.Threads, options.Precision) = (2, 8, 0.25, 1, Precision.Float32);
+        change(options);
+    }
+
+    private static string Outcome(torch.nn.Module model, TrainingResult training)
+    {
+        using var weights = new MemoryStream();
+        ModuleWeights.Save(model, weights);
+        return $"{Convert.ToHexString(SHA256.HashData(weights.ToArray()))} {training.Steps} {training.StopReason} {training.BestWeightsRestored}";
+    }
+}
