@@ -58,7 +58,7 @@ static int Train(string directory, int epochs)
     mlContext.Model.Save(model, train.Schema, ModelFile);
     Console.WriteLine($"saved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; loading it in another process");
 
-    // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from eng/DrawTraining.cs.
+    // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from DrawTraining.cs.
     File.WriteAllText(ExpertLoadFile, JsonSerializer.Serialize(model.LastTransformer.GetExpertLoad(model.Transform(test))));
 
     using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ScoreCommand, directory))!;

@@ -42,7 +42,7 @@ internal static class RouterComparison
 
     private static void Run(string? folder, int? wantedSteps, (int First, int Last) seeds, string? results)
     {
-        var (runs, steps) = (RouterReport.ReadRuns(results), wantedSteps ?? Steps);
+        var (runs, steps) = (RouterTables.Read(results), wantedSteps ?? Steps);
         var command = "routers" + (folder is null ? "" : " --data DIR") + (wantedSteps is null ? "" : string.Create(CultureInfo.InvariantCulture, $" --steps {steps}"));
         string[] routers = [.. Routers.Select(router => router.Name)];
         string[] tasks = [.. SampleData.Read(new MLContext(), folder).Tasks.Select(task => task.Name)];
@@ -63,7 +63,7 @@ internal static class RouterComparison
                 Console.Error.WriteLine(string.Create(
                     CultureInfo.InvariantCulture, $"{name}, seed {seed}, {clock.Elapsed.TotalMinutes:F1} minutes: {string.Join(", ", run.Scores.Select(score => $"{score.Task} {score.Metric} {score.Value:F3}"))}"));
                 runs = [.. runs, run];
-                RouterReport.Write(results, runs, routers, command);
+                RouterTables.Write(results, runs, RouterReport.ToMarkdown(runs, routers, command));
             }
         }
         Console.WriteLine(RouterReport.ToMarkdown(runs, routers, command));
@@ -94,6 +94,7 @@ internal static class RouterComparison
             scores.AddRange(Scoring.Measure(mlContext, model, task, data));
         var interference = level is null or RoutingLevel.Attribute
             ? model.MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
+                .SelectMany(InterferenceRow.Of).ToList()
             : null;
         return new RouterRun(name, seed, steps, model.Model.Config.GetCost().Parameters, scores, interference, level is null ? null : ActivationRow.Measure(model, data));
     }

@@ -4,20 +4,22 @@ using System.Text.Json;
 using Benchmarks;
 using Benchmarks.Cost;
 using Microsoft.ML.MoE.Runtime;
+using Samples;
 using TorchSharp;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
 var filter = new Argument<string?>("filter") { Description = "Part of the names of the benchmarks to run; all if it is left out.", Arity = ArgumentArity.ZeroOrOne };
 var json = new Option<FileInfo?>("--json") { Description = "File that the results are written to.", HelpName = "FILE" };
+var csv = new Option<FileInfo?>("--csv") { Description = "The same as a table, a row for each benchmark or size.", HelpName = "FILE" };
 var check = new Option<bool>("--check") { Description = "Only checks that the fast paths compute what their baselines compute." };
 var list = new Option<bool>("--list") { Description = "Only lists the names." };
 var cost = new Option<bool>("--cost") { Description = "Measures the sparse layer over the numbers of experts and tokens instead." };
-var command = new RootCommand("Fast paths against their baselines.") { filter, json, check, list, cost, CostMeasurement.CreateCommand() };
-command.SetAction(line => Run(line.GetValue(filter), line.GetValue(json), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
+var command = new RootCommand("Fast paths against their baselines.") { filter, json, csv, check, list, cost, CostMeasurement.CreateCommand() };
+command.SetAction(line => Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
 return command.Parse(args).Invoke();
 
-static int Run(string? filter, FileInfo? jsonFile, bool checkOnly, bool list, bool cost)
+static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool checkOnly, bool list, bool cost)
 {
     var selected = BenchmarkCatalog.Select(filter);
     if (list || selected.Count == 0)
@@ -36,7 +38,7 @@ static int Run(string? filter, FileInfo? jsonFile, bool checkOnly, bool list, bo
     {
         Console.WriteLine($"{"experts",8} {"tokens",8} {"ms a step",10} {"µs a token",11} {"weights MB",11} {"a step takes MB",16}");
         var points = CostMeasurement.Run(p => Console.WriteLine($"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} {p.StepMegabytes,16:F0}"));
-        Write(points);
+        Write(points, point => point.ToRow());
         return 0;
     }
 
@@ -72,12 +74,14 @@ static int Run(string? filter, FileInfo? jsonFile, bool checkOnly, bool list, bo
         }
     }
 
-    Write(results);
+    Write(results, result => result.ToRow());
     return failures == 0 ? 0 : 1;
 
-    void Write<T>(T values)
+    void Write<T>(IReadOnlyList<T> values, Func<T, IEnumerable<(string, object?)>> toRow)
     {
         if (jsonFile is not null)
             File.WriteAllText(jsonFile.FullName, JsonSerializer.Serialize(values, JsonFormat.Options) + "\n");
+        if (csvFile is not null)
+            Csv.Write(csvFile.FullName, values.Select(toRow));
     }
 }

@@ -12,7 +12,7 @@ internal static class ComparisonCommand
     private const int StandardSeeds = 3;
 
     /// <summary>
-    /// Makes the command, which prints a table, and writes <c>steps.md</c> and <c>steps.json</c> (or <c>minutes</c>, or <c>tune</c>) where a results folder is given.
+    /// Makes the command, which prints a table, and writes <c>steps.md</c> and <c>steps.csv</c> (or <c>minutes</c>, or <c>tune</c>) where a results folder is given.
     /// </summary>
     public static Command Create()
     {
@@ -50,7 +50,7 @@ internal static class ComparisonCommand
         {
             Directory.CreateDirectory(results);
             File.WriteAllText(Path.Combine(results, $"{name}.md"), report);
-            File.WriteAllText(Path.Combine(results, $"{name}.json"), ComparisonReport.ToJson(title, budget, trained));
+            Csv.Write(Path.Combine(results, $"{name}.csv"), ComparisonReport.ToRows(budget, trained));
         }
 
         IReadOnlyList<Variant> Wanted(IReadOnlyList<Variant> all) =>
