@@ -62,7 +62,8 @@ public sealed class ConsumerTests
                     new XElement("OutputType", "Exe"),
                     new XElement("TargetFramework", "net10.0"),
                     new XElement("Nullable", "enable"),
-                    new XElement("ImplicitUsings", "enable")),
+                    new XElement("ImplicitUsings", "enable"),
+                    new XElement("JsonSerializerIsReflectionEnabledByDefault", "false")),   // as where an application is published with trimming: models are saved there too
                 new XElement("ItemGroup", packages.Select(p => new XElement("PackageReference", new XAttribute("Include", p.Id), new XAttribute("Version", p.Version)))))
                 .Save(Path.Combine(folder, "Consumer.csproj"));
 
