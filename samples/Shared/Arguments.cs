@@ -33,7 +33,8 @@ internal static class Arguments
     }
 
     /// <summary>The option with the folder that tables are written to, made where it is missing.</summary>
-    public static Option<string?> Results() => new("--results") { Description = "Folder that the tables are written to.", HelpName = "DIR" };
+    public static Option<string?> Results() =>
+        new("--results") { Description = "Folder that the tables are written to.", HelpName = "DIR" };
 
     /// <summary>What the program does in a second process that it starts itself: a command that its help leaves out.</summary>
     /// <param name="name">The command's name.</param>
@@ -61,7 +62,10 @@ internal static class Arguments
     /// <summary>The name of the option, or of the argument, that a value was given for.</summary>
     public static string NameOf(ArgumentResult result) => result.Parent is OptionResult option ? option.Option.Name : result.Argument.Name;
 
-    /// <summary>Does what the arguments ask for. What a user can mend is said in a line: a file that is missing or damaged, a folder without pictures.</summary>
+    /// <summary>
+    /// Does what the arguments ask for. Errors that a user can fix, such as a missing file or a folder without pictures,
+    /// are printed as one line.
+    /// </summary>
     /// <param name="command">All that the program can do.</param>
     /// <param name="arguments">The process's arguments.</param>
     /// <returns>The process's exit code.</returns>
@@ -71,7 +75,7 @@ internal static class Arguments
         var line = command.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
         {
-            return await line.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            return await line.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException or InvalidOperationException)
         {

@@ -34,7 +34,7 @@ internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, in
         var images = Arguments.Number("--images", "Images to train on, and to pre-train on.");
         var epochs = Arguments.Number("--epochs", "Passes over them.");
         var results = Arguments.Results();
-        results.Description += $" With several seeds {DefaultResults}, unless told otherwise.";
+        results.Description += $" {DefaultResults} if it is left out and there are several seeds.";
 
         var command = new RootCommand("Sparse-MLP beside dense MLP-Mixers.") { ablation, seeds, data, images, epochs, results };
         command.SetAction(line =>
@@ -47,7 +47,7 @@ internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, in
         return command;
     }
 
-    /// <summary>An experiment with the numbers that were asked for. Of the images with few labels, those without are meant.</summary>
+    /// <summary>An experiment with the numbers that were asked for. Where few images have labels, <see cref="Images"/> counts those without.</summary>
     public Experiment ApplyTo(Experiment experiment) => experiment with
     {
         TrainingImages = experiment.UnlabelledImages == 0 ? Images ?? experiment.TrainingImages : experiment.TrainingImages,
