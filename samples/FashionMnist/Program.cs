@@ -4,6 +4,7 @@
 //     dotnet run -c Release --project samples/FashionMnist -- --data DIR      on all 60,000, from the official files in DIR
 //     dotnet run -c Release --project samples/FashionMnist -- compare         WideNet beside ViT and ViT-MoE; Comparison/ExperimentCatalog.cs has the other experiments
 
+using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
 using FashionMnist;
@@ -15,33 +16,18 @@ using Samples;
 
 // The options below were chosen on training images that were held out: the last 10,000 for the small set, the last 5,000 for the full one. The test images only evaluate.
 const string ModelFile = "model.zip";
+const string ScoreCommand = "score";
 const string ExpertLoadFile = "expert-load.json";
 
-try
+var data = Arguments.Folder("--data", "The four official files, with 60,000 training images.");
+var command = new RootCommand("Trains WideNet on Fashion-MNIST, saves the model, and loads it in another process.")
 {
-    switch (args)
-    {
-        case ["--score", var directory]:
-            return ModelScorer.Run(ModelFile, directory);
-        case ["compare", ..]:
-            return ComparisonCommand.Run(args.AsSpan(1));
-        case []:
-            return Train(FashionMnistData.ShippedDirectory, epochs: 12);
-        case ["--data", var directory] when Directory.Exists(directory):
-            return Train(directory, epochs: 22);   // three times the images bear more passes before they are learnt by heart
-        case ["--data", var directory]:
-            Console.Error.WriteLine($"There is no folder '{directory}'.");
-            return 2;
-        default:
-            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: FashionMnist [--data DIR], or FashionMnist {ComparisonCommand.Usage}");
-            return 2;
-    }
-}
-catch (Exception e) when (e is IOException or InvalidDataException)
-{
-    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
-    return 1;
-}
+    data, ComparisonCommand.Create(), Arguments.SecondProcess(ScoreCommand, folder => Task.FromResult(ModelScorer.Run(ModelFile, folder))),
+};
+command.SetAction(line => line.GetValue(data) is { } directory
+    ? Train(directory, epochs: 22)   // three times the images bear more passes before they are learnt by heart
+    : Train(FashionMnistData.ShippedDirectory, epochs: 12));
+return await Arguments.RunAsync(command, args);
 
 static int Train(string directory, int epochs)
 {
@@ -73,10 +59,10 @@ static int Train(string directory, int epochs)
     mlContext.Model.Save(model, train.Schema, ModelFile);
     Console.WriteLine($"saved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; loading it in another process");
 
-    // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from eng/DrawTraining.cs.
+    // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from DrawTraining.cs.
     File.WriteAllText(ExpertLoadFile, JsonSerializer.Serialize(model.LastTransformer.GetExpertLoad(model.Transform(test))));
 
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, "--score", directory))!;
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ScoreCommand, directory))!;
     process.WaitForExit();
     return process.ExitCode;
 }

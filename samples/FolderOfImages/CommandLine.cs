@@ -1,4 +1,7 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
+using Samples;
 
 namespace FolderOfImages;
 
@@ -11,62 +14,55 @@ namespace FolderOfImages;
 /// <param name="Validation">Part of the training pictures that are held out to measure the model on after every epoch.</param>
 /// <param name="Checkpoints">The folder of checkpoints, from which an interrupted training goes on; null for none.</param>
 /// <param name="Pictures">Pictures to score.</param>
-public sealed record CommandLine(string? Data, string ModelFile, string Recipe, int? Epochs, int? Size, double Validation, string? Checkpoints, IReadOnlyList<string> Pictures)
+internal sealed record CommandLine(
+    string? Data, string ModelFile, string Recipe, int? Epochs, int? Size, double Validation, string? Checkpoints, IReadOnlyList<string> Pictures)
 {
-    /// <summary>How to call the program.</summary>
-    public const string Usage =
-        """
-        usage: FolderOfImages --data DIR [--recipe NAME] [--epochs N] [--size N] [--validation FRACTION] [--checkpoints DIR] [--model FILE]
-               FolderOfImages [--model FILE] --score PICTURE...
-        """;
-
-    /// <exception cref="ArgumentException">The arguments are not as <see cref="Usage"/> says.</exception>
-    public static CommandLine Parse(ReadOnlySpan<string> args)
+    /// <summary>The program's command.</summary>
+    /// <param name="run">Does what the user asked for; returns the exit code.</param>
+    public static RootCommand CreateCommand(Func<CommandLine, int> run)
     {
-        var line = new CommandLine(null, "model.zip", Recipes.Default, null, null, 0, null, []);
-        for (var i = 0; i < args.Length; i++)
+        var data = Arguments.Folder("--data", "Pictures as train/CLASS/* and test/CLASS/*, or CLASS/*.");
+        var pictures = new Option<string[]>("--score")
         {
-            if (args[i] == "--score")
-            {
-                line = line with { Pictures = args[(i + 1)..].ToArray() };
-                return line switch
-                {
-                    { Data: not null } => throw new ArgumentException("--data and --score exclude one another."),
-                    { Pictures.Count: 0 } => throw new ArgumentException("--score needs the names of pictures."),
-                    _ => line,
-                };
-            }
+            Description = "Pictures to classify with the saved model, in place of training.",
+            HelpName = "PICTURE",
+            Arity = ArgumentArity.OneOrMore,
+            AllowMultipleArgumentsPerToken = true,
+        };
+        var recipe = new Option<string>("--recipe") { Description = "Options for some kind of pictures.", DefaultValueFactory = _ => Recipes.Default };
+        recipe.AcceptOnlyFromAmong([.. Recipes.Names]);
+        var epochs = Arguments.Number("--epochs", "Passes over the training pictures, in place of the recipe's.");
+        var size = Arguments.Number("--size", "Side of the model's images in pixels, in place of the recipe's.");
+        var validation = new Option<double>("--validation")
+        {
+            Description = "Part of the training pictures to measure the model on after every epoch.",
+            HelpName = "FRACTION",
+            CustomParser = ReadFraction,
+        };
+        var checkpoints = new Option<string?>("--checkpoints") { Description = "Folder of checkpoints: the same command goes on from there.", HelpName = "DIR" };
+        var model = new Option<string>("--model") { Description = "The model zip.", HelpName = "FILE", DefaultValueFactory = _ => "model.zip" };
 
-            var (option, value) = (args[i], i + 1 < args.Length ? args[i + 1] : null);
-            line = option switch
-            {
-                "--data" => line with { Data = Value(option, value) },
-                "--model" => line with { ModelFile = Value(option, value) },
-                "--recipe" => line with { Recipe = RecipeName(Value(option, value)) },
-                "--epochs" => line with { Epochs = Number(option, Value(option, value)) },
-                "--size" => line with { Size = Number(option, Value(option, value)) },
-                "--checkpoints" => line with { Checkpoints = Value(option, value) },
-                "--validation" => line with { Validation = Fraction(option, Value(option, value)) },
-                _ => throw new ArgumentException($"'{option}' is not an option."),
-            };
-            i++;
-        }
-
-        return line.Data is null ? throw new ArgumentException("--data needs to say where the pictures are.") : line;
+        var command = new RootCommand("Trains WideNet on a folder of pictures, or classifies pictures.")
+        {
+            data, recipe, epochs, size, validation, checkpoints, model, pictures,
+        };
+        command.Validators.Add(result =>
+        {
+            if ((result.GetResult(data) is null) == (result.GetResult(pictures) is null))
+                result.AddError("Either --data says where the pictures to train on are, or --score which pictures to classify.");
+        });
+        command.SetAction(line => run(new CommandLine(
+            line.GetValue(data), line.GetRequiredValue(model), line.GetRequiredValue(recipe), line.GetValue(epochs), line.GetValue(size),
+            line.GetValue(validation), line.GetValue(checkpoints), line.GetValue(pictures) ?? [])));
+        return command;
     }
 
-    private static string Value(string option, string? value) => value ?? throw new ArgumentException($"{option} needs a value.");
-
-    private static string RecipeName(string value) =>
-        Recipes.Names.Contains(value) ? value : throw new ArgumentException($"'{value}' is not a recipe; there are {string.Join(", ", Recipes.Names)}.");
-
-    private static int Number(string option, string value) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
-            ? number
-            : throw new ArgumentException($"{option} is '{value}'; a whole number of at least 1 is wanted.");
-
-    private static double Fraction(string option, string value) =>
-        double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number < 1
-            ? number
-            : throw new ArgumentException($"{option} is '{value}'; a number of at least 0 and below 1 is wanted, such as 0.1.");
+    private static double ReadFraction(ArgumentResult result)
+    {
+        var text = result.Tokens[0].Value;
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number < 1)
+            return number;
+        result.AddError($"{Arguments.NameOf(result)} is '{text}'; a number of at least 0 and below 1 is wanted, such as 0.1.");
+        return 0;
+    }
 }

@@ -16,21 +16,9 @@ const int MostClassesInTable = 20;
 const int ScoredPictures = 5;
 const int StepsBetweenCheckpoints = 200;
 
-try
-{
-    var line = CommandLine.Parse(args);
-    return line.Data is { } directory ? Train(line, ImageFolder.Read(directory, Seed)) : ModelScorer.Run(line.ModelFile, line.Pictures);
-}
-catch (ArgumentException e)
-{
-    Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{CommandLine.Usage}");
-    return 2;
-}
-catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException or InvalidOperationException)
-{
-    Console.Error.WriteLine(e.Message);   // a folder without classes, pictures that nobody can read, a model that cannot be written
-    return 1;
-}
+return await Arguments.RunAsync(
+    CommandLine.CreateCommand(line => line.Data is { } directory ? Train(line, ImageFolder.Read(directory, Seed)) : ModelScorer.Run(line.ModelFile, line.Pictures)),
+    args);
 
 static int Train(CommandLine line, ImageFolder folder)
 {

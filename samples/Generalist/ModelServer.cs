@@ -9,9 +9,6 @@ namespace GeneralistSample;
 /// <summary>The process that uses a saved model for all its tasks, and for one that it was never trained for.</summary>
 internal static class ModelServer
 {
-    /// <summary>The argument that makes the program serve.</summary>
-    public const string Argument = "--serve";
-
     /// <summary>The model.</summary>
     public const string ModelFile = "model.zip";
 

@@ -5,6 +5,7 @@
 //     dotnet run -c Release --project samples/Generalist -- routers         without experts, and with each of the five routers, three seeds; --results DIR writes tables
 //     dotnet run -c Release --project samples/Generalist -- --data DIR      on real data: see RealData.cs; also with routers
 
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using GeneralistSample;
@@ -13,36 +14,28 @@ using Microsoft.ML.MoE.Estimators;
 using Samples;
 using Spectre.Console;
 
-try
-{
-    var line = CommandLine.Parse(args);
-    return line.Action switch
-    {
-        SampleAction.Serve => ModelServer.Run(line.Data),
-        SampleAction.CompareRouters => RouterComparison.Run(line),
-        _ => Train(line),
-    };
-}
-catch (ArgumentException e)
-{
-    Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{CommandLine.Usage}");
-    return 2;
-}
-catch (Exception e) when (e is IOException or InvalidDataException)
-{
-    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
-    return 1;
-}
+const string ServeCommand = "serve";
 
-static int Train(CommandLine line)
+var data = Arguments.Folder("--data", "Pictures, sentences and captioned photos of yours: see RealData.cs.");
+var steps = Arguments.Number("--steps", "Steps of each training.");
+var command = new RootCommand("Trains one model for several tasks, and serves it in another process.") { data, steps, RouterComparison.CreateCommand(data, steps) };
+command.SetAction(line => Train(line.GetValue(data), line.GetValue(steps)));
+
+var serve = new Command(ServeCommand) { data };
+serve.Hidden = true;   // the second process
+serve.SetAction(line => ModelServer.Run(line.GetValue(data)));
+command.Add(serve);
+return await Arguments.RunAsync(command, args);
+
+static int Train(string? folder, int? steps)
 {
     var clock = Stopwatch.StartNew();
     var mlContext = new MLContext(seed: 1);
-    var data = SampleData.Read(mlContext, line.Data);
+    var data = SampleData.Read(mlContext, folder);
     using var model = TrainingDisplay.Show(
         progress =>
         {
-            var options = SampleModel.Options(data, line.Steps ?? SampleModel.Steps);
+            var options = SampleModel.Options(data, steps ?? SampleModel.Steps);
             options.Progress = progress;
             return mlContext.Transforms.UniPerceiverGeneralist(options).Fit(data.Combine(mlContext));
         },
@@ -62,7 +55,8 @@ static int Train(CommandLine line)
     mlContext.Model.Save(model, null, ModelServer.ModelFile);
     Console.WriteLine(string.Create(
         CultureInfo.InvariantCulture, $"saved {SizeOf(ModelServer.ModelFile)}{(data.Unseen is null ? "" : $" and {SizeOf(ModelServer.PromptFile)}")}, after {clock.Elapsed.TotalMinutes:F1} minutes; loading in another process"));
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelServer).Assembly.Location, [ModelServer.Argument, .. line.Data is null ? Array.Empty<string>() : ["--data", line.Data]]))!;
+    string[] arguments = folder is null ? [ServeCommand] : [ServeCommand, "--data", folder];
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelServer).Assembly.Location, arguments))!;
     process.WaitForExit();
     return process.ExitCode;
 }

@@ -1,8 +1,11 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Routing;
+using Samples;
 
 namespace GeneralistSample;
 
@@ -13,36 +16,68 @@ internal static class RouterComparison
     public const string NoExperts = "no experts";
 
     private const int Steps = 1500;
+    private const int StandardSeeds = 3;
     private const int InterferenceBatches = 16;
 
     private static readonly (string Name, RoutingLevel? Level)[] Routers =
         [(NoExperts, null), ("token", RoutingLevel.Token), ("context", RoutingLevel.Context), ("modality", RoutingLevel.Modality), ("task", RoutingLevel.Task), ("attribute", RoutingLevel.Attribute)];
 
-    /// <summary>Trains all, prints a table, and writes <c>routers.md</c> and <c>routers.json</c> after each training where a results folder is given. What the folder has already is not trained again.</summary>
-    /// <param name="line">What the user asked for.</param>
-    /// <returns>The process's exit code.</returns>
-    public static int Run(CommandLine line)
+    /// <summary>The command <c>routers</c>: trains all, prints a table, and writes it after each training where a results folder is given.</summary>
+    /// <param name="data">The option with the folder of real data.</param>
+    /// <param name="steps">The option with the steps of each training.</param>
+    public static Command CreateCommand(Option<string?> data, Option<int?> steps)
     {
-        var (runs, steps) = (RouterReport.ReadRuns(line.Results), line.Steps ?? Steps);
-        string[] tasks = [.. SampleData.Read(new MLContext(), line.Data).Tasks.Select(task => task.Name)];
+        var seeds = new Option<(int First, int Last)?>("--seeds")
+        {
+            Description = $"How many seeds from 1, or the first and the last; 1-{StandardSeeds} if it is left out.",
+            HelpName = "N|FIRST-LAST",
+            CustomParser = ReadSeeds,
+        };
+        var results = Arguments.Results();
+        results.Description += " What it holds already is not trained again.";
+        var command = new Command("routers", "A model without experts, and one with each of the five routers.") { data, steps, seeds, results };
+        command.SetAction(line => Run(line.GetValue(data), line.GetValue(steps), line.GetValue(seeds) ?? (1, StandardSeeds), line.GetValue(results)));
+        return command;
+    }
+
+    private static void Run(string? folder, int? wantedSteps, (int First, int Last) seeds, string? results)
+    {
+        var (runs, steps) = (RouterTables.Read(results), wantedSteps ?? Steps);
+        var command = "routers" + (folder is null ? "" : " --data DIR") + (wantedSteps is null ? "" : string.Create(CultureInfo.InvariantCulture, $" --steps {steps}"));
+        string[] routers = [.. Routers.Select(router => router.Name)];
+        string[] tasks = [.. SampleData.Read(new MLContext(), folder).Tasks.Select(task => task.Name)];
         if (runs.FirstOrDefault(run => run.Steps != steps || !tasks.All(run.Scores.Select(score => score.Task).Contains)) is { } other)
-            throw new InvalidDataException($"'{line.Results}' holds trainings of {other.Steps} steps on {string.Join(", ", other.Scores.Select(score => score.Task).Distinct())}, and this one is of {steps} steps on {string.Join(", ", tasks)}: name another folder.");
-        for (var seed = line.Seeds.First; seed <= line.Seeds.Last; seed++)   // the seeds outside, so that whatever else the machine does meets all routers
+        {
+            throw new InvalidDataException(
+                $"'{results}' holds trainings of {other.Steps} steps on {string.Join(", ", other.Scores.Select(score => score.Task).Distinct())}, "
+                + $"and this one is of {steps} steps on {string.Join(", ", tasks)}: name another folder.");
+        }
+        for (var seed = seeds.First; seed <= seeds.Last; seed++)   // the seeds outside, so that whatever else the machine does meets all routers
         {
             foreach (var (name, level) in Routers)
             {
                 if (runs.Any(other => (other.Router, other.Seed) == (name, seed)))
                     continue;
                 var clock = Stopwatch.StartNew();
-                var run = Train(line.Data, steps, name, level, seed);
+                var run = Train(folder, steps, name, level, seed);
                 Console.Error.WriteLine(string.Create(
                     CultureInfo.InvariantCulture, $"{name}, seed {seed}, {clock.Elapsed.TotalMinutes:F1} minutes: {string.Join(", ", run.Scores.Select(score => $"{score.Task} {score.Metric} {score.Value:F3}"))}"));
                 runs = [.. runs, run];
-                RouterReport.Write(line.Results, runs, [.. Routers.Select(router => router.Name)], line.Command);
+                RouterTables.Write(results, runs, RouterReport.ToMarkdown(runs, routers, command));
             }
         }
-        Console.WriteLine(RouterReport.ToMarkdown(runs, [.. Routers.Select(router => router.Name)], line.Command));
-        return 0;
+        Console.WriteLine(RouterReport.ToMarkdown(runs, routers, command));
+    }
+
+    private static (int First, int Last)? ReadSeeds(ArgumentResult result)
+    {
+        var text = result.Tokens[0].Value;
+        if (text.Split('-') is not [var first, var last])
+            return (1, Arguments.ReadNumber(result, text));
+        var seeds = (First: Arguments.ReadNumber(result, first), Last: Arguments.ReadNumber(result, last));
+        if (seeds.First > seeds.Last)
+            result.AddError($"{Arguments.NameOf(result)} is '{text}'; the first seed must not be above the last.");
+        return seeds;
     }
 
     private static RouterRun Train(string? folder, int steps, string name, RoutingLevel? level, int seed)
@@ -60,6 +95,7 @@ internal static class RouterComparison
             scores.AddRange(Scoring.Measure(mlContext, model, task, data));
         var interference = level is null or RoutingLevel.Attribute
             ? model.MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
+                .SelectMany(InterferenceRow.Of).ToList()
             : null;
         return new RouterRun(name, seed, steps, model.Model.Config.GetCost().Parameters, scores, interference, level is null ? null : ActivationRow.Measure(model, data));
     }

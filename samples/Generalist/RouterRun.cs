@@ -1,5 +1,3 @@
-using Microsoft.ML.MoE.Objectives;
-
 namespace GeneralistSample;
 
 /// <summary>One training of the comparison of routers.</summary>
@@ -11,4 +9,5 @@ namespace GeneralistSample;
 /// <param name="Interference">How the tasks get in each other's way in the blocks with experts, and in the same blocks without; null where it was not measured.</param>
 /// <param name="Activation">Which experts the tokens of each task go to; null without experts.</param>
 internal sealed record RouterRun(
-    string Router, int Seed, int Steps, long Parameters, IReadOnlyList<TaskScore> Scores, IReadOnlyList<LayerInterference>? Interference, IReadOnlyList<ActivationRow>? Activation);
+    string Router, int Seed, int Steps, long Parameters, IReadOnlyList<TaskScore> Scores,
+    IReadOnlyList<InterferenceRow>? Interference, IReadOnlyList<ActivationRow>? Activation);

@@ -7,49 +7,28 @@
 //
 // A million experts need 7 GB of memory.
 
-using System.Globalization;
+using System.CommandLine;
 using MillionExperts;
+using Samples;
 using Shakespeare;
 
-const string Usage = "Usage: MillionExperts [--data FILE] [--steps N] [--experts N] [--results DIR] [--save FILE]";
+const int StandardSteps = 400;
 
-try
+var data = new Option<string>("--data") { Description = "The text.", HelpName = "FILE", DefaultValueFactory = _ => ShakespeareText.ShippedFile };
+var steps = Arguments.Number("--steps", $"Steps of each training; {StandardSteps} if it is left out.");
+var experts = Arguments.Number("--experts", "One number of experts, a perfect square, in place of the paper's four.");
+var results = Arguments.Results();
+var save = new Option<string?>("--save") { Description = "Zip that the last model is saved to, and measured from again.", HelpName = "FILE" };
+
+var command = new RootCommand("Trains PEER with 16 thousand to a million experts on a text.") { data, steps, experts, results, save };
+command.SetAction(line =>
 {
-    if (TrainingProcess.Serve(args) is { } exitCode)
-        return exitCode;
-
-    var (data, steps, sizes, results, saveAs) = (ShakespeareText.ShippedFile, 400, Training.PaperSizes, (string?)null, (string?)null);
-    for (var i = 0; i < args.Length; i += 2)
-    {
-        var (argument, value) = (args[i], i + 1 < args.Length ? args[i + 1] : null);
-        switch (argument)
-        {
-            case "--data" when value is not null:
-                data = value;
-                break;
-            case "--steps" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out steps) && steps >= 1:
-                break;
-            case "--experts" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size >= 1:
-                sizes = [size];
-                break;
-            case "--results" when value is not null:
-                results = value;
-                break;
-            case "--save" when value is not null:
-                saveAs = value;
-                break;
-            default:
-                Console.Error.WriteLine($"'{argument}{(value is null ? "" : $" {value}")}' is not understood. {Usage}");
-                return 2;
-        }
-    }
-
-    if (!File.Exists(data))
-        throw new FileNotFoundException($"There is no file '{data}'.");
-    return TrainingTable.Run(sizes, steps, data, results, saveAs);
-}
-catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-{
-    Console.Error.WriteLine(e.Message);   // a file is missing or cannot be written
-    return 1;
-}
+    int[] sizes = line.GetValue(experts) is { } size ? [size] : Training.PaperSizes;
+    var file = line.GetRequiredValue(data);
+    return File.Exists(file)
+        ? TrainingTable.Run(sizes, line.GetValue(steps) ?? StandardSteps, file, line.GetValue(results), line.GetValue(save))
+        : throw new FileNotFoundException($"There is no file '{file}'.");
+});
+command.Add(TrainingProcess.CreateTrainCommand());
+command.Add(TrainingProcess.CreateLoadCommand());
+return await Arguments.RunAsync(command, args);

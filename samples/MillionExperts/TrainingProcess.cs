@@ -1,5 +1,5 @@
+using System.CommandLine;
 using System.Diagnostics;
-using System.Globalization;
 using System.Text.Json;
 using Samples;
 
@@ -8,8 +8,8 @@ namespace MillionExperts;
 /// <summary>Gives each training, and each loading, a process of its own: its peak memory is then its own, and all of it is free before the next.</summary>
 internal static class TrainingProcess
 {
-    private const string TrainArgument = "--train";
-    private const string LoadArgument = "--load";
+    private const string TrainCommand = "train";
+    private const string LoadCommand = "load";
 
     /// <summary>Trains in a new process.</summary>
     /// <param name="training">What to train.</param>
@@ -17,24 +17,38 @@ internal static class TrainingProcess
     /// <exception cref="IOException">The process ended without a result; it has said why, unless the system ended it.</exception>
     public static TrainedExperts Train(Training training) => Start<TrainedExperts>(
         FormattableString.Invariant($"The training of {training.Experts:N0} experts"),
-        [TrainArgument, FormattableString.Invariant($"{training.Experts}"), $"{training.QueryBatchNorm}", FormattableString.Invariant($"{training.Steps}"), training.File, .. training.SaveAs is { } zip ? [zip] : Array.Empty<string>()]);
+        [
+            TrainCommand, FormattableString.Invariant($"{training.Experts}"), $"{training.QueryBatchNorm}", FormattableString.Invariant($"{training.Steps}"),
+            training.File, .. training.SaveAs is { } zip ? [zip] : Array.Empty<string>(),
+        ]);
 
     /// <summary>Loads a model in a new process and measures it again.</summary>
     /// <param name="zip">The model.</param>
     /// <param name="file">The text it is measured on.</param>
     /// <exception cref="IOException">The process ended without a result.</exception>
-    public static StoredModel Load(string zip, string file) => Start<StoredModel>($"The loading of '{zip}'", [LoadArgument, zip, file]);
+    public static StoredModel Load(string zip, string file) => Start<StoredModel>($"The loading of '{zip}'", [LoadCommand, zip, file]);
 
-    /// <summary>Does what <see cref="Train"/> or <see cref="Load"/> has started this process for: the result goes to standard output as JSON, all else to standard error.</summary>
-    /// <param name="arguments">The process's arguments.</param>
-    /// <returns>The process's exit code; null where it was not started for that.</returns>
-    public static int? Serve(string[] arguments) => arguments switch
+    /// <summary>What <see cref="Train"/> starts a process for. The result goes to standard output as JSON, all else to standard error.</summary>
+    public static Command CreateTrainCommand()
     {
-        [TrainArgument, var experts, var batchNorm, var steps, var file, .. var rest] => Answer(() => new Training(
-            int.Parse(experts, CultureInfo.InvariantCulture), bool.Parse(batchNorm), int.Parse(steps, CultureInfo.InvariantCulture), file, rest.FirstOrDefault()).Run(Console.Error.WriteLine)),
-        [LoadArgument, var zip, var file] => Answer(() => StoredModel.Load(zip, file)),
-        _ => null,
-    };
+        var (experts, batchNorm, steps) = (new Argument<int>("experts"), new Argument<bool>("batch-norm"), new Argument<int>("steps"));
+        var (file, zip) = (new Argument<string>("file"), new Argument<string?>("zip") { Arity = ArgumentArity.ZeroOrOne });
+        var command = new Command(TrainCommand) { experts, batchNorm, steps, file, zip };
+        command.Hidden = true;
+        command.SetAction(line => Answer(() => new Training(
+            line.GetValue(experts), line.GetValue(batchNorm), line.GetValue(steps), line.GetRequiredValue(file), line.GetValue(zip)).Run(Console.Error.WriteLine)));
+        return command;
+    }
+
+    /// <summary>What <see cref="Load"/> starts a process for, in the same way.</summary>
+    public static Command CreateLoadCommand()
+    {
+        var (zip, file) = (new Argument<string>("zip"), new Argument<string>("file"));
+        var command = new Command(LoadCommand) { zip, file };
+        command.Hidden = true;
+        command.SetAction(line => Answer(() => StoredModel.Load(line.GetRequiredValue(zip), line.GetRequiredValue(file))));
+        return command;
+    }
 
     private static T Start<T>(string what, string[] arguments)
     {

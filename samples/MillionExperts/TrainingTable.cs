@@ -1,14 +1,12 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
+using Samples;
 
 namespace MillionExperts;
 
 /// <summary>Trains all sizes, the smallest first, and reports.</summary>
 internal static class TrainingTable
 {
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     // Table 2 of the paper, by number of experts: perplexity on C4, unevenness, without and with batch normalisation. Its usage is 100 % but for 99.8 % at a million without.
     private static readonly Dictionary<(int Experts, bool QueryBatchNorm), (double Perplexity, double Unevenness)> Paper = new()
     {
@@ -22,7 +20,7 @@ internal static class TrainingTable
         [(1024 * 1024, true)] = (20.64, 1.06),
     };
 
-    /// <summary>Trains every size with and without batch normalisation, prints a table, and writes <c>experts.md</c> and <c>experts.json</c> where a results folder is given.</summary>
+    /// <summary>Trains every size with and without batch normalisation, prints a table, and writes <c>experts.md</c> and <c>experts.csv</c> where a results folder is given.</summary>
     /// <param name="sizes">Numbers of experts.</param>
     /// <param name="steps">Steps of each training.</param>
     /// <param name="file">The text.</param>
@@ -57,7 +55,7 @@ internal static class TrainingTable
             {
                 Directory.CreateDirectory(results);
                 File.WriteAllText(Path.Combine(results, "experts.md"), report);
-                File.WriteAllText(Path.Combine(results, "experts.json"), ToJson(trained, steps, file));
+                Csv.Write(Path.Combine(results, "experts.csv"), ToRows(trained));
             }
         }
         if (failure is null)
@@ -92,16 +90,28 @@ internal static class TrainingTable
         return text.ToString();
     }
 
-    /// <summary>Every training with its curve.</summary>
-    internal static string ToJson(IReadOnlyList<TrainedExperts> trained, int steps, string file) => JsonSerializer.Serialize(
-        new
+    /// <summary>A row for each training, its loss by step included, with the paper's figures.</summary>
+    internal static IEnumerable<IEnumerable<(string Column, object? Value)>> ToRows(IEnumerable<TrainedExperts> trained) => trained.Select(one =>
+        new (string, object?)[]
         {
-            Data = Path.GetFileName(file),
-            Steps = steps,
-            Training.TokensPerStep,
-            Trainings = trained.Select(one => new { Training = one, PaperPerplexity = PaperOf(one)?.Perplexity, PaperUnevenness = PaperOf(one)?.Unevenness }),
-        },
-        Json);
+            ("experts", one.Experts),
+            ("query batch norm", one.QueryBatchNorm),
+            ("parameters", one.Cost.Parameters),
+            ("active parameters", one.Cost.ActiveParameters),
+            ("forward MACs", one.Cost.ForwardMacs),
+            ("tokens/s", one.TokensPerSecond),
+            ("seconds", one.Seconds),
+            ("peak bytes", one.PeakBytes),
+            ("training loss", one.TrainingLoss),
+            ("validation loss", one.ValidationLoss),
+            ("validation tokens", one.ValidationTokens),
+            ("usage", one.Usage.Usage),
+            ("unevenness", one.Usage.Unevenness),
+            ("unweighted unevenness", one.Usage.UnweightedUnevenness),
+            ("paper's perplexity", PaperOf(one)?.Perplexity),
+            ("paper's unevenness", PaperOf(one)?.Unevenness),
+        }
+        .Concat(one.Curve.Select(point => ($"loss {point.Step}", (object?)point.Loss))));
 
     private static (double Perplexity, double Unevenness)? PaperOf(TrainedExperts trained) => Paper.TryGetValue((trained.Experts, trained.QueryBatchNorm), out var values) ? values : null;
 }

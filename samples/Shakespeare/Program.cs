@@ -4,6 +4,7 @@
 //     dotnet run -c Release --project samples/Shakespeare -- compare               dense, PKM, MoE and PEER models beside each other, at nanoGPT's steps
 //     dotnet run -c Release --project samples/Shakespeare -- compare --minutes 3   the same at equal time
 
+using System.CommandLine;
 using System.Diagnostics;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
@@ -15,27 +16,14 @@ using Shakespeare.Comparison;
 
 // The learning rate was chosen on the last tenth of the training part (1e-3, 2e-3, 4e-3 and 8e-3 gave 2.08, 1.95, 2.06 and 2.21 after 600 steps). The validation part only measures.
 const string ModelFile = "model.zip";
+const string ContinueCommand = "continue";
 
-try
+var command = new RootCommand("Trains a language model of characters for three minutes, saves it, and goes on writing in another process.")
 {
-    switch (args)
-    {
-        case ["--continue", var prompt]:
-            return await Playwright.RunAsync(ModelFile, prompt);
-        case ["compare", .. var rest]:
-            return ComparisonCommand.Run(rest);
-        case []:
-            return await TrainAsync();
-        default:
-            Console.Error.WriteLine($"Unknown arguments '{string.Join(' ', args)}'. Usage: Shakespeare [{ComparisonCommand.Usage}]");
-            return 2;
-    }
-}
-catch (Exception e) when (e is IOException or InvalidDataException)
-{
-    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
-    return 1;
-}
+    ComparisonCommand.Create(), Arguments.SecondProcess(ContinueCommand, prompt => Playwright.RunAsync(ModelFile, prompt)),
+};
+command.SetAction((_, _) => TrainAsync());
+return await Arguments.RunAsync(command, args);
 
 static async Task<int> TrainAsync()
 {
@@ -63,7 +51,7 @@ static async Task<int> TrainAsync()
     mlContext.Model.Save(model, data.Schema, ModelFile);
     Console.WriteLine($"\nsaved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; going on in another process\n");
 
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(Playwright).Assembly.Location, "--continue", end))!;
+    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(Playwright).Assembly.Location, ContinueCommand, end))!;
     process.WaitForExit();
     return process.ExitCode;
 }

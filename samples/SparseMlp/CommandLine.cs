@@ -1,4 +1,6 @@
+using System.CommandLine;
 using System.Globalization;
+using Samples;
 using Samples.Comparison;
 
 namespace SparseMlpComparison;
@@ -12,45 +14,40 @@ namespace SparseMlpComparison;
 /// <param name="Results">The folder that the tables are written to; null for none.</param>
 internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, int? Images, int? Epochs, string? Results)
 {
-    /// <summary>How to call the program.</summary>
-    public static string Usage =>
-        $"""
-        usage: SparseMlp [ablate {string.Join('|', ExperimentCatalog.AblationNames)}] [seeds N] [--data DIR] [--images N] [--epochs N] [--results DIR]
-        The main comparison is of 1 seed, an ablation of 3. With several seeds the tables are written to {DefaultResults}, unless --results says otherwise.
-        """;
-
     private const string DefaultResults = "samples/SparseMlp/results";
     private const int AblationSeeds = 3;
 
     /// <summary>The arguments in full, but for where things are.</summary>
     public string Command =>
-        (Ablation is null ? "" : $"ablate {Ablation} ") + Number("seeds", Seeds) + (Data is null ? "" : " --data DIR") + Number(" --images", Images) + Number(" --epochs", Epochs);
+        (Ablation is null ? "" : $"ablate {Ablation} ")
+        + Number("seeds", Seeds) + (Data is null ? "" : " --data DIR") + Number(" --images", Images) + Number(" --epochs", Epochs);
 
-    /// <exception cref="ArgumentException">The arguments are not as <see cref="Usage"/> says.</exception>
-    public static CommandLine Parse(ReadOnlySpan<string> args)
+    /// <summary>The program's command.</summary>
+    /// <param name="run">Does what the user asked for; returns the exit code.</param>
+    public static RootCommand CreateCommand(Func<CommandLine, int> run)
     {
-        var line = new CommandLine(null, 0, null, null, null, null);
-        for (var i = 0; i < args.Length; i += 2)
-        {
-            var (option, value) = (args[i], i + 1 < args.Length ? args[i + 1] : null);
-            line = option switch
-            {
-                "ablate" => line with { Ablation = AblationName(value) },
-                "seeds" => line with { Seeds = ParseNumber(option, value) },
-                "--data" => line with { Data = Value(option, value) },
-                "--images" => line with { Images = ParseNumber(option, value) },
-                "--epochs" => line with { Epochs = ParseNumber(option, value) },
-                "--results" => line with { Results = Value(option, value) },
-                _ => throw new ArgumentException($"'{option}' is not understood."),
-            };
-        }
+        // Two options are words: "ablate position seeds 3".
+        var ablation = new Option<string?>("ablate") { Description = "One of the paper's ablations in place of the main comparison." };
+        ablation.AcceptOnlyFromAmong([.. ExperimentCatalog.AblationNames]);
+        var seeds = Arguments.Number("seeds", $"Trainings of each model: 1 in the main comparison, {AblationSeeds} in an ablation.");
+        var data = Arguments.Folder("--data", "The four official files of Fashion-MNIST, or train/CLASS/* and test/CLASS/*.");
+        var images = Arguments.Number("--images", "Images to train on, and to pre-train on.");
+        var epochs = Arguments.Number("--epochs", "Passes over them.");
+        var results = Arguments.Results();
+        results.Description += $" {DefaultResults} if it is left out and there are several seeds.";
 
-        if (line.Seeds == 0)
-            line = line with { Seeds = line.Ablation is null ? 1 : AblationSeeds };
-        return line.Seeds > 1 ? line with { Results = line.Results ?? DefaultResults } : line;
+        var command = new RootCommand("Sparse-MLP beside dense MLP-Mixers.") { ablation, seeds, data, images, epochs, results };
+        command.SetAction(line =>
+        {
+            var times = line.GetValue(seeds) ?? (line.GetValue(ablation) is null ? 1 : AblationSeeds);
+            return run(new CommandLine(
+                line.GetValue(ablation), times, line.GetValue(data), line.GetValue(images), line.GetValue(epochs),
+                line.GetValue(results) ?? (times > 1 ? DefaultResults : null)));
+        });
+        return command;
     }
 
-    /// <summary>An experiment with the numbers that were asked for. Of the images with few labels, those without are meant.</summary>
+    /// <summary>An experiment with the numbers that were asked for. Where few images have labels, <see cref="Images"/> counts those without.</summary>
     public Experiment ApplyTo(Experiment experiment) => experiment with
     {
         TrainingImages = experiment.UnlabelledImages == 0 ? Images ?? experiment.TrainingImages : experiment.TrainingImages,
@@ -60,15 +57,4 @@ internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, in
     };
 
     private static string Number(string option, int? value) => value is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{option} {value}");
-
-    private static string Value(string option, string? value) => value ?? throw new ArgumentException($"{option} needs a value.");
-
-    private static string AblationName(string? value) => ExperimentCatalog.AblationNames.Contains(value)
-        ? value!
-        : throw new ArgumentException($"'{value}' is not an ablation; there are {string.Join(", ", ExperimentCatalog.AblationNames)}.");
-
-    private static int ParseNumber(string option, string? value) =>
-        int.TryParse(Value(option, value), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
-            ? number
-            : throw new ArgumentException($"{option} is '{value}'; a whole number of at least 1 is wanted.");
 }

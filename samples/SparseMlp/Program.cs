@@ -10,25 +10,20 @@ using Samples;
 using Samples.Comparison;
 using SparseMlpComparison;
 
-try
+return await Arguments.RunAsync(CommandLine.CreateCommand(Compare), args);
+
+static int Compare(CommandLine line)
 {
-    var line = CommandLine.Parse(args);
     var images = Images.Read(line.Data);
     var catalog = new ExperimentCatalog(images.Side);
-    IReadOnlyList<Experiment> experiments = line.Ablation is null ? [catalog.Models, catalog.Labels] : [catalog.Ablations.Single(ablation => ablation.Name == line.Ablation)];
+    IReadOnlyList<Experiment> experiments = line.Ablation is null
+        ? [catalog.Models, catalog.Labels]
+        : [catalog.Ablations.Single(ablation => ablation.Name == line.Ablation)];
 
-    var trained = experiments.SelectMany(experiment => ComparisonRun.Run(line.ApplyTo(experiment), images, line.Seeds, line.Command, line.Results)).ToList();
+    var trained = experiments
+        .SelectMany(experiment => ComparisonRun.Run(line.ApplyTo(experiment), images, line.Seeds, line.Command, line.Results))
+        .ToList();
     var accuracies = trained.Where(run => run.Variant == ExperimentCatalog.MainVariant).Select(run => run.TestAccuracy);
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"accuracy {Spread.Of(accuracies, "F4")} of {ExperimentCatalog.MainVariant}"));
     return 0;
-}
-catch (ArgumentException e)
-{
-    Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{CommandLine.Usage}");
-    return 2;
-}
-catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-{
-    Console.Error.WriteLine(e.Message);   // a file is missing, damaged, or cannot be written
-    return 1;
 }

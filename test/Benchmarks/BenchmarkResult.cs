@@ -15,4 +15,11 @@ internal sealed record BenchmarkResult(
     double BaselineMs,
     string Baseline,
     string Precision,
-    int Threads);
+    int Threads)
+{
+    /// <summary>The result as a row of a table.</summary>
+    public IEnumerable<(string Column, object? Value)> ToRow() =>
+    [
+        ("name", Name), ("ratio", Ratio), ("ours ms", OursMs), ("baseline ms", BaselineMs), ("baseline", Baseline), ("precision", Precision), ("threads", Threads),
+    ];
+}

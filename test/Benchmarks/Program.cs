@@ -1,88 +1,87 @@
+using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using Benchmarks;
 using Benchmarks.Cost;
 using Microsoft.ML.MoE.Runtime;
+using Samples;
 using TorchSharp;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
-CommandLine line;
-try
-{
-    line = CommandLine.Parse(args);
-}
-catch (ArgumentException e)
-{
-    Console.Error.WriteLine(e.Message);
-    Console.Error.WriteLine(CommandLine.Usage);
-    return 2;
-}
+var filter = new Argument<string?>("filter") { Description = "Part of the names of the benchmarks to run; all if it is left out.", Arity = ArgumentArity.ZeroOrOne };
+var json = new Option<FileInfo?>("--json") { Description = "File that the results are written to.", HelpName = "FILE" };
+var csv = new Option<FileInfo?>("--csv") { Description = "The same as a table, a row for each benchmark or size.", HelpName = "FILE" };
+var check = new Option<bool>("--check") { Description = "Only checks that the fast paths compute what their baselines compute." };
+var list = new Option<bool>("--list") { Description = "Only lists the names." };
+var cost = new Option<bool>("--cost") { Description = "Measures the sparse layer over the numbers of experts and tokens instead." };
+var command = new RootCommand("Fast paths against their baselines.") { filter, json, csv, check, list, cost, CostMeasurement.CreateCommand() };
+command.SetAction(line => Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
+return command.Parse(args).Invoke();
 
-var selected = BenchmarkCatalog.Select(line.Filter);
-if (line.List || selected.Count == 0)
+static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool checkOnly, bool list, bool cost)
 {
-    if (!line.List)
-        Console.Error.WriteLine($"No benchmark has '{line.Filter}' in its name. There are:");
-    foreach (var benchmark in BenchmarkCatalog.All)
-        Console.WriteLine(benchmark.Name);
-    return line.List ? 0 : 2;
-}
-
-TorchRuntime.Initialize();
-if (line.CostOf is { } size)
-{
-    Console.WriteLine(JsonSerializer.Serialize(CostMeasurement.Measure(size.Experts, size.Tokens), JsonFormat.Options));
-    return 0;
-}
-
-Console.WriteLine(MachineDescription.Describe());
-Console.WriteLine();
-if (line.Cost)
-{
-    Console.WriteLine($"{"experts",8} {"tokens",8} {"ms a step",10} {"µs a token",11} {"weights MB",11} {"a step takes MB",16}");
-    var points = CostMeasurement.Run(p => Console.WriteLine($"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} {p.StepMegabytes,16:F0}"));
-    Write(points);
-    return 0;
-}
-
-Console.WriteLine($"{"benchmark",-36} {"ratio",8} {"target",8} {"ours ms",11} {"baseline ms",12}  {"precision",-9} baseline");
-
-var results = new List<BenchmarkResult>();
-var failures = 0;
-foreach (var benchmark in selected)
-{
-    if (benchmark.Precision == "bfloat16" && Precision.Auto.Resolve(torch.CPU) != torch.ScalarType.BFloat16)
+    var selected = BenchmarkCatalog.Select(filter);
+    if (list || selected.Count == 0)
     {
-        Console.WriteLine($"{benchmark.Name,-36} left out: without instructions for bfloat16, a product takes minutes");
-        continue;
+        if (!list)
+            Console.Error.WriteLine($"No benchmark has '{filter}' in its name. There are:");
+        foreach (var benchmark in BenchmarkCatalog.All)
+            Console.WriteLine(benchmark.Name);
+        return list ? 0 : 2;
     }
 
-    try
+    TorchRuntime.Initialize();
+    Console.WriteLine(MachineDescription.Describe());
+    Console.WriteLine();
+    if (cost)
     {
-        if (line.CheckOnly)
+        Console.WriteLine($"{"experts",8} {"tokens",8} {"ms a step",10} {"µs a token",11} {"weights MB",11} {"a step takes MB",16}");
+        var points = CostMeasurement.Run(p => Console.WriteLine($"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} {p.StepMegabytes,16:F0}"));
+        Write(points, point => point.ToRow());
+        return 0;
+    }
+
+    Console.WriteLine($"{"benchmark",-36} {"ratio",8} {"target",8} {"ours ms",11} {"baseline ms",12}  {"precision",-9} baseline");
+
+    var results = new List<BenchmarkResult>();
+    var failures = 0;
+    foreach (var benchmark in selected)
+    {
+        if (benchmark.Precision == "bfloat16" && Precision.Auto.Resolve(torch.CPU) != torch.ScalarType.BFloat16)
         {
-            BenchmarkRunner.Check(benchmark);
-            Console.WriteLine($"{benchmark.Name,-36} same results");
+            Console.WriteLine($"{benchmark.Name,-36} left out: without instructions for bfloat16, a product takes minutes");
             continue;
         }
 
-        var result = BenchmarkRunner.Run(benchmark);
-        results.Add(result);
-        Console.WriteLine($"{result.Name,-36} {result.Ratio,8:F2} {benchmark.Target,8:F2} {result.OursMs,11:F3} {result.BaselineMs,12:F3}  {result.Precision,-9} {result.Baseline}");
+        try
+        {
+            if (checkOnly)
+            {
+                BenchmarkRunner.Check(benchmark);
+                Console.WriteLine($"{benchmark.Name,-36} same results");
+                continue;
+            }
+
+            var result = BenchmarkRunner.Run(benchmark);
+            results.Add(result);
+            Console.WriteLine($"{result.Name,-36} {result.Ratio,8:F2} {benchmark.Target,8:F2} {result.OursMs,11:F3} {result.BaselineMs,12:F3}  {result.Precision,-9} {result.Baseline}");
+        }
+        catch (BenchmarkCheckException e)
+        {
+            failures++;
+            Console.WriteLine($"{benchmark.Name,-36} other results than the baseline, not timed: {e.Message}");
+        }
     }
-    catch (BenchmarkCheckException e)
+
+    Write(results, result => result.ToRow());
+    return failures == 0 ? 0 : 1;
+
+    void Write<T>(IReadOnlyList<T> values, Func<T, IEnumerable<(string, object?)>> toRow)
     {
-        failures++;
-        Console.WriteLine($"{benchmark.Name,-36} other results than the baseline, not timed: {e.Message}");
+        if (jsonFile is not null)
+            File.WriteAllText(jsonFile.FullName, JsonSerializer.Serialize(values, JsonFormat.Options) + "\n");
+        if (csvFile is not null)
+            Csv.Write(csvFile.FullName, values.Select(toRow));
     }
-}
-
-Write(results);
-return failures == 0 ? 0 : 1;
-
-void Write<T>(T values)
-{
-    if (line.JsonFile is { } file)
-        File.WriteAllText(file, JsonSerializer.Serialize(values, JsonFormat.Options) + "\n");
 }

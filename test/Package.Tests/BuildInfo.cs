@@ -17,6 +17,9 @@ internal static class BuildInfo
 
     public static string Version => Metadata["Version"];
 
+    /// <summary>The version of Microsoft.ML.TorchSharp that ours is tried beside.</summary>
+    public static string TorchSharpTrainersVersion => Metadata["TorchSharpTrainersVersion"];
+
     /// <summary>The package with the CPU libtorch of this platform.</summary>
     public static string LibTorchPackage => $"libtorch-cpu-{Metadata["RuntimeIdentifier"]}";
 

@@ -10,7 +10,7 @@ public sealed class ConsumerTests
     [TestMethod]
     public void WithABackend_TrainsSavesLoadsAndPredicts()
     {
-        using var project = new ConsumerProject((BuildInfo.LibTorchPackage, BuildInfo.VersionOf(BuildInfo.LibTorchPackage)));
+        using var project = new ConsumerProject("Pictures", (BuildInfo.LibTorchPackage, BuildInfo.VersionOf(BuildInfo.LibTorchPackage)));
         project.Build();
 
         var (exitCode, output) = project.Run();
@@ -21,7 +21,7 @@ public sealed class ConsumerTests
     [TestMethod]
     public void WithoutABackend_NamesThePackageToAdd()
     {
-        using var project = new ConsumerProject();
+        using var project = new ConsumerProject("Pictures");
         project.Build();
 
         var (exitCode, output) = project.Run();
@@ -31,13 +31,29 @@ public sealed class ConsumerTests
         StringAssert.Contains(output, BuildInfo.LibTorchPackage);
     }
 
+    [TestMethod]
+    public void BesideMicrosoftsTorchSharpTrainers_OneApplicationAndOnePipelineHoldBoth()
+    {
+        using var project = new ConsumerProject(
+            "BesideTorchSharp",
+            (BuildInfo.LibTorchPackage, BuildInfo.VersionOf(BuildInfo.LibTorchPackage)), ("Microsoft.ML.TorchSharp", BuildInfo.TorchSharpTrainersVersion));
+        project.Build();
+
+        var (exitCode, output) = project.Run();
+        Assert.AreEqual(0, exitCode, output);
+        StringAssert.Contains(output, "one pipeline: same scores");
+        StringAssert.Contains(output, $"TorchSharp {BuildInfo.VersionOf("TorchSharp")}", "both use one, ours");
+    }
+
     private sealed class ConsumerProject : IDisposable
     {
         private readonly string folder = Directory.CreateTempSubdirectory("moe-ml-consumer-").FullName;
 
-        public ConsumerProject(params (string Id, string Version)[] backend)
+        /// <param name="program">The folder of its Program.cs, below Consumer.</param>
+        /// <param name="others">What it references besides MoE.ML.</param>
+        public ConsumerProject(string program, params (string Id, string Version)[] others)
         {
-            (string Id, string Version)[] packages = [("MoE.ML", BuildInfo.Version), .. backend];
+            (string Id, string Version)[] packages = [("MoE.ML", BuildInfo.Version), .. others];
             new XElement(
                 "Project",
                 new XAttribute("Sdk", "Microsoft.NET.Sdk"),
@@ -46,7 +62,8 @@ public sealed class ConsumerTests
                     new XElement("OutputType", "Exe"),
                     new XElement("TargetFramework", "net10.0"),
                     new XElement("Nullable", "enable"),
-                    new XElement("ImplicitUsings", "enable")),
+                    new XElement("ImplicitUsings", "enable"),
+                    new XElement("JsonSerializerIsReflectionEnabledByDefault", "false")),   // as where an application is published with trimming: models are saved there too
                 new XElement("ItemGroup", packages.Select(p => new XElement("PackageReference", new XAttribute("Include", p.Id), new XAttribute("Version", p.Version)))))
                 .Save(Path.Combine(folder, "Consumer.csproj"));
 
@@ -58,7 +75,7 @@ public sealed class ConsumerTests
                 new XElement("fallbackPackageFolders", Add("machine", MachinePackages())))
                 .Save(Path.Combine(folder, "NuGet.config"));
 
-            File.Copy(Path.Combine(AppContext.BaseDirectory, "Consumer", "Program.cs"), Path.Combine(folder, "Program.cs"));
+            File.Copy(Path.Combine(AppContext.BaseDirectory, "Consumer", program, "Program.cs"), Path.Combine(folder, "Program.cs"));
         }
 
         public void Build()

@@ -1,48 +1,33 @@
-using System.Globalization;
+using System.CommandLine;
+using Samples;
 using Samples.Comparison;
 
 namespace FashionMnist.Comparison;
 
-/// <summary>The command <c>compare</c>: <c>compare [EXPERIMENT] [--seeds N] [--data DIR] [--results DIR]</c>.</summary>
+/// <summary>The command <c>compare</c>: trains the models of an experiment side by side.</summary>
 internal static class ComparisonCommand
 {
-    /// <summary>What may follow <c>compare</c>.</summary>
-    public static string Usage => $"compare [{string.Join('|', ExperimentCatalog.All.Select(experiment => experiment.Name))}] [--seeds N] [--data DIR] [--results DIR]";
+    private const int StandardSeeds = 3;
 
-    /// <summary>Runs an experiment, prints its table, and writes <c>NAME.md</c> and <c>NAME.json</c> where a results folder is given.</summary>
-    /// <param name="arguments">The arguments after <c>compare</c>.</param>
-    /// <returns>The process's exit code.</returns>
-    public static int Run(ReadOnlySpan<string> arguments)
+    /// <summary>Makes the command, which prints a table, and writes it and every training where a results folder is given.</summary>
+    public static Command Create()
     {
-        var experiment = ExperimentCatalog.Models;
-        var (seeds, directory, results) = (3, FashionMnistData.ShippedDirectory, (string?)null);
-        for (var i = 0; i < arguments.Length; i++)
-        {
-            var (argument, value) = (arguments[i], i + 1 < arguments.Length ? arguments[i + 1] : null);
-            switch (argument)
-            {
-                case "--seeds" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out seeds) && seeds >= 1:
-                    i++;
-                    break;
-                case "--data" when Directory.Exists(value):
-                    (directory, i) = (value!, i + 1);
-                    break;
-                case "--results" when value is not null:
-                    (results, i) = (value, i + 1);
-                    break;
-                case var name when i == 0 && ExperimentCatalog.All.FirstOrDefault(candidate => candidate.Name == name) is { } found:
-                    experiment = found;
-                    break;
-                default:
-                    Console.Error.WriteLine($"'{argument}{(value is null ? "" : $" {value}")}' is not understood, or names a folder that is not there. Usage: {Usage}");
-                    return 2;
-            }
-        }
+        var name = new Argument<string>("experiment") { Description = "What to compare.", DefaultValueFactory = _ => ExperimentCatalog.Models.Name };
+        name.AcceptOnlyFromAmong([.. ExperimentCatalog.All.Select(experiment => experiment.Name)]);
+        var seeds = Arguments.Number("--seeds", $"Trainings of each model; {StandardSeeds} if it is left out.");
+        var data = Arguments.Folder("--data", "The four official files, in place of what comes with the sample.");
+        var results = Arguments.Results();
 
-        ComparisonRun.Run(experiment, Images(directory), seeds, $"compare {experiment.Name}", results);
-        return 0;
+        var command = new Command("compare", "WideNet beside ViT and ViT-MoE, and the paper's ablations.") { name, seeds, data, results };
+        command.SetAction(line =>
+        {
+            var experiment = ExperimentCatalog.All.Single(candidate => candidate.Name == line.GetValue(name));
+            var images = Images(line.GetValue(data) ?? FashionMnistData.ShippedDirectory);
+            ComparisonRun.Run(experiment, images, line.GetValue(seeds) ?? StandardSeeds, $"compare {experiment.Name}", line.GetValue(results));
+        });
+        return command;
     }
 
-    private static ImageSet Images(string directory) =>
-        ImageSet.Create(directory, FashionMnistData.Size, FashionMnistData.ReadTrain(directory), FashionMnistData.ReadTest(directory), FashionMnistData.ClassNames);
+    private static ImageSet Images(string directory) => ImageSet.Create(
+        directory, FashionMnistData.Size, FashionMnistData.ReadTrain(directory), FashionMnistData.ReadTest(directory), FashionMnistData.ClassNames);
 }

@@ -1,15 +1,12 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using Samples;
 
 namespace Shakespeare.Comparison;
 
-/// <summary>What a comparison gave, as Markdown for readers and as JSON for whoever draws the curves.</summary>
+/// <summary>What a comparison gave, as Markdown for readers and as rows of a table.</summary>
 internal static class ComparisonReport
 {
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     /// <summary>A section with a table: a row for each model, means with standard deviations over the seeds.</summary>
     /// <param name="title">What was compared.</param>
     /// <param name="budget">What each model could spend.</param>
@@ -37,9 +34,26 @@ internal static class ComparisonReport
         return text.ToString();
     }
 
-    /// <summary>Every training with its curve.</summary>
-    public static string ToJson(string title, Budget budget, IReadOnlyList<TrainedVariant> trained) =>
-        JsonSerializer.Serialize(new { Title = title, Budget = budget.ToString(), Trainings = trained }, Json);
+    /// <summary>A row for each training.</summary>
+    public static IEnumerable<IEnumerable<(string Column, object? Value)>> ToRows(Budget budget, IEnumerable<TrainedVariant> trained) => trained.Select(run =>
+        new (string, object?)[]
+        {
+            ("variant", run.Variant),
+            ("seed", run.Seed),
+            ("budget", budget),
+            ("parameters", run.Cost.Parameters),
+            ("active parameters", run.Cost.ActiveParameters),
+            ("forward MACs", run.Cost.ForwardMacs),
+            ("learning rate", run.LearningRate),
+            ("steps", run.Steps),
+            ("tokens/s", run.TokensPerSecond),
+            ("training loss", run.TrainingLoss),
+            ("validation loss", run.ValidationLoss),
+            ("experts", run.Usage?.Experts),
+            ("usage", run.Usage?.Usage),
+            ("unevenness", run.Usage?.Unevenness),
+            ("unweighted unevenness", run.Usage?.UnweightedUnevenness),
+        });
 
     private static string Optional(TrainedVariant[] runs, Func<Microsoft.ML.MoE.Estimators.SparseLayerUsage, double> select, string format) =>
         runs.All(run => run.Usage is not null) ? Spread.Of(runs.Select(run => select(run.Usage!)), format) : "–";

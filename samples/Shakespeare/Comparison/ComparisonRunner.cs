@@ -52,6 +52,6 @@ internal static class ComparisonRunner
         var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([text.Validation]));
         return new TrainedVariant(
             variant.Name, seed, model.Model.Config.GetCost(), variant.LearningRate, model.Training!.Training.Steps, curve.TokensPerSecond, curve.Points[^1].Loss,
-            metrics.Loss, metrics.Layers.SingleOrDefault(), curve.Points);
+            metrics.Loss, metrics.Layers.SingleOrDefault());
     }
 }

@@ -13,6 +13,5 @@ namespace Shakespeare.Comparison;
 /// <param name="TrainingLoss">Mean training loss since the last report but one, in nats a character.</param>
 /// <param name="ValidationLoss">Loss on the validation part, in nats a character.</param>
 /// <param name="Usage">How the sparse layer used its experts there; null for a dense model.</param>
-/// <param name="Curve">Training loss by step and time.</param>
 internal sealed record TrainedVariant(
-    string Variant, int Seed, ModelCost Cost, double LearningRate, int Steps, double TokensPerSecond, double TrainingLoss, double ValidationLoss, SparseLayerUsage? Usage, IReadOnlyList<CurvePoint> Curve);
+    string Variant, int Seed, ModelCost Cost, double LearningRate, int Steps, double TokensPerSecond, double TrainingLoss, double ValidationLoss, SparseLayerUsage? Usage);

@@ -1,14 +1,11 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 
 namespace Samples.Comparison;
 
-/// <summary>What an experiment gave, as Markdown for readers and as JSON for whoever draws the curves.</summary>
+/// <summary>What an experiment gave, as Markdown for readers and as rows of a table for whoever draws the curves.</summary>
 internal static class ComparisonReport
 {
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
-
     /// <summary>A section with a table: a row for each variant, means with standard deviations over the seeds.</summary>
     /// <param name="experiment">What was compared.</param>
     /// <param name="trained">Every training of it.</param>
@@ -38,9 +35,24 @@ internal static class ComparisonReport
         return text.ToString();
     }
 
-    /// <summary>Every training with its curve.</summary>
-    public static string ToJson(Experiment experiment, IReadOnlyList<TrainedVariant> trained) =>
-        JsonSerializer.Serialize(new { experiment.Name, experiment.Title, Trainings = trained }, Json);
+    /// <summary>A row for each training, its curve by epoch included.</summary>
+    public static IEnumerable<IEnumerable<(string Column, object? Value)>> ToRows(IEnumerable<TrainedVariant> trained) => trained.Select(run =>
+        new (string, object?)[]
+        {
+            ("variant", run.Variant),
+            ("seed", run.Seed),
+            ("parameters", run.Cost.Parameters),
+            ("active parameters", run.Cost.ActiveParameters),
+            ("forward MACs", run.Cost.ForwardMacs),
+            ("test accuracy", run.TestAccuracy),
+            ("training loss", run.TrainingLoss),
+            ("images/s", run.ImagesPerSecond),
+            ("load variation", run.LoadVariation),
+            ("dropped fraction", run.DroppedFraction),
+            ("LayerNorm diversity", run.LayerNormDiversity),
+        }
+        .Concat(run.Curve.Select(point => ($"loss {point.Epoch}", (object?)point.Loss)))
+        .Concat(run.Curve.Select(point => ($"accuracy {point.Epoch}", (object?)point.Accuracy))));
 
     private static string Unlabelled(Experiment experiment) => experiment.UnlabelledImages == 0 ? "" : string.Create(
         CultureInfo.InvariantCulture, $" Pre-training: {experiment.UnlabelledImages:N0} other images without labels, {Count(experiment.PretrainingEpochs, "epoch")}.");

@@ -16,6 +16,7 @@ internal sealed record ClassifierDocument
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new JsonStringEnumConverter() },
     };
 

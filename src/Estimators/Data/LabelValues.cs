@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -11,6 +12,7 @@ internal abstract class LabelValues
     private protected static readonly JsonSerializerOptions Json = new()
     {
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new ClockTimeConverter() },
     };
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -16,6 +17,7 @@ internal sealed record GeneralistDocument
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         IgnoreReadOnlyProperties = true,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new JsonStringEnumConverter() },
     };
 

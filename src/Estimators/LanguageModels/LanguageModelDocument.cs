@@ -16,6 +16,7 @@ internal sealed record LanguageModelDocument
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
         IgnoreReadOnlyProperties = true,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new JsonStringEnumConverter() },
     };
 

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using System.Text.Json.Serialization.Metadata;
+using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -17,7 +17,7 @@ internal abstract record TrainingDocument
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { JsonModifiers.LeaveOutWhatIsComputed } },
+        TypeInfoResolver = JsonContracts.Settable,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,   // a validation loss may be NaN
         Converters = { new JsonStringEnumConverter() },
     };

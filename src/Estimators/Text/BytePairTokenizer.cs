@@ -22,7 +22,11 @@ public sealed class BytePairTokenizer : TextTokenizer
     private const string EndOfWord = "</w>";   // CLIP's mark
 
     // Text as it is, not as escapes, like other programs' files.
-    private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        TypeInfoResolver = JsonContracts.All,
+    };
 
     private readonly BpeTokenizer tokenizer;
     private readonly byte[][] bytes;

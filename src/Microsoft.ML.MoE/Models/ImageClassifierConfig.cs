@@ -21,6 +21,7 @@ public abstract record ImageClassifierConfig
     {
         WriteIndented = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new JsonStringEnumConverter() },
     };
 

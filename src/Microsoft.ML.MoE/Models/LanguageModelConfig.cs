@@ -18,6 +18,7 @@ public sealed record LanguageModelConfig
         WriteIndented = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         AllowOutOfOrderMetadataProperties = true,
+        TypeInfoResolver = JsonContracts.All,
         Converters = { new JsonStringEnumConverter() },
     };
 

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using System.Text.Json.Serialization.Metadata;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Training;
@@ -20,7 +20,7 @@ internal sealed record TrainingState
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         RespectNullableAnnotations = true,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { JsonModifiers.LeaveOutWhatIsComputed } },
+        TypeInfoResolver = JsonContracts.Settable,
         Converters = { new JsonStringEnumConverter() },
     };
 

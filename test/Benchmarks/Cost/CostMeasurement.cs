@@ -1,7 +1,9 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Benchmarks.Experts;
+using Microsoft.ML.MoE.Runtime;
 using Samples;
 using static TorchSharp.torch;
 
@@ -13,6 +15,7 @@ namespace Benchmarks.Cost;
 /// </summary>
 internal static class CostMeasurement
 {
+    private const string CostCommand = "cost-of";
     private const int Samples = 5;
     private const int WarmUpSteps = 10;
     private static readonly TimeSpan LongestWarmUp = TimeSpan.FromSeconds(15);
@@ -33,6 +36,20 @@ internal static class CostMeasurement
         }
 
         return points;
+    }
+
+    /// <summary>What a process for one size is started for: writes its measurement to standard output as JSON.</summary>
+    public static Command CreateCommand()
+    {
+        var (experts, tokens) = (new Argument<int>("experts"), new Argument<int>("tokens"));
+        var command = new Command(CostCommand) { experts, tokens };
+        command.Hidden = true;
+        command.SetAction(line =>
+        {
+            TorchRuntime.Initialize();
+            Console.WriteLine(JsonSerializer.Serialize(Measure(line.GetValue(experts), line.GetValue(tokens)), JsonFormat.Options));
+        });
+        return command;
     }
 
     /// <summary>Measures one size in this process.</summary>
@@ -67,7 +84,7 @@ internal static class CostMeasurement
 
     private static CostPoint InOwnProcess(int experts, int tokens)
     {
-        string[] arguments = ["--cost-of", experts.ToString(CultureInfo.InvariantCulture), tokens.ToString(CultureInfo.InvariantCulture)];
+        string[] arguments = [CostCommand, experts.ToString(CultureInfo.InvariantCulture), tokens.ToString(CultureInfo.InvariantCulture)];
         var start = SameProgram.With(Environment.ProcessPath!, typeof(CostMeasurement).Assembly.Location, arguments);
         start.RedirectStandardOutput = true;
         using var process = Process.Start(start)!;

@@ -1,7 +1,7 @@
-using System.Text.Json;
 using Estimators.Tests.Support;
 using Microsoft.ML.MoE.Models;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Samples;
 using Samples.Comparison;
 
 namespace Estimators.Tests.Samples;
@@ -63,8 +63,22 @@ public sealed class ComparisonTests
         Assert.AreEqual("| dense | 1,234 | 2.5 | 0.6250 ± 0.1768 |  | 1.000 ± 0.000 | 100 | – | – |", lines[^3]);
         Assert.AreEqual("| pre-trained | 1,234 | 2.5 | 0.6250 ± 0.0000 | +0.0000 ± 0.1768, above in 1 of 2 | 1.000 ± 0.000 | 100 | – | – |", lines[^2]);
 
-        using var json = JsonDocument.Parse(ComparisonReport.ToJson(experiment, trained));
-        Assert.AreEqual(0.75, json.RootElement.GetProperty("trainings")[1].GetProperty("testAccuracy").GetDouble());
+    }
+
+    [TestMethod]
+    public void TheTable_HasARowForEachTraining_WithItsCurve()
+    {
+        var file = Path.GetTempFileName();
+        Csv.Write(file, ComparisonReport.ToRows([Run("dense", 1, 0.5), Run("4 experts, \"wide\"", 2, 0.75) with { LoadVariation = 0.1, Curve = [new(1, 2.5, null), new(2, 1.25, 0.5)] }]));
+        var rows = Csv.Read(file);
+        File.Delete(file);
+
+        Assert.AreEqual(("dense", 1.0, 0.5, null), (rows[0]["variant"], rows[0].Number("seed"), rows[0].Number("test accuracy"), rows[0].NumberOrNull("load variation")));
+        Assert.AreEqual(("4 experts, \"wide\"", 2.0, 0.75, 0.1), (rows[1]["variant"], rows[1].Number("seed"), rows[1].Number("test accuracy"), rows[1].NumberOrNull("load variation")));
+        Assert.IsEmpty(rows[0].Curve("loss"));
+        CollectionAssert.AreEqual(new[] { (1, 2.5), (2, 1.25) }, rows[1].Curve("loss").ToArray());
+        CollectionAssert.AreEqual(new[] { (2, 0.5) }, rows[1].Curve("accuracy").ToArray());
+        StringAssert.Contains(Assert.ThrowsExactly<InvalidDataException>(() => rows[0].Number("speed")).Message, "'speed'");
     }
 
     private static TrainedVariant Run(string name, int seed, double accuracy) => new(name, seed, new ModelCost(1234, 1234, 2_500_000), accuracy, 1, 100, null, null, null, []);

@@ -109,30 +109,47 @@ public sealed class ImageFolderTests
     }
 
     [TestMethod]
-    public void Arguments_AreRead()
+    public void TheArguments_SayWhatIsTrained()
     {
-        var train = CommandLine.Parse(["--data", "pictures", "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1", "--checkpoints", "c"]);
-        Assert.AreEqual(("pictures", 3, 48, "m.zip", "cifar10", 0.1, "c"), (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation, train.Checkpoints));
+        var train = Read("--data", root, "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1", "--checkpoints", "c");
+        Assert.AreEqual((root, 3, 48, "m.zip", "cifar10", 0.1, "c"), (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation, train.Checkpoints));
+        Assert.AreEqual(new CommandLine(root, "model.zip", Recipes.Default, null, null, 0, null, train.Pictures), Read("--data", root) with { Pictures = train.Pictures });
+    }
 
-        var score = CommandLine.Parse(["--model", "m.zip", "--score", "a.jpg", "--b.jpg"]);
+    [TestMethod]
+    public void TheArguments_SayWhichPicturesAreScored()
+    {
+        var score = Read("--model", "m.zip", "--score", "a.jpg", "--b.jpg");
         Assert.IsNull(score.Data);
         CollectionAssert.AreEqual(new[] { "a.jpg", "--b.jpg" }, score.Pictures.ToArray());
     }
 
     [TestMethod]
-    [DataRow("", "--data needs to say where the pictures are")]
-    [DataRow("pictures", "'pictures' is not an option")]
-    [DataRow("--data", "--data needs a value")]
-    [DataRow("--data d --epochs 0", "--epochs is '0'; a whole number of at least 1 is wanted")]
-    [DataRow("--data d --size 3x3", "--size is '3x3'")]
-    [DataRow("--data d --validation 1", "--validation is '1'; a number of at least 0 and below 1")]
-    [DataRow("--data d --recipe mnist", "'mnist' is not a recipe; there are photos, cifar10")]
-    [DataRow("--score", "--score needs the names of pictures")]
-    [DataRow("--data d --score a.jpg", "--data and --score exclude one another")]
+    [DataRow("", "Either --data says where the pictures to train on are")]
+    [DataRow("pictures", "'pictures'")]
+    [DataRow("--data", "'--data'")]
+    [DataRow("--data nowhere", "--data: there is no folder 'nowhere'")]
+    [DataRow("--data . --epochs 0", "--epochs is '0'; a whole number of at least 1 is wanted")]
+    [DataRow("--data . --size 3x3", "--size is '3x3'")]
+    [DataRow("--data . --validation 1", "--validation is '1'; a number of at least 0 and below 1")]
+    [DataRow("--data . --recipe mnist", "'mnist'")]
+    [DataRow("--score", "'--score'")]
+    [DataRow("--data . --score a.jpg", "Either --data says")]
     public void WrongArguments_SayWhatIsWrong(string arguments, string message)
     {
-        var error = Assert.ThrowsExactly<ArgumentException>(() => CommandLine.Parse(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)));
-        StringAssert.Contains(error.Message, message);
+        var errors = CommandLine.CreateCommand(_ => 0).Parse(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Errors;
+        StringAssert.Contains(string.Join(' ', errors.Select(error => error.Message)), message);
+    }
+
+    private static CommandLine Read(params string[] arguments)
+    {
+        CommandLine? read = null;
+        CommandLine.CreateCommand(line =>
+        {
+            read = line;
+            return 0;
+        }).Parse(arguments).Invoke();
+        return read!;
     }
 
     private string[] Names(IEnumerable<ImageFile> rows, string below) =>

@@ -94,31 +94,47 @@ public sealed class SparseMlpComparisonTests
     }
 
     [TestMethod]
-    public void Arguments_AreRead()
+    public void TheArguments_SayWhatIsTrained()
     {
-        Assert.AreEqual(new CommandLine(null, 1, null, null, null, null), CommandLine.Parse([]));
-        Assert.AreEqual(new CommandLine(null, 3, null, null, null, "samples/SparseMlp/results"), CommandLine.Parse(["seeds", "3"]));
-        var line = CommandLine.Parse(["ablate", "position", "--data", "d", "--images", "50", "--epochs", "2", "--results", "r"]);
-        Assert.AreEqual(new CommandLine("position", 3, "d", 50, 2, "r"), line);
+        Assert.AreEqual(new CommandLine(null, 1, null, null, null, null), Read());
+        Assert.AreEqual(new CommandLine(null, 3, null, null, null, "samples/SparseMlp/results"), Read("seeds", "3"));
+        Assert.AreEqual(new CommandLine("experts", 2, null, null, null, "samples/SparseMlp/results"), Read("ablate", "experts", "seeds", "2"));
+        var line = Read("ablate", "position", "--data", ".", "--images", "50", "--epochs", "2", "--results", "r");
+        Assert.AreEqual(new CommandLine("position", 3, ".", 50, 2, "r"), line);
         Assert.AreEqual("ablate position seeds 3 --data DIR --images 50 --epochs 2", line.Command);
-        Assert.AreEqual("seeds 1", CommandLine.Parse([]).Command);
+        Assert.AreEqual("seeds 1", Read().Command);
+    }
 
-        var catalog = new ExperimentCatalog(28);
+    [TestMethod]
+    public void TheNumbersAskedFor_ReplaceTheExperiments()
+    {
+        var (catalog, line) = (new ExperimentCatalog(28), new CommandLine("position", 3, null, 50, 2, null));
         var (models, labels) = (line.ApplyTo(catalog.Models), line.ApplyTo(catalog.Labels));
         Assert.AreEqual((50, 2, 0), (models.TrainingImages, models.Epochs, models.UnlabelledImages));
         Assert.AreEqual((1000, 2, 50, 2), (labels.TrainingImages, labels.Epochs, labels.UnlabelledImages, labels.PretrainingEpochs));
     }
 
     [TestMethod]
-    [DataRow("compare", "'compare' is not understood")]
-    [DataRow("seeds", "seeds needs a value")]
+    [DataRow("compare", "'compare'")]
+    [DataRow("seeds", "'seeds'")]
     [DataRow("seeds 0", "seeds is '0'; a whole number of at least 1 is wanted")]
-    [DataRow("ablate", "'' is not an ablation; there are experts, chosen, position, represent")]
-    [DataRow("ablate router", "'router' is not an ablation")]
+    [DataRow("ablate", "'ablate'")]
+    [DataRow("ablate router", "'router'")]
     [DataRow("--images ten", "--images is 'ten'")]
-    [DataRow("--data", "--data needs a value")]
-    public void WrongArguments_SayWhatIsWrong(string arguments, string message) =>
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => CommandLine.Parse(arguments.Split(' '))).Message, message);
+    [DataRow("--data", "'--data'")]
+    public void WrongArguments_SayWhatIsWrong(string arguments, string message) => StringAssert.Contains(
+        string.Join(' ', CommandLine.CreateCommand(_ => 0).Parse(arguments.Split(' ')).Errors.Select(error => error.Message)), message);
+
+    private static CommandLine Read(params string[] arguments)
+    {
+        CommandLine? read = null;
+        CommandLine.CreateCommand(line =>
+        {
+            read = line;
+            return 0;
+        }).Parse(arguments).Invoke();
+        return read!;
+    }
 
     private sealed class GreyRow
     {
