@@ -1,7 +1,7 @@
-using Microsoft.ML.MoE.Models;
-using Microsoft.ML.MoE.Optimizers;
 using System.Globalization;
 using System.Reflection;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Training;
