@@ -16,7 +16,8 @@ public static class PeerLanguageModelCatalog
     /// <summary>Trains a language model.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Tokenizer, architecture, training, columns. Copied: later changes have no effect.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public static PeerLanguageModel PeerLanguageModel(this TransformsCatalog.TextTransforms catalog, PeerLanguageModel.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);

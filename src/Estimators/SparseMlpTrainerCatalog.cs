@@ -30,7 +30,8 @@ public static class SparseMlpTrainerCatalog
     /// <summary>Trains a Sparse-MLP, or a dense MLP-Mixer, to classify images.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Architecture, training, data. Copied: later changes have no effect.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public static SparseMlpTrainer SparseMlp(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, SparseMlpTrainer.Options options)
     {

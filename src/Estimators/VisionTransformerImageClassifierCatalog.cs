@@ -3,7 +3,9 @@ using Microsoft.ML.MoE.Estimators;
 
 namespace Microsoft.ML;
 
-/// <summary>Adds <see cref="MoE.Estimators.VisionTransformerImageClassifier"/> to <c>mlContext.MulticlassClassification.Trainers</c>.</summary>
+/// <summary>
+/// Adds <see cref="MoE.Estimators.VisionTransformerImageClassifier"/> to <c>mlContext.MulticlassClassification.Trainers</c>.
+/// </summary>
 public static class VisionTransformerImageClassifierCatalog
 {
     /// <summary>Trains a ViT to classify images, with defaults that suit small images and a CPU.</summary>
@@ -30,7 +32,8 @@ public static class VisionTransformerImageClassifierCatalog
     /// <summary>Trains a ViT or a ViT-MoE to classify images.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Architecture, training, data. Copied: later changes have no effect.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public static VisionTransformerImageClassifier VisionTransformerImageClassifier(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, VisionTransformerImageClassifier.Options options)
     {

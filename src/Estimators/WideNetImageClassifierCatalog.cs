@@ -30,7 +30,8 @@ public static class WideNetImageClassifierCatalog
     /// <summary>Trains a WideNet to classify images.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Architecture, training, data. Copied: later changes have no effect.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public static WideNetImageClassifier WideNetImageClassifier(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, WideNetImageClassifier.Options options)
     {

@@ -7,7 +7,9 @@ using Microsoft.ML.Transforms.Image;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What a model zip says about an image classifier besides its weights: the file <see cref="ClassifierFormat.DocumentEntry"/>.</summary>
+/// <summary>
+/// What a model zip says about an image classifier besides its weights: the file <see cref="ClassifierFormat.DocumentEntry"/>.
+/// </summary>
 internal sealed record ClassifierDocument
 {
     private static readonly JsonSerializerOptions Json = new()

@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// How an image classifier lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>, the description and the history of
-/// the training as JSON, the weights as safetensors.
+/// How an image classifier lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>,
+/// the description and the history of the training as JSON, the weights as safetensors.
 /// </summary>
 /// <remarks>
-/// A zip's own checksums are not compared when ML.NET reads it, so without ours an altered weight would go unnoticed. Nothing is made of what a file says before the checksums
-/// agree, and no model is made that needs more memory than the file has weights.
+/// A zip's own checksums are not compared when ML.NET reads it, so without ours an altered weight would go unnoticed. Nothing is made of
+/// what a file says before the checksums agree, and no model is made that needs more memory than the file has weights.
 /// </remarks>
 internal static class ClassifierFormat
 {

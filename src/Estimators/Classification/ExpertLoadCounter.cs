@@ -1,6 +1,7 @@
 // Where the patches of labelled images go.
 //
-// Axes: N = images of a block, C = classes or channels, H = height, W = width, G = C + 1: the classes, then the unlabelled, T = tokens of a block, those of an image next to each other,
+// Axes: N = images of a block, C = classes or channels, H = height, W = width, G = C + 1: the classes, then the unlabelled, T = tokens of a
+// block, those of an image next to each other,
 //       K = experts chosen per token, E = experts.
 
 using System.Globalization;

@@ -19,7 +19,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public string LabelColumnName { get; set; } = "Label";
 
     /// <summary>
-    /// Column with the images: pictures (<see cref="Microsoft.ML.Data.MLImage"/>) of any size, or a known-size vector of Single or Byte as <c>ExtractPixels</c> gives. Default "Features".
+    /// Column with the images: pictures (<see cref="Microsoft.ML.Data.MLImage"/>) of any size, or a known-size vector of Single or Byte as
+    /// <c>ExtractPixels</c> gives. Default "Features".
     /// </summary>
     public string FeatureColumnName { get; set; } = "Features";
 
@@ -30,7 +31,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public string PredictedLabelColumnName { get; set; } = "PredictedLabel";
 
     /// <summary>
-    /// Height of the model's images in pixels. Null (default): the column's own, and 224 for pictures whose column does not say. Pictures of another size are resized, vectors must have this one.
+    /// Height of the model's images in pixels. Null (default): the column's own, and 224 for pictures whose column does not say. Pictures
+    /// of another size are resized, vectors must have this one.
     /// </summary>
     [OutsideIdentity("the model's is in it")]
     public int? ImageHeight { get; set; }
@@ -44,100 +46,133 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public int? Channels { get; set; }
 
     /// <summary>
-    /// Side of a square patch in pixels, a divisor of the images' height and width. Null (default): that of <see cref="InitialModel"/>, without one
-    /// the largest divisor that gives at least 7 patches a side, at most 16; images for which that makes more than 1,024 patches are refused, since
-    /// attention takes time with the square of that number.
+    /// Side of a square patch in pixels, a divisor of the images' height and width. Null (default): that of <see cref="InitialModel"/>,
+    /// without one the largest divisor that gives at least 7 patches a side, at most 16; images for which that makes more than 1,024
+    /// patches are refused, since attention takes time with the square of that number.
     /// </summary>
     [OutsideIdentity("the model's is in it")]
     public int? PatchSize { get; set; }
 
-    /// <summary>How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it stretched.</summary>
+    /// <summary>
+    /// How pictures of another size are brought to the model's: the middle part (default), all of it with black bars, or all of it
+    /// stretched.
+    /// </summary>
     public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.IsoCrop;
 
     /// <summary>
-    /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default): from
-    /// random weights. It is not changed. The architecture must be the same; what acts while training only (dropout, router noise, capacity, balance loss) may differ.
+    /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such
+    /// as <c>mlContext.Model.Load</c> returns. Null (default): from random weights. It is not changed. The architecture must be the same;
+    /// what acts while training only (dropout, router noise, capacity, balance loss) may differ.
     /// </summary>
     /// <remarks>
-    /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads them goes on too; where they have others, or where only one of the two
-    /// has names for its classes, it starts anew.</para>
-    /// <para>Images of another size are allowed where the architecture bears it: the position embeddings of a Transformer are interpolated bicubically. Other channels are not. Sizes that neither
-    /// the options nor the column give are the earlier model's.</para>
-    /// <para>The normalisation of the pixels stays the earlier model's, so the column must hold them in the same units; a warning says where its mean or deviation is far off.</para>
+    /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads
+    /// them goes on too; where they have others, or where only one of the two has names for its classes, it starts anew.</para>
+    /// <para>Images of another size are allowed where the architecture bears it: the position embeddings of a Transformer are interpolated
+    /// bicubically. Other channels are not. Sizes that neither the options nor the column give are the earlier model's.</para>
+    /// <para>The normalisation of the pixels stays the earlier model's, so the column must hold them in the same units; a warning says
+    /// where its mean or deviation is far off.</para>
     /// </remarks>
     [OutsideIdentity("the hash of its weights is in it")]
     public ITransformer? InitialModel { get; set; }
 
-    /// <summary>Parts that stay as they are in <see cref="InitialModel"/>, which must be set then. Default: none. They still drop values and add noise to routers while the rest learns, as far as the options say.</summary>
+    /// <summary>
+    /// Parts that stay as they are in <see cref="InitialModel"/>, which must be set then. Default: none. They still drop values and add
+    /// noise to routers while the rest learns, as far as the options say.
+    /// </summary>
     public ModelParts Frozen { get; set; }
 
-    /// <summary>What the learning rate of everything but the head is multiplied by, above 0. Default 1. Below 1 for a model that was trained before, whose head is new. Multiplies with <see cref="TrainingOptions.LayerDecay"/>.</summary>
+    /// <summary>
+    /// What the learning rate of everything but the head is multiplied by, above 0. Default 1. Below 1 for a model that was trained before,
+    /// whose head is new. Multiplies with <see cref="TrainingOptions.LayerDecay"/>.
+    /// </summary>
     public double BackboneLearningRateScale { get; set; } = 1;
 
     /// <summary>
-    /// What is learned without labels before the training; null (default) for nothing. It has checkpoints of its own, as often as the training's, in the folder "pretraining" within <see cref="TrainingOptions.Checkpoints"/>.
+    /// What is learned without labels before the training; null (default) for nothing. It has checkpoints of its own, as often as the
+    /// training's, in the folder "pretraining" within <see cref="TrainingOptions.Checkpoints"/>.
     /// </summary>
     public MoCoPretraining? Pretraining { get; set; }
 
     /// <summary>
-    /// α of Mixup (arXiv 1710.09412), at least 0: training images are blended in pairs, and so are their targets. Null (default): chosen, so far 0: off. Common: 0.2; 0.8 in long trainings of large models.
+    /// α of Mixup (arXiv 1710.09412), at least 0: training images are blended in pairs, and so are their targets. Null (default): chosen,
+    /// so far 0: off. Common: 0.2; 0.8 in long trainings of large models.
     /// </summary>
     public double? Mixup { get; set; }
 
     /// <summary>
-    /// α of CutMix (arXiv 1905.04899), at least 0: a box of each training image comes from another one, and so does that part of its target. Null (default): chosen, so far 0: off. Common: 1. Where Mixup
-    /// is on too, each image has one or the other with equal probability.
+    /// α of CutMix (arXiv 1905.04899), at least 0: a box of each training image comes from another one, and so does that part of its
+    /// target. Null (default): chosen, so far 0: off. Common: 1. Where Mixup is on too, each image has one or the other with equal
+    /// probability.
     /// </summary>
     public double? CutMix { get; set; }
 
-    /// <summary>Probability, 0 to 1, that a training image is mixed where <see cref="Mixup"/> or <see cref="CutMix"/> is on. Default 1.</summary>
+    /// <summary>
+    /// Probability, 0 to 1, that a training image is mixed where <see cref="Mixup"/> or <see cref="CutMix"/> is on. Default 1.
+    /// </summary>
     public double MixupProbability { get; set; } = 1;
 
-    /// <summary>Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Null (default): chosen, so far 0.</summary>
+    /// <summary>
+    /// Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Null (default): chosen,
+    /// so far 0.
+    /// </summary>
     public int? RandomCropPadding { get; set; }
 
     /// <summary>
-    /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the whole (random resized crop). Null (default): none.
-    /// 0.08 is common for large photographs, 0.5 and more for small ones. Not together with <see cref="RandomCropPadding"/>.
+    /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the
+    /// whole (random resized crop). Null (default): none. 0.08 is common for large photographs, 0.5 and more for small ones. Not together
+    /// with <see cref="RandomCropPadding"/>.
     /// </summary>
     public double? RandomResizedCropScale { get; set; }
 
-    /// <summary>Whether training images are mirrored left to right at random. Null (default): chosen, so far false: it spoils digits and letters, and helps with most photographs.</summary>
+    /// <summary>
+    /// Whether training images are mirrored left to right at random. Null (default): chosen, so far false: it spoils digits and letters,
+    /// and helps with most photographs.
+    /// </summary>
     public bool? HorizontalFlip { get; set; }
 
     /// <summary>
-    /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0 (hue stays, as in timm). Null (default): chosen, so far 0: not at all;
-    /// 0.4 is common. Grey images have no saturation to change. Pixels are what <see cref="RandAugmentOperations"/> says.
+    /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0
+    /// (hue stays, as in timm). Null (default): chosen, so far 0: not at all; 0.4 is common. Grey images have no saturation to change.
+    /// Pixels are what <see cref="RandAugmentOperations"/> says.
     /// </summary>
     public double? ColorJitter { get; set; }
 
     /// <summary>
-    /// Operations that are drawn for each training image out of fourteen that move it, change its colours or its contrast (RandAugment, arXiv 1909.13719), at least 0. Null (default): chosen, so far 0: off;
-    /// 2 is common. Black and white are 0 and 255 for pictures and bytes, and the smallest and greatest number of the training data for other vectors.
+    /// Operations that are drawn for each training image out of fourteen that move it, change its colours or its contrast (RandAugment,
+    /// arXiv 1909.13719), at least 0. Null (default): chosen, so far 0: off; 2 is common. Black and white are 0 and 255 for pictures and
+    /// bytes, and the smallest and greatest number of the training data for other vectors.
     /// </summary>
     public int? RandAugmentOperations { get; set; }
 
-    /// <summary>How strong those operations are, 0 to 10, give or take a standard deviation of 0.5. Default 9, as for large models (timm's "rand-m9-mstd0.5-inc1").</summary>
+    /// <summary>
+    /// How strong those operations are, 0 to 10, give or take a standard deviation of 0.5. Default 9, as for large models (timm's
+    /// "rand-m9-mstd0.5-inc1").
+    /// </summary>
     public double RandAugmentMagnitude { get; set; } = 9;
 
     /// <summary>
-    /// Probability, 0 to 1, that a training image loses a rectangle of 2 % to a third of its area, which becomes noise (random erasing, arXiv 1708.04896). Null (default): chosen, so far 0; 0.25 is common.
+    /// Probability, 0 to 1, that a training image loses a rectangle of 2 % to a third of its area, which becomes noise (random erasing,
+    /// arXiv 1708.04896). Null (default): chosen, so far 0; 0.25 is common.
     /// </summary>
     public double? RandomErasing { get; set; }
 
     /// <summary>
-    /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always; false: never, the data are read anew each epoch, and must come in the same
-    /// order each time.
+    /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always;
+    /// false: never, the data are read anew each epoch, and must come in the same order each time.
     /// </summary>
     [OutsideIdentity("where images lie does not change them")]
     public bool? CacheInMemory { get; set; }
 
-    /// <summary>Memory for decoded images, those of training and of validation together, in bytes, at least 0. Default 4 GiB. Training images come first. Pictures and bytes take one byte a number, floats four.</summary>
+    /// <summary>
+    /// Memory for decoded images, those of training and of validation together, in bytes, at least 0. Default 4 GiB. Training images come
+    /// first. Pictures and bytes take one byte a number, floats four.
+    /// </summary>
     [OutsideIdentity("where images lie does not change them")]
     public long CacheLimit { get; set; } = 4L << 30;
 
     /// <summary>
-    /// Images among which the next is drawn where they are not in memory, at least 1. Default 4096. Data that are sorted by class need a pool that spans several classes.
+    /// Images among which the next is drawn where they are not in memory, at least 1. Default 4096. Data that are sorted by class need a
+    /// pool that spans several classes.
     /// </summary>
     [OutsideIdentity("it is in it where it matters")]
     public int ShufflePoolSize { get; set; } = 4096;
@@ -280,8 +315,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
         Pretraining?.RequireNothingOfTheTraining();
         ValidateFrozen();
 
-        // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is, and what depends on the number of patches once
-        // the size is known.
+        // What the data decide is filled in with values that fit; the rest of the architecture is checked as it is, and what depends on the
+        // number of patches once the size is known.
         var earlier = StartingPoint?.Config;
         var channels = Channels ?? earlier?.Channels ?? 3;
         if ((ImageHeight ?? earlier?.ImageHeight, ImageWidth ?? earlier?.ImageWidth) is not ({ } height, { } width))

@@ -14,6 +14,9 @@ public sealed record ImageClassificationSummary(
     TrainingResult Training, int TrainingImages, int ValidationImages, long MissingLabels, long UnreadableImages, bool CachedInMemory, int Seed)
     : TrainingSummary
 {
-    /// <summary>The trainings that the model had gone through before, where it started from an earlier one (<see cref="ImageClassificationOptions.InitialModel"/>), the first of them first; themselves without earlier ones.</summary>
+    /// <summary>
+    /// The trainings that the model had gone through before, where it started from an earlier one
+    /// (<see cref="ImageClassificationOptions.InitialModel"/>), the first of them first; themselves without earlier ones.
+    /// </summary>
     public IReadOnlyList<ImageClassificationSummary> Earlier { get; init; } = [];
 }

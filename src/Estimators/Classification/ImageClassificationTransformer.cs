@@ -13,12 +13,18 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A trained image classifier as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the embedding to a data view.</summary>
+/// <summary>
+/// A trained image classifier as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the
+/// embedding to a data view.
+/// </summary>
 /// <remarks>
-/// Rows are scored in blocks; while a block of pictures is scored, the next one is read and decoded on another thread. Transforming on several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of
-/// NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
-/// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two forms the one that takes any model, a loaded pipeline, say,
-/// wants a name for each pixel (slot names of the feature column); the one that takes this transformer does not.
+/// Rows are scored in blocks; while a block of pictures is scored, the next one is read and decoded on another thread. Transforming on
+/// several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of NaN
+/// and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's
+/// <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
+/// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two
+/// forms the one that takes any model, a loaded pipeline, say, wants a name for each pixel (slot names of the feature column); the one that
+/// takes this transformer does not.
 /// </remarks>
 public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, ISingleFeaturePredictionTransformer, IDisposable
 {
@@ -43,15 +49,20 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         Training = training;
     }
 
-    /// <summary>The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it.</summary>
+    /// <summary>
+    /// The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it.
+    /// </summary>
     public ImageClassifier Model => scorer.Model;
 
-    /// <summary>How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep it.</summary>
+    /// <summary>
+    /// How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep
+    /// it.
+    /// </summary>
     public ImageClassificationSummary? Training { get; }
 
     /// <summary>
-    /// What happened in each epoch of the training: mean losses, learning rate, images per second, the load of each routing operation's experts, and the result on the validation
-    /// data. Saved with the model; empty where <see cref="Training"/> is null.
+    /// What happened in each epoch of the training: mean losses, learning rate, images per second, the load of each routing operation's
+    /// experts, and the result on the validation data. Saved with the model; empty where <see cref="Training"/> is null.
     /// </summary>
     public IReadOnlyList<EpochSummary> History => Training?.Training.Epochs ?? [];
 
@@ -70,7 +81,9 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     /// <summary>Column that receives the predicted label.</summary>
     public string PredictedLabelColumnName => output.PredictedLabelName;
 
-    /// <summary>Column that receives the vector that the classes are read from (<see cref="ImageClassifierOutput.Features_ND"/>); null for none.</summary>
+    /// <summary>
+    /// Column that receives the vector that the classes are read from (<see cref="ImageClassifierOutput.Features_ND"/>); null for none.
+    /// </summary>
     public string? EmbeddingColumnName => output.EmbeddingName;
 
     bool ITransformer.IsRowToRowMapper => true;
@@ -98,14 +111,18 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         return RowToRowMapperTransform.GetOutputSchema(inputSchema, CreateMapper(inputSchema));
     }
 
-    /// <summary>Counts how many patches each expert gets, by routing operation and by the class that the images are labelled with. Reads the data once, a block of rows at a time.</summary>
+    /// <summary>
+    /// Counts how many patches each expert gets, by routing operation and by the class that the images are labelled with. Reads the data
+    /// once, a block of rows at a time.
+    /// </summary>
     /// <param name="data">
-    /// Images as for <see cref="Transform"/>, and their labels in the column <see cref="LabelColumnName"/>. Labels are told by their values: the keys may be others than in training.
-    /// Without that column all images count as unlabelled.
+    /// Images as for <see cref="Transform"/>, and their labels in the column <see cref="LabelColumnName"/>. Labels are told by their
+    /// values: the keys may be others than in training. Without that column all images count as unlabelled.
     /// </param>
     /// <param name="cancellationToken">Stops between two blocks.</param>
     /// <returns>The counts; without routing operations for a dense model.</returns>
-    /// <exception cref="ArgumentException">The feature column is missing or has another type than in training; or the label is no key, or its classes cannot be matched with the model's.</exception>
+    /// <exception cref="ArgumentException">The feature column is missing or has another type than in training; or the label is no key, or
+    /// its classes cannot be matched with the model's.</exception>
     /// <exception cref="InvalidOperationException">There is no image that can be read.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public ExpertLoadByClass GetExpertLoad(IDataView data, CancellationToken cancellationToken = default)

@@ -4,12 +4,15 @@ using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What every estimator of an image classifier offers: training on a data view, with or without validation data, to a transformer.</summary>
+/// <summary>
+/// What every estimator of an image classifier offers: training on a data view, with or without validation data, to a transformer.
+/// </summary>
 /// <remarks>
-/// Input: a column of pictures (<see cref="Microsoft.ML.Data.MLImage"/>) or a known-size vector of Single or Byte, and a key label. Output: the class probabilities and the predicted
-/// label. The numbers of the images are normalised by the estimator, per channel with the mean and deviation of the training data.
-/// Rows without a label and pictures that cannot be read are left out of the training, counted and reported. (Where <c>ExtractPixels</c> reads the pictures, before the
-/// estimator sees them, a bad one ends the reading, as in any other pipeline.)
+/// Input: a column of pictures (<see cref="Microsoft.ML.Data.MLImage"/>) or a known-size vector of Single or Byte, and a key label. Output:
+/// the class probabilities and the predicted label. The numbers of the images are normalised by the estimator, per channel with the mean
+/// and deviation of the training data. Rows without a label and pictures that cannot be read are left out of the training, counted and
+/// reported. (Where <c>ExtractPixels</c> reads the pictures, before the estimator sees them, a bad one ends the reading, as in any other
+/// pipeline.)
 /// </remarks>
 public abstract class ImageClassifierEstimator : ITrainerEstimator<ImageClassificationTransformer, ImageClassifier>
 {
@@ -24,8 +27,10 @@ public abstract class ImageClassifierEstimator : ITrainerEstimator<ImageClassifi
     /// <summary>Trains a model.</summary>
     /// <param name="input">The training data.</param>
     /// <returns>The trained model as a transformer; dispose it to free the model's memory early.</returns>
-    /// <exception cref="ArgumentException">A column is missing or has the wrong type, or the architecture does not fit the images.</exception>
-    /// <exception cref="InvalidOperationException">There are no usable rows, or rows of one class only; or the GPU that the context asks for is missing.</exception>
+    /// <exception cref="ArgumentException">A column is missing or has the wrong type, or the architecture does not fit the
+    /// images.</exception>
+    /// <exception cref="InvalidOperationException">There are no usable rows, or rows of one class only; or the GPU that the context asks
+    /// for is missing.</exception>
     /// <exception cref="OperationCanceledException">Training was cancelled.</exception>
     public ImageClassificationTransformer Fit(IDataView input) => trainer.Fit(input, validation: null);
 

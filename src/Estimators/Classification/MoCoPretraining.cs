@@ -8,8 +8,8 @@ using Microsoft.ML.MoE.Training;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Pre-training of an image classifier without labels, before it is trained with them: MoCo v3 (arXiv 2104.02057), as the Sparse-MLP paper does it. Worth its time where many images have no
-/// label. The defaults suit small images and a CPU.
+/// Pre-training of an image classifier without labels, before it is trained with them: MoCo v3 (arXiv 2104.02057), as the Sparse-MLP paper
+/// does it. Worth its time where many images have no label. The defaults suit small images and a CPU.
 /// </summary>
 public sealed class MoCoPretraining : TrainingOptions
 {
@@ -17,15 +17,16 @@ public sealed class MoCoPretraining : TrainingOptions
     private const string CheckpointSubfolder = "pretraining";
 
     /// <summary>
-    /// Chosen are 20 epochs of batches of 128, a tenth of all updates as warm-up and a weight decay of 0.1, unless others are set. Images that do
-    /// not fill a batch at the end of an epoch are left out of it. The Sparse-MLP paper has LAMB.
+    /// Chosen are 20 epochs of batches of 128, a tenth of all updates as warm-up and a weight decay of 0.1, unless others are set. Images
+    /// that do not fill a batch at the end of an epoch are left out of it. The Sparse-MLP paper has LAMB.
     /// </summary>
     public MoCoPretraining()
     {
     }
 
     /// <summary>
-    /// Images to pre-train on, in a column named and typed like the training data's; labels are not read, and there need be none. Null (default): the images of the training data.
+    /// Images to pre-train on, in a column named and typed like the training data's; labels are not read, and there need be none. Null
+    /// (default): the images of the training data.
     /// </summary>
     [OutsideIdentity("its images are in it")]
     public IDataView? UnlabeledData { get; set; }
@@ -45,19 +46,26 @@ public sealed class MoCoPretraining : TrainingOptions
     /// <summary>Whether the embedding of the patches stays as it was made at random during pre-training. Default false.</summary>
     public bool FreezePatchEmbedding { get; set; }
 
-    /// <summary>Smallest part of an image's area that a view shows, above 0 to 1. Default 0.2; MoCo v3 has 0.08, for photographs of 224 pixels.</summary>
+    /// <summary>
+    /// Smallest part of an image's area that a view shows, above 0 to 1. Default 0.2; MoCo v3 has 0.08, for photographs of 224 pixels.
+    /// </summary>
     public double MinCropScale { get; set; } = 0.2;
 
     /// <summary>Whether views are mirrored at random. Default true.</summary>
     public bool HorizontalFlip { get; set; } = true;
 
-    /// <summary>What else makes the first view. Null (default): MoCo v3's, with the blur scaled to the images. One that is given takes the place of crop and flip too.</summary>
+    /// <summary>
+    /// What else makes the first view. Null (default): MoCo v3's, with the blur scaled to the images. One that is given takes the place of
+    /// crop and flip too.
+    /// </summary>
     public ImageAugmentation? FirstView { get; set; }
 
     /// <summary>What else makes the second view; see <see cref="FirstView"/>.</summary>
     public ImageAugmentation? SecondView { get; set; }
 
-    /// <summary>Called every few steps and at the end of every epoch of the pre-training, on the thread that trains; null (default) for no reports.</summary>
+    /// <summary>
+    /// Called every few steps and at the end of every epoch of the pre-training, on the thread that trains; null (default) for no reports.
+    /// </summary>
     [OutsideIdentity("reports change no weight")]
     public Action<TrainingProgress>? Progress { get; set; }
 
@@ -72,7 +80,9 @@ public sealed class MoCoPretraining : TrainingOptions
         CreateMoCoOptions(new PixelScale([0.5f], [0.5f]), side: 28).Validate();
     }
 
-    /// <summary>Checks that nothing is set which the training after it says for both, or which there is nothing for in a training without labels.</summary>
+    /// <summary>
+    /// Checks that nothing is set which the training after it says for both, or which there is nothing for in a training without labels.
+    /// </summary>
     /// <exception cref="ArgumentException">Something is.</exception>
     internal void RequireNothingOfTheTraining()
     {

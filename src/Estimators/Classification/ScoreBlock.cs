@@ -6,7 +6,10 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Collects images, and scores them all in one forward pass when the first score is asked for. An image that is missing scores NaN and has no predicted label.</summary>
+/// <summary>
+/// Collects images, and scores them all in one forward pass when the first score is asked for. An image that is missing scores NaN and has
+/// no predicted label.
+/// </summary>
 /// <param name="scorer">The model.</param>
 /// <param name="column">The column of the images.</param>
 /// <param name="withEmbeddings">Whether embeddings will be asked for.</param>
@@ -59,7 +62,9 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
         Write(present[index] ? Scores().Embeddings.AsSpan(index * width, width) : default, width, ref destination);
     }
 
-    /// <summary>The key of the most probable class, counted from 1; 0, for missing, where there is none: the image is missing or the scores are NaN.</summary>
+    /// <summary>
+    /// The key of the most probable class, counted from 1; 0, for missing, where there is none: the image is missing or the scores are NaN.
+    /// </summary>
     public uint GetPredictedLabel(int index)
     {
         if (!present[index])

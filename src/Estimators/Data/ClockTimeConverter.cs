@@ -5,8 +5,8 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Reads a time as its clock and its kind. A local time stands in JSON with the offset of the zone in which it was written; .NET's own reader turns it into the clock of the reader's zone, which is another
-/// value: a label of 00:00 would be 18:00 elsewhere.
+/// Reads a time as its clock and its kind. A local time stands in JSON with the offset of the zone in which it was written; .NET's own
+/// reader turns it into the clock of the reader's zone, which is another value: a label of 00:00 would be 18:00 elsewhere.
 /// </summary>
 internal sealed class ClockTimeConverter : JsonConverter<DateTime>
 {

@@ -11,9 +11,12 @@ internal static class ColumnAnnotations
     // Numbers the scorers of one pipeline, so that it differs by chance and says nothing about the values.
     private static readonly string[] Unimportant = [AnnotationUtils.Kinds.ScoreColumnSetId];
 
-    /// <summary>The annotations that all parts have alike. One that a part lacks is left out: nothing is claimed that is not said of all rows.</summary>
+    /// <summary>
+    /// The annotations that all parts have alike. One that a part lacks is left out: nothing is claimed that is not said of all rows.
+    /// </summary>
     /// <param name="parts">The column in each part that has it, at least one, and the part's name.</param>
-    /// <exception cref="ArgumentException">Two differ, or only some parts name the keys; the message has column, kind, parts and values.</exception>
+    /// <exception cref="ArgumentException">Two differ, or only some parts name the keys; the message has column, kind, parts and
+    /// values.</exception>
     public static DataViewSchema.Annotations Common(IReadOnlyList<(string Part, DataViewSchema.Column Column)> parts)
     {
         var (first, others) = (parts[0], parts.Skip(1).ToArray());

@@ -3,7 +3,10 @@ using System.Security.Cryptography;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Tells whether the examples of a training are those of an earlier one: their number, and hashes of all pixels and of all labels in their order.</summary>
+/// <summary>
+/// Tells whether the examples of a training are those of an earlier one: their number, and hashes of all pixels and of all labels in their
+/// order.
+/// </summary>
 internal sealed class DataFingerprint : IDisposable
 {
     private const int Digits = 16;   // 64 bits, which nothing will collide by accident

@@ -14,7 +14,10 @@ internal interface IImageExamples
     /// <summary>Reads all examples in an order drawn from <paramref name="random"/>.</summary>
     IEnumerable<ImageExample> Shuffled(Random random, CancellationToken cancellationToken) => Shuffled(random, skip: 0, cancellationToken);
 
-    /// <summary>Reads all examples but the first ones in the order that <paramref name="random"/> draws for all of them. Those left out are not decoded.</summary>
+    /// <summary>
+    /// Reads all examples but the first ones in the order that <paramref name="random"/> draws for all of them. Those left out are not
+    /// decoded.
+    /// </summary>
     IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken);
 
     /// <summary>The examples whose bit is set.</summary>

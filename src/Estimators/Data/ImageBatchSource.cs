@@ -4,11 +4,14 @@ using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Batches of a set of images, in another order each epoch, the same orders for the same seed; or always in their own order.</summary>
+/// <summary>
+/// Batches of a set of images, in another order each epoch, the same orders for the same seed; or always in their own order.
+/// </summary>
 /// <param name="examples">The set.</param>
 /// <param name="batches">Makes the batches.</param>
 /// <param name="seed">Decides the orders; null for the images' own.</param>
-/// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no other.</param>
+/// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no
+/// other.</param>
 internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false) : IBatchSource<ImageBatch>
 {
     private int ExamplesPerEpoch => wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;

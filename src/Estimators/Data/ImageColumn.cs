@@ -52,7 +52,10 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
             _ = Of(name, ImageColumnType.From(pictures)!, channels, height, width, resizing, usual);
     }
 
-    /// <summary>Finds a column that can stand in for this one in another schema: the same kind of values, and the same shape or, for pictures, any size.</summary>
+    /// <summary>
+    /// Finds a column that can stand in for this one in another schema: the same kind of values, and the same shape or, for pictures, any
+    /// size.
+    /// </summary>
     /// <exception cref="ArgumentException">There is no such column, or its images differ.</exception>
     public ImageColumn FindIn(IExceptionContext context, DataViewSchema schema)
     {

@@ -42,14 +42,17 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
     };
 
     /// <summary>
-    /// The shape of the images and whether the channels come last, from the declared dimensions and from what the caller asks for (null: whatever the column says).
+    /// The shape of the images and whether the channels come last, from the declared dimensions and from what the caller asks for (null:
+    /// whatever the column says).
     /// </summary>
     /// <param name="column">Name of the column, for messages.</param>
     /// <param name="channels">Channels that the caller asks for.</param>
     /// <param name="height">Height that the caller asks for.</param>
     /// <param name="width">Width that the caller asks for.</param>
-    /// <param name="usual">What it is where neither the caller nor the column says; null for colour pictures of 224×224, and an error where a vector does not tell.</param>
-    /// <exception cref="ArgumentException">The column's images cannot have that shape, or the column does not tell and the caller does not either.</exception>
+    /// <param name="usual">What it is where neither the caller nor the column says; null for colour pictures of 224×224, and an error where
+    /// a vector does not tell.</param>
+    /// <exception cref="ArgumentException">The column's images cannot have that shape, or the column does not tell and the caller does not
+    /// either.</exception>
     public (ImageShape Shape, bool ChannelsLast) Resolve(string column, int? channels, int? height, int? width, ImageShape? usual = null)
     {
         if (Kind == ImageColumnKind.Image)

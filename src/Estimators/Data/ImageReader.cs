@@ -10,8 +10,10 @@ internal abstract class ImageReader(ImageColumn column)
     private protected ImageColumn Column => column;
 
     /// <summary>Writes the current row's image in the order channels, height, width.</summary>
-    /// <param name="destination">Receives <see cref="ImageColumn.ByteCount"/> bytes; its contents are undefined when there is no image.</param>
-    /// <returns>False where the row has no image: a missing picture, one that cannot be read, an empty vector, or one with a NaN or an infinity in it.</returns>
+    /// <param name="destination">Receives <see cref="ImageColumn.ByteCount"/> bytes; its contents are undefined when there is no
+    /// image.</param>
+    /// <returns>False where the row has no image: a missing picture, one that cannot be read, an empty vector, or one with a NaN or an
+    /// infinity in it.</returns>
     /// <exception cref="InvalidOperationException">The row's vector has another length than the model's.</exception>
     /// <remarks>What does not say that this one picture is unreadable is thrown as it is: see <see cref="PictureFailures"/>.</remarks>
     public bool TryRead(Span<byte> destination)
@@ -33,7 +35,9 @@ internal abstract class ImageReader(ImageColumn column)
         return false;
     }
 
-    /// <summary>Gets the row's value, and writes it if that can show that a picture is unreadable; failures that say so are counted.</summary>
+    /// <summary>
+    /// Gets the row's value, and writes it if that can show that a picture is unreadable; failures that say so are counted.
+    /// </summary>
     /// <returns>False where there is none.</returns>
     private protected abstract bool TryGet(Span<byte> destination);
 

@@ -35,7 +35,9 @@ internal sealed class ImageRows : IDisposable
     /// <returns>False after the last one.</returns>
     public bool MoveNext(CancellationToken cancellationToken) => MoveNext(_ => true, cancellationToken);
 
-    /// <summary>Moves to the next usable row, or to one whose image is not wanted: that is taken to be usable, and its example has no pixels.</summary>
+    /// <summary>
+    /// Moves to the next usable row, or to one whose image is not wanted: that is taken to be usable, and its example has no pixels.
+    /// </summary>
     /// <param name="isWanted">Whether the image of a row, by its number, is wanted.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <returns>False after the last one.</returns>

@@ -4,8 +4,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// The first pass over a data view: finds the usable rows, measures the pixels, and keeps the decoded images if they fit in memory. Everything that is wrong with the data
-/// is found here, before the first training step.
+/// The first pass over a data view: finds the usable rows, measures the pixels, and keeps the decoded images if they fit in memory.
+/// Everything that is wrong with the data is found here, before the first training step.
 /// </summary>
 /// <param name="Examples">The usable rows.</param>
 /// <param name="Statistics">Of their pixels.</param>

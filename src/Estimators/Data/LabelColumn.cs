@@ -34,7 +34,8 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
     }
 
     /// <summary>
-    /// For each class its position among the classes of a model, or −1 where the model does not have it: classes with names are told by their names, others by their keys.
+    /// For each class its position among the classes of a model, or −1 where the model does not have it: classes with names are told by
+    /// their names, others by their keys.
     /// </summary>
     /// <param name="values">What the model's classes are called.</param>
     /// <param name="count">Number of the model's classes.</param>

@@ -70,8 +70,9 @@ internal abstract class LabelValues
     public abstract IReadOnlyList<string> ToTexts();
 
     /// <summary>
-    /// For each value its position among those of another set, or −1 where it is not there. Values of different types are different: the text "1" is not the number 1. Values of one type are the same where
-    /// .NET takes them for equal, as ML.NET's key mappings do: a time of day is the same whatever its kind, and an instant whatever its offset.
+    /// For each value its position among those of another set, or −1 where it is not there. Values of different types are different: the
+    /// text "1" is not the number 1. Values of one type are the same where .NET takes them for equal, as ML.NET's key mappings do: a time
+    /// of day is the same whatever its kind, and an instant whatever its offset.
     /// </summary>
     public int[] PositionsIn(LabelValues other)
     {

@@ -9,7 +9,9 @@ internal static class PatchSizes
     private const int LargestPatch = 16;
     private const int PatchesASide = 7;   // at least, where the image has as many pixels
 
-    /// <summary>A side of an image beside which the other side fits, if it does beside any: the one that makes the fewest patches.</summary>
+    /// <summary>
+    /// A side of an image beside which the other side fits, if it does beside any: the one that makes the fewest patches.
+    /// </summary>
     /// <param name="patch">Side of a patch; null where it is to be chosen.</param>
     /// <param name="other">The other side of the image; null where it is not known.</param>
     public static int FittingSide(int? patch, int? other)
@@ -24,7 +26,10 @@ internal static class PatchSizes
         return largest > PatchesASide ? PatchesASide * largest : 1;   // beside a single pixel the patches are pixels, and fewer than seven times the largest
     }
 
-    /// <summary>The largest side, at most 16, that divides both sides of the image and gives at least 7 patches a side: 28 → 4, 32 → 4, 64 → 8, 224 → 16.</summary>
+    /// <summary>
+    /// The largest side, at most 16, that divides both sides of the image and gives at least 7 patches a side: 28 → 4, 32 → 4, 64 → 8, 224
+    /// → 16.
+    /// </summary>
     /// <param name="height">Height of the images in pixels.</param>
     /// <param name="width">Width of the images in pixels.</param>
     /// <exception cref="ArgumentException">That makes more than 1,024 patches.</exception>

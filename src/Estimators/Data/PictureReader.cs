@@ -4,8 +4,9 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads images that are decoded pictures, and brings them to the model's size.</summary>
 /// <remarks>
-/// Whoever makes a picture owns it. ML.NET's transforms dispose the one that they gave out last when it is handed back to them, which is why the same variable goes into
-/// every call. A picture that came out of the caller's own objects is left alone, so that the same data can be read again.
+/// Whoever makes a picture owns it. ML.NET's transforms dispose the one that they gave out last when it is handed back to them, which is
+/// why the same variable goes into every call. A picture that came out of the caller's own objects is left alone, so that the same data can
+/// be read again.
 /// </remarks>
 internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn column) : ImageReader(column)
 {

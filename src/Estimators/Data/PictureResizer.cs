@@ -5,7 +5,10 @@ using SkiaSharp;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Brings a picture to a size and writes its colours plane by plane: red, green, blue, or grey.</summary>
-/// <remarks>Filters when it shrinks (bilinear on mipmaps, so that all pixels that become one count), which ML.NET's <c>ResizeImages</c> does not. Transparency is left out.</remarks>
+/// <remarks>
+/// Filters when it shrinks (bilinear on mipmaps, so that all pixels that become one count), which ML.NET's <c>ResizeImages</c> does not.
+/// Transparency is left out.
+/// </remarks>
 internal sealed class PictureResizer(ImageShape shape, ImageResizingEstimator.ResizingKind resizing)
 {
     private const int BytesPerPixel = 4;
@@ -81,7 +84,8 @@ internal sealed class PictureResizer(ImageShape shape, ImageResizingEstimator.Re
         };
     }
 
-    // The largest rectangle with the proportions of (aspectWidth, aspectHeight) in the middle of (width, height), at least one pixel a side.
+    // The largest rectangle with the proportions of (aspectWidth, aspectHeight) in the middle of (width, height), at least one pixel a
+    // side.
     private static SKRectI LargestCentred(int width, int height, int aspectWidth, int aspectHeight)
     {
         var scale = Math.Min((double)width / aspectWidth, (double)height / aspectHeight);

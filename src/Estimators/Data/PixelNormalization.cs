@@ -12,8 +12,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Per-channel normalisation, a part of the model: x = (number − mean) / deviation. Measured on the training data, so that a column may hold bytes, numbers from 0 to 1, or
-/// whatever else the pipeline made of the pixels.
+/// Per-channel normalisation, a part of the model: x = (number − mean) / deviation. Measured on the training data, so that a column may
+/// hold bytes, numbers from 0 to 1, or whatever else the pipeline made of the pixels.
 /// </summary>
 /// <param name="Mean">Mean of each channel, in the column's units.</param>
 /// <param name="StandardDeviation">Standard deviation of each channel in the same units, above 0.</param>
@@ -61,8 +61,9 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
         }
     }
 
-    // On the CPU without libtorch's operators. They would run on several threads, and the thread that prepares batches would get threads of its own: OpenMP then has more threads than
-    // there are cores, and lets all of them, those of the training too, fall asleep after each operation instead of waiting a moment for the next one.
+    // On the CPU without libtorch's operators. They would run on several threads, and the thread that prepares batches would get threads of
+    // its own: OpenMP then has more threads than there are cores, and lets all of them, those of the training too, fall asleep after each
+    // operation instead of waiting a moment for the next one.
     private unsafe Tensor ApplyOnThisThread(Tensor numbers_NCHW)
     {
         using var scope = NewDisposeScope();

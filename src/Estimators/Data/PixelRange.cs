@@ -2,7 +2,10 @@ using Microsoft.ML.MoE.Augmentation;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Which numbers of a column stand for black and for white: 0 and 255 for bytes and pictures, and of other numbers the smallest and the greatest of the training data.</summary>
+/// <summary>
+/// Which numbers of a column stand for black and for white: 0 and 255 for bytes and pictures, and of other numbers the smallest and the
+/// greatest of the training data.
+/// </summary>
 /// <param name="Black">The number of black.</param>
 /// <param name="White">The number of white; the same where the training data have one number only.</param>
 internal readonly record struct PixelRange(float Black, float White)

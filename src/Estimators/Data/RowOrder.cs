@@ -6,8 +6,8 @@ using System.Security.Cryptography;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// The usable rows of a data view in the order of its first pass, by which later ones are checked: rows are told apart by their number, and in another order the images that validate would be trained
-/// on. Takes 12 bytes a row.
+/// The usable rows of a data view in the order of its first pass, by which later ones are checked: rows are told apart by their number, and
+/// in another order the images that validate would be trained on. Takes 12 bytes a row.
 /// </summary>
 /// <param name="data">The data view and its columns, for messages.</param>
 /// <param name="what">What the data are for, in messages: "training", "validation" or "unlabelled".</param>

@@ -1,8 +1,9 @@
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Checks that one pass over a data view has the order of the first. A label that differs decides. So does an image that was another row's, where it is one of many or the images have only changed
-/// places: a step of the pipeline that changes images at random (a mirror, where the data hold mirrored images too) can make one look like another's.
+/// Checks that one pass over a data view has the order of the first. A label that differs decides. So does an image that was another row's,
+/// where it is one of many or the images have only changed places: a step of the pipeline that changes images at random (a mirror, where
+/// the data hold mirrored images too) can make one look like another's.
 /// </summary>
 /// <param name="order">The order of the first pass.</param>
 internal sealed class RowOrderPass(RowOrder order)

@@ -3,10 +3,13 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Examples that are read from the data anew each time; shuffled through a pool: each example that leaves it is drawn at random, and the next one read takes its place.</summary>
+/// <summary>
+/// Examples that are read from the data anew each time; shuffled through a pool: each example that leaves it is drawn at random, and the
+/// next one read takes its place.
+/// </summary>
 /// <remarks>
-/// Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other row in or out of the set. Every pass is checked to have the
-/// order of the first.
+/// Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other row in
+/// or out of the set. Every pass is checked to have the order of the first.
 /// </remarks>
 internal sealed class StreamedImages : IImageExamples
 {
@@ -75,7 +78,8 @@ internal sealed class StreamedImages : IImageExamples
     }
 
     /// <summary>
-    /// What the pool will do, found out with positions in place of images: which place of it is drawn each time, in which order the rest leaves, and which examples are among the first that leave.
+    /// What the pool will do, found out with positions in place of images: which place of it is drawn each time, in which order the rest
+    /// leaves, and which examples are among the first that leave.
     /// </summary>
     private ShufflePlan Plan(Random random, int skip)
     {

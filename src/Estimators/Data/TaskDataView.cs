@@ -3,7 +3,10 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>The rows of several data views one after the other, with a column that names the view; rows lack the columns that only other views have: empty text, a missing picture or key, NaN; 0 in types without it.</summary>
+/// <summary>
+/// The rows of several data views one after the other, with a column that names the view; rows lack the columns that only other views have:
+/// empty text, a missing picture or key, NaN; 0 in types without it.
+/// </summary>
 internal sealed class TaskDataView : IDataView
 {
     private readonly IHost host;

@@ -1,14 +1,19 @@
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>BLEU (Papineni et al., ACL 2002): how many of a text's word sequences its references have too, over a corpus, without smoothing. Words are runs of letters and digits; case does not count.</summary>
+/// <summary>
+/// BLEU (Papineni et al., ACL 2002): how many of a text's word sequences its references have too, over a corpus, without smoothing. Words
+/// are runs of letters and digits; case does not count.
+/// </summary>
 public static class Bleu
 {
     /// <summary>BLEU of texts.</summary>
     /// <param name="candidates">The texts.</param>
     /// <param name="references">At least one reference for each.</param>
     /// <param name="order">The longest word sequences that count, at least 1; 4 is usual.</param>
-    /// <returns>exp(mean of ln pₙ) · min(1, exp(1 − r/c)): pₙ is the part of the candidates' n-grams that a reference has, each as often as the reference with most of it; c the candidates' words, r those of the references nearest in length. 0 where some pₙ is 0.</returns>
-    /// <exception cref="ArgumentException">There are not as many references as candidates, or a candidate has none, or the order is below 1.</exception>
+    /// <returns>exp(mean of ln pₙ) · min(1, exp(1 − r/c)): pₙ is the part of the candidates' n-grams that a reference has, each as often as
+    /// the reference with most of it; c the candidates' words, r those of the references nearest in length. 0 where some pₙ is 0.</returns>
+    /// <exception cref="ArgumentException">There are not as many references as candidates, or a candidate has none, or the order is below
+    /// 1.</exception>
     public static double Corpus(IReadOnlyList<string> candidates, IReadOnlyList<IReadOnlyList<string>> references, int order)
     {
         ArgumentNullException.ThrowIfNull(candidates);

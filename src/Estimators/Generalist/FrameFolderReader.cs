@@ -2,7 +2,10 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Reads videos that are folders of pictures, the frames in the natural order of their names: as many as a video has, at even distances; where there are fewer, some come several times.</summary>
+/// <summary>
+/// Reads videos that are folders of pictures, the frames in the natural order of their names: as many as a video has, at even distances;
+/// where there are fewer, some come several times.
+/// </summary>
 /// <param name="getter">Gets the current row's folder.</param>
 /// <param name="frame">What a frame is.</param>
 /// <param name="frames">Frames of a video.</param>

@@ -11,7 +11,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Batches of one task each; which task, is drawn by the tasks' sampling ratios. A task's examples are shuffled, and anew when all have been drawn.</summary>
+/// <summary>
+/// Batches of one task each; which task, is drawn by the tasks' sampling ratios. A task's examples are shuffled, and anew when all have
+/// been drawn.
+/// </summary>
 /// <param name="sets">The tasks with their examples, at least one in each.</param>
 /// <param name="inputs">Makes tensors of pictures.</param>
 /// <param name="batchSize">Examples of a batch; a task with fewer has smaller batches.</param>

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>How a generalist lies in a model zip: checksums in ML.NET's own <c>Model.key</c>, the description as JSON, the tokenizer's files, the weights as safetensors, the history of the training as JSON.</summary>
+/// <summary>
+/// How a generalist lies in a model zip: checksums in ML.NET's own <c>Model.key</c>, the description as JSON, the tokenizer's files, the
+/// weights as safetensors, the history of the training as JSON.
+/// </summary>
 internal static class GeneralistFormat
 {
     /// <summary>Entry with the description.</summary>

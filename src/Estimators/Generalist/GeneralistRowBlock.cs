@@ -4,14 +4,16 @@ using Microsoft.ML.MoE.Models;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// The rows of a cursor, block by block: scored together when the first score is asked for. A row without its picture or text scores NaN, and has no predicted label and an empty text.
+/// The rows of a cursor, block by block: scored together when the first score is asked for. A row without its picture or text scores NaN,
+/// and has no predicted label and an empty text.
 /// </summary>
 /// <param name="scorer">The model.</param>
 /// <param name="task">The task, with its class names where it has classes.</param>
 /// <param name="columns">The columns that it adds.</param>
 /// <param name="reader">Reads the rows.</param>
 /// <param name="reads">Whether pictures and texts are read.</param>
-/// <param name="unscored">Is told when nothing is read any more; null where no pictures are read, or where another block of the same cursor tells.</param>
+/// <param name="unscored">Is told when nothing is read any more; null where no pictures are read, or where another block of the same cursor
+/// tells.</param>
 internal sealed class GeneralistRowBlock(
     GeneralistScorer scorer, GeneralistTask task, IReadOnlyList<GeneralistColumn> columns, GeneralistRowReader reader, (bool Pictures, bool Texts) reads, UnscoredRows? unscored) : IRowBlock
 {

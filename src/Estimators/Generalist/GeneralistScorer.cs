@@ -13,7 +13,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Owns the model and runs it, for one caller at a time however many threads ask. Experts are merged, and class names and the vocabulary encoded, when they are first used; what was used last is kept.
+/// Owns the model and runs it, for one caller at a time however many threads ask. Experts are merged, and class names and the vocabulary
+/// encoded, when they are first used; what was used last is kept.
 /// </summary>
 internal sealed class GeneralistScorer : IDisposable
 {
@@ -103,7 +104,10 @@ internal sealed class GeneralistScorer : IDisposable
         return texts.Select(text => Tokenizer.Decode(search.Continue(Tokenizer.Encode(text), Prediction.Beams, Prediction.MostTokens))).ToArray();
     });
 
-    /// <summary>Fills in the masks of texts, each with the most probable token. All else stays as it is, however long a text is: what the model cannot read at once it reads in parts.</summary>
+    /// <summary>
+    /// Fills in the masks of texts, each with the most probable token. All else stays as it is, however long a text is: what the model
+    /// cannot read at once it reads in parts.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
     public string[] Fill(GeneralistTask task, IReadOnlyList<string> texts) => Use(model =>
     {

@@ -41,7 +41,9 @@ internal sealed class GeneralistStartingPoint
         var several => throw new ArgumentException($"{Option} has {several.Length} generalists in it; it must have one: give the {nameof(GeneralistTransformer)} itself."),
     };
 
-    /// <summary>Checks that options do not contradict the model: what it decides is left as it is by default, or is what it is there.</summary>
+    /// <summary>
+    /// Checks that options do not contradict the model: what it decides is left as it is by default, or is what it is there.
+    /// </summary>
     /// <exception cref="ArgumentException">An option does, or a task is none for the model.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
     public void RequireAgreement(UniPerceiverGeneralist.Options options)
@@ -109,8 +111,11 @@ internal sealed class GeneralistStartingPoint
         channel.Info(MessageSensitivity.None, $"Starting from an earlier model of the tasks [{string.Join(", ", transformer.Tasks.Select(task => task.Name))}].");
     }
 
-    /// <summary>How the images, or the videos, of a training become the model's input: normalised as those that the model has learned.</summary>
-    /// <param name="column">Their column in the training data; null where no task has any, so that those that the model has learned are kept.</param>
+    /// <summary>
+    /// How the images, or the videos, of a training become the model's input: normalised as those that the model has learned.
+    /// </summary>
+    /// <param name="column">Their column in the training data; null where no task has any, so that those that the model has learned are
+    /// kept.</param>
     /// <param name="measured">The normalisation that the training data would have got; null without a column.</param>
     /// <param name="learned">Those of the model; null where it has learned none.</param>
     /// <param name="name">The name of the column.</param>

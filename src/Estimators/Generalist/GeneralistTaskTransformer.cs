@@ -15,14 +15,16 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>One task of a <see cref="GeneralistTransformer"/>, as a step of a pipeline. Saved with the whole model.</summary>
 /// <remarks>
 /// <para>
-/// A classification adds the key of the nearest class and the classes' probabilities, with the annotations that ML.NET's evaluators ask for. Retrieval adds the representation of a picture, of a
-/// text, or of both, whichever columns there are; each is as long as 1, so that the inner product of two is their cosine. A caption adds a description, a causal language model the continuation of
-/// a text, a masked one the text with its masks filled in: all else of it stays as it is, however long it is.
+/// A classification adds the key of the nearest class and the classes' probabilities, with the annotations that ML.NET's evaluators ask
+/// for. Retrieval adds the representation of a picture, of a text, or of both, whichever columns there are; each is as long as 1, so that
+/// the inner product of two is their cosine. A caption adds a description, a causal language model the continuation of a text, a masked one
+/// the text with its masks filled in: all else of it stays as it is, however long it is.
 /// </para>
 /// <para>
-/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty text. Once the rows have been
-/// read, a warning in <see cref="MLContext.Log"/> counts those whose picture is missing or cannot be read. Texts that are classified or retrieved are cut where they are too long; those that are continued are read from their
-/// end. Transforming on several threads is safe; the model itself serves one caller at a time.
+/// Every row is scored, whatever a task column says; one without its picture or text scores NaN and has no predicted label and an empty
+/// text. Once the rows have been read, a warning in <see cref="MLContext.Log"/> counts those whose picture is missing or cannot be read.
+/// Texts that are classified or retrieved are cut where they are too long; those that are continued are read from their end. Transforming
+/// on several threads is safe; the model itself serves one caller at a time.
 /// </para>
 /// </remarks>
 public sealed class GeneralistTaskTransformer : ITransformer
@@ -74,7 +76,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
     }
 
     /// <summary>Measures how well tokens are predicted: the masked ones of texts, the next ones of texts or of descriptions.</summary>
-    /// <param name="data">The columns that the task was trained on; every row counts, whatever a task column says. Which tokens are masked is the same each time.</param>
+    /// <param name="data">The columns that the task was trained on; every row counts, whatever a task column says. Which tokens are masked
+    /// is the same each time.</param>
     /// <param name="cancellationToken">Stops it.</param>
     /// <exception cref="ArgumentException">A column is missing or has another type.</exception>
     /// <exception cref="InvalidOperationException">The task predicts no tokens, or there is no usable row.</exception>
@@ -86,8 +89,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
     }
 
     /// <summary>
-    /// Measures descriptions: BLEU of the model's own against all that a picture has in the data (rows with the same picture are one picture), and how well the given ones are predicted word by
-    /// word.
+    /// Measures descriptions: BLEU of the model's own against all that a picture has in the data (rows with the same picture are one
+    /// picture), and how well the given ones are predicted word by word.
     /// </summary>
     /// <param name="data">The columns that the task was trained on; every row counts, whatever a task column says.</param>
     /// <param name="cancellationToken">Stops it.</param>
@@ -109,8 +112,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
     }
 
     /// <summary>
-    /// Measures how often the right text is among the nearest to a picture, and the right picture among the nearest to a text, of all in the data. Rows with the same text are one text, so that a
-    /// picture may have several and a text several pictures.
+    /// Measures how often the right text is among the nearest to a picture, and the right picture among the nearest to a text, of all in
+    /// the data. Rows with the same text are one text, so that a picture may have several and a text several pictures.
     /// </summary>
     /// <param name="data">The columns that the task was trained on; every row counts, whatever a task column says.</param>
     /// <param name="cancellationToken">Stops it.</param>
@@ -189,7 +192,10 @@ public sealed class GeneralistTaskTransformer : ITransformer
         return new TokenMetrics(tokens, result.Metric, result.Loss);
     }
 
-    /// <summary>The usable rows of a data view, and their texts: those with all that the task reads in training. A warning counts the rows whose picture is unreadable.</summary>
+    /// <summary>
+    /// The usable rows of a data view, and their texts: those with all that the task reads in training. A warning counts the rows whose
+    /// picture is unreadable.
+    /// </summary>
     /// <exception cref="InvalidOperationException">There is none, or one has a class that the task lacks.</exception>
     internal TaskRows ReadAll(IDataView data, CancellationToken cancellationToken)
     {
@@ -289,7 +295,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
         })];
     }
 
-    // What the task reads of a schema, and what it adds. Retrieval takes pictures, texts or both; in training, as here for measuring, it has both, and captions have texts too.
+    // What the task reads of a schema, and what it adds. Retrieval takes pictures, texts or both; in training, as here for measuring, it
+    // has both, and captions have texts too.
     private Binding Bind(DataViewSchema schema, bool training = false)
     {
         var ofText = Task.Kind.InputModality() == TokenModality.Text;

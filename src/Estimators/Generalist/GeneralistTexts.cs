@@ -15,7 +15,9 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     /// <summary>The tokenizer.</summary>
     public TextTokenizer Tokenizer => tokenizer;
 
-    /// <summary>Whether a token that begins a word has the space before it in it, as byte pairs have. Bytes and characters stand alone.</summary>
+    /// <summary>
+    /// Whether a token that begins a word has the space before it in it, as byte pairs have. Bytes and characters stand alone.
+    /// </summary>
     public bool TokensBeginWithSpaces => tokensBeginWithSpaces.Value;
 
     /// <summary>The same with a count of its own: a model's is shared by all who read.</summary>
@@ -31,7 +33,8 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     }
 
     /// <summary>
-    /// The tokens of a text as a task learns it. A text whose words are predicted in their order goes on where it is cut: it has no end there, or the model would learn that all texts end at its length.
+    /// The tokens of a text as a task learns it. A text whose words are predicted in their order goes on where it is cut: it has no end
+    /// there, or the model would learn that all texts end at its length.
     /// </summary>
     public int[] Encode(GeneralistTask task, string text)
     {
@@ -44,7 +47,9 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
         return ids[..mostTokens];
     }
 
-    /// <summary>The tokens of two texts, an end behind each. Where they are too long together, the longer one loses its last tokens, or both.</summary>
+    /// <summary>
+    /// The tokens of two texts, an end behind each. Where they are too long together, the longer one loses its last tokens, or both.
+    /// </summary>
     public int[] Encode(string first, string second)
     {
         var (one, other) = (tokenizer.Encode(first), tokenizer.Encode(second));
@@ -60,7 +65,10 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
         return [.. one, tokenizer.SeparatorId, .. other, tokenizer.SeparatorId];
     }
 
-    /// <summary>What a task chooses among, as it stands before any data: the vocabulary, the names of its classes, or nothing where texts are looked for.</summary>
+    /// <summary>
+    /// What a task chooses among, as it stands before any data: the vocabulary, the names of its classes, or nothing where texts are looked
+    /// for.
+    /// </summary>
     public int[][] CandidatesOf(GeneralistTask task) => task.Kind.PredictsTokens() ? Vocabulary() : [.. (task.ClassNames ?? []).Select(Encode)];
 
     /// <summary>Checks that the model can tell a task's classes: their names are all it has of them.</summary>

@@ -13,7 +13,9 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A trained model of several tasks. It adds no columns itself: <see cref="ForTask(string)"/> gives the transformer of a task.</summary>
+/// <summary>
+/// A trained model of several tasks. It adds no columns itself: <see cref="ForTask(string)"/> gives the transformer of a task.
+/// </summary>
 /// <remarks>Transforming on several threads is safe; the model itself serves one caller at a time.</remarks>
 public sealed class GeneralistTransformer : ITransformer, IDisposable
 {
@@ -40,7 +42,10 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// <summary>How it was trained. Saved with the model.</summary>
     public GeneralistSummary? Training { get; }
 
-    /// <summary>What happened in each epoch of the training: mean losses, learning rate, examples per second, and the result on the validation data. Saved with the model.</summary>
+    /// <summary>
+    /// What happened in each epoch of the training: mean losses, learning rate, examples per second, and the result on the validation data.
+    /// Saved with the model.
+    /// </summary>
     public IReadOnlyList<EpochSummary> History => Training?.Training.Epochs ?? [];
 
     bool ITransformer.IsRowToRowMapper => false;
@@ -56,17 +61,18 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         Open(Tasks.FirstOrDefault(task => task.Name == name) ?? throw new ArgumentException($"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].", nameof(name)));
 
     /// <summary>
-    /// The transformer of a task that the model was not trained for, or of one of its tasks with other class names: no training. Where experts are chosen by task, only tasks of the model can be
-    /// asked.
+    /// The transformer of a task that the model was not trained for, or of one of its tasks with other class names: no training. Where
+    /// experts are chosen by task, only tasks of the model can be asked.
     /// </summary>
     /// <remarks>
-    /// A linear head from <see cref="TunePrompts"/> counts for classifications of its kind that ask for its classes, all or some of them in any order; where one class is new to it the cosines alone
-    /// decide.
+    /// A linear head from <see cref="TunePrompts"/> counts for classifications of its kind that ask for its classes, all or some of them in
+    /// any order; where one class is new to it the cosines alone decide.
     /// </remarks>
     /// <param name="task">The task, with the names of its classes if it is a classification.</param>
     /// <exception cref="ArgumentException">
-    /// A classification has no class names, or some that are the same to the model (it reads the first <see cref="GeneralistConfig.TextLength"/> − 1 tokens), or the task or its attributes are not among
-    /// those that the model knows, or it asks for images or videos of a model that has learned none.
+    /// A classification has no class names, or some that are the same to the model (it reads the first
+    /// <see cref="GeneralistConfig.TextLength"/> − 1 tokens), or the task or its attributes are not among those that the model knows, or it
+    /// asks for images or videos of a model that has learned none.
     /// </exception>
     public GeneralistTaskTransformer ForTask(GeneralistTask task)
     {
@@ -75,7 +81,9 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return transformer;
     }
 
-    /// <summary>The transformer of a task as it was saved: that of an earlier version may have classes which the model cannot tell.</summary>
+    /// <summary>
+    /// The transformer of a task as it was saved: that of an earlier version may have classes which the model cannot tell.
+    /// </summary>
     internal GeneralistTaskTransformer Open(GeneralistTask task)
     {
         ArgumentNullException.ThrowIfNull(task);
@@ -93,16 +101,19 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Suits a copy of the model to a task, of its own or a new one, by training a few prompt vectors in each block, &lt;SPE&gt;, the LayerNorms, and for a classification a linear head beside the
-    /// cosines (<see cref="PromptTuningOptions.ClassificationHead"/>); all else stays as it is (Uni-Perceiver, arXiv 2112.01522, appendix C, without its separate prompts for targets). A few dozen
-    /// examples do.
+    /// Suits a copy of the model to a task, of its own or a new one, by training a few prompt vectors in each block, &lt;SPE&gt;, the
+    /// LayerNorms, and for a classification a linear head beside the cosines (<see cref="PromptTuningOptions.ClassificationHead"/>); all
+    /// else stays as it is (Uni-Perceiver, arXiv 2112.01522, appendix C, without its separate prompts for targets). A few dozen examples
+    /// do.
     /// </summary>
     /// <param name="task">The task, with the names of its classes if it is a classification.</param>
     /// <param name="data">Its rows, in the columns of the training; a task column is not read.</param>
     /// <param name="options">How; null for the defaults.</param>
     /// <returns>A model for that task, which <see cref="SavePrompts"/> writes as a small file. The model itself is not changed.</returns>
-    /// <exception cref="ArgumentException">An option is out of range, the model does not know the task (see <see cref="ForTask(GeneralistTask)"/>), or a column is missing.</exception>
-    /// <exception cref="InvalidOperationException">There is no usable row, a row has a class that the task lacks, or the model has prompts already.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, the model does not know the task (see
+    /// <see cref="ForTask(GeneralistTask)"/>), or a column is missing.</exception>
+    /// <exception cref="InvalidOperationException">There is no usable row, a row has a class that the task lacks, or the model has prompts
+    /// already.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public GeneralistTransformer TunePrompts(GeneralistTask task, IDataView data, PromptTuningOptions? options = null)
     {
@@ -115,7 +126,10 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
     }
 
-    /// <summary>Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt;, LayerNorms and linear head.</summary>
+    /// <summary>
+    /// Writes what <see cref="TunePrompts"/> has trained, for <see cref="LoadPrompts"/>: a safetensors file of prompts, &lt;SPE&gt;,
+    /// LayerNorms and linear head.
+    /// </summary>
     /// <param name="path">The file; replaced if it exists.</param>
     /// <exception cref="InvalidOperationException">The model has no prompts.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
@@ -151,9 +165,12 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         return With(tuned, task, training: null);
     }
 
-    /// <summary>Measures how much tasks get in each other's way, block by block (<see cref="TaskInterference"/>). The weights stay as they are.</summary>
+    /// <summary>
+    /// Measures how much tasks get in each other's way, block by block (<see cref="TaskInterference"/>). The weights stay as they are.
+    /// </summary>
     /// <param name="tasks">Tasks of the model and rows of each, in the columns of the training; a task column is not read.</param>
-    /// <param name="batches">Batches of each task whose gradients are compared, at least 2. Default 16. Rows that are too few are used again.</param>
+    /// <param name="batches">Batches of each task whose gradients are compared, at least 2. Default 16. Rows that are too few are used
+    /// again.</param>
     /// <param name="batchSize">Rows of a batch, at least 1. Default 16.</param>
     /// <param name="seed">Decides which rows are taken.</param>
     /// <param name="cancellationToken">Stops it.</param>
@@ -172,14 +189,17 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Measures which experts the tokens of tasks go to, by block, gate and role of the tokens (<see cref="ExpertActivation"/>): the weight of each expert, and how often it was chosen. Where experts are
-    /// chosen by attributes, task or modality, the numbers do not depend on the rows.
+    /// Measures which experts the tokens of tasks go to, by block, gate and role of the tokens (<see cref="ExpertActivation"/>): the weight
+    /// of each expert, and how often it was chosen. Where experts are chosen by attributes, task or modality, the numbers do not depend on
+    /// the rows.
     /// </summary>
     /// <param name="tasks">Tasks of the model and rows of each, in the columns of the training; a task column is not read.</param>
-    /// <param name="rows">Rows of each task that are measured at most, at least 1. Default 256. All of a task's rows are read and kept meanwhile: take few of a large view before.</param>
+    /// <param name="rows">Rows of each task that are measured at most, at least 1. Default 256. All of a task's rows are read and kept
+    /// meanwhile: take few of a large view before.</param>
     /// <param name="seed">Decides which rows are taken, and which words are masked.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    /// <exception cref="ArgumentException">A number is out of range, there is no task, or none of that name, or a column is missing.</exception>
+    /// <exception cref="ArgumentException">A number is out of range, there is no task, or none of that name, or a column is
+    /// missing.</exception>
     /// <exception cref="InvalidOperationException">The model has no experts, or a task has no usable row.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public IReadOnlyList<GateActivation> MeasureExpertActivation(

@@ -4,7 +4,10 @@ using Microsoft.ML.Transforms.Image;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A column of images or of videos, and how its values become the numbers of one picture, frame by frame in the order channels, height, width.</summary>
+/// <summary>
+/// A column of images or of videos, and how its values become the numbers of one picture, frame by frame in the order channels, height,
+/// width.
+/// </summary>
 /// <param name="Frame">The image, or what a frame of the video is.</param>
 /// <param name="Frames">Frames of a video; null for images.</param>
 /// <param name="IsFolder">Whether the values are folders of frames, and not vectors.</param>

@@ -9,7 +9,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What prompt tuning changes of a model, as a safetensors file: prompts, &lt;SPE&gt;, LayerNorms and a linear head, where there is one; the task and a hash of the model that it was made for are in its metadata.</summary>
+/// <summary>
+/// What prompt tuning changes of a model, as a safetensors file: prompts, &lt;SPE&gt;, LayerNorms and a linear head, where there is one;
+/// the task and a hash of the model that it was made for are in its metadata.
+/// </summary>
 internal static class PromptDelta
 {
     private const string TaskKey = "task";

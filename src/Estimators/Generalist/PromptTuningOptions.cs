@@ -3,15 +3,18 @@ using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>How <see cref="GeneralistTransformer.TunePrompts"/> suits a model to a task (Uni-Perceiver, arXiv 2112.01522, appendix C).</summary>
+/// <summary>
+/// How <see cref="GeneralistTransformer.TunePrompts"/> suits a model to a task (Uni-Perceiver, arXiv 2112.01522, appendix C).
+/// </summary>
 public sealed record PromptTuningOptions
 {
     /// <summary>Prompt vectors of each block, at least 1. Default 10.</summary>
     public int Prompts { get; init; } = 10;
 
     /// <summary>
-    /// Whether a classification gets a linear head that reads the representation of the input, mixed into the cosines with the names of the classes: α · cos(f(x), f(y)) / τ + W·f(x) + b. It starts at zero,
-    /// with α = 1, so that it changes nothing at first. Default true. Without effect for other tasks.
+    /// Whether a classification gets a linear head that reads the representation of the input, mixed into the cosines with the names of the
+    /// classes: α · cos(f(x), f(y)) / τ + W·f(x) + b. It starts at zero, with α = 1, so that it changes nothing at first. Default true.
+    /// Without effect for other tasks.
     /// </summary>
     public bool ClassificationHead { get; init; } = true;
 
@@ -39,7 +42,8 @@ public sealed record PromptTuningOptions
     internal TrainingOptions Training => new() { Epochs = int.MaxValue, MaxSteps = Steps, LearningRate = LearningRate, WeightDecay = 0, GradientClipNorm = GradientClipNorm };
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(1, Prompts, nameof(Prompts));

@@ -28,7 +28,8 @@ public sealed record RetrievalMetrics(
 
     private static double Recall(int[] ranks, int within) => ranks.Count(rank => rank < within) / (double)ranks.Length;
 
-    // For each query how many wrong candidates are at least as near as the nearest right one: what a model that calls everything alike does not pass for.
+    // For each query how many wrong candidates are at least as near as the nearest right one: what a model that calls everything alike does
+    // not pass for.
     private static int[] Ranks(float[][] queries, float[][] candidates, ILookup<int, int> right) => Array.ConvertAll(Enumerable.Range(0, queries.Length).ToArray(), query =>
     {
         var scores = Array.ConvertAll(candidates, candidate => Dot(queries[query], candidate));

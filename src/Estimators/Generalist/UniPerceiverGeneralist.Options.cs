@@ -10,7 +10,9 @@ namespace Microsoft.ML.MoE.Estimators;
 
 public sealed partial class UniPerceiverGeneralist
 {
-    /// <summary>What <see cref="UniPerceiverGeneralist"/> learns, from which columns, and how. The defaults are a small model that trains on a CPU.</summary>
+    /// <summary>
+    /// What <see cref="UniPerceiverGeneralist"/> learns, from which columns, and how. The defaults are a small model that trains on a CPU.
+    /// </summary>
     public sealed class Options : TrainerOptions
     {
         /// <summary>A small model that trains on a CPU.</summary>
@@ -18,8 +20,8 @@ public sealed partial class UniPerceiverGeneralist
 
         /// <summary>
         /// What the network looks like, for example <c>GeneralistConfig.Small with { TextLength = 128 }</c>. Null (default): that of
-        /// <see cref="InitialModel"/>, without one <see cref="GeneralistConfig.Small"/>, which trains on a CPU. Its vocabulary, tasks, frames, and
-        /// images' size, channels and patches are not taken over: the options and the data say them.
+        /// <see cref="InitialModel"/>, without one <see cref="GeneralistConfig.Small"/>, which trains on a CPU. Its vocabulary, tasks,
+        /// frames, and images' size, channels and patches are not taken over: the options and the data say them.
         /// </summary>
         [OutsideIdentity("the model's configuration is in it")]
         public GeneralistConfig? Architecture { get; set; }
@@ -31,16 +33,22 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>Column with the name of the task that a row is of, a text. Default "Task".</summary>
         public string TaskColumnName { get; set; } = "Task";
 
-        /// <summary>Column with the images, an MLImage or a vector of Single or Byte; read in rows of tasks that have images. Default "Image".</summary>
+        /// <summary>
+        /// Column with the images, an MLImage or a vector of Single or Byte; read in rows of tasks that have images. Default "Image".
+        /// </summary>
         public string ImageColumnName { get; set; } = "Image";
 
         /// <summary>
-        /// Column with the videos; read in rows of tasks that have videos. Default "Video". A vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder
-        /// of pictures, whose frames are those pictures in the order of their names, numbers in them by their value: frame2 before frame10.
+        /// Column with the videos; read in rows of tasks that have videos. Default "Video". A vector of Single or Byte with the dimensions
+        /// (frames, height, width, channels), or a text that names a folder of pictures, whose frames are those pictures in the order of
+        /// their names, numbers in them by their value: frame2 before frame10.
         /// </summary>
         public string VideoColumnName { get; set; } = "Video";
 
-        /// <summary>Column with the texts that are classified, predicted, or belong to pictures; read in rows of tasks that have texts. Default "Text".</summary>
+        /// <summary>
+        /// Column with the texts that are classified, predicted, or belong to pictures; read in rows of tasks that have texts. Default
+        /// "Text".
+        /// </summary>
         public string TextColumnName { get; set; } = "Text";
 
         /// <summary>Column with the second text of a pair; read in rows of tasks of pairs. Default "SecondText".</summary>
@@ -55,13 +63,21 @@ public sealed partial class UniPerceiverGeneralist
         /// <summary>Column that receives the probabilities of the classes, a vector of Single. Default "Score".</summary>
         public string ScoreColumnName { get; set; } = "Score";
 
-        /// <summary>Column that receives the representation of a picture for retrieval, a vector of Single as long as the model is wide, of length 1. Default "PictureEmbedding".</summary>
+        /// <summary>
+        /// Column that receives the representation of a picture for retrieval, a vector of Single as long as the model is wide, of length
+        /// 1. Default "PictureEmbedding".
+        /// </summary>
         public string PictureEmbeddingColumnName { get; set; } = "PictureEmbedding";
 
-        /// <summary>Column that receives the representation of a text for retrieval, a vector of Single as long as the model is wide, of length 1. Default "TextEmbedding".</summary>
+        /// <summary>
+        /// Column that receives the representation of a text for retrieval, a vector of Single as long as the model is wide, of length 1.
+        /// Default "TextEmbedding".
+        /// </summary>
         public string TextEmbeddingColumnName { get; set; } = "TextEmbedding";
 
-        /// <summary>Column that receives descriptions, continuations, and texts whose masks are filled in. Default "PredictedText".</summary>
+        /// <summary>
+        /// Column that receives descriptions, continuations, and texts whose masks are filled in. Default "PredictedText".
+        /// </summary>
         public string PredictedTextColumnName { get; set; } = "PredictedText";
 
         /// <summary>Channels of an image; null (default) for what the column says.</summary>
@@ -77,8 +93,8 @@ public sealed partial class UniPerceiverGeneralist
         public int? ImageWidth { get; set; }
 
         /// <summary>
-        /// Side of a square patch in pixels, which divides both sides of the images. Null (default): that of <see cref="InitialModel"/>, without one
-        /// the largest divisor that gives at least 7 patches a side, at most 16.
+        /// Side of a square patch in pixels, which divides both sides of the images. Null (default): that of <see cref="InitialModel"/>,
+        /// without one the largest divisor that gives at least 7 patches a side, at most 16.
         /// </summary>
         [OutsideIdentity("the model's is in it")]
         public int? PatchSize { get; set; }
@@ -87,7 +103,10 @@ public sealed partial class UniPerceiverGeneralist
         [OutsideIdentity("the pictures are in it")]
         public ImageResizingEstimator.ResizingKind Resizing { get; set; } = ImageResizingEstimator.ResizingKind.Fill;
 
-        /// <summary>Frames of a video; null (default) for what the column says, and of a folder 8, or as many as <see cref="InitialModel"/> takes, which is the most there may be with one.</summary>
+        /// <summary>
+        /// Frames of a video; null (default) for what the column says, and of a folder 8, or as many as <see cref="InitialModel"/> takes,
+        /// which is the most there may be with one.
+        /// </summary>
         [OutsideIdentity("the model's are in it")]
         public int? Frames { get; set; }
 
@@ -96,30 +115,40 @@ public sealed partial class UniPerceiverGeneralist
         public TokenizerOptions Tokenizer { get; set; } = TokenizerOptions.BytePairs(1024);
 
         /// <summary>
-        /// A model that was trained before, all of whose weights learn on: a <see cref="GeneralistTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null (default):
-        /// from random weights. It is not changed.
+        /// A model that was trained before, all of whose weights learn on: a <see cref="GeneralistTransformer"/>, or a pipeline with one in
+        /// it, such as <c>mlContext.Model.Load</c> returns. Null (default): from random weights. It is not changed.
         /// </summary>
         /// <remarks>
         /// <para>Its tokenizer, the sizes of its texts and images, its attributes and its architecture stay: <see cref="Tokenizer"/>,
-        /// <see cref="Architecture"/>, <see cref="PatchSize"/>, <see cref="Channels"/>, <see cref="ImageHeight"/> and <see cref="ImageWidth"/> are left
-        /// out, or say what it has. What acts while training only may differ, and names of columns and all that is said about prediction are those of
-        /// these options.</para>
-        /// <para><see cref="Tasks"/> may be its tasks or others, for which the model knows attributes and has learned images or videos; where experts are chosen by task, only its own. It still knows how to do
-        /// tasks that are not trained again (<see cref="GeneralistTransformer.ForTask(GeneralistTask)"/>), the worse the longer it learns others.</para>
-        /// <para>The normalisation of the pixels stays the earlier model's, so the columns must hold them in the same units; a warning says where its mean or deviation is far off.</para>
+        /// <see cref="Architecture"/>, <see cref="PatchSize"/>, <see cref="Channels"/>, <see cref="ImageHeight"/> and
+        /// <see cref="ImageWidth"/> are left out, or say what it has. What acts while training only may differ, and names of columns and
+        /// all that is said about prediction are those of these options.</para>
+        /// <para><see cref="Tasks"/> may be its tasks or others, for which the model knows attributes and has learned images or videos;
+        /// where experts are chosen by task, only its own. It still knows how to do tasks that are not trained again
+        /// (<see cref="GeneralistTransformer.ForTask(GeneralistTask)"/>), the worse the longer it learns others.</para>
+        /// <para>The normalisation of the pixels stays the earlier model's, so the columns must hold them in the same units; a warning says
+        /// where its mean or deviation is far off.</para>
         /// <para>A model with prompts (<see cref="GeneralistTransformer.TunePrompts"/>) is refused.</para>
         /// </remarks>
         [OutsideIdentity("the hash of its weights is in it")]
         public ITransformer? InitialModel { get; set; }
 
-        /// <summary>Part of a text's tokens that are masked for a masked language model, above 0 to 1; at least one is. Default 0.15.</summary>
+        /// <summary>
+        /// Part of a text's tokens that are masked for a masked language model, above 0 to 1; at least one is. Default 0.15.
+        /// </summary>
         public double MaskedFraction { get; set; } = 0.15;
 
-        /// <summary>Beginnings that are kept while a description or a continuation is written, at least 1. Default 1: the most probable token each time.</summary>
+        /// <summary>
+        /// Beginnings that are kept while a description or a continuation is written, at least 1. Default 1: the most probable token each
+        /// time.
+        /// </summary>
         [OutsideIdentity("it is for scoring")]
         public int Beams { get; set; } = 1;
 
-        /// <summary>Tokens of a description or a continuation at most, at least 1. Default 24. A description has never more than <see cref="GeneralistConfig.TextLength"/>; a continuation may: the model then goes on from the end.</summary>
+        /// <summary>
+        /// Tokens of a description or a continuation at most, at least 1. Default 24. A description has never more than
+        /// <see cref="GeneralistConfig.TextLength"/>; a continuation may: the model then goes on from the end.
+        /// </summary>
         [OutsideIdentity("it is for scoring")]
         public int PredictedTextLength { get; set; } = 24;
 

@@ -10,8 +10,8 @@ namespace Microsoft.ML.MoE.Estimators;
 internal static class ContinuedTraining
 {
     /// <summary>
-    /// The state to continue from; null where nothing is to be continued, or nothing has been written yet. Checks the options before the data are
-    /// read, which may take long; the training loop checks all of it.
+    /// The state to continue from; null where nothing is to be continued, or nothing has been written yet. Checks the options before the
+    /// data are read, which may take long; the training loop checks all of it.
     /// </summary>
     /// <param name="training">The options of the training.</param>
     /// <param name="others">Other options that must be as they were, by name.</param>

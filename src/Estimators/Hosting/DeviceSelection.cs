@@ -3,13 +3,16 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Turns ML.NET's two device options, <see cref="MLContext.GpuDeviceId"/> and <see cref="MLContext.FallbackToCpu"/>, into a torch device.</summary>
+/// <summary>
+/// Turns ML.NET's two device options, <see cref="MLContext.GpuDeviceId"/> and <see cref="MLContext.FallbackToCpu"/>, into a torch device.
+/// </summary>
 internal static class DeviceSelection
 {
     /// <summary>Chooses the device.</summary>
     /// <param name="gpuDeviceId">The CUDA device's number, from 0; null for the CPU.</param>
     /// <param name="fallbackToCpu">Whether the CPU is used when there is no such CUDA device.</param>
-    /// <exception cref="InvalidOperationException">There is no such CUDA device and the CPU is not allowed instead, or libtorch cannot be loaded.</exception>
+    /// <exception cref="InvalidOperationException">There is no such CUDA device and the CPU is not allowed instead, or libtorch cannot be
+    /// loaded.</exception>
     public static Device Select(int? gpuDeviceId, bool fallbackToCpu)
     {
         TorchRuntime.Initialize();

@@ -23,7 +23,9 @@ internal static class EnvironmentSettings
         }
     }
 
-    /// <summary>The seed: the option's, else the context's, else that of the training that is continued, else a new one for each call.</summary>
+    /// <summary>
+    /// The seed: the option's, else the context's, else that of the training that is continued, else a new one for each call.
+    /// </summary>
     public static int SelectSeed(this IHost host, int? option, TrainingState? continued)
     {
         var earlier = continued?.Identity.GetValueOrDefault(nameof(TrainerOptions.Seed));

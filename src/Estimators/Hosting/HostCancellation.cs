@@ -4,7 +4,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// A token that is cancelled by the user's token or by <c>MLContext.CancelExecution</c>. The context can only be asked: it is asked whenever a batch is taken.
+/// A token that is cancelled by the user's token or by <c>MLContext.CancelExecution</c>. The context can only be asked: it is asked
+/// whenever a batch is taken.
 /// </summary>
 internal sealed class HostCancellation(IHost host, CancellationToken token) : IDisposable
 {

@@ -13,8 +13,8 @@ public abstract class TrainerOptions : TrainingOptions
     }
 
     /// <summary>
-    /// Column that receives what the model makes of a row before it reads its prediction from it, as features for other trainers: a vector of
-    /// Single as long as the model is wide. Null (default) for none.
+    /// Column that receives what the model makes of a row before it reads its prediction from it, as features for other trainers: a vector
+    /// of Single as long as the model is wide. Null (default) for none.
     /// </summary>
     public string? EmbeddingColumnName { get; set; }
 
@@ -22,7 +22,9 @@ public abstract class TrainerOptions : TrainingOptions
     [OutsideIdentity("when a batch is made does not change it")]
     public int LookAhead { get; set; } = 2;
 
-    /// <summary>Rows that are scored in one forward pass, at least 1. Default 64; language models have 32, of rows and of windows of long texts.</summary>
+    /// <summary>
+    /// Rows that are scored in one forward pass, at least 1. Default 64; language models have 32, of rows and of windows of long texts.
+    /// </summary>
     [OutsideIdentity("it is for scoring")]
     public int PredictionBatchSize { get; set; } = 64;
 

@@ -7,7 +7,9 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What every <c>Fit</c> does: device, seed, identity of the training, resume, scopes, cancellation, warnings and reports.</summary>
+/// <summary>
+/// What every <c>Fit</c> does: device, seed, identity of the training, resume, scopes, cancellation, warnings and reports.
+/// </summary>
 internal sealed class TrainingSession : IDisposable
 {
     private readonly TrainerOptions options;
@@ -66,8 +68,8 @@ internal sealed class TrainingSession : IDisposable
         $"{options.Epochs} epochs{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
 
     /// <summary>
-    /// Says what a training that is continued must have as it was, besides its options and its seed. Asked for where there are checkpoints alone:
-    /// hashes take time.
+    /// Says what a training that is continued must have as it was, besides its options and its seed. Asked for where there are checkpoints
+    /// alone: hashes take time.
     /// </summary>
     /// <param name="model">The model's configuration, as JSON.</param>
     /// <param name="others">What else there is, by name.</param>
@@ -81,7 +83,9 @@ internal sealed class TrainingSession : IDisposable
         facts = all;
     }
 
-    /// <summary>Makes a model and does something with it: random numbers and threads are those of the options, and what fails leaves nothing behind.</summary>
+    /// <summary>
+    /// Makes a model and does something with it: random numbers and threads are those of the options, and what fails leaves nothing behind.
+    /// </summary>
     /// <param name="build">Makes the model.</param>
     /// <param name="use">Trains it, say. Its result may own the model.</param>
     public TResult With<TModel, TResult>(Func<TModel> build, Func<TModel, TResult> use) where TModel : torch.nn.Module

@@ -6,7 +6,9 @@ using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>What a model zip says about a language model besides its weights: the file <see cref="LanguageModelFormat.DocumentEntry"/>.</summary>
+/// <summary>
+/// What a model zip says about a language model besides its weights: the file <see cref="LanguageModelFormat.DocumentEntry"/>.
+/// </summary>
 internal sealed record LanguageModelDocument
 {
     private static readonly JsonSerializerOptions Json = new()

@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// How a language model lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>, the description as JSON, the tokenizer's files, the
-/// weights as safetensors, the history of the training as JSON.
+/// How a language model lies in a model zip: the format version and the checksums of the other entries in ML.NET's own <c>Model.key</c>,
+/// the description as JSON, the tokenizer's files, the weights as safetensors, the history of the training as JSON.
 /// </summary>
 /// <remarks>
-/// Nothing is made of what an entry says before its checksum agrees, and no model is made that needs much more memory than the file has weights. Weights stream tensor by tensor in both
-/// directions; ML.NET deflates them, which takes about 45 seconds a gigabyte.
+/// Nothing is made of what an entry says before its checksum agrees, and no model is made that needs much more memory than the file has
+/// weights. Weights stream tensor by tensor in both directions; ML.NET deflates them, which takes about 45 seconds a gigabyte.
 /// </remarks>
 internal static class LanguageModelFormat
 {

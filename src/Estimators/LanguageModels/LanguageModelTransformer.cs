@@ -20,13 +20,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>A trained language model as a step of a pipeline: says how likely texts are, and continues them.</summary>
 /// <remarks>
 /// <para>
-/// Each row's text is read on its own, as if a document ended before it. Texts longer than the model's context are read in windows, and each token is scored once (see
-/// <see cref="DocumentScorer"/>). Empty and missing texts have the log-likelihood 0, no tokens, a perplexity that is NaN, and the embedding of the place where a document begins. Text that is
-/// no Unicode (half a surrogate pair) is read as U+FFFD.
+/// Each row's text is read on its own, as if a document ended before it. Texts longer than the model's context are read in windows, and
+/// each token is scored once (see
+/// <see cref="DocumentScorer"/>). Empty and missing texts have the log-likelihood 0, no tokens, a perplexity that is NaN, and the embedding
+/// of the place where a document begins. Text that is no Unicode (half a surrogate pair) is read as U+FFFD.
 /// </para>
 /// <para>
-/// Rows are scored in blocks. Transforming and generating on several threads is safe; the model itself serves one caller at a time. Note that ML.NET's <c>PredictionEngine</c> disposes the
-/// transformer it was made of, unless told otherwise.
+/// Rows are scored in blocks. Transforming and generating on several threads is safe; the model itself serves one caller at a time. Note
+/// that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
 /// </para>
 /// </remarks>
 public sealed class LanguageModelTransformer : ITransformer, IDisposable
@@ -61,11 +62,15 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     /// <summary>What turns text into the network's tokens.</summary>
     public TextTokenizer Tokenizer => scorer.Tokenizer;
 
-    /// <summary>How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep it.</summary>
+    /// <summary>
+    /// How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep
+    /// it.
+    /// </summary>
     public LanguageModelSummary? Training { get; }
 
     /// <summary>
-    /// What happened in each epoch of the training: mean losses, learning rate, tokens per second, and the result on the validation data. Saved with the model; empty where
+    /// What happened in each epoch of the training: mean losses, learning rate, tokens per second, and the result on the validation data.
+    /// Saved with the model; empty where
     /// <see cref="Training"/> is null.
     /// </summary>
     public IReadOnlyList<EpochSummary> History => Training?.Training.Epochs ?? [];
@@ -147,9 +152,10 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     }
 
     /// <summary>
-    /// Continues a text, piece by piece as it comes. A piece is never part of a character, and never part of a stop string; the prompt is not repeated. The text ends where the model ends the
-    /// document, at a stop string, or after <see cref="GenerationOptions.MaxTokens"/>. Keys and values of the tokens before are kept, so that each token costs one token's work; where the
-    /// model's context is full, generation goes on from its last half.
+    /// Continues a text, piece by piece as it comes. A piece is never part of a character, and never part of a stop string; the prompt is
+    /// not repeated. The text ends where the model ends the document, at a stop string, or after <see cref="GenerationOptions.MaxTokens"/>.
+    /// Keys and values of the tokens before are kept, so that each token costs one token's work; where the model's context is full,
+    /// generation goes on from its last half.
     /// </summary>
     /// <param name="prompt">The text to continue; null or empty for a new document.</param>
     /// <param name="options">How; null for the defaults.</param>

@@ -8,12 +8,15 @@ namespace Microsoft.ML.MoE.Estimators;
 
 public sealed partial class PeerLanguageModel
 {
-    /// <summary>Options of <see cref="PeerLanguageModel"/>. They start as <see cref="LanguageModelConfig.Small"/>, which trains on a CPU, or as the preset given.</summary>
+    /// <summary>
+    /// Options of <see cref="PeerLanguageModel"/>. They start as <see cref="LanguageModelConfig.Small"/>, which trains on a CPU, or as the
+    /// preset given.
+    /// </summary>
     public sealed class Options : TrainerOptions
     {
         /// <summary>
-        /// Defaults of its own: a decay of the second moment of 0.99, as usual on batches of few tokens; the loss decides which epoch is the best;
-        /// 32 rows, and windows of long texts, are scored together.
+        /// Defaults of its own: a decay of the second moment of 0.99, as usual on batches of few tokens; the loss decides which epoch is
+        /// the best; 32 rows, and windows of long texts, are scored together.
         /// </summary>
         public Options() => (Beta2, Monitor, PredictionBatchSize) = (0.99, MonitoredQuantity.Loss, 32);
 
@@ -27,16 +30,23 @@ public sealed partial class PeerLanguageModel
         /// <summary>Column with the texts, each row a document. Rows without text are left out of the training. Default "Text".</summary>
         public string TextColumnName { get; set; } = "Text";
 
-        /// <summary>Column that receives the natural logarithm of a text's probability, a Single; null for none. Default "LogLikelihood".</summary>
+        /// <summary>
+        /// Column that receives the natural logarithm of a text's probability, a Single; null for none. Default "LogLikelihood".
+        /// </summary>
         public string? LogLikelihoodColumnName { get; set; } = "LogLikelihood";
 
         /// <summary>Column that receives the number of a text's tokens, an Int32; null for none. Default "TokenCount".</summary>
         public string? TokenCountColumnName { get; set; } = "TokenCount";
 
-        /// <summary>Column that receives exp(−log-likelihood / tokens), a Single, NaN for an empty text; null for none. Default "Perplexity".</summary>
+        /// <summary>
+        /// Column that receives exp(−log-likelihood / tokens), a Single, NaN for an empty text; null for none. Default "Perplexity".
+        /// </summary>
         public string? PerplexityColumnName { get; set; } = "Perplexity";
 
-        /// <summary>Column that receives a continuation of the text, made by <see cref="Continuation"/>; null (default) for none. Costs as many forward passes as it has tokens, row by row.</summary>
+        /// <summary>
+        /// Column that receives a continuation of the text, made by <see cref="Continuation"/>; null (default) for none. Costs as many
+        /// forward passes as it has tokens, row by row.
+        /// </summary>
         public string? ContinuationColumnName { get; set; }
 
         /// <summary>How the continuation column is made.</summary>

@@ -2,7 +2,10 @@ using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>How a sparse layer used its experts (PEER, arXiv 2407.04153, section 3.3): summed over all tokens, and over the separator before each text.</summary>
+/// <summary>
+/// How a sparse layer used its experts (PEER, arXiv 2407.04153, section 3.3): summed over all tokens, and over the separator before each
+/// text.
+/// </summary>
 /// <param name="Block">The layer's block, from 0.</param>
 /// <param name="Experts">Number of experts N.</param>
 /// <param name="Usage">The share of the experts whose gates add up to more than 0, 0 to 1.</param>

@@ -3,7 +3,10 @@ using Microsoft.ML.MoE.Objectives;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>The texts of a row or cursor, block by block: scored together when the first score is asked for, continued one by one when a continuation is.</summary>
+/// <summary>
+/// The texts of a row or cursor, block by block: scored together when the first score is asked for, continued one by one when a
+/// continuation is.
+/// </summary>
 internal sealed class TextRowBlock(
     LanguageModelScorer scorer, LanguageModelColumns columns, GenerationOptions continuation, ValueGetter<ReadOnlyMemory<char>> getter, Func<int, bool> isActive) : IRowBlock
 {

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Cuts the last part off the texts of a training before they are tokens: a vocabulary that is learned must not have seen it.</summary>
+/// <summary>
+/// Cuts the last part off the texts of a training before they are tokens: a vocabulary that is learned must not have seen it.
+/// </summary>
 internal static class TextSplit
 {
     /// <summary>The first texts and the last, by characters (Unicode scalar values); one of them may be cut in two.</summary>

@@ -3,8 +3,8 @@ using System.Text;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Tokens become text as they come. A character is given out when all its bytes are there, and a text only when it can no longer be the beginning of a stop string, so that what has been given out
-/// never has to be taken back.
+/// Tokens become text as they come. A character is given out when all its bytes are there, and a text only when it can no longer be the
+/// beginning of a stop string, so that what has been given out never has to be taken back.
 /// </summary>
 internal sealed class TokenTextStream(TextTokenizer tokenizer, IReadOnlyList<string> stopStrings)
 {

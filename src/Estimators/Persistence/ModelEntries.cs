@@ -5,16 +5,23 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Reads and writes the entries of a model in a zip, with their checksums in ML.NET's own <c>Model.key</c>, in the order in which they are written.</summary>
+/// <summary>
+/// Reads and writes the entries of a model in a zip, with their checksums in ML.NET's own <c>Model.key</c>, in the order in which they are
+/// written.
+/// </summary>
 /// <remarks>A zip's own checksums are not compared when ML.NET reads it, so without ours an altered entry would go unnoticed.</remarks>
 internal static class ModelEntries
 {
-    // A description with a million class names takes a few dozen megabytes, and so does the history of a thousand epochs of a hundred layers of a hundred experts.
+    // A description with a million class names takes a few dozen megabytes, and so does the history of a thousand epochs of a hundred
+    // layers of a hundred experts.
     private const int MostBytes = 1 << 28;
 
     private const int ChecksumBytes = SHA256.HashSizeInBytes;
 
-    /// <summary>Loads a model, so that its errors come out with what they say: ML.NET makes loaders by reflection and lets only exceptions through that it has marked.</summary>
+    /// <summary>
+    /// Loads a model, so that its errors come out with what they say: ML.NET makes loaders by reflection and lets only exceptions through
+    /// that it has marked.
+    /// </summary>
     /// <param name="environment">Marks exceptions.</param>
     /// <param name="context">The zip, at the model.</param>
     /// <param name="load">Reads the entries.</param>
@@ -96,7 +103,9 @@ internal static class ModelEntries
         read(stream);
     });
 
-    /// <summary>Makes a model and reads its weights, once the checksum agrees and the entry is seen to hold as many as the model has.</summary>
+    /// <summary>
+    /// Makes a model and reads its weights, once the checksum agrees and the entry is seen to hold as many as the model has.
+    /// </summary>
     /// <param name="context">The zip, at the model.</param>
     /// <param name="entry">The entry with the weights.</param>
     /// <param name="checksum">Its checksum.</param>

@@ -10,8 +10,8 @@ public abstract record TrainingSummary
     }
 
     /// <summary>
-    /// The options that decided the weights, by name, as they were used: what was chosen included. Empty for models that were saved before summaries
-    /// had them.
+    /// The options that decided the weights, by name, as they were used: what was chosen included. Empty for models that were saved before
+    /// summaries had them.
     /// </summary>
     public IReadOnlyDictionary<string, string> Options { get; init; } = new Dictionary<string, string>();
 

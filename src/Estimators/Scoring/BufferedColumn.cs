@@ -14,7 +14,10 @@ internal abstract class BufferedColumn
     /// <summary>A getter (<see cref="ValueGetter{TValue}"/>) of the value at the place that <paramref name="current"/> tells.</summary>
     public abstract Delegate CreateGetter(Func<int> current);
 
-    /// <summary>Whether values of a type can be kept: numbers, text and other primitives, and vectors of them. Pictures and other objects belong to the row they came with.</summary>
+    /// <summary>
+    /// Whether values of a type can be kept: numbers, text and other primitives, and vectors of them. Pictures and other objects belong to
+    /// the row they came with.
+    /// </summary>
     public static bool CanBuffer(DataViewType type) => type is PrimitiveDataViewType or VectorDataViewType;
 
     /// <summary>Buffers a column of a cursor.</summary>

@@ -13,7 +13,8 @@ internal interface IRowBlock : IDisposable
     void Add();
 
     /// <summary>
-    /// Another block for the same row or cursor: the two take turns, and one is filled on another thread while the other is scored. Null where rows are read too fast for that to pay.
+    /// Another block for the same row or cursor: the two take turns, and one is filled on another thread while the other is scored. Null
+    /// where rows are read too fast for that to pay.
     /// </summary>
     IRowBlock? CreateTwin();
 

@@ -4,12 +4,13 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Reads a block of rows ahead, keeps what is asked of them, and scores the block in one forward pass when the first score is asked for. Rows come out in the order in which
-/// they went in, with the ids and batch numbers they had.
+/// Reads a block of rows ahead, keeps what is asked of them, and scores the block in one forward pass when the first score is asked for.
+/// Rows come out in the order in which they went in, with the ids and batch numbers they had.
 /// </summary>
 /// <remarks>
-/// Blocks grow from one row to the full size, so that looking at the first row of a data view does not cost a whole block. Where rows take long to read (pictures are decoded), the next block is read on
-/// another thread while this one is scored and used. What goes wrong in a row read ahead is thrown when its turn comes, after the rows before it.
+/// Blocks grow from one row to the full size, so that looking at the first row of a data view does not cost a whole block. Where rows take
+/// long to read (pictures are decoded), the next block is read on another thread while this one is scored and used. What goes wrong in a
+/// row read ahead is thrown when its turn comes, after the rows before it.
 /// </remarks>
 internal sealed class LookAheadCursor : RootCursorBase
 {

@@ -2,8 +2,9 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>What <c>ConvertToOnnx</c> gets to hear from our transformers.</summary>
 /// <remarks>
-/// It goes back from data view to data view through ML.NET's <c>IDataTransform.Source</c>. At one that cannot be exported, or that is none, it stops, and the columns there become inputs of the exported
-/// model, which then lacks all that comes before, without an error. So our views take part in the walk and end it with one.
+/// It goes back from data view to data view through ML.NET's <c>IDataTransform.Source</c>. At one that cannot be exported, or that is none,
+/// it stops, and the columns there become inputs of the exported model, which then lacks all that comes before, without an error. So our
+/// views take part in the walk and end it with one.
 /// </remarks>
 internal static class OnnxExport
 {

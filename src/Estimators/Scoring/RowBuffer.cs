@@ -3,7 +3,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A block of rows that a cursor has moved over: what the model needs of them, and the other values that will be asked for.</summary>
+/// <summary>
+/// A block of rows that a cursor has moved over: what the model needs of them, and the other values that will be asked for.
+/// </summary>
 /// <remarks>Used by one thread at a time. What goes wrong in a row is kept until its turn comes, after the rows before it.</remarks>
 internal sealed class RowBuffer : IDisposable
 {
@@ -75,7 +77,10 @@ internal sealed class RowBuffer : IDisposable
     /// <summary>The batch number that a row had.</summary>
     public long Batch(int place) => batches[place];
 
-    /// <summary>A getter (<see cref="ValueGetter{TValue}"/>) of a column of the input, for the row at the place that <paramref name="current"/> tells.</summary>
+    /// <summary>
+    /// A getter (<see cref="ValueGetter{TValue}"/>) of a column of the input, for the row at the place that <paramref name="current"/>
+    /// tells.
+    /// </summary>
     public Delegate CreateInputGetter(int column, Func<int> current) => columns[column].CreateGetter(current);
 
     /// <summary>A getter of an added column.</summary>

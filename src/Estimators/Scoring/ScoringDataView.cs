@@ -6,8 +6,8 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>A data view with the columns of a model added, scored block by block as it is read.</summary>
 /// <remarks>
-/// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or pointless, because no added column
-/// is active.
+/// Row by row instead where blocks are impossible, because an active column holds pictures or other objects that belong to their row, or
+/// pointless, because no added column is active.
 /// </remarks>
 internal sealed class ScoringDataView : ITransformCanSaveOnnx
 {
@@ -24,7 +24,8 @@ internal sealed class ScoringDataView : ITransformCanSaveOnnx
     /// <param name="host">The host.</param>
     /// <param name="source">The view without the added columns.</param>
     /// <param name="modelInputs">The columns that the model reads.</param>
-    /// <param name="open">Makes a block for each of the cursors that read the source together, given which of the added columns are wanted.</param>
+    /// <param name="open">Makes a block for each of the cursors that read the source together, given which of the added columns are
+    /// wanted.</param>
     /// <param name="batchSize">Rows of a block.</param>
     /// <param name="mapper">Adds the same columns row by row.</param>
     /// <param name="mapperFactory">Makes such a mapper for another schema.</param>

@@ -4,7 +4,9 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A data view as it is, behind a transformer that adds no columns: by it <c>ConvertToOnnx</c> learns of the transformer.</summary>
+/// <summary>
+/// A data view as it is, behind a transformer that adds no columns: by it <c>ConvertToOnnx</c> learns of the transformer.
+/// </summary>
 /// <param name="transformer">The transformer.</param>
 /// <param name="source">The data view.</param>
 internal sealed class UnchangedDataView(ITransformer transformer, IDataView source) : ITransformCanSaveOnnx

@@ -2,7 +2,9 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Warns of the rows that have no picture to score: once for all cursors that read a data view together, when the last of them is closed.</summary>
+/// <summary>
+/// Warns of the rows that have no picture to score: once for all cursors that read a data view together, when the last of them is closed.
+/// </summary>
 /// <param name="host">Receives the warning.</param>
 /// <param name="column">The column of the pictures.</param>
 /// <param name="consequence">What the rows get instead of scores: the end of a sentence.</param>

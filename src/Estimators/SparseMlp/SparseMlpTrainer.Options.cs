@@ -10,8 +10,8 @@ public sealed partial class SparseMlpTrainer
     {
         /// <summary>
         /// What the network looks like, for example <c>SparseMlpConfig.Small with { Blocks = 4 }</c>. Null (default): that of
-        /// <see cref="ImageClassificationOptions.InitialModel"/>, without one <see cref="SparseMlpConfig.Small"/>, which trains on a CPU. A dense
-        /// MLP-Mixer is a Sparse-MLP whose <see cref="SparseMlpConfig.SparseBlocks"/> are <see cref="BlockPositions.None"/>.
+        /// <see cref="ImageClassificationOptions.InitialModel"/>, without one <see cref="SparseMlpConfig.Small"/>, which trains on a CPU. A
+        /// dense MLP-Mixer is a Sparse-MLP whose <see cref="SparseMlpConfig.SparseBlocks"/> are <see cref="BlockPositions.None"/>.
         /// Its images' size, channels, patches and classes are not taken over: the other options and the data say them.
         /// </summary>
         [OutsideIdentity("the model's configuration is in it")]

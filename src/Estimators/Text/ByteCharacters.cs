@@ -1,8 +1,8 @@
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// How files of byte pairs write bytes: each as one visible character (GPT-2's table). The bytes 33 to 126, 161 to 172 and 174 to 255 are the characters of the same code; the
-/// others are, in order, those from 256 on.
+/// How files of byte pairs write bytes: each as one visible character (GPT-2's table). The bytes 33 to 126, 161 to 172 and 174 to 255 are
+/// the characters of the same code; the others are, in order, those from 256 on.
 /// </summary>
 internal static class ByteCharacters
 {

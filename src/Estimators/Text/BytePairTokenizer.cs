@@ -6,8 +6,9 @@ using Microsoft.ML.Tokenizers;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Byte pairs: text is cut into words (<see href="https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf">GPT-2</see>'s pattern), words into
-/// bytes, and neighbours are merged in the order in which the merges were learned. Knows every text.
+/// Byte pairs: text is cut into words
+/// (<see href="https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf">GPT-2</see>'s
+/// pattern), words into bytes, and neighbours are merged in the order in which the merges were learned. Knows every text.
 /// </summary>
 public sealed class BytePairTokenizer : TextTokenizer
 {
@@ -71,7 +72,9 @@ public sealed class BytePairTokenizer : TextTokenizer
         [MergesFileName] = Encoding.UTF8.GetBytes(string.Concat(Merges.Select(merge => merge + "\n"))),
     };
 
-    /// <summary>Writes <c>vocab.json</c> and <c>merges.txt</c>, as <see cref="TokenizerOptions.BytePairFiles"/> and other programs read them.</summary>
+    /// <summary>
+    /// Writes <c>vocab.json</c> and <c>merges.txt</c>, as <see cref="TokenizerOptions.BytePairFiles"/> and other programs read them.
+    /// </summary>
     /// <param name="directory">Where to; made if it does not exist.</param>
     /// <exception cref="IOException">A file cannot be written.</exception>
     public void Save(string directory)
@@ -137,8 +140,9 @@ public sealed class BytePairTokenizer : TextTokenizer
 
     private protected override ReadOnlySpan<byte> GetBytesCore(int id) => bytes[id];
 
-    // A vocabulary that marks the ends of words has tokens with the mark that no merge makes, from which the others grow. Text never has them as it is cut here, so that words would come apart into letters.
-    // A vocabulary that has learned HTML makes such tokens of '<' and '/'.
+    // A vocabulary that marks the ends of words has tokens with the mark that no merge makes, from which the others grow. Text never has
+    // them as it is cut here, so that words would come apart into letters. A vocabulary that has learned HTML makes such tokens of '<' and
+    // '/'.
     private void RequireNoMarks(string vocabularyFile)
     {
         var made = Merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal)).ToHashSet();

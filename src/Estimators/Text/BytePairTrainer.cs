@@ -1,4 +1,5 @@
-// Byte-pair encoding: the most frequent pair of neighbouring tokens becomes a token, again and again. Sennrich et al., arXiv 1508.07909, section 3.2, on bytes as in GPT-2.
+// Byte-pair encoding: the most frequent pair of neighbouring tokens becomes a token, again and again. Sennrich et al., arXiv 1508.07909,
+// section 3.2, on bytes as in GPT-2.
 
 using System.Runtime.InteropServices;
 using System.Text;
@@ -7,8 +8,9 @@ using System.Text.RegularExpressions;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Learns merges. Deterministic: of pairs that are equally frequent the one with the smaller left token comes first, then the one with the smaller right token. Pairs count within
-/// the pieces of <see cref="WordPattern.Gpt2"/> only, and only pairs that occur at least twice are merged.
+/// Learns merges. Deterministic: of pairs that are equally frequent the one with the smaller left token comes first, then the one with the
+/// smaller right token. Pairs count within the pieces of <see cref="WordPattern.Gpt2"/> only, and only pairs that occur at least twice are
+/// merged.
 /// </summary>
 internal sealed class BytePairTrainer
 {

@@ -3,8 +3,8 @@ using System.Text;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Reads text character by character, a character being a Unicode scalar value: token 0 is the separator, token 1 what the vocabulary lacks, then come the characters by code
-/// point. The text of token 1 is U+FFFD.
+/// Reads text character by character, a character being a Unicode scalar value: token 0 is the separator, token 1 what the vocabulary
+/// lacks, then come the characters by code point. The text of token 1 is U+FFFD.
 /// </summary>
 public sealed class CharacterTokenizer : TextTokenizer
 {

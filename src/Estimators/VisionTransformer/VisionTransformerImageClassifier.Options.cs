@@ -10,8 +10,8 @@ public sealed partial class VisionTransformerImageClassifier
     {
         /// <summary>
         /// What the network looks like, for example <see cref="VisionTransformerConfig.MoeSmall"/>. Null (default): that of
-        /// <see cref="ImageClassificationOptions.InitialModel"/>, without one <see cref="VisionTransformerConfig.Small"/>, a dense ViT that trains
-        /// on a CPU.
+        /// <see cref="ImageClassificationOptions.InitialModel"/>, without one <see cref="VisionTransformerConfig.Small"/>, a dense ViT that
+        /// trains on a CPU.
         /// Its images' size, channels, patches and classes are not taken over: the other options and the data say them.
         /// </summary>
         [OutsideIdentity("the model's configuration is in it")]

@@ -4,7 +4,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Trains a <see cref="WideNet"/> to classify images: a Transformer whose blocks share one attention module and one mixture of experts ("Go Wider Instead of Deeper", arXiv 2107.11817).
+/// Trains a <see cref="WideNet"/> to classify images: a Transformer whose blocks share one attention module and one mixture of experts ("Go
+/// Wider Instead of Deeper", arXiv 2107.11817).
 /// </summary>
 /// <inheritdoc cref="ImageClassifierEstimator" path="/remarks"/>
 public sealed partial class WideNetImageClassifier : ImageClassifierEstimator

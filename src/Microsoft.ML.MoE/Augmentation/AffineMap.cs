@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Where a pixel of a new image lies in the old one: x′ = Xx·x + Xy·y + X1, y′ = Yx·x + Yy·y + Y1, in pixels from the middle of the image, x to the right and y down.
+/// Where a pixel of a new image lies in the old one: x′ = Xx·x + Xy·y + X1, y′ = Yx·x + Yy·y + Y1, in pixels from the middle of the image,
+/// x to the right and y down.
 /// </summary>
 internal readonly record struct AffineMap(double Xx, double Xy, double X1, double Yx, double Yy, double Y1)
 {
@@ -37,7 +38,8 @@ internal readonly record struct AffineMap(double Xx, double Xy, double X1, doubl
         using var scope = NewDisposeScope();
         var (height, width) = ((double)pixels_NCHW.shape[2], (double)pixels_NCHW.shape[3]);
 
-        // libtorch counts from -1 to 1 from border to border, whatever the size. Its own affine_grid multiplies matrices for this, which takes several times as long on a CPU.
+        // libtorch counts from -1 to 1 from border to border, whatever the size. Its own affine_grid multiplies matrices for this, which
+        // takes several times as long on a CPU.
         double[] numbers = [.. maps_N.SelectMany(map => new[] { map.Xx * 2 / width, map.Xy * 2 / width, map.X1 * 2 / width, map.Yx * 2 / height, map.Yy * 2 / height, map.Y1 * 2 / height })];
         var map_6N11 = tensor(numbers, [maps_N.Length, 6, 1, 1], pixels_NCHW.dtype).to(pixels_NCHW.device).transpose(0, 1);
         var x_W = Range(pixels_NCHW.shape[3], pixels_NCHW.dtype, pixels_NCHW.device).Minus((width - 1) / 2);

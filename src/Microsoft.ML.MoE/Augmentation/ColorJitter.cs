@@ -1,4 +1,5 @@
-// Colour jitter: brightness, contrast, saturation and hue at random, in a random order. As torchvision defines it, but for a random order for each image.
+// Colour jitter: brightness, contrast, saturation and hue at random, in a random order. As torchvision defines it, but for a random order
+// for each image.
 //
 // Axes: N = images, C = channels, H = height, W = width, R = random numbers an image.
 
@@ -9,8 +10,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Changes brightness, contrast, saturation and hue of images, each image by factors and in an order of its own. For pixels from 0 to 1. Without three channels, saturation and hue
-/// change nothing.
+/// Changes brightness, contrast, saturation and hue of images, each image by factors and in an order of its own. For pixels from 0 to 1.
+/// Without three channels, saturation and hue change nothing.
 /// </summary>
 public sealed record ColorJitter
 {
@@ -22,7 +23,9 @@ public sealed record ColorJitter
     /// <summary>Brightness is multiplied by a number between 1 − this (at least 0) and 1 + this. Default 0.</summary>
     public double Brightness { get; init; }
 
-    /// <summary>Distances from the image's mean brightness are multiplied by a number between 1 − this (at least 0) and 1 + this. Default 0.</summary>
+    /// <summary>
+    /// Distances from the image's mean brightness are multiplied by a number between 1 − this (at least 0) and 1 + this. Default 0.
+    /// </summary>
     public double Contrast { get; init; }
 
     /// <summary>Distances from grey are multiplied by a number between 1 − this (at least 0) and 1 + this. Default 0.</summary>
@@ -32,7 +35,8 @@ public sealed record ColorJitter
     public double Hue { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Between(0, 1, Probability, nameof(Probability));
@@ -44,7 +48,8 @@ public sealed record ColorJitter
 
     /// <summary>Changes a batch.</summary>
     /// <param name="pixels_NCHW">Pixels from 0 to 1, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <returns>Pixels from 0 to 1 of the same shape and type; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
     public Tensor Apply(Tensor pixels_NCHW, Generator generator)

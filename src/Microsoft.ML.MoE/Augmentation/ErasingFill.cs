@@ -6,6 +6,9 @@ public enum ErasingFill
     /// <summary>0, which after normalisation is the mean colour (timm's "const").</summary>
     Mean,
 
-    /// <summary>A number of the standard normal distribution for every pixel and channel, as the normalised pixels themselves have it (timm's "pixel").</summary>
+    /// <summary>
+    /// A number of the standard normal distribution for every pixel and channel, as the normalised pixels themselves have it (timm's
+    /// "pixel").
+    /// </summary>
     Noise,
 }

@@ -10,8 +10,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Blurs some images of a batch, each by a Gaussian of its own. At the border, weights of pixels outside are left out and the others sum to 1, so that one colour stays that colour.
-/// For images of any range.
+/// Blurs some images of a batch, each by a Gaussian of its own. At the border, weights of pixels outside are left out and the others sum to
+/// 1, so that one colour stays that colour. For images of any range.
 /// </summary>
 public sealed record GaussianBlur
 {
@@ -21,11 +21,15 @@ public sealed record GaussianBlur
     /// <summary>Smallest standard deviation of the Gaussian in pixels, above 0. Default 0.1, which changes next to nothing.</summary>
     public double MinSigma { get; init; } = 0.1;
 
-    /// <summary>Largest standard deviation of the Gaussian in pixels, at least <see cref="MinSigma"/>. Default 2, for images of 224 pixels; smaller ones need less.</summary>
+    /// <summary>
+    /// Largest standard deviation of the Gaussian in pixels, at least <see cref="MinSigma"/>. Default 2, for images of 224 pixels; smaller
+    /// ones need less.
+    /// </summary>
     public double MaxSigma { get; init; } = 2;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Between(0, 1, Probability, nameof(Probability));
@@ -35,7 +39,8 @@ public sealed record GaussianBlur
 
     /// <summary>Changes a batch.</summary>
     /// <param name="images_NCHW">Images, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <returns>Images of the same shape and type; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
     public Tensor Apply(Tensor images_NCHW, Generator generator)

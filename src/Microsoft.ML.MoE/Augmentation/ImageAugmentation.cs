@@ -1,5 +1,5 @@
-// What happens to training images before a model sees them. Random crop after padding, and random mirroring, are what small-image training has used since ResNet
-// (arXiv 1512.03385, section 4.2); the other changes have files of their own.
+// What happens to training images before a model sees them. Random crop after padding, and random mirroring, are what small-image training
+// has used since ResNet (arXiv 1512.03385, section 4.2); the other changes have files of their own.
 //
 // Axes: N = images, C = channels, H = height, W = width, P = padding.
 
@@ -11,15 +11,19 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Random changes to training images that keep their class. All images of a batch at once, on their device, each with its own random numbers. The changes come in the order of the
-/// properties; those that change colours work on pixels from 0 to 1, which <see cref="Pixels"/> makes of the normalised images and back.
+/// Random changes to training images that keep their class. All images of a batch at once, on their device, each with its own random
+/// numbers. The changes come in the order of the properties; those that change colours work on pixels from 0 to 1, which
+/// <see cref="Pixels"/> makes of the normalised images and back.
 /// </summary>
 public sealed record ImageAugmentation
 {
     /// <summary>No change.</summary>
     public static ImageAugmentation None { get; } = new();
 
-    /// <summary>The first of MoCo v3's two views of an image (arXiv 2104.02057, after arXiv 2006.07733): always blurred. Set <see cref="Pixels"/>; the blur is for images of 224 pixels.</summary>
+    /// <summary>
+    /// The first of MoCo v3's two views of an image (arXiv 2104.02057, after arXiv 2006.07733): always blurred. Set <see cref="Pixels"/>;
+    /// the blur is for images of 224 pixels.
+    /// </summary>
     public static ImageAugmentation MoCoV3First { get; } = new()
     {
         RandomResizedCrop = new(),
@@ -36,22 +40,28 @@ public sealed record ImageAugmentation
         Solarize = new() { Probability = 0.2 },
     };
 
-    /// <summary>How the images are normalised. Default null; needed where a change works on pixels: <see cref="RandAugment"/>, <see cref="ColorJitter"/>, <see cref="Grayscale"/>, <see cref="Solarize"/>.</summary>
+    /// <summary>
+    /// How the images are normalised. Default null; needed where a change works on pixels: <see cref="RandAugment"/>,
+    /// <see cref="ColorJitter"/>, <see cref="Grayscale"/>, <see cref="Solarize"/>.
+    /// </summary>
     public PixelScale? Pixels { get; init; }
 
     /// <summary>A part of the image enlarged to its whole. Default null: none. Takes the place of <see cref="CropPadding"/>.</summary>
     public RandomResizedCrop? RandomResizedCrop { get; init; }
 
     /// <summary>
-    /// Zeros put around an image, in pixels, before a window of its own size is cut out at a random place: shifts by up to this many pixels each way. Default 0: no crop. After
-    /// normalisation 0 is the mean colour.
+    /// Zeros put around an image, in pixels, before a window of its own size is cut out at a random place: shifts by up to this many pixels
+    /// each way. Default 0: no crop. After normalisation 0 is the mean colour.
     /// </summary>
     public int CropPadding { get; init; }
 
     /// <summary>Probability, 0 to 1, that an image is mirrored left to right. Default 0.</summary>
     public double FlipProbability { get; init; }
 
-    /// <summary>A few operations out of fourteen. Default null: none. Without a <see cref="RandAugment.Fill"/> of its own, the mean colour comes in where an image is moved.</summary>
+    /// <summary>
+    /// A few operations out of fourteen. Default null: none. Without a <see cref="RandAugment.Fill"/> of its own, the mean colour comes in
+    /// where an image is moved.
+    /// </summary>
     public RandAugment? RandAugment { get; init; }
 
     /// <summary>Other brightness, contrast, saturation and hue. Default null: the same.</summary>
@@ -72,7 +82,8 @@ public sealed record ImageAugmentation
     private bool ChangesColours => RandAugment is not null || ColorJitter is not null || Grayscale is not null || Solarize is not null;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range, or two do not go together; the message names them with the values found and wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, or two do not go together; the message names them with the values
+    /// found and wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(0, CropPadding, nameof(CropPadding));
@@ -97,8 +108,10 @@ public sealed record ImageAugmentation
 
     /// <summary>Changes a batch.</summary>
     /// <param name="images_NCHW">Normalised images, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
-    /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the input.</returns>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
+    /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the
+    /// input.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes or of channels, or an option is out of range.</exception>
     public Tensor Apply(Tensor images_NCHW, Generator generator)
     {

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
 
-/// <summary>A rectangle of an image in pixels: rows from <see cref="Top"/> to below <see cref="Bottom"/>, columns from <see cref="Left"/> to below <see cref="Right"/>.</summary>
+/// <summary>
+/// A rectangle of an image in pixels: rows from <see cref="Top"/> to below <see cref="Bottom"/>, columns from <see cref="Left"/> to below
+/// <see cref="Right"/>.
+/// </summary>
 internal readonly record struct ImageBox(int Top, int Bottom, int Left, int Right)
 {
     /// <summary>Pixels inside.</summary>

@@ -1,4 +1,5 @@
-// Mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899): an image becomes a mixture of itself and another one of its batch, and so does its target.
+// Mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899): an image becomes a mixture of itself and another one of its batch, and so does
+// its target.
 //
 //     Mixup:  x = λ·x₁ + (1 − λ)·x₂                              λ ~ Beta(α, α)
 //     CutMix: x = x₁, but x₂ in a box of √(1 − λ) of the sides   then λ = the part of x₁ that is left, since the box ends at the border
@@ -13,14 +14,18 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Mixup and CutMix of a batch with itself in another order. Each image has its own λ and, where both are on, its own choice between them (timm calls that the mode "elem").
+/// Mixup and CutMix of a batch with itself in another order. Each image has its own λ and, where both are on, its own choice between them
+/// (timm calls that the mode "elem").
 /// </summary>
 internal sealed record ImageMixing
 {
     /// <summary>No mixing.</summary>
     public static ImageMixing None { get; } = new();
 
-    /// <summary>α of Mixup, at least 0: near 0 one of both images prevails, from 1 up all mixtures are common. Default 0: no Mixup. Common: 0.2 to 0.8.</summary>
+    /// <summary>
+    /// α of Mixup, at least 0: near 0 one of both images prevails, from 1 up all mixtures are common. Default 0: no Mixup. Common: 0.2 to
+    /// 0.8.
+    /// </summary>
     public double MixupAlpha { get; init; }
 
     /// <summary>α of CutMix, at least 0. Default 0: no CutMix. Common: 1, boxes of every size alike.</summary>
@@ -36,7 +41,8 @@ internal sealed record ImageMixing
     internal bool IsOn => (MixupAlpha > 0 || CutMixAlpha > 0) && Probability > 0;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(0, MixupAlpha, nameof(MixupAlpha));
@@ -49,7 +55,8 @@ internal sealed record ImageMixing
     /// <param name="images_NCHW">Images, floating point (N, C, H, W), normalised or not.</param>
     /// <param name="labels_N">The class of each image from 0, int64 (N), on the same device.</param>
     /// <param name="classes">Number of classes.</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <exception cref="ArgumentException">The images or labels have another shape, or an option is out of range.</exception>
     public MixedImages Apply(Tensor images_NCHW, Tensor labels_N, int classes, Generator generator)
     {

@@ -9,7 +9,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Operations on a batch of pixels, (N, C, H, W), with a number for each image, (N, 1, 1, 1). Results lie between 0 and 1 and belong to the caller's dispose scope.
+/// Operations on a batch of pixels, (N, C, H, W), with a number for each image, (N, 1, 1, 1). Results lie between 0 and 1 and belong to the
+/// caller's dispose scope.
 /// </summary>
 internal static class PixelOperations
 {
@@ -19,7 +20,9 @@ internal static class PixelOperations
     /// <summary>Whether there are colours: three channels, red, green and blue.</summary>
     public static bool HaveColour(Tensor pixels_NCHW) => pixels_NCHW.shape[1] == 3;
 
-    /// <summary>Brightness of each pixel, (N, 1, H, W): that of its colour (ITU-R 601-2), or without colour the mean of the channels.</summary>
+    /// <summary>
+    /// Brightness of each pixel, (N, 1, H, W): that of its colour (ITU-R 601-2), or without colour the mean of the channels.
+    /// </summary>
     public static Tensor Luminance(Tensor pixels_NCHW)
     {
         if (!HaveColour(pixels_NCHW))
@@ -48,7 +51,10 @@ internal static class PixelOperations
         return Blend(Luminance(pixels_NCHW), pixels_NCHW, factor_N111).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Distance from a smoothed image (3×3, the middle five times; the border stays) times the factor: 0 is the smooth one, 1 the image itself.</summary>
+    /// <summary>
+    /// Distance from a smoothed image (3×3, the middle five times; the border stays) times the factor: 0 is the smooth one, 1 the image
+    /// itself.
+    /// </summary>
     public static Tensor Sharpness(Tensor pixels_NCHW, Tensor factor_N111)
     {
         var (height, width) = (pixels_NCHW.shape[2], pixels_NCHW.shape[3]);
@@ -63,7 +69,10 @@ internal static class PixelOperations
         return Blend(smooth_NCHW, pixels_NCHW, factor_N111).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Turns the colour circle by a part of it: 1/3 makes red green. Brightest and darkest channel keep their values. Without colour the image itself.</summary>
+    /// <summary>
+    /// Turns the colour circle by a part of it: 1/3 makes red green. Brightest and darkest channel keep their values. Without colour the
+    /// image itself.
+    /// </summary>
     public static Tensor Hue(Tensor pixels_NCHW, Tensor turn_N111)
     {
         if (!HaveColour(pixels_NCHW))
@@ -79,8 +88,9 @@ internal static class PixelOperations
             most_N1HW.eq(red_N1HW), (green_N1HW - blue_N1HW) / divisor_N1HW,
             where(most_N1HW.eq(green_N1HW), ((blue_N1HW - red_N1HW) / divisor_N1HW).PlusInPlace(2), ((red_N1HW - green_N1HW) / divisor_N1HW).PlusInPlace(4)));
 
-        // Each channel is at its most within 1 sixth of its own place on the circle, 0, 2 or 4, and has fallen to its least 2 sixths from it. One channel after the other, since libtorch
-        // would lay out the result of all three at once with the channels last, where everything else is slow.
+        // Each channel is at its most within 1 sixth of its own place on the circle, 0, 2 or 4, and has fallen to its least 2 sixths from
+        // it. One channel after the other, since libtorch would lay out the result of all three at once with the channels last, where
+        // everything else is slow.
         var turned_N1HW = sixths_N1HW.PlusInPlace(turn_N111.Times(6));
         return cat([Channel(0), Channel(2), Channel(4)], 1).ClampInPlace(0, 1).MoveToOuterDisposeScope();
 
@@ -117,7 +127,10 @@ internal static class PixelOperations
         return pixels_NCHW.sub(shift_NC11).div_(where(varies_NC11, range_NC11, ones_like(range_NC11))).ClampInPlace(0, 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Spreads the levels of each channel of an image so that all are about equally frequent (histogram equalisation). A channel of too few pixels or levels stays.</summary>
+    /// <summary>
+    /// Spreads the levels of each channel of an image so that all are about equally frequent (histogram equalisation). A channel of too few
+    /// pixels or levels stays.
+    /// </summary>
     public static Tensor Equalize(Tensor pixels_NCHW)
     {
         using var scope = NewDisposeScope();

@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
 
-/// <summary>How a model's normalised images are made of pixels from 0, black, to 1, white: x = (pixel − mean) / deviation, by channel.</summary>
+/// <summary>
+/// How a model's normalised images are made of pixels from 0, black, to 1, white: x = (pixel − mean) / deviation, by channel.
+/// </summary>
 /// <param name="Mean">The mean of each channel, in pixels from 0 to 1.</param>
 /// <param name="Deviation">What each channel was divided by, above 0.</param>
 public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> Deviation)

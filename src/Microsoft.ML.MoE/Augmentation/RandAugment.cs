@@ -12,14 +12,15 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// <summary>Changes every image of a batch by some operations of its own. For pixels from 0 to 1.</summary>
 /// <remarks>
 /// <para>
-/// At magnitude M from 0 to 10: rotate by 3°·M either way; shear by 0.03·M, from the upper and left border; translate by 4.5 % of the side ·M; color, contrast, brightness and sharpness at
-/// 1 ± 0.09·M, where 1 is the image itself; solarize the pixels from (1 − M/10)·256/255 up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity.
-/// Directions are drawn for each image. Moved pixels are interpolated bilinearly.
+/// At magnitude M from 0 to 10: rotate by 3°·M either way; shear by 0.03·M, from the upper and left border; translate by 4.5 % of the side
+/// ·M; color, contrast, brightness and sharpness at 1 ± 0.09·M, where 1 is the image itself; solarize the pixels from (1 − M/10)·256/255
+/// up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity. Directions are drawn for each image. Moved pixels are
+/// interpolated bilinearly.
 /// </para>
 /// <para>
-/// Every operation that has a magnitude grows with it from no change at 0, which the paper's own tables do not do for solarize, posterize and the four of color; timm calls this the increasing
-/// set ("inc1"), and like there the scale ends at 10. torchvision's scale ends at 30: its 9 is a 3 here. An image without three channels has no color to change, and one of less than
-/// 3 pixels a side no sharpness.
+/// Every operation that has a magnitude grows with it from no change at 0, which the paper's own tables do not do for solarize, posterize
+/// and the four of color; timm calls this the increasing set ("inc1"), and like there the scale ends at 10. torchvision's scale ends at 30:
+/// its 9 is a 3 here. An image without three channels has no color to change, and one of less than 3 pixels a side no sharpness.
 /// </para>
 /// </remarks>
 public sealed record RandAugment
@@ -36,15 +37,19 @@ public sealed record RandAugment
     public double Magnitude { get; init; } = 9;
 
     /// <summary>
-    /// Standard deviation of the magnitude about <see cref="Magnitude"/>, drawn for each operation of each image and kept within 0 to 10; at least 0. Default 0, as in the paper; timm has 0.5.
+    /// Standard deviation of the magnitude about <see cref="Magnitude"/>, drawn for each operation of each image and kept within 0 to 10;
+    /// at least 0. Default 0, as in the paper; timm has 0.5.
     /// </summary>
     public double MagnitudeDeviation { get; init; }
 
-    /// <summary>The colour that comes in from outside where an image is moved, one pixel value a channel. Default null: grey of 0.5.</summary>
+    /// <summary>
+    /// The colour that comes in from outside where an image is moved, one pixel value a channel. Default null: grey of 0.5.
+    /// </summary>
     public IReadOnlyList<float>? Fill { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(1, Operations, nameof(Operations));
@@ -56,7 +61,8 @@ public sealed record RandAugment
 
     /// <summary>Changes a batch.</summary>
     /// <param name="pixels_NCHW">Pixels from 0 to 1, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <returns>Pixels from 0 to 1 of the same shape and type; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes or of channels, or an option is out of range.</exception>
     public Tensor Apply(Tensor pixels_NCHW, Generator generator)

@@ -8,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Augmentation;
 
-/// <summary>Wipes a rectangle out of some images of a batch. For images that are already normalised, as the last of all changes. Defaults are timm's.</summary>
+/// <summary>
+/// Wipes a rectangle out of some images of a batch. For images that are already normalised, as the last of all changes. Defaults are
+/// timm's.
+/// </summary>
 public sealed record RandomErasing
 {
     // A rectangle that does not fit into the image is drawn anew, and after this many the image stays whole: timm's limit.
@@ -20,17 +23,22 @@ public sealed record RandomErasing
     /// <summary>Smallest area of the rectangle, as a part of the image's, above 0 to 1. Default 0.02.</summary>
     public double MinArea { get; init; } = 0.02;
 
-    /// <summary>Largest area of the rectangle, as a part of the image's, from <see cref="MinArea"/> to 1. Default 1/3; the paper has 0.4.</summary>
+    /// <summary>
+    /// Largest area of the rectangle, as a part of the image's, from <see cref="MinArea"/> to 1. Default 1/3; the paper has 0.4.
+    /// </summary>
     public double MaxArea { get; init; } = 1.0 / 3;
 
-    /// <summary>Smallest ratio of height to width, above 0 to 1; the largest is 1 over it, and their logarithm is uniform. Default 0.3.</summary>
+    /// <summary>
+    /// Smallest ratio of height to width, above 0 to 1; the largest is 1 over it, and their logarithm is uniform. Default 0.3.
+    /// </summary>
     public double MinAspect { get; init; } = 0.3;
 
     /// <summary>What comes in place of the pixels. Default: the mean colour.</summary>
     public ErasingFill Fill { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Between(0, 1, Probability, nameof(Probability));
@@ -43,8 +51,10 @@ public sealed record RandomErasing
 
     /// <summary>Changes a batch.</summary>
     /// <param name="images_NCHW">Normalised images, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
-    /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the input.</returns>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
+    /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the
+    /// input.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
     public Tensor Apply(Tensor images_NCHW, Generator generator)
     {

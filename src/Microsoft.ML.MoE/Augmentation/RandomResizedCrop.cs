@@ -1,4 +1,5 @@
-// Random resized crop: a part of an image, of random area and shape, is enlarged to the whole (arXiv 1409.4842, section 6; as torchvision defines it).
+// Random resized crop: a part of an image, of random area and shape, is enlarged to the whole (arXiv 1409.4842, section 6; as torchvision
+// defines it).
 //
 // Axes: N = images, C = channels, H = height, W = width.
 
@@ -10,8 +11,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>
-/// Cuts a box out of each image and enlarges it to the image's size, with bilinear interpolation within the box. A box is never larger than its image, so that nothing is made smaller and
-/// there is no antialiasing to do. For images of any range.
+/// Cuts a box out of each image and enlarges it to the image's size, with bilinear interpolation within the box. A box is never larger than
+/// its image, so that nothing is made smaller and there is no antialiasing to do. For images of any range.
 /// </summary>
 public sealed record RandomResizedCrop
 {
@@ -24,11 +25,15 @@ public sealed record RandomResizedCrop
     /// <summary>Largest area of the box, as a part of the image's, from <see cref="MinScale"/> to 1. Default 1.</summary>
     public double MaxScale { get; init; } = 1;
 
-    /// <summary>Smallest ratio of width to height, above 0 to 1; the largest is 1 over it, and their logarithm is uniform. 1 where the box keeps the shape of a square. Default 3/4.</summary>
+    /// <summary>
+    /// Smallest ratio of width to height, above 0 to 1; the largest is 1 over it, and their logarithm is uniform. 1 where the box keeps the
+    /// shape of a square. Default 3/4.
+    /// </summary>
     public double MinAspect { get; init; } = 0.75;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Above(0, MinScale, nameof(MinScale));
@@ -40,7 +45,8 @@ public sealed record RandomResizedCrop
 
     /// <summary>Changes a batch.</summary>
     /// <param name="images_NCHW">Images, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <returns>Images of the same shape and type; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
     public Tensor Apply(Tensor images_NCHW, Generator generator)
@@ -58,8 +64,8 @@ public sealed record RandomResizedCrop
         return nn.functional.grid_sample(images_NCHW, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Border, align_corners: false).MoveToOuterDisposeScope();
     }
 
-    // Where along one side each new pixel lies in the old image, as libtorch counts, from -1 to 1 from border to border. Middles of the box's outermost pixels are the furthest, so that nothing
-    // outside the box comes in.
+    // Where along one side each new pixel lies in the old image, as libtorch counts, from -1 to 1 from border to border. Middles of the
+    // box's outermost pixels are the furthest, so that nothing outside the box comes in.
     private static Tensor Positions(ImageBox[] boxes_N, Func<ImageBox, (int First, int End)> side, long length, Tensor images_NCHW)
     {
         var first_N1 = Column(edges => edges.First);

@@ -18,7 +18,8 @@ public sealed record Solarize
     public double Threshold { get; init; } = 0.5;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Between(0, 1, Probability, nameof(Probability));
@@ -27,7 +28,8 @@ public sealed record Solarize
 
     /// <summary>Changes a batch.</summary>
     /// <param name="pixels_NCHW">Pixels from 0 to 1, floating point (N, C, H, W).</param>
-    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the images on every device.</param>
+    /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
+    /// images on every device.</param>
     /// <returns>Pixels from 0 to 1 of the same shape and type; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes, or an option is out of range.</exception>
     public Tensor Apply(Tensor pixels_NCHW, Generator generator)

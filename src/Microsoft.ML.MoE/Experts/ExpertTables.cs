@@ -1,4 +1,5 @@
-// Experts of one neuron, or one memory, each: a row of each of one to three tables. PEER, arXiv 2407.04153, section 2.1; Lample et al., arXiv 1907.05242, equation 3.
+// Experts of one neuron, or one memory, each: a row of each of one to three tables. PEER, arXiv 2407.04153, section 2.1; Lample et al.,
+// arXiv 1907.05242, equation 3.
 //
 //   y_t = Σ_m g_tm · e_{i_tm}(x_t)        e_i(x) = v_i   or   act(u_i·x)·v_i   or   act(w_i·x)·(u_i·x)·v_i
 //
@@ -15,12 +16,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>
-/// N experts that are one row of each table: <c>values</c>, or <c>down</c> (u), <c>gate</c> (w, only with a gate) and <c>up</c> (v), each (N, D). The rows that a batch uses are read where
-/// they lie; nothing of the size tokens · experts of a token · D is made, forwards or backwards.
+/// N experts that are one row of each table: <c>values</c>, or <c>down</c> (u), <c>gate</c> (w, only with a gate) and <c>up</c> (v), each
+/// (N, D). The rows that a batch uses are read where they lie; nothing of the size tokens · experts of a token · D is made, forwards or
+/// backwards.
 /// </summary>
 /// <remarks>
-/// A step touches a few rows of many, so the tables' gradients are not in <c>grad</c>, which would be as large as the tables: autograd does not know them as parameters that need one. The backward
-/// pass of <see cref="forward"/> hands them to this module, which keeps them in <see cref="Gradient"/>, as <c>grad</c> does for a parameter: they add up until they are used and dropped.
+/// A step touches a few rows of many, so the tables' gradients are not in <c>grad</c>, which would be as large as the tables: autograd does
+/// not know them as parameters that need one. The backward pass of <see cref="forward"/> hands them to this module, which keeps them in
+/// <see cref="Gradient"/>, as <c>grad</c> does for a parameter: they add up until they are used and dropped.
 /// <c>zero_grad</c> does not know of them; <see cref="ClearGradient"/> does it.
 /// </remarks>
 public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer, IRowSparseTables
@@ -80,7 +83,9 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         new[] { (nameof(down), down), (nameof(gate), gate), (nameof(up), up), (nameof(values), values) }
             .Where(table => table.Item2 is not null).Select(table => KeyValuePair.Create(table.Item1, table.Item2!)).ToArray();
 
-    /// <summary>The gradient of all tables that backward passes have added up since it was last dropped; null for none. The module owns it.</summary>
+    /// <summary>
+    /// The gradient of all tables that backward passes have added up since it was last dropped; null for none. The module owns it.
+    /// </summary>
     internal RowSparseGradient? Gradient { get; private set; }
 
     /// <inheritdoc/>
@@ -100,7 +105,8 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     /// <param name="main">What trains the other parameters.</param>
     /// <param name="constants">Decay rates and ε.</param>
     /// <returns>A new optimizer.</returns>
-    /// <exception cref="ArgumentException">The other parameters are trained by another optimizer, and the tables have no learning rate of their own (<see cref="ExpertTableOptions.LearningRate"/>).</exception>
+    /// <exception cref="ArgumentException">The other parameters are trained by another optimizer, and the tables have no learning rate of
+    /// their own (<see cref="ExpertTableOptions.LearningRate"/>).</exception>
     /// <exception cref="InvalidOperationException">Its moments do not fit into the memory that is available.</exception>
     public IOptimizer CreateOptimizer(OptimizerKind main, AdamConstants constants)
     {
@@ -115,7 +121,8 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     /// <param name="ids_TM">Experts, int64 (T, M), each from 0 to N − 1 (checked on the CPU).</param>
     /// <returns>Float32 (T, D).</returns>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or an expert does not exist.</exception>
-    /// <exception cref="InvalidOperationException">The module was cast to another type than its options say, or is on another device than the tokens.</exception>
+    /// <exception cref="InvalidOperationException">The module was cast to another type than its options say, or is on another device than
+    /// the tokens.</exception>
     public override Tensor forward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         Check(x_TD, gates_TM, ids_TM);

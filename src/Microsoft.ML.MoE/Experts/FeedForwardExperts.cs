@@ -1,6 +1,8 @@
-// The experts of a sparse feed-forward layer: E two-layer GELU networks whose weights lie in one tensor each. WideNet, arXiv 2107.11817, section 3.2.
+// The experts of a sparse feed-forward layer: E two-layer GELU networks whose weights lie in one tensor each. WideNet, arXiv 2107.11817,
+// section 3.2.
 //
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows.
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R =
+// computed rows.
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Kernels.Experts;
@@ -15,7 +17,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>
-/// E feed-forward experts, FFNₑ(x) = W2ₑ·gelu(W1ₑ·x + b1ₑ) + b2ₑ. The rows of each expert lie next to each other, so that all experts are one grouped matrix product a layer.
+/// E feed-forward experts, FFNₑ(x) = W2ₑ·gelu(W1ₑ·x + b1ₑ) + b2ₑ. The rows of each expert lie next to each other, so that all experts are
+/// one grouped matrix product a layer.
 /// </summary>
 public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
 {
@@ -50,12 +53,15 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     /// <summary>Number of experts E.</summary>
     public int Experts { get; }
 
-    /// <summary>Sends every row to its expert and adds up each token's outputs, weighted by its gates: yₜ = Σₖ gₜₖ · FFN(xₜ; expert of (t, k)).</summary>
+    /// <summary>
+    /// Sends every row to its expert and adds up each token's outputs, weighted by its gates: yₜ = Σₖ gₜₖ · FFN(xₜ; expert of (t, k)).
+    /// </summary>
     /// <param name="x_TD">Tokens, (T, D); their type is the type of the matrix products.</param>
     /// <param name="gates_TK">Gates, float32 (T, K). Those of dropped pairs count as 0.</param>
     /// <param name="plan">Which pairs are computed, sorted by expert.</param>
     /// <returns>Combined outputs, float32 (T, D); 0 for a token of which every pair was dropped.</returns>
-    /// <exception cref="ArgumentException">The tokens are not as wide as the layer, or tokens, gates and plan do not belong together.</exception>
+    /// <exception cref="ArgumentException">The tokens are not as wide as the layer, or tokens, gates and plan do not belong
+    /// together.</exception>
     public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         if (x_TD.dim() != 2 || x_TD.shape[1] != w1_EDF.shape[1])

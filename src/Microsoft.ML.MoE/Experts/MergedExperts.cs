@@ -3,9 +3,10 @@ using Microsoft.ML.MoE.Runtime;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>
-/// The merged experts of a model, by layer and by what the router reads of a role, made when they are first used: scoring then costs what a dense model costs. A layer keeps as many as it has experts,
-/// and at least 4, those that were used last; so they take no more memory than twice what the experts take. For evaluation, and for as long as the model's weights stay as they are. The caller owns it
-/// and hands it from call to call; not for several threads at once.
+/// The merged experts of a model, by layer and by what the router reads of a role, made when they are first used: scoring then costs what a
+/// dense model costs. A layer keeps as many as it has experts, and at least 4, those that were used last; so they take no more memory than
+/// twice what the experts take. For evaluation, and for as long as the model's weights stay as they are. The caller owns it and hands it
+/// from call to call; not for several threads at once.
 /// </summary>
 public sealed class MergedExperts : IDisposable
 {

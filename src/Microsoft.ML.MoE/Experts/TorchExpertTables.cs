@@ -11,7 +11,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>
-/// Rows are gathered for some tokens at a time, where they are multiplied with a vector of their own token, and added up without being gathered (EmbeddingBag), where they are stored in float32.
+/// Rows are gathered for some tokens at a time, where they are multiplied with a vector of their own token, and added up without being
+/// gathered (EmbeddingBag), where they are stored in float32.
 /// </summary>
 /// <param name="tables">The tables.</param>
 /// <param name="chunkNumbers">Numbers that may be gathered at a time; a token's rows always are.</param>

@@ -1,4 +1,5 @@
-// Writes the words of a description one after the other, or those that follow a text, by beam search: of all beginnings the best few are kept. Uni-Perceiver, arXiv 2112.01522, appendix B.
+// Writes the words of a description one after the other, or those that follow a text, by beam search: of all beginnings the best few are
+// kept. Uni-Perceiver, arXiv 2112.01522, appendix B.
 //
 // Axes: N = pictures, B = beginnings of all of them, L = tokens, V = vocabulary, D = model width.
 
@@ -10,7 +11,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Generation;
 
-/// <summary>Beam search over the tokens of a <see cref="Generalist"/>; with one beam greedy. A description's score is the mean log-probability of its tokens, its end among them.</summary>
+/// <summary>
+/// Beam search over the tokens of a <see cref="Generalist"/>; with one beam greedy. A description's score is the mean log-probability of
+/// its tokens, its end among them.
+/// </summary>
 internal sealed class DescriptionSearch
 {
     private readonly Generalist model;
@@ -39,9 +43,11 @@ internal sealed class DescriptionSearch
     }
 
     /// <summary>Describes pictures.</summary>
-    /// <param name="pictures">What <see cref="Generalist.EmbedImages"/> or <see cref="Generalist.EmbedVideos"/> made of N pictures in the task's role.</param>
+    /// <param name="pictures">What <see cref="Generalist.EmbedImages"/> or <see cref="Generalist.EmbedVideos"/> made of N pictures in the
+    /// task's role.</param>
     /// <param name="beams">Beginnings that are kept of each, at least 1.</param>
-    /// <param name="mostTokens">Tokens of a description at most, at least 1; never more than the model's <see cref="GeneralistConfig.TextLength"/>.</param>
+    /// <param name="mostTokens">Tokens of a description at most, at least 1; never more than the model's
+    /// <see cref="GeneralistConfig.TextLength"/>.</param>
     /// <returns>The tokens of each description, without the end.</returns>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
     public int[][] Describe(GeneralistSequence pictures, int beams, int mostTokens)
@@ -51,8 +57,9 @@ internal sealed class DescriptionSearch
     }
 
     /// <summary>
-    /// Continues a text. Where it and what may follow are longer than the model's <see cref="GeneralistConfig.TextLength"/>, the model reads as much of the text's end as leaves room for what follows, at least
-    /// half of what it takes; where that is full, it goes on from the end of both.
+    /// Continues a text. Where it and what may follow are longer than the model's <see cref="GeneralistConfig.TextLength"/>, the model
+    /// reads as much of the text's end as leaves room for what follows, at least half of what it takes; where that is full, it goes on from
+    /// the end of both.
     /// </summary>
     /// <param name="text">Its tokens.</param>
     /// <param name="beams">Beginnings that are kept, at least 1.</param>
@@ -66,7 +73,8 @@ internal sealed class DescriptionSearch
         return Run(null, 1, [.. text.TakeLast(model.Config.TextLength - Room(mostTokens))], beams, mostTokens)[0];
     }
 
-    // Tokens that are found before the model goes on from the end. It never reads only the last few places, where texts that were cut in training had their end.
+    // Tokens that are found before the model goes on from the end. It never reads only the last few places, where texts that were cut in
+    // training had their end.
     private int Room(int mostTokens) => Math.Clamp(model.Config.TextLength / 2, 1, mostTokens);
 
     // Tokens that the model reads before it finds one.

@@ -8,8 +8,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Generation;
 
 /// <summary>
-/// Continues a sequence token by token. Keys and values of the tokens before are kept, so that a token costs one token's work. Where the model's context is full, it goes on from the last half of it.
-/// Not for several threads at once; put the model into evaluation mode first, and leave it there.
+/// Continues a sequence token by token. Keys and values of the tokens before are kept, so that a token costs one token's work. Where the
+/// model's context is full, it goes on from the last half of it. Not for several threads at once; put the model into evaluation mode first,
+/// and leave it there.
 /// </summary>
 internal sealed class TokenGenerator : IDisposable
 {
@@ -86,7 +87,8 @@ internal sealed class TokenGenerator : IDisposable
         return logits_V;
     }
 
-    // A context that is full starts again with its last half, and fills up token by token; the same however many tokens there were at the start.
+    // A context that is full starts again with its last half, and fills up token by token; the same however many tokens there were at the
+    // start.
     private static int FirstInContext(int count, int context)
     {
         if (count <= context)

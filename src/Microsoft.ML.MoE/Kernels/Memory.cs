@@ -7,7 +7,10 @@ namespace Microsoft.ML.MoE.Kernels;
 /// <summary>Where tensors lie in memory.</summary>
 internal static class Memory
 {
-    /// <summary>The address of the first number of a contiguous tensor on the CPU. Keep the tensor alive while it is used (<see cref="GC.KeepAlive"/>).</summary>
+    /// <summary>
+    /// The address of the first number of a contiguous tensor on the CPU. Keep the tensor alive while it is used
+    /// (<see cref="GC.KeepAlive"/>).
+    /// </summary>
     public static unsafe void* Address(Tensor tensor)
     {
         if (tensor.device.type != DeviceType.CPU || !tensor.is_contiguous())
@@ -35,8 +38,9 @@ internal static class Memory
         tensor.dtype == ScalarType.Int64 ? (long*)Address(tensor) : throw new ArgumentException($"An int64 tensor is wanted; this one is {tensor.dtype}.");
 
     /// <summary>
-    /// A view of a parameter, for operations whose backward pass makes the gradient in managed code. The view's own backward pass hands on a tensor that nothing else holds, which
-    /// autograd takes for the parameter's gradient as it is; of one that managed code still holds it would make a copy.
+    /// A view of a parameter, for operations whose backward pass makes the gradient in managed code. The view's own backward pass hands on
+    /// a tensor that nothing else holds, which autograd takes for the parameter's gradient as it is; of one that managed code still holds
+    /// it would make a copy.
     /// </summary>
     public static Tensor Unshared(Tensor parameter) => parameter.view(parameter.shape);
 }

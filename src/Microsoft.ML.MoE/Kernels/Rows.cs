@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels;
 
-/// <summary>Row-wise gather and scatter-add. Both are differentiable, have meta kernels, and take libtorch's fast path for an index that repeats along the row.</summary>
+/// <summary>
+/// Row-wise gather and scatter-add. Both are differentiable, have meta kernels, and take libtorch's fast path for an index that repeats
+/// along the row.
+/// </summary>
 internal static class Rows
 {
     /// <summary>Row r of the result is row index[r] of <paramref name="source_SD"/>.</summary>

@@ -118,13 +118,15 @@ internal static class TorchScripts
     }
 
     /// <summary>
-    /// One AdamW step on many tensors in place: adds 1 to every step count, then updates moments and parameters in one pass over the memory.
-    /// Call it where gradients are not recorded. All lists run in parallel; steps are float32 scalars on the parameters' device.
+    /// One AdamW step on many tensors in place: adds 1 to every step count, then updates moments and parameters in one pass over the
+    /// memory. Call it where gradients are not recorded. All lists run in parallel; steps are float32 scalars on the parameters' device.
     /// </summary>
     /// <param name="tensors">What is trained; the gradients are divided in place where <paramref name="gradientDivisor"/> is given.</param>
     /// <param name="step">The step; each weight shrinks by the weight decay times the learning rate.</param>
-    /// <param name="gradientDivisor">Every gradient is divided by this before use; a float32 scalar on the parameters' device, or null for 1.</param>
-    /// <param name="skip">1 leaves everything as it was, 0 does the step; a float32 scalar on the parameters' device, or null for 0.</param>
+    /// <param name="gradientDivisor">Every gradient is divided by this before use; a float32 scalar on the parameters' device, or null for
+    /// 1.</param>
+    /// <param name="skip">1 leaves everything as it was, 0 does the step; a float32 scalar on the parameters' device, or null for
+    /// 0.</param>
     public static void FusedAdamW(AdamTensors tensors, AdamStep step, Tensor? gradientDivisor, Tensor? skip)
     {
         var (parameters, gradients, first, second, steps) = tensors;
@@ -133,7 +135,8 @@ internal static class TorchScripts
     }
 
     /// <summary>
-    /// One step of stochastic gradient descent on many tensors in place, in one pass over the memory. Call it where gradients are not recorded. The lists run in parallel.
+    /// One step of stochastic gradient descent on many tensors in place, in one pass over the memory. Call it where gradients are not
+    /// recorded. The lists run in parallel.
     /// </summary>
     /// <param name="parameters">What is trained.</param>
     /// <param name="gradients">Their gradients; divided in place where <paramref name="gradientDivisor"/> is given.</param>
@@ -147,8 +150,12 @@ internal static class TorchScripts
         _ = Invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor, skip);
     }
 
-    /// <summary>One LAMB step on many tensors in place: adds 1 to every step count, then updates moments and parameters. Call it where gradients are not recorded. All lists run in parallel.</summary>
-    /// <param name="tensors">What is trained; the gradients are divided in place where <paramref name="gradientDivisor"/> is given, and 0 afterwards in a step that is skipped.</param>
+    /// <summary>
+    /// One LAMB step on many tensors in place: adds 1 to every step count, then updates moments and parameters. Call it where gradients are
+    /// not recorded. All lists run in parallel.
+    /// </summary>
+    /// <param name="tensors">What is trained; the gradients are divided in place where <paramref name="gradientDivisor"/> is given, and 0
+    /// afterwards in a step that is skipped.</param>
     /// <param name="step">The step; the weight decay times the weights is added to the update before its norm is taken.</param>
     /// <param name="trustRatio">Whether each tensor's update is scaled to the norm of its weights.</param>
     /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
@@ -173,7 +180,9 @@ internal static class TorchScripts
         _ = Invoke("lerp_", tensors, targets, far);
     }
 
-    /// <summary>The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.</summary>
+    /// <summary>
+    /// The Euclidean norm of all elements of all tensors together: a float32 scalar on their device, without a copy to the host.
+    /// </summary>
     /// <param name="tensors">One or more tensors on one device.</param>
     /// <exception cref="ArgumentException">There is no tensor.</exception>
     public static Tensor GlobalNorm(Tensor[] tensors)
@@ -184,9 +193,13 @@ internal static class TorchScripts
         return Invoke("global_norm", [tensors])!;
     }
 
-    /// <summary>For every bag the weighted sum of its rows of a table, without a copy of the rows: Σ weightsᵢ · table[idsᵢ]. Call it where gradients are not recorded.</summary>
+    /// <summary>
+    /// For every bag the weighted sum of its rows of a table, without a copy of the rows: Σ weightsᵢ · table[idsᵢ]. Call it where gradients
+    /// are not recorded.
+    /// </summary>
     /// <param name="table_ND">Float32 (N, D).</param>
-    /// <param name="ids_CM">Rows of each bag, int64 (C, M); each from 0 to N − 1, which is not checked: that would bring them to the host.</param>
+    /// <param name="ids_CM">Rows of each bag, int64 (C, M); each from 0 to N − 1, which is not checked: that would bring them to the
+    /// host.</param>
     /// <param name="weights_CM">Float32 (C, M).</param>
     /// <returns>Float32 (C, D).</returns>
     /// <exception cref="ArgumentException">A shape or a type does not fit.</exception>
@@ -203,7 +216,8 @@ internal static class TorchScripts
         return Invoke("embedding_bag", table_ND, ids, starts, weights)!.MoveToOuterDisposeScope();
     }
 
-    // Calls a function with tensors, lists of them, held scalars and nulls. Of plain numbers TorchSharp would make scalars whose native parts alone it keeps.
+    // Calls a function with tensors, lists of them, held scalars and nulls. Of plain numbers TorchSharp would make scalars whose native
+    // parts alone it keeps.
     private static Tensor? Invoke(string function, params object?[] arguments)
     {
         if (arguments.FirstOrDefault(argument => argument is not (null or Tensor or Tensor[] or Scalar)) is { } other)

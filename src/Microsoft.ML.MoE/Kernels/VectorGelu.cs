@@ -1,7 +1,9 @@
-// GELU and its derivative for sixteen numbers at a time (two vectors of eight where there is no AVX-512, at the same rate a number as if written so): gelu(x) = x·Φ(x), gelu'(x) = Φ(x) + x·φ(x), with Φ and φ the normal distribution and density.
+// GELU and its derivative for sixteen numbers at a time (two vectors of eight where there is no AVX-512, at the same rate a number as if
+// written so): gelu(x) = x·Φ(x), gelu'(x) = Φ(x) + x·φ(x), with Φ and φ the normal distribution and density.
 //
-// Hendrycks and Gimpel, arXiv 1606.08415, in its exact form. The tail Φ(-a) = φ-like factor exp(-a²/2) times t·P(t), t = 1/(1 + c·a/√2), the form of Abramowitz and Stegun 7.1.26,
-// with a polynomial of degree 9 fitted at Chebyshev's points: relative error below 1.5e-7 for every a ≥ 0.
+// Hendrycks and Gimpel, arXiv 1606.08415, in its exact form. The tail Φ(-a) = φ-like factor exp(-a²/2) times t·P(t), t = 1/(1 + c·a/√2),
+// the form of Abramowitz and Stegun 7.1.26, with a polynomial of degree 9 fitted at Chebyshev's points: relative error below 1.5e-7 for
+// every a ≥ 0.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -33,7 +35,8 @@ internal static class VectorGelu
         return (x * distribution, Vector512.FusedMultiplyAdd(x * Vector512.Create(0.3989422804f), bell, distribution));
     }
 
-    // exp(-x²/2): 2 to the power of an integer and a fraction in [-1/2, 1/2], the fraction's part by its Taylor polynomial of degree 7 (error below 1e-8).
+    // exp(-x²/2): 2 to the power of an integer and a fraction in [-1/2, 1/2], the fraction's part by its Taylor polynomial of degree 7
+    // (error below 1e-8).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Density(Vector512<float> x)
     {

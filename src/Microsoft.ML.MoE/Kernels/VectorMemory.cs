@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace Microsoft.ML.MoE.Kernels;
 
 /// <summary>
-/// Sixteen numbers at a time from and to rows of float32 or bfloat16 numbers; they are worked on as float32. Where a row ends earlier, the vector's other numbers read as 0 and are not
-/// written. bfloat16, a <see langword="ushort"/> here, is the upper half of float32 and needs AVX-512.
+/// Sixteen numbers at a time from and to rows of float32 or bfloat16 numbers; they are worked on as float32. Where a row ends earlier, the
+/// vector's other numbers read as 0 and are not written. bfloat16, a <see langword="ushort"/> here, is the upper half of float32 and needs
+/// AVX-512.
 /// </summary>
 internal static unsafe class VectorMemory
 {

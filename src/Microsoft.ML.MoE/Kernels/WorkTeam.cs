@@ -1,8 +1,8 @@
 // Several threads on one sequence of small parallel loops.
 //
-// A parallel loop of the framework wakes its threads each time, which takes as long as a product of a small model. Here the threads stay for the whole sequence and wait for the next
-// loop actively. The calling thread never waits for a helper that has not come yet: a helper takes part from when the thread pool has a thread for it, and an occupied pool costs
-// speed, not progress.
+// A parallel loop of the framework wakes its threads each time, which takes as long as a product of a small model. Here the threads stay
+// for the whole sequence and wait for the next loop actively. The calling thread never waits for a helper that has not come yet: a helper
+// takes part from when the thread pool has a thread for it, and an occupied pool costs speed, not progress.
 
 using System.Runtime.InteropServices;
 
@@ -44,7 +44,10 @@ internal sealed unsafe class WorkTeam
         }
     }
 
-    /// <summary>Calls <paramref name="body"/> for every item below <paramref name="count"/>, in any order and on any of the threads, and returns when all are done.</summary>
+    /// <summary>
+    /// Calls <paramref name="body"/> for every item below <paramref name="count"/>, in any order and on any of the threads, and returns
+    /// when all are done.
+    /// </summary>
     public void ForEach(int count, Body body)
     {
         var loop = new Loop(count, body);
@@ -84,7 +87,9 @@ internal sealed unsafe class WorkTeam
     /// <summary>A thread's own memory, which it gets when it first asks.</summary>
     internal sealed class Scratch : IDisposable
     {
-        /// <summary>How many numbers there are: a block of a matrix that stays in the L2 cache, 512 KB, and a panel of another, 16 KB.</summary>
+        /// <summary>
+        /// How many numbers there are: a block of a matrix that stays in the L2 cache, 512 KB, and a panel of another, 16 KB.
+        /// </summary>
         public const int Floats = (128 << 10) + (4 << 10);
 
         private float* memory;

@@ -9,8 +9,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// y = (x − E[x]) / √(Var[x] + ε) · γ + β, with mean and variance of each number over the batch while training, and their running means in evaluation.
-/// A batch of fewer than two vectors, which has no variance, is normalised with the running means in training too, and leaves them as they are.
+/// y = (x − E[x]) / √(Var[x] + ε) · γ + β, with mean and variance of each number over the batch while training, and their running means in
+/// evaluation. A batch of fewer than two vectors, which has no variance, is normalised with the running means in training too, and leaves
+/// them as they are.
 /// </summary>
 internal sealed class BatchNorm : nn.Module<Tensor, Tensor>
 {
@@ -22,7 +23,10 @@ internal sealed class BatchNorm : nn.Module<Tensor, Tensor>
     private readonly Tensor runningMean;
     private readonly Tensor runningVariance;
 
-    /// <summary>Makes a normalisation with γ = 1, β = 0, running mean 0 and running variance 1, which move by a tenth of the difference with every batch; ε is 1e-5.</summary>
+    /// <summary>
+    /// Makes a normalisation with γ = 1, β = 0, running mean 0 and running variance 1, which move by a tenth of the difference with every
+    /// batch; ε is 1e-5.
+    /// </summary>
     /// <param name="width">Width Q.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="affine">Whether it has scale γ and shift β. Default true.</param>

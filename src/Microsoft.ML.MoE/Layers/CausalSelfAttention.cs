@@ -1,4 +1,5 @@
-// Multi-head self-attention in which a token sees itself and the tokens before it. Vaswani et al., arXiv 1706.03762, sections 3.2 and 3.2.3.
+// Multi-head self-attention in which a token sees itself and the tokens before it. Vaswani et al., arXiv 1706.03762, sections 3.2 and
+// 3.2.3.
 //
 // Axes: N = sequences, L = tokens of a sequence, P = tokens before them and they, D = model width, H = heads, A = D/H, width of a head.
 

@@ -1,4 +1,5 @@
-// A pre-LayerNorm Transformer block whose linear layers may be experts. Uni-Perceiver-MoE, arXiv 2206.04674, section 4.2; LayerScale: arXiv 2103.17239.
+// A pre-LayerNorm Transformer block whose linear layers may be experts. Uni-Perceiver-MoE, arXiv 2206.04674, section 4.2; LayerScale: arXiv
+// 2103.17239.
 //
 //     x = x + γ₁ · DropPath(Attention(LN₁(x)));   x = x + γ₂ · DropPath(FFN(LN₂(x)))
 //
@@ -14,7 +15,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Attention and a feed-forward network. One gate decides for the two layers of the attention, one for the two of the network.</summary>
+/// <summary>
+/// Attention and a feed-forward network. One gate decides for the two layers of the attention, one for the two of the network.
+/// </summary>
 internal sealed class ConditionalBlock : nn.Module
 {
     private readonly int heads;
@@ -62,7 +65,8 @@ internal sealed class ConditionalBlock : nn.Module
     /// <summary>Applies the block.</summary>
     /// <param name="x_NLD">Tokens, float32 (N, L, D).</param>
     /// <param name="context">What else is known of them.</param>
-    /// <param name="prompts_PD">Vectors that every token sees besides, in the role of the first tokens, float32 (P, D); null for none. They are keys and values only, and come out nowhere.</param>
+    /// <param name="prompts_PD">Vectors that every token sees besides, in the role of the first tokens, float32 (P, D); null for none. They
+    /// are keys and values only, and come out nowhere.</param>
     /// <returns>Tokens, and what the gates decided: none in a dense block.</returns>
     public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(Tensor x_NLD, SequenceContext context, Tensor? prompts_PD = null)
     {

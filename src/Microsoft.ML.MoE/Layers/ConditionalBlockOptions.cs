@@ -38,7 +38,8 @@ public sealed record ConditionalBlockOptions
     public double LayerScale { get; init; } = 1e-3;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(1, Width, nameof(Width));

@@ -1,4 +1,5 @@
-// A linear layer, dense or of linear experts that are chosen by the tokens' roles or by the tokens. Uni-Perceiver-MoE, arXiv 2206.04674, section 4.2.
+// A linear layer, dense or of linear experts that are chosen by the tokens' roles or by the tokens. Uni-Perceiver-MoE, arXiv 2206.04674,
+// section 4.2.
 //
 // Axes: N = sequences, L = tokens of a sequence, I = inputs, O = outputs, T = tokens that count, K = experts chosen.
 
@@ -10,7 +11,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>y = Σₖ gₖ · (Wₑ·x + bₑ), or W·x + b where there are no experts. Experts of a role are merged before the product: one product a role.</summary>
+/// <summary>
+/// y = Σₖ gₖ · (Wₑ·x + bₑ), or W·x + b where there are no experts. Experts of a role are merged before the product: one product a role.
+/// </summary>
 public sealed class ConditionalLinear : nn.Module
 {
     private readonly Dense? dense;
@@ -34,7 +37,8 @@ public sealed class ConditionalLinear : nn.Module
     /// <param name="x_NLI">Tokens, float32 (N, L, I).</param>
     /// <param name="layout">Their roles.</param>
     /// <param name="routing">Which experts; null for a dense layer.</param>
-    /// <param name="merged">Keeps the merged experts for later calls, where roles are routed and no gradient is wanted; null to merge them anew.</param>
+    /// <param name="merged">Keeps the merged experts for later calls, where roles are routed and no gradient is wanted; null to merge them
+    /// anew.</param>
     /// <returns>float32 (N, L, O).</returns>
     public Tensor Apply(Tensor x_NLI, SequenceLayout layout, ConditionalRouting? routing, MergedExperts? merged)
     {

@@ -12,7 +12,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// y = x·Wᵀ + b. Weights are stored in float32 and cast to the type of x: bfloat16 inputs give a bfloat16 product with float32 master weights.
+/// y = x·Wᵀ + b. Weights are stored in float32 and cast to the type of x: bfloat16 inputs give a bfloat16 product with float32 master
+/// weights.
 /// </summary>
 internal sealed class Dense : nn.Module<Tensor, Tensor>
 {

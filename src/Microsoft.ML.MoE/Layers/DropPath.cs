@@ -1,4 +1,5 @@
-// Stochastic depth: a residual branch is left out at random while training. Huang et al., arXiv 1603.09382, section 3; drawn for each sample, as image Transformers are trained.
+// Stochastic depth: a residual branch is left out at random while training. Huang et al., arXiv 1603.09382, section 3; drawn for each
+// sample, as image Transformers are trained.
 //
 // Axes: N = samples, … = any other axes.
 
@@ -9,7 +10,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>y = x · b / (1 − p), where b is 0 with probability p and else 1, one b a sample: the mean stays. In evaluation y = x.</summary>
-/// <remarks>The random numbers come from libtorch's global generator, as those of dropout do; in a training by an estimator, from that training's own.</remarks>
+/// <remarks>
+/// The random numbers come from libtorch's global generator, as those of dropout do; in a training by an estimator, from that training's
+/// own.
+/// </remarks>
 internal sealed class DropPath : nn.Module<Tensor, Tensor>
 {
     private readonly double probability;

@@ -8,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>y = x · b / (1 − p), where b is 0 with probability p and else 1, one b a value: torch's own dropout, with random numbers that belong to the training. In evaluation y = x.</summary>
+/// <summary>
+/// y = x · b / (1 − p), where b is 0 with probability p and else 1, one b a value: torch's own dropout, with random numbers that belong to
+/// the training. In evaluation y = x.
+/// </summary>
 /// <param name="probability">Probability p that a value is left out, 0 to below 1.</param>
 internal sealed class Dropout(double probability) : nn.Module<Tensor, Tensor>(nameof(Dropout))
 {

@@ -1,4 +1,5 @@
-// A mixture of experts in which every expert chooses its tokens. Zhou et al., "Mixture-of-Experts with Expert Choice Routing", arXiv 2202.09368, section 3.2.
+// A mixture of experts in which every expert chooses its tokens. Zhou et al., "Mixture-of-Experts with Expert Choice Routing", arXiv
+// 2202.09368, section 3.2.
 //
 //   S = softmax over the experts of X·W_g        G, I = TopK(Sᵀ, C)        C = c·T/E        y_t = Σ over the experts e that chose t of S_te · FFN_e(x_t)
 //
@@ -15,13 +16,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// The experts' choice: each takes the C tokens of the batch (in evaluation of several texts: of each text) that score highest with it, so that all experts have the same load and no balance loss is needed. A token may get several
-/// experts, or none: then its output is 0.
+/// The experts' choice: each takes the C tokens of the batch (in evaluation of several texts: of each text) that score highest with it, so
+/// that all experts have the same load and no balance loss is needed. A token may get several experts, or none: then its output is 0.
 /// </summary>
 /// <remarks>
-/// Not causal: whether an expert takes a token depends on all tokens of the batch, later ones of the same text among them; in evaluation, on all tokens of its own text, which keeps a text's
-/// likelihood what it is whatever its companions in the batch. In a language model that lets the loss look ahead a little, and makes word-by-word generation differ from scoring. The layer is here as
-/// the baseline that PEER's paper compares with.
+/// Not causal: whether an expert takes a token depends on all tokens of the batch, later ones of the same text among them; in evaluation,
+/// on all tokens of its own text, which keeps a text's likelihood what it is whatever its companions in the batch. In a language model that
+/// lets the loss look ahead a little, and makes word-by-word generation differ from scoring. The layer is here as the baseline that PEER's
+/// paper compares with.
 /// </remarks>
 public sealed class ExpertChoiceMixture : FeedForwardSlot
 {

@@ -13,11 +13,15 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
     /// <summary>Hidden width F of each expert, at least 1. Default 1024; in PEER's baseline that of the dense network.</summary>
     public int ExpertWidth { get; init; } = 1024;
 
-    /// <summary>Experts that a token gets on average, above 0 and at most E. Default 1, which costs what a dense network of the experts' width costs; the paper of expert choice uses 2.</summary>
+    /// <summary>
+    /// Experts that a token gets on average, above 0 and at most E. Default 1, which costs what a dense network of the experts' width
+    /// costs; the paper of expert choice uses 2.
+    /// </summary>
     public double CapacityFactor { get; init; } = 1;
 
     /// <summary>Tokens that each expert takes: the capacity factor times tokens over experts, rounded, at least 1.</summary>
-    /// <param name="tokens">Tokens T that the experts choose among, at least 1: of the batch while training, of a text in evaluation.</param>
+    /// <param name="tokens">Tokens T that the experts choose among, at least 1: of the batch while training, of a text in
+    /// evaluation.</param>
     public long TokensPerExpert(long tokens) => Math.Clamp((long)Math.Round(CapacityFactor * tokens / Experts), 1, Math.Max(tokens, 1));
 
     /// <inheritdoc/>

@@ -9,7 +9,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// A layer for the feed-forward slot of a Transformer block: maps every token of a batch to a vector of the same width, and says which experts it used.
+/// A layer for the feed-forward slot of a Transformer block: maps every token of a batch to a vector of the same width, and says which
+/// experts it used.
 /// <see cref="FeedForwardSlotOptions.Create"/> makes one.
 /// </summary>
 public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSlotOutput>
@@ -21,8 +22,9 @@ public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSl
     /// <summary>Computes the tokens of a batch.</summary>
     /// <param name="x_TD">Tokens of the whole batch, float32 (T, D).</param>
     /// <param name="mask_T">
-    /// False for padding, bool (T); null where every token counts. Padding is left out before anything is computed: it enters no statistics (batch normalisation), takes no expert's
-    /// place, counts in no loss and no usage, and its output is 0. On an accelerator a mask makes the device wait, because what is left has to be counted.
+    /// False for padding, bool (T); null where every token counts. Padding is left out before anything is computed: it enters no statistics
+    /// (batch normalisation), takes no expert's place, counts in no loss and no usage, and its output is 0. On an accelerator a mask makes
+    /// the device wait, because what is left has to be counted.
     /// </param>
     /// <returns>The outputs (T, D), an auxiliary loss, and the chosen experts of the tokens that were computed.</returns>
     /// <exception cref="ArgumentException">The tokens are not a matrix, or the mask is not one boolean for each of them.</exception>
@@ -32,8 +34,8 @@ public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSl
     /// <param name="x_TD">Tokens of the whole batch, those of a sequence next to each other, float32 (T, D).</param>
     /// <param name="mask_T">False for padding, bool (T); null where every token counts.</param>
     /// <param name="sequences">
-    /// Sequences that the tokens are of, equally many of each, padding counted. In evaluation, a layer in which tokens compete for places lets only those of one sequence compete: what becomes of a
-    /// sequence depends on no other.
+    /// Sequences that the tokens are of, equally many of each, padding counted. In evaluation, a layer in which tokens compete for places
+    /// lets only those of one sequence compete: what becomes of a sequence depends on no other.
     /// </param>
     /// <returns>As without sequences; where they are computed apart, the auxiliary loss is the mean of theirs.</returns>
     /// <exception cref="ArgumentException">As without sequences, or the tokens are no whole number for each of them.</exception>

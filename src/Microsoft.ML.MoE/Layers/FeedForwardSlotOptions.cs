@@ -21,7 +21,8 @@ public abstract record FeedForwardSlotOptions
     /// <summary>Makes the layer.</summary>
     /// <param name="width">Model width D.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    /// <param name="computeType">Type of the matrix products of dense networks and of experts that are such; routers, queries, keys and single neurons compute in float32.</param>
+    /// <param name="computeType">Type of the matrix products of dense networks and of experts that are such; routers, queries, keys and
+    /// single neurons compute in float32.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="InvalidOperationException">The layer's tables do not fit into the memory that is available.</exception>
     public abstract FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32);
@@ -31,7 +32,8 @@ public abstract record FeedForwardSlotOptions
     internal abstract LayerCost GetCost(int width);
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public abstract void Validate();
 
     /// <summary>How the layer's tables of experts are stored and trained; null where it has none.</summary>

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>The keys and values of the tokens that some sequences have so far, for every block of a model. The caller owns it and hands it from call to call; not for several threads at once.</summary>
+/// <summary>
+/// The keys and values of the tokens that some sequences have so far, for every block of a model. The caller owns it and hands it from call
+/// to call; not for several threads at once.
+/// </summary>
 internal sealed class KeyValueCache : IDisposable
 {
     private readonly Tensor[] keys;
@@ -28,7 +31,8 @@ internal sealed class KeyValueCache : IDisposable
         values = Make();
         (Sequences, Capacity) = (sequences, capacity);
 
-        // Zeros, not leftovers of other tensors: what is beyond the length is never read, but a NaN there would be hard to tell from a mistake.
+        // Zeros, not leftovers of other tensors: what is beyond the length is never read, but a NaN there would be hard to tell from a
+        // mistake.
         Tensor[] Make() => [.. Enumerable.Range(0, blocks).Select(_ => zeros([sequences, heads, capacity, headWidth], type, device).DetachFromDisposeScope())];
     }
 

@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>A dense mixing block: a spatial network over the patches, shared by all channels, then a channel network over the channels, shared by all patches.</summary>
+/// <summary>
+/// A dense mixing block: a spatial network over the patches, shared by all channels, then a channel network over the channels, shared by
+/// all patches.
+/// </summary>
 internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
 {
     private readonly ScalarType computeType;

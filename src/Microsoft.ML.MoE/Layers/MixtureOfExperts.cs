@@ -34,7 +34,8 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     }
 
     /// <summary>Routes the tokens and computes them.</summary>
-    /// <param name="x_TD">Tokens of the whole batch, float32 (T, D). For <see cref="MixtureOfExpertsOptions.EvaluationCapacity"/> they are one item.</param>
+    /// <param name="x_TD">Tokens of the whole batch, float32 (T, D). For <see cref="MixtureOfExpertsOptions.EvaluationCapacity"/> they are
+    /// one item.</param>
     public override MixtureOfExpertsOutput forward(Tensor x_TD) => forward(x_TD, items: 1);
 
     /// <summary>Routes the tokens of several items and computes them.</summary>

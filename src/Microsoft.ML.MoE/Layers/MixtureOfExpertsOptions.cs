@@ -15,12 +15,14 @@ public sealed record MixtureOfExpertsOptions
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
     /// <summary>
-    /// Limit of tokens per expert in evaluation; null (the default) for none. Counted within each item, an image or a text, so that an example's result does not depend on the others in its batch.
+    /// Limit of tokens per expert in evaluation; null (the default) for none. Counted within each item, an image or a text, so that an
+    /// example's result does not depend on the others in its batch.
     /// </summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         Router.Validate();

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>A mixture of experts whose tokens choose, as a <see cref="FeedForwardSlot"/>. Its auxiliary loss is the weighted balance loss.</summary>
+/// <summary>
+/// A mixture of experts whose tokens choose, as a <see cref="FeedForwardSlot"/>. Its auxiliary loss is the weighted balance loss.
+/// </summary>
 internal sealed class MixtureSlot : FeedForwardSlot
 {
     private readonly MixtureSlotOptions options;

@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Self-attention in which every token sees every token of its sequence. Query, key, value and output projections have biases.</summary>
+/// <summary>
+/// Self-attention in which every token sees every token of its sequence. Query, key, value and output projections have biases.
+/// </summary>
 internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
 {
     private readonly int heads;

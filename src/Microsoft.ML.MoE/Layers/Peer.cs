@@ -1,4 +1,5 @@
-// Parameter-efficient expert retrieval: a feed-forward layer of very many experts of one neuron each. PEER, "Mixture of A Million Experts", arXiv 2407.04153, section 2.
+// Parameter-efficient expert retrieval: a feed-forward layer of very many experts of one neuron each. PEER, "Mixture of A Million Experts",
+// arXiv 2407.04153, section 2.
 //
 //   q = BN(W_q x), one for each head        I = the k experts whose product keys score highest with q        g = softmax of their scores
 //   f(x) = Σ over heads Σ_{i in I} g_i · act(u_i·x) · v_i
@@ -13,12 +14,13 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// A PEER layer. What a token costs hardly depends on the number of experts N: only the key scores grow, with √N. No balance loss, no capacity, no dropped tokens. With one expert a head, whose
-/// gate is then 1, it is a network of H hidden neurons put together anew for each token (the paper's equation 8).
+/// A PEER layer. What a token costs hardly depends on the number of experts N: only the key scores grow, with √N. No balance loss, no
+/// capacity, no dropped tokens. With one expert a head, whose gate is then 1, it is a network of H hidden neurons put together anew for
+/// each token (the paper's equation 8).
 /// </summary>
 /// <remarks>
-/// With batch normalisation of the queries, a token's output in training depends on the others of its batch; in evaluation it does not. The experts' tables train by an optimizer of their own
-/// (see <see cref="ExpertTables"/>).
+/// With batch normalisation of the queries, a token's output in training depends on the others of its batch; in evaluation it does not. The
+/// experts' tables train by an optimizer of their own (see <see cref="ExpertTables"/>).
 /// </remarks>
 public sealed class Peer : FeedForwardSlot
 {

@@ -8,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Options of a <see cref="Peer"/> layer. The defaults are the paper's layer of a million experts; what the paper leaves open (query width, activation) is said where it is.</summary>
+/// <summary>
+/// Options of a <see cref="Peer"/> layer. The defaults are the paper's layer of a million experts; what the paper leaves open (query width,
+/// activation) is said where it is.
+/// </summary>
 public sealed record PeerOptions : FeedForwardSlotOptions
 {
     /// <summary>The defaults.</summary>
@@ -31,16 +34,26 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     /// <summary>Experts k that each head retrieves, 1 to √N. Default: the paper's 16.</summary>
     public int ExpertsPerHead { get; init; } = 16;
 
-    /// <summary>Width d_k of a head's query, even. The paper does not give it; default 128, as in the published notebook of the product-key memory.</summary>
+    /// <summary>
+    /// Width d_k of a head's query, even. The paper does not give it; default 128, as in the published notebook of the product-key memory.
+    /// </summary>
     public int QueryWidth { get; init; } = 128;
 
-    /// <summary>Whether queries are normalised over the batch, which spreads the tokens over more experts (the paper's table 2). Default true.</summary>
+    /// <summary>
+    /// Whether queries are normalised over the batch, which spreads the tokens over more experts (the paper's table 2). Default true.
+    /// </summary>
     public bool QueryBatchNorm { get; init; } = true;
 
-    /// <summary>Whether all heads share the sub-keys, as the paper says; false for sub-keys of each head's own, as product-key memories have. Default true.</summary>
+    /// <summary>
+    /// Whether all heads share the sub-keys, as the paper says; false for sub-keys of each head's own, as product-key memories have.
+    /// Default true.
+    /// </summary>
     public bool SharedSubKeys { get; init; } = true;
 
-    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more experts in use, and their load more even.</summary>
+    /// <summary>
+    /// What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more experts in use,
+    /// and their load more even.
+    /// </summary>
     public double KeyLearningRateScale { get; init; } = 1;
 
     /// <summary>How scores become gates. Default: softmax over a head's experts.</summary>

@@ -1,6 +1,7 @@
 // Position embeddings for another number of patches. ViT, arXiv 2010.11929, section 3.2.
 //
-// Axes: L = tokens of an image: those before the patches, then the patches row by row, D = model width, H = rows of patches, W = patches of a row.
+// Axes: L = tokens of an image: those before the patches, then the patches row by row, D = model width, H = rows of patches, W = patches of
+// a row.
 
 using TorchSharp;
 using static TorchSharp.torch;
@@ -11,8 +12,8 @@ namespace Microsoft.ML.MoE.Layers;
 internal static class PositionGrid
 {
     /// <summary>
-    /// Interpolates the patches' embeddings bicubically (a = −0.75, the pixels' centres as in image resizing, values beyond the border as at it); what stands before the patches, a class token, has
-    /// no place and keeps its embedding.
+    /// Interpolates the patches' embeddings bicubically (a = −0.75, the pixels' centres as in image resizing, values beyond the border as
+    /// at it); what stands before the patches, a class token, has no place and keeps its embedding.
     /// </summary>
     /// <param name="positions_1LD">The embeddings, float32 (1, L, D).</param>
     /// <param name="from">Rows and columns of patches that they are for.</param>

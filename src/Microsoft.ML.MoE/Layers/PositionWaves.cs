@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>The embedding sin(x·ω), cos(x·ω), sin(y·ω), cos(y·ω) of a patch in column x and row y, with ω falling from 1 to nearly 1/100.</summary>
+/// <summary>
+/// The embedding sin(x·ω), cos(x·ω), sin(y·ω), cos(y·ω) of a patch in column x and row y, with ω falling from 1 to nearly 1/100.
+/// </summary>
 internal static class PositionWaves
 {
     // The longest wave is then 630 patches: a side has a dozen, and Vaswani's 10,000 would leave most of the width the same everywhere.

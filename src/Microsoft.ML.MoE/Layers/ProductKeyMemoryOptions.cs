@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Options of a <see cref="ProductKeyMemory"/>. The defaults are the baseline of PEER's paper (section 3.1 there), with sub-keys of each head's own as in the memory's authors' code.</summary>
+/// <summary>
+/// Options of a <see cref="ProductKeyMemory"/>. The defaults are the baseline of PEER's paper (section 3.1 there), with sub-keys of each
+/// head's own as in the memory's authors' code.
+/// </summary>
 public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
 {
     /// <summary>Number of memories N, a perfect square. Default 1024².</summary>
@@ -27,7 +30,10 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
     /// <summary>Whether all heads share the sub-keys. Default false.</summary>
     public bool SharedSubKeys { get; init; }
 
-    /// <summary>What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more memories in use, and their load more even.</summary>
+    /// <summary>
+    /// What the learning rate of the sub-keys is multiplied by, at least 0. Default 1. Keys that move more slowly keep more memories in
+    /// use, and their load more even.
+    /// </summary>
     public double KeyLearningRateScale { get; init; } = 1;
 
     /// <summary>How the table of values is stored and trained.</summary>

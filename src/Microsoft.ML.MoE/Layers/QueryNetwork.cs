@@ -1,4 +1,5 @@
-// What asks the product keys: a linear map of each token to a query for every head, normalised over the batch. PEER, arXiv 2407.04153, section 2.2; Lample et al., arXiv 1907.05242, section 3.1.
+// What asks the product keys: a linear map of each token to a query for every head, normalised over the batch. PEER, arXiv 2407.04153,
+// section 2.2; Lample et al., arXiv 1907.05242, section 3.1.
 //
 // Axes: T = tokens of the whole batch, D = model width, H = heads, Q = H·d_k, the queries of all heads side by side.
 

@@ -10,7 +10,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Rescales patches and channels, each with LayerNorm, a linear layer and GELU: patches first on the way in, channels first on the way out.</summary>
+/// <summary>
+/// Rescales patches and channels, each with LayerNorm, a linear layer and GELU: patches first on the way in, channels first on the way out.
+/// </summary>
 internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
 {
     private readonly bool channelsFirst;

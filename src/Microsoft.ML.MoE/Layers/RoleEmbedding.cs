@@ -1,4 +1,5 @@
-// What a router that does not look at the data is told: a vector for the role of the tokens. Uni-Perceiver-MoE, arXiv 2206.04674, section 4.2.
+// What a router that does not look at the data is told: a vector for the role of the tokens. Uni-Perceiver-MoE, arXiv 2206.04674, section
+// 4.2.
 //
 // Axes: R = roles, D = model width, A = attributes.
 
@@ -10,7 +11,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>A learned vector for each modality or task, or LayerNorm(W·a + b) of the attributes a ∈ {0, 1}ᴬ. One serves all layers of a model; each has a gate of its own.</summary>
+/// <summary>
+/// A learned vector for each modality or task, or LayerNorm(W·a + b) of the attributes a ∈ {0, 1}ᴬ. One serves all layers of a model; each
+/// has a gate of its own.
+/// </summary>
 internal sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor>
 {
     private readonly RoutingLevel level;

@@ -2,7 +2,9 @@ using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Which role the tokens of sequences have: parts of one role each, one after the other, the same for all sequences of a batch.</summary>
+/// <summary>
+/// Which role the tokens of sequences have: parts of one role each, one after the other, the same for all sequences of a batch.
+/// </summary>
 public sealed class SequenceLayout
 {
     private readonly int[] roleOfPart;

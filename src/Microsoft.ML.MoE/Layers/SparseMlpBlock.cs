@@ -1,10 +1,12 @@
-// A sparse block of Sparse-MLP (arXiv 2109.02008, figure 1): a mixture of experts in each of the two directions of a Mixer block, between two re-represent layers.
+// A sparse block of Sparse-MLP (arXiv 2109.02008, figure 1): a mixture of experts in each of the two directions of a Mixer block, between
+// two re-represent layers.
 //
 //     x' = RR1(x);   y = x' + T(MoE_S(T(LN(x'))));   z = y + MoE_C(LN'(y));   RR2(z)
 //
 // There is no skip around the whole block: the figure shows only the two inner ones.
 //
-// Axes: N = images, S = patches, C = channels, as the block sees them; P = S′ patches and D = C′ channels between the re-represent layers; T = items that a mixture routes.
+// Axes: N = images, S = patches, C = channels, as the block sees them; P = S′ patches and D = C′ channels between the re-represent layers;
+// T = items that a mixture routes.
 
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -14,7 +16,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>
-/// A sparse mixing block. The spatial mixture routes the channels of each image, vectors over its patches; the channel mixture routes its patches, vectors over the channels.
+/// A sparse mixing block. The spatial mixture routes the channels of each image, vectors over its patches; the channel mixture routes its
+/// patches, vectors over the channels.
 /// </summary>
 public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
 {

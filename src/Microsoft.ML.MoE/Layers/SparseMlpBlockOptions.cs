@@ -53,7 +53,10 @@ public sealed record SparseMlpBlockOptions
     /// <summary>Limit of items per expert in evaluation, counted within each image; null (default) for none.</summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
-    /// <summary>Probability that an image skips a branch, a mixture or dense network, while training, 0 (default) to below 1. Its items are routed all the same.</summary>
+    /// <summary>
+    /// Probability that an image skips a branch, a mixture or dense network, while training, 0 (default) to below 1. Its items are routed
+    /// all the same.
+    /// </summary>
     public double DropPath { get; init; }
 
     internal MixtureOfExpertsOptions MixtureOptions(TopKRouterOptions router, int expertWidth) =>

@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>A vector for every token, which can also be what the next token is told from (tied embeddings; Press and Wolf, arXiv 1608.05859).</summary>
+/// <summary>
+/// A vector for every token, which can also be what the next token is told from (tied embeddings; Press and Wolf, arXiv 1608.05859).
+/// </summary>
 internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "weight")]

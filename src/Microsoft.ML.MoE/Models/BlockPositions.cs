@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Which of a model's blocks are of a special kind: its last ones, its first ones, or those of a list. Immutable, with equality by value.</summary>
+/// <summary>
+/// Which of a model's blocks are of a special kind: its last ones, its first ones, or those of a list. Immutable, with equality by value.
+/// </summary>
 [JsonConverter(typeof(BlockPositionsConverter))]
 public sealed class BlockPositions : IEquatable<BlockPositions>
 {

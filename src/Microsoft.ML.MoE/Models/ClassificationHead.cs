@@ -12,7 +12,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Adds to the scores of classes what a linear layer reads from the representation of the input. At the start it changes nothing.</summary>
+/// <summary>
+/// Adds to the scores of classes what a linear layer reads from the representation of the input. At the start it changes nothing.
+/// </summary>
 internal sealed class ClassificationHead : nn.Module
 {
     private readonly Parameter scale;   // α

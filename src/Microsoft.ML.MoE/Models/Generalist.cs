@@ -1,9 +1,10 @@
-// One encoder for many tasks: inputs and candidate targets of any modality become vectors, and the nearest target is the answer. Uni-Perceiver, arXiv 2112.01522, section 3; with conditional
-// experts: Uni-Perceiver-MoE, arXiv 2206.04674.
+// One encoder for many tasks: inputs and candidate targets of any modality become vectors, and the nearest target is the answer.
+// Uni-Perceiver, arXiv 2112.01522, section 3; with conditional experts: Uni-Perceiver-MoE, arXiv 2206.04674.
 //
 //     P(x, y) ∝ exp(cos(f(x), f(y)) / τ)
 //
-// Axes: N = sequences, M = candidates, L = tokens of a sequence, V = patches of a picture, F = frames, C = channels, H = height, W = width, D = model width, R = roles, B = blocks, P = prompts.
+// Axes: N = sequences, M = candidates, L = tokens of a sequence, V = patches of a picture, F = frames, C = channels, H = height, W = width,
+// D = model width, R = roles, B = blocks, P = prompts.
 
 using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Layers;
@@ -17,7 +18,10 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Tokenisers of text, images and videos in front of one pre-LayerNorm encoder. Every sequence starts with a token &lt;SPE&gt;, whose output stands for the whole.</summary>
+/// <summary>
+/// Tokenisers of text, images and videos in front of one pre-LayerNorm encoder. Every sequence starts with a token &lt;SPE&gt;, whose
+/// output stands for the whole.
+/// </summary>
 public sealed class Generalist : nn.Module
 {
     /// <summary>The name of the parameter with the prompts.</summary>
@@ -89,7 +93,8 @@ public sealed class Generalist : nn.Module
     public GeneralistConfig Config { get; }
 
     /// <summary>Embeds texts behind &lt;SPE&gt;.</summary>
-    /// <param name="ids_NL">Tokens, int64 (N, L), L at most the length that the configuration allows; what stands at padding is not read.</param>
+    /// <param name="ids_NL">Tokens, int64 (N, L), L at most the length that the configuration allows; what stands at padding is not
+    /// read.</param>
     /// <param name="role">The role of all tokens.</param>
     /// <param name="mask_NL">False for padding, which comes after a text's tokens, bool (N, L); null for none.</param>
     /// <param name="hidden_NL">True for tokens that are replaced by &lt;SPE&gt;, to be found; bool (N, L), null for none.</param>
@@ -120,7 +125,8 @@ public sealed class Generalist : nn.Module
     }
 
     /// <summary>Embeds videos behind &lt;SPE&gt;: the patches of all frames, told apart by place and time.</summary>
-    /// <param name="videos_NFCHW">Videos, float32 (N, F, C, H, W), of at least one frame and at most as many as the configuration allows.</param>
+    /// <param name="videos_NFCHW">Videos, float32 (N, F, C, H, W), of at least one frame and at most as many as the configuration
+    /// allows.</param>
     /// <param name="role">The role of all tokens.</param>
     /// <returns>Sequences of F·V + 1 tokens.</returns>
     /// <exception cref="ArgumentException">The videos have another shape, or no frame, or too many.</exception>
@@ -151,8 +157,9 @@ public sealed class Generalist : nn.Module
     }
 
     /// <summary>
-    /// Embeds the descriptions of images or videos so that every word can be told from the picture and the words before it, all at once: behind the words stands a &lt;SPE&gt; for each, which sees
-    /// the picture, the words before its own, and itself; words see the picture and the words up to themselves; the picture sees itself (Uni-Perceiver, arXiv 2112.01522, appendix B).
+    /// Embeds the descriptions of images or videos so that every word can be told from the picture and the words before it, all at once:
+    /// behind the words stands a &lt;SPE&gt; for each, which sees the picture, the words before its own, and itself; words see the picture
+    /// and the words up to themselves; the picture sees itself (Uni-Perceiver, arXiv 2112.01522, appendix B).
     /// </summary>
     /// <param name="picture">What <see cref="EmbedImages"/> or <see cref="EmbedVideos"/> made, of P tokens.</param>
     /// <param name="ids_NL">Words, int64 (N, L): the last may be anything, as none is told from it.</param>
@@ -176,7 +183,10 @@ public sealed class Generalist : nn.Module
             DescriptionMask(before, length, ids_NL.device)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Embeds texts so that every word can be told from the words before it, all at once: as <see cref="EmbedDescription"/>, with nothing but &lt;SPE&gt; before the words.</summary>
+    /// <summary>
+    /// Embeds texts so that every word can be told from the words before it, all at once: as <see cref="EmbedDescription"/>, with nothing
+    /// but &lt;SPE&gt; before the words.
+    /// </summary>
     /// <param name="ids_NL">Words, int64 (N, L): the last may be anything, as none is told from it.</param>
     /// <param name="role">The role of all tokens.</param>
     /// <param name="mask_NL">False for padding, which comes after a text's words, bool (N, L); null for none.</param>
@@ -192,7 +202,8 @@ public sealed class Generalist : nn.Module
 
     /// <summary>Encodes sequences.</summary>
     /// <param name="sequence">What one of the Embed methods made.</param>
-    /// <param name="merged">Keeps the merged experts for later calls, in evaluation; null to merge them anew. Without effect where tokens are routed on their own.</param>
+    /// <param name="merged">Keeps the merged experts for later calls, in evaluation; null to merge them anew. Without effect where tokens
+    /// are routed on their own.</param>
     /// <exception cref="ArgumentException">A role is not known to the routers.</exception>
     /// <exception cref="InvalidOperationException">Merged experts are given to a model in training mode.</exception>
     public GeneralistOutput Encode(GeneralistSequence sequence, MergedExperts? merged = null)
@@ -228,7 +239,10 @@ public sealed class Generalist : nn.Module
         _ = roles?.forward(wanted);
     }
 
-    /// <summary>Log-probabilities up to a constant: the cosine of inputs and candidates over the temperature of a kind of tasks, which is learned and at least 0.01.</summary>
+    /// <summary>
+    /// Log-probabilities up to a constant: the cosine of inputs and candidates over the temperature of a kind of tasks, which is learned
+    /// and at least 0.01.
+    /// </summary>
     /// <param name="inputs_ND">Representations of inputs, float32 (N, D).</param>
     /// <param name="candidates_MD">Representations of candidates, float32 (M, D).</param>
     /// <param name="kind">Which temperature.</param>
@@ -242,8 +256,9 @@ public sealed class Generalist : nn.Module
     }
 
     /// <summary>
-    /// Log-probabilities of classes up to a constant: as <see cref="Compare"/>, with the linear head mixed in where the model has one (<see cref="GeneralistConfig.Head"/>) that is of the task's kind and has
-    /// all its classes, told by their names. Where it lacks one it is left out for all.
+    /// Log-probabilities of classes up to a constant: as <see cref="Compare"/>, with the linear head mixed in where the model has one
+    /// (<see cref="GeneralistConfig.Head"/>) that is of the task's kind and has all its classes, told by their names. Where it lacks one it
+    /// is left out for all.
     /// </summary>
     /// <param name="inputs_ND">Representations of inputs, float32 (N, D).</param>
     /// <param name="candidates_MD">Representations of the names of the classes, float32 (M, D).</param>

@@ -9,7 +9,8 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// Configuration of a <see cref="Generalist"/>. Immutable; written to model files as JSON. The presets are those of Uni-Perceiver-MoE (arXiv 2206.04674) as its authors' code has them.
+/// Configuration of a <see cref="Generalist"/>. Immutable; written to model files as JSON. The presets are those of Uni-Perceiver-MoE
+/// (arXiv 2206.04674) as its authors' code has them.
 /// </summary>
 public sealed record GeneralistConfig
 {
@@ -59,24 +60,35 @@ public sealed record GeneralistConfig
     /// <summary>Widths, heads and experts of a block. <see cref="ConditionalBlockOptions.Experts"/> null makes all blocks dense.</summary>
     public ConditionalBlockOptions Block { get; init; } = new();
 
-    /// <summary>The blocks that have experts; null (default) for every other one from the first on. Without effect where there are no experts.</summary>
+    /// <summary>
+    /// The blocks that have experts; null (default) for every other one from the first on. Without effect where there are no experts.
+    /// </summary>
     public BlockPositions? SparseBlocks { get; init; }
 
-    /// <summary>The attributes that roles may have. Default: those of <see cref="AttributeTable"/>. Declare more here to tell other tasks apart.</summary>
+    /// <summary>
+    /// The attributes that roles may have. Default: those of <see cref="AttributeTable"/>. Declare more here to tell other tasks apart.
+    /// </summary>
     public IReadOnlyList<string> Attributes { get; init; } = AttributeTable.Names;
 
     /// <summary>The tasks that a router at level <see cref="RoutingLevel.Task"/> knows; not read at other levels. Default: none.</summary>
     public IReadOnlyList<string> Tasks { get; init; } = [];
 
-    /// <summary>Prompt vectors that every sequence sees in each block beside its own tokens, at least 0 (P-Tuning v2, arXiv 2110.07602). Default 0. Prompt tuning adds them.</summary>
+    /// <summary>
+    /// Prompt vectors that every sequence sees in each block beside its own tokens, at least 0 (P-Tuning v2, arXiv 2110.07602). Default 0.
+    /// Prompt tuning adds them.
+    /// </summary>
     public int Prompts { get; init; }
 
     /// <summary>
-    /// The classification that has a linear head beside the cosines (<see cref="Generalist.Classify"/>), with the names of its classes; null (default) for none. Prompt tuning adds it.
+    /// The classification that has a linear head beside the cosines (<see cref="Generalist.Classify"/>), with the names of its classes;
+    /// null (default) for none. Prompt tuning adds it.
     /// </summary>
     public GeneralistTask? Head { get; init; }
 
-    /// <summary>Probability that a sequence leaves out a branch of the last block, 0 to below 1, rising linearly from 0 at the first. Training only. Default 0.1.</summary>
+    /// <summary>
+    /// Probability that a sequence leaves out a branch of the last block, 0 to below 1, rising linearly from 0 at the first. Training only.
+    /// Default 0.1.
+    /// </summary>
     public double DropPath { get; init; } = 0.1;
 
     /// <summary>For tests: 2 blocks of width 16 with 4 experts, images of 4×4 pixels in patches of 2.</summary>
@@ -93,7 +105,9 @@ public sealed record GeneralistConfig
         DropPath = 0,
     };
 
-    /// <summary>Trains on a CPU in minutes: 4 blocks of width 64 with 8 experts in every other one, images of 28×28 pixels in patches of 4.</summary>
+    /// <summary>
+    /// Trains on a CPU in minutes: 4 blocks of width 64 with 8 experts in every other one, images of 28×28 pixels in patches of 4.
+    /// </summary>
     public static GeneralistConfig Small { get; } = new()
     {
         VocabularySize = 1024,
@@ -137,7 +151,10 @@ public sealed record GeneralistConfig
     /// <param name="block">The block, from 0.</param>
     public bool IsSparse(int block) => Block.Experts is not null && (SparseBlocks?.Contains(block, Blocks) ?? block % 2 == 0);
 
-    /// <summary>Parameters, those that one token meets, and multiply-adds of an image's forward pass with the experts of its one role merged. Allocates no weights.</summary>
+    /// <summary>
+    /// Parameters, those that one token meets, and multiply-adds of an image's forward pass with the experts of its one role merged.
+    /// Allocates no weights.
+    /// </summary>
     public ModelCost GetCost()
     {
         checked
@@ -153,8 +170,8 @@ public sealed record GeneralistConfig
     }
 
     /// <summary>
-    /// Parameters of a model whose experts are merged for some roles: what is kept for scoring where routers do not look at the data. With 2 roles, as an image and a text need, the paper's
-    /// deployed sizes.
+    /// Parameters of a model whose experts are merged for some roles: what is kept for scoring where routers do not look at the data. With
+    /// 2 roles, as an image and a text need, the paper's deployed sizes.
     /// </summary>
     /// <param name="roles">Roles that are merged for, at least 1.</param>
     /// <exception cref="ArgumentException">The number is below 1.</exception>
@@ -170,7 +187,8 @@ public sealed record GeneralistConfig
     public Generalist Build(torch.Device? device = null) => new(this, device);
 
     /// <summary>Checks the configuration.</summary>
-    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(2, VocabularySize, nameof(VocabularySize));

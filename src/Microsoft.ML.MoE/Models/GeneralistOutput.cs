@@ -8,7 +8,8 @@ namespace Microsoft.ML.MoE.Models;
 
 /// <summary>What the encoder of a <see cref="Generalist"/> makes of sequences.</summary>
 /// <param name="States_NLD">The projected output of every token, float32 (N, L, D).</param>
-/// <param name="BalanceLoss">The sum of the gates' balance losses, a float32 scalar, not weighted; 0 where no token is routed on its own.</param>
+/// <param name="BalanceLoss">The sum of the gates' balance losses, a float32 scalar, not weighted; 0 where no token is routed on its
+/// own.</param>
 /// <param name="Routings">What the gates decided, two for each block with experts: attention, then feed-forward network.</param>
 public sealed record GeneralistOutput(Tensor States_NLD, Tensor BalanceLoss, IReadOnlyList<ConditionalRouting> Routings)
 {

@@ -25,7 +25,10 @@ public sealed record GeneralistTask
     /// <summary>What it asks for.</summary>
     public required GeneralistTaskKind Kind { get; init; }
 
-    /// <summary>The names of a classification's classes, as the model reads them; null (default) for those of the training data, in their order there. Other kinds have none.</summary>
+    /// <summary>
+    /// The names of a classification's classes, as the model reads them; null (default) for those of the training data, in their order
+    /// there. Other kinds have none.
+    /// </summary>
     public IReadOnlyList<string>? ClassNames { get; init; }
 
     /// <summary>How often a batch is of this task, relative to the others; above 0. Default 1.</summary>
@@ -34,13 +37,20 @@ public sealed record GeneralistTask
     /// <summary>What the task's loss is multiplied by, above 0. Default 1.</summary>
     public double LossWeight { get; init; } = 1;
 
-    /// <summary>Attributes of the input's tokens; null (default) for those of <see cref="AttributeTable"/> for tasks of this kind.</summary>
+    /// <summary>
+    /// Attributes of the input's tokens; null (default) for those of <see cref="AttributeTable"/> for tasks of this kind.
+    /// </summary>
     public IReadOnlyList<string>? InputAttributes { get; init; }
 
-    /// <summary>Attributes of the words of a description, which are read beside the picture; null (default) for those of <see cref="AttributeTable"/>. Other kinds do not read them.</summary>
+    /// <summary>
+    /// Attributes of the words of a description, which are read beside the picture; null (default) for those of
+    /// <see cref="AttributeTable"/>. Other kinds do not read them.
+    /// </summary>
     public IReadOnlyList<string>? DescriptionAttributes { get; init; }
 
-    /// <summary>Attributes of the targets' tokens; null (default) for those of <see cref="AttributeTable"/> for tasks of this kind.</summary>
+    /// <summary>
+    /// Attributes of the targets' tokens; null (default) for those of <see cref="AttributeTable"/> for tasks of this kind.
+    /// </summary>
     public IReadOnlyList<string>? TargetAttributes { get; init; }
 
     /// <summary>The role of the input's tokens.</summary>
@@ -75,7 +85,8 @@ public sealed record GeneralistTask
     };
 
     /// <summary>Checks the task.</summary>
-    /// <exception cref="ArgumentException">A property is out of range; the message names the task, the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">A property is out of range; the message names the task, the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         if (string.IsNullOrWhiteSpace(Name))

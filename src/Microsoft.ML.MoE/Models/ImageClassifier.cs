@@ -22,7 +22,10 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
     /// <param name="name">Its name in the module, as <c>named_parameters</c> gives it.</param>
     internal abstract ModelParts PartOf(string name);
 
-    /// <summary>Takes over the weights of an earlier model of the same architecture (<see cref="ImageClassifierConfig.RequireWeightsOf"/>), which may have other classes and, where the architecture bears it, images of another size.</summary>
+    /// <summary>
+    /// Takes over the weights of an earlier model of the same architecture (<see cref="ImageClassifierConfig.RequireWeightsOf"/>), which
+    /// may have other classes and, where the architecture bears it, images of another size.
+    /// </summary>
     /// <param name="earlier">The earlier model, on any device; not changed.</param>
     /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
     internal void CopyFrom(ImageClassifier earlier, IReadOnlyList<int>? classes)

@@ -40,7 +40,8 @@ public abstract record ImageClassifierConfig
     /// <summary>Number of classes. Default 1000.</summary>
     public int ClassCount { get; init; } = 1000;
 
-    // Below this width casting to bfloat16, and oneDNN's set-up for every new number of rows, cost a CPU more than the faster products save (measured at 96 and 128).
+    // Below this width casting to bfloat16, and oneDNN's set-up for every new number of rows, cost a CPU more than the faster products save
+    // (measured at 96 and 128).
     private const int LeastWidthForBFloat16 = 256;
 
     // Width of the model's matrices.
@@ -55,7 +56,10 @@ public abstract record ImageClassifierConfig
     // Rows and columns of patches.
     internal (int Rows, int Columns) Grid => (ImageHeight / PatchSize, ImageWidth / PatchSize);
 
-    /// <summary>The properties by which a model may differ from an earlier one whose weights it takes over: what acts while training only, and what weights can be brought to.</summary>
+    /// <summary>
+    /// The properties by which a model may differ from an earlier one whose weights it takes over: what acts while training only, and what
+    /// weights can be brought to.
+    /// </summary>
     private protected virtual IEnumerable<string> FreeProperties => [nameof(ClassCount)];
 
     /// <summary>The same with another weight of the losses that keep experts evenly used; as it is where it has none.</summary>
@@ -83,7 +87,10 @@ public abstract record ImageClassifierConfig
     /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>
     public abstract ModelCost GetCost();
 
-    /// <summary>The type of this model's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow model on a CPU, whatever the hardware has.</summary>
+    /// <summary>
+    /// The type of this model's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow model on a CPU, whatever the hardware
+    /// has.
+    /// </summary>
     internal ScalarType ComputeType(Precision precision, Device device) =>
         precision == Precision.Auto && device.type == DeviceType.CPU && MatrixWidth < LeastWidthForBFloat16 ? ScalarType.Float32 : precision.Resolve(device);
 
@@ -94,15 +101,19 @@ public abstract record ImageClassifierConfig
     public abstract ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32);
 
     /// <summary>Checks the configuration.</summary>
-    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         ValidateArchitecture();
         ValidatePatches();
     }
 
-    /// <summary>Checks all that can be checked while the size of the images is not known, with any size in its place that the patches fit.</summary>
-    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <summary>
+    /// Checks all that can be checked while the size of the images is not known, with any size in its place that the patches fit.
+    /// </summary>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     internal virtual void ValidateArchitecture()
     {
         RequireAtLeast(1, ImageHeight, nameof(ImageHeight));

@@ -3,7 +3,9 @@ using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Every named image classifier: the published sizes, the ablations of their papers, and small sizes for a CPU and for tests.</summary>
+/// <summary>
+/// Every named image classifier: the published sizes, the ablations of their papers, and small sizes for a CPU and for tests.
+/// </summary>
 public static class ImageClassifierPresets
 {
     private const string Sizes = "WideNet paper, table 1";

@@ -1,4 +1,5 @@
-// A decoder-only Transformer in whose feed-forward slots a sparse layer may stand: the models that PEER's paper compares (arXiv 2407.04153, section 3.1).
+// A decoder-only Transformer in whose feed-forward slots a sparse layer may stand: the models that PEER's paper compares (arXiv 2407.04153,
+// section 3.1).
 //
 //     x = x + Attentionᵢ(LNᵢ(x));   x = x + FFNᵢ(LN'ᵢ(x))        logits = LN(x)·W, for the token that follows
 //
@@ -16,9 +17,9 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no other sequence, and on no later token of its own, but
-/// where experts choose their tokens (<see cref="ExpertChoiceOptions"/>), or have few places in evaluation and give them by another priority than the order of the tokens
-/// (<see cref="MixtureOfExpertsOptions.EvaluationCapacity"/>).
+/// A pre-LayerNorm Transformer that predicts each token from those before it. In evaluation a token's scores depend on no other sequence,
+/// and on no later token of its own, but where experts choose their tokens (<see cref="ExpertChoiceOptions"/>), or have few places in
+/// evaluation and give them by another priority than the order of the tokens (<see cref="MixtureOfExpertsOptions.EvaluationCapacity"/>).
 /// </summary>
 public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutput>
 {
@@ -79,7 +80,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
 
     /// <summary>Reads sequences of unequal length.</summary>
     /// <param name="ids_NL">Tokens, int64 (N, L), L at most the context length.</param>
-    /// <param name="mask_NL">False for padding, which must come after a sequence's tokens; bool (N, L). Null where every token counts. Padding enters no statistics of sparse layers.</param>
+    /// <param name="mask_NL">False for padding, which must come after a sequence's tokens; bool (N, L). Null where every token counts.
+    /// Padding enters no statistics of sparse layers.</param>
     /// <inheritdoc cref="forward(Tensor)"/>
     public override LanguageModelOutput forward(Tensor ids_NL, Tensor? mask_NL)
     {
@@ -101,12 +103,14 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     }
 
     /// <summary>
-    /// Reads tokens after those that the cache remembers: the same scores as reading all of them anew, at the cost of the new ones. For evaluation; carries no gradient.
+    /// Reads tokens after those that the cache remembers: the same scores as reading all of them anew, at the cost of the new ones. For
+    /// evaluation; carries no gradient.
     /// </summary>
     /// <param name="ids_NL">The new tokens, int64 (N, L).</param>
     /// <param name="cache">What <see cref="CreateCache"/> made; remembers the new tokens too.</param>
     /// <returns>Scores of the token after the last one, float32 (N, V).</returns>
-    /// <exception cref="ArgumentException">The tokens have another shape or type, are not in the vocabulary, or are more than the cache has room for.</exception>
+    /// <exception cref="ArgumentException">The tokens have another shape or type, are not in the vocabulary, or are more than the cache has
+    /// room for.</exception>
     internal Tensor Advance(Tensor ids_NL, KeyValueCache cache)
     {
         ArgumentNullException.ThrowIfNull(cache);

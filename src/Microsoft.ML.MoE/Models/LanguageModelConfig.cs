@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// Configuration of a <see cref="LanguageModel"/>. Immutable; written to model files as JSON. PEER's paper (arXiv 2407.04153) replaces the feed-forward layer of the middle block only; it gives
-/// neither widths nor a tokenizer, so that those of the presets are ours.
+/// Configuration of a <see cref="LanguageModel"/>. Immutable; written to model files as JSON. PEER's paper (arXiv 2407.04153) replaces the
+/// feed-forward layer of the middle block only; it gives neither widths nor a tokenizer, so that those of the presets are ours.
 /// </summary>
 public sealed record LanguageModelConfig
 {
@@ -52,10 +52,15 @@ public sealed record LanguageModelConfig
     /// <summary>Hidden width of the dense feed-forward layers, at least 1; null (default) for four times the width.</summary>
     public int? FeedForwardWidth { get; init; }
 
-    /// <summary>What stands in the feed-forward slot of <see cref="SparseBlocks"/>; null (default) for the dense layer in every block.</summary>
+    /// <summary>
+    /// What stands in the feed-forward slot of <see cref="SparseBlocks"/>; null (default) for the dense layer in every block.
+    /// </summary>
     public FeedForwardSlotOptions? SparseLayer { get; init; }
 
-    /// <summary>The blocks, from 0, that have <see cref="SparseLayer"/>, each with one of its own; null (default) for the middle one: block 5 of 12, which is the paper's sixth.</summary>
+    /// <summary>
+    /// The blocks, from 0, that have <see cref="SparseLayer"/>, each with one of its own; null (default) for the middle one: block 5 of 12,
+    /// which is the paper's sixth.
+    /// </summary>
     public IReadOnlyList<int>? SparseBlocks { get; init; }
 
     /// <summary>How positions are told apart. Default: by rotation.</summary>
@@ -64,7 +69,10 @@ public sealed record LanguageModelConfig
     /// <summary>Whether the vectors that tokens are read as also score the next token. Default false.</summary>
     public bool TieEmbeddings { get; init; }
 
-    /// <summary>Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default 0.</summary>
+    /// <summary>
+    /// Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default
+    /// 0.
+    /// </summary>
     public double Dropout { get; init; }
 
     /// <summary>For tests: 3 blocks of width 32, PEER of 256 experts.</summary>
@@ -112,7 +120,10 @@ public sealed record LanguageModelConfig
     [JsonIgnore]
     public int DenseWidth => FeedForwardWidth ?? checked(4 * Width);
 
-    /// <summary>Parameters, those that one token meets, and multiply-adds of one token's forward pass, attention to half a context included. Allocates no weights.</summary>
+    /// <summary>
+    /// Parameters, those that one token meets, and multiply-adds of one token's forward pass, attention to half a context included.
+    /// Allocates no weights.
+    /// </summary>
     /// <exception cref="OverflowException">A figure is beyond 64 bits.</exception>
     public ModelCost GetCost()
     {
@@ -161,7 +172,8 @@ public sealed record LanguageModelConfig
     public LanguageModel Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new(this, device, computeType);
 
     /// <summary>Checks the configuration.</summary>
-    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.AtLeast(2, VocabularySize, nameof(VocabularySize));
@@ -205,7 +217,10 @@ public sealed record LanguageModelConfig
         }
     }
 
-    /// <summary>The type of this model's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow model on a CPU, whatever the hardware has.</summary>
+    /// <summary>
+    /// The type of this model's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow model on a CPU, whatever the hardware
+    /// has.
+    /// </summary>
     internal ScalarType ComputeType(Precision precision, Device device) =>
         precision == Precision.Auto && device.type == DeviceType.CPU && Width < LeastWidthForBFloat16 ? ScalarType.Float32 : precision.Resolve(device);
 

@@ -4,7 +4,8 @@ using Microsoft.ML.MoE.Routing;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// Every named language model: from a size for tests to the scale of PEER's paper, each with PEER in the middle block and beside it the layers that the paper compares with in the same place.
+/// Every named language model: from a size for tests to the scale of PEER's paper, each with PEER in the middle block and beside it the
+/// layers that the paper compares with in the same place.
 /// </summary>
 public static class LanguageModelPresets
 {

@@ -1,6 +1,8 @@
-// What every Mixer has around its blocks: patches -> blocks -> LayerNorm -> mean over the patches -> classes. MLP-Mixer, arXiv 2105.01601, section 2.
+// What every Mixer has around its blocks: patches -> blocks -> LayerNorm -> mean over the patches -> classes. MLP-Mixer, arXiv 2105.01601,
+// section 2.
 //
-// Axes: N = images, C = channels of an image, classes, or channels of a patch (model width), H = height, W = width, S = patches of an image, D = model width of a pooled vector.
+// Axes: N = images, C = channels of an image, classes, or channels of a patch (model width), H = height, W = width, S = patches of an
+// image, D = model width of a pooled vector.
 
 using System.Globalization;
 using Microsoft.ML.MoE.Layers;
@@ -12,7 +14,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Base of <see cref="MlpMixer"/> and <see cref="SparseMlp"/>, which differ in their blocks. There is no position embedding: a spatial network knows its patches.</summary>
+/// <summary>
+/// Base of <see cref="MlpMixer"/> and <see cref="SparseMlp"/>, which differ in their blocks. There is no position embedding: a spatial
+/// network knows its patches.
+/// </summary>
 public abstract class MixerClassifier : ImageClassifier, IHasLayers
 {
     private readonly PatchEmbedding patches;

@@ -1,6 +1,9 @@
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>What <see cref="MlpMixerConfig"/> and <see cref="SparseMlpConfig"/> have in common: patches, blocks, the dense networks, classification head.</summary>
+/// <summary>
+/// What <see cref="MlpMixerConfig"/> and <see cref="SparseMlpConfig"/> have in common: patches, blocks, the dense networks, classification
+/// head.
+/// </summary>
 public abstract record MixerClassifierConfig : ImageClassifierConfig
 {
     /// <summary>Channels C of a patch, the model's width. Default 768.</summary>
@@ -16,8 +19,9 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
     public int ChannelWidth { get; init; } = 3072;
 
     /// <summary>
-    /// Stochastic depth (arXiv 1603.09382): probability that an image skips each of the last block's two branches while training; 0 to below 1. It rises linearly over the blocks, from 0 at
-    /// the first. Default 0; the paper uses it in pre-training, at a rate that it does not give.
+    /// Stochastic depth (arXiv 1603.09382): probability that an image skips each of the last block's two branches while training; 0 to
+    /// below 1. It rises linearly over the blocks, from 0 at the first. Default 0; the paper uses it in pre-training, at a rate that it
+    /// does not give.
     /// </summary>
     public double DropPath { get; init; }
 

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Configuration of an <see cref="MlpMixer"/>, the dense model that the Sparse-MLP paper compares with (arXiv 2105.01601, table 1).</summary>
+/// <summary>
+/// Configuration of an <see cref="MlpMixer"/>, the dense model that the Sparse-MLP paper compares with (arXiv 2105.01601, table 1).
+/// </summary>
 public sealed record MlpMixerConfig : MixerClassifierConfig
 {
     /// <summary>The defaults.</summary>

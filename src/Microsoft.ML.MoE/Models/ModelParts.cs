@@ -10,7 +10,9 @@ public enum ModelParts
     /// <summary>What makes tokens of an image: patches, positions, class token.</summary>
     Embedding = 1,
 
-    /// <summary>What makes a pooled vector of the tokens: all blocks, the final norm, and the linear layer with tanh where there is one.</summary>
+    /// <summary>
+    /// What makes a pooled vector of the tokens: all blocks, the final norm, and the linear layer with tanh where there is one.
+    /// </summary>
     Blocks = 2,
 
     /// <summary>Everything but the head.</summary>

@@ -1,4 +1,5 @@
-// Sparse-MLP (arXiv 2109.02008, figure 1): an MLP-Mixer some of whose blocks, usually the last ones, have mixtures of experts in both directions.
+// Sparse-MLP (arXiv 2109.02008, figure 1): an MLP-Mixer some of whose blocks, usually the last ones, have mixtures of experts in both
+// directions.
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 

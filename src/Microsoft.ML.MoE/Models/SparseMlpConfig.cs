@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// Configuration of a <see cref="SparseMlp"/>. The paper's sizes are <see cref="S16"/>, <see cref="B16"/> and <see cref="L16"/> (arXiv 2109.02008, table 2); the ablations of its
-/// section 3 are the properties below.
+/// Configuration of a <see cref="SparseMlp"/>. The paper's sizes are <see cref="S16"/>, <see cref="B16"/> and <see cref="L16"/> (arXiv
+/// 2109.02008, table 2); the ablations of its section 3 are the properties below.
 /// </summary>
 public sealed record SparseMlpConfig : MixerClassifierConfig
 {
@@ -29,10 +29,16 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     /// <summary>What the re-represent layers of a sparse block rescale. Default: patches and channels.</summary>
     public ReRepresentedAxes ReRepresented { get; init; }
 
-    /// <summary>Patches S′ of a sparse block between its re-represent layers. Null (default): twice the image's patches, or as many where patches are not rescaled.</summary>
+    /// <summary>
+    /// Patches S′ of a sparse block between its re-represent layers. Null (default): twice the image's patches, or as many where patches
+    /// are not rescaled.
+    /// </summary>
     public int? InnerPatches { get; init; }
 
-    /// <summary>Channels C′ of a sparse block between its re-represent layers. Null (default): half the width, or all of it where channels are not rescaled.</summary>
+    /// <summary>
+    /// Channels C′ of a sparse block between its re-represent layers. Null (default): half the width, or all of it where channels are not
+    /// rescaled.
+    /// </summary>
     public int? InnerWidth { get; init; }
 
     /// <summary>Spatial experts E_S of a sparse block; 0 makes its spatial network dense. Default 8.</summary>
@@ -56,17 +62,23 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     /// <summary>Noise of the routers while training, standard deviation as a multiple of 1/E. Default 1.</summary>
     public double RouterNoise { get; init; } = 1;
 
-    /// <summary>Limit of items per expert while training; null (default) for none: the paper mentions none. <see cref="ExpertCapacity.VMoe"/> is V-MoE's.</summary>
+    /// <summary>
+    /// Limit of items per expert while training; null (default) for none: the paper mentions none. <see cref="ExpertCapacity.VMoe"/> is
+    /// V-MoE's.
+    /// </summary>
     public ExpertCapacity? TrainingCapacity { get; init; }
 
-    /// <summary>Limit of items per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.</summary>
+    /// <summary>
+    /// Limit of items per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.
+    /// </summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Weight λ of the balance losses, (importance + load)/2 each, which are summed over the mixtures. Default 0.01.</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
     /// <summary>
-    /// Sparse-MLP-S: 8 blocks of width 512, the last 2 sparse with 4 spatial experts and a dense channel network; 22.4M parameters without the classifier, 21.3M with
+    /// Sparse-MLP-S: 8 blocks of width 512, the last 2 sparse with 4 spatial experts and a dense channel network; 22.4M parameters without
+    /// the classifier, 21.3M with
     /// <see cref="ReRepresentedAxes.Patches"/>: the paper's tables have both figures.
     /// </summary>
     public static SparseMlpConfig S16 { get; } = new()
@@ -82,13 +94,22 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
         ChannelExpertWidth = 2048,
     };
 
-    /// <summary>Sparse-MLP-B: 12 blocks of width 768, the last 2 sparse with 8 spatial and 4 channel experts; 70.0M parameters without the classifier.</summary>
+    /// <summary>
+    /// Sparse-MLP-B: 12 blocks of width 768, the last 2 sparse with 8 spatial and 4 channel experts; 70.0M parameters without the
+    /// classifier.
+    /// </summary>
     public static SparseMlpConfig B16 { get; } = new();
 
-    /// <summary>Sparse-MLP-L: 14 blocks of width 768, the last 6 sparse with 16 spatial and 4 channel experts; 130.4M parameters without the classifier.</summary>
+    /// <summary>
+    /// Sparse-MLP-L: 14 blocks of width 768, the last 6 sparse with 16 spatial and 4 channel experts; 130.4M parameters without the
+    /// classifier.
+    /// </summary>
     public static SparseMlpConfig L16 { get; } = new() { Blocks = 14, SparseBlocks = BlockPositions.Last(6), SpatialExperts = 16 };
 
-    /// <summary>A size that trains on a CPU in minutes: <see cref="MlpMixerConfig.Small"/> with 4 spatial and 4 channel experts in the last 2 blocks.</summary>
+    /// <summary>
+    /// A size that trains on a CPU in minutes: <see cref="MlpMixerConfig.Small"/> with 4 spatial and 4 channel experts in the last 2
+    /// blocks.
+    /// </summary>
     public static SparseMlpConfig Small { get; } = new()
     {
         ImageHeight = 28,

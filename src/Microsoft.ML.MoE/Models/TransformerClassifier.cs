@@ -1,4 +1,5 @@
-// What every Transformer on image patches has around its blocks: patches + positions -> blocks -> LayerNorm -> pooling -> classes. ViT, arXiv 2010.11929, section 3.1.
+// What every Transformer on image patches has around its blocks: patches + positions -> blocks -> LayerNorm -> pooling -> classes. ViT,
+// arXiv 2010.11929, section 3.1.
 //
 // Axes: N = images, C = channels or classes, H = height, W = width, L = tokens of an image, D = model width.
 

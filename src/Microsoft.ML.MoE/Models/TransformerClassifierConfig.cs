@@ -3,7 +3,10 @@ using Microsoft.ML.MoE.Routing;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>What <see cref="VisionTransformerConfig"/> and <see cref="WideNetConfig"/> have in common: patches, blocks, heads, mixture, classification head.</summary>
+/// <summary>
+/// What <see cref="VisionTransformerConfig"/> and <see cref="WideNetConfig"/> have in common: patches, blocks, heads, mixture,
+/// classification head.
+/// </summary>
 public abstract record TransformerClassifierConfig : ImageClassifierConfig
 {
     /// <summary>Model width D, a multiple of <see cref="Heads"/>. Default 768.</summary>
@@ -15,12 +18,16 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Transformer blocks. Default 12.</summary>
     public int Blocks { get; init; } = 12;
 
-    /// <summary>Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default 0.1.</summary>
+    /// <summary>
+    /// Probability of dropping a value after the embedding, the attention and the feed-forward layer, 0 to below 1. Training only. Default
+    /// 0.1.
+    /// </summary>
     public double Dropout { get; init; } = 0.1;
 
     /// <summary>
-    /// Stochastic depth (arXiv 1603.09382): probability that an image skips the last block's attention, and its feed-forward layer, while training; 0 to below 1. It rises linearly over the
-    /// blocks, from 0 at the first. Skipping tokens are still routed, and take up capacity. Default 0.
+    /// Stochastic depth (arXiv 1603.09382): probability that an image skips the last block's attention, and its feed-forward layer, while
+    /// training; 0 to below 1. It rises linearly over the blocks, from 0 at the first. Skipping tokens are still routed, and take up
+    /// capacity. Default 0.
     /// </summary>
     public double DropPath { get; init; }
 
@@ -36,7 +43,9 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>What the position embedding is at the start. Default: random numbers.</summary>
     public PositionStart PositionStart { get; init; }
 
-    /// <summary>Root mean square of the position embedding at the start. Default 0.02, as in the papers; the small sizes learn faster from 0.3.</summary>
+    /// <summary>
+    /// Root mean square of the position embedding at the start. Default 0.02, as in the papers; the small sizes learn faster from 0.3.
+    /// </summary>
     public double PositionDeviation { get; init; } = 0.02;
 
     /// <summary>Experts E of a mixture; 0 makes every feed-forward layer dense. Default 4.</summary>
@@ -54,7 +63,9 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Limit of tokens per expert while training; null for none. Default: C = 1.2.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
-    /// <summary>Limit of tokens per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.</summary>
+    /// <summary>
+    /// Limit of tokens per expert in evaluation, counted within each image, whose scores so depend on no other; null (default) for none.
+    /// </summary>
     public ExpertCapacity? EvaluationCapacity { get; init; }
 
     /// <summary>Weight λ of the balance losses, which are summed over the routing operations. Default 0.01 (WideNet, equation 8).</summary>

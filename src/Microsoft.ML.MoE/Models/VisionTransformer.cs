@@ -1,4 +1,5 @@
-// Vision Transformer (arXiv 2010.11929), and ViT-MoE, in whose last blocks a mixture of experts stands for the dense layer (as in arXiv 2107.11817, section 4.1).
+// Vision Transformer (arXiv 2010.11929), and ViT-MoE, in whose last blocks a mixture of experts stands for the dense layer (as in arXiv
+// 2107.11817, section 4.1).
 //
 //     x = x + MHAᵢ(LNᵢ(x));   x = x + FFNᵢ(LN'ᵢ(x))        every block i has modules of its own
 //

@@ -31,10 +31,14 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     /// <summary>ViT-L/16: 305M parameters.</summary>
     public static VisionTransformerConfig Large { get; } = Base with { Width = 1024, Heads = 16, Blocks = 24, FeedForwardWidth = 4096 };
 
-    /// <summary>ViT-MoE-B/16: the last 2 blocks have 4 experts of 4096; 128M parameters. That there are 2 is inferred from the published count.</summary>
+    /// <summary>
+    /// ViT-MoE-B/16: the last 2 blocks have 4 experts of 4096; 128M parameters. That there are 2 is inferred from the published count.
+    /// </summary>
     public static VisionTransformerConfig MoeBase { get; } = Base with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 2 };
 
-    /// <summary>ViT-MoE-L/16: the last 4 blocks have 4 experts of 4096; 406M parameters. That there are 4 is inferred from the published count.</summary>
+    /// <summary>
+    /// ViT-MoE-L/16: the last 4 blocks have 4 experts of 4096; 406M parameters. That there are 4 is inferred from the published count.
+    /// </summary>
     public static VisionTransformerConfig MoeLarge { get; } = Large with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 4 };
 
     /// <summary>A dense size that trains on a CPU in minutes: 28×28 grey images, 4 blocks of width 96.</summary>

@@ -1,5 +1,5 @@
-// WideNet (Go Wider Instead of Deeper, arXiv 2107.11817, figure 1 and section 3): one attention module and one mixture of experts serve all blocks,
-// and only the LayerNorms are each block's own, so that the same token meets other experts at other depths.
+// WideNet (Go Wider Instead of Deeper, arXiv 2107.11817, figure 1 and section 3): one attention module and one mixture of experts serve all
+// blocks, and only the LayerNorms are each block's own, so that the same token meets other experts at other depths.
 //
 //     x = x + MHA(LNᵢ(x));   x = x + MoE(LN'ᵢ(x))        for i = 1 … blocks
 //
@@ -16,8 +16,8 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// A pre-LayerNorm Transformer on image patches that applies one attention module and one mixture of experts in every block. The mixture routes anew in every block,
-/// or once a group of blocks (<see cref="WideNetConfig.RoutingGroups"/>).
+/// A pre-LayerNorm Transformer on image patches that applies one attention module and one mixture of experts in every block. The mixture
+/// routes anew in every block, or once a group of blocks (<see cref="WideNetConfig.RoutingGroups"/>).
 /// </summary>
 public sealed class WideNet : TransformerClassifier
 {

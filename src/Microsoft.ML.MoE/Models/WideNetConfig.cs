@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
-/// Configuration of a <see cref="WideNet"/>. The papers' sizes are <see cref="Base"/>, <see cref="Large"/> and <see cref="Huge"/> (arXiv 2107.11817, table 6, and the authors' code);
-/// the ablations of its section 4 are the properties below.
+/// Configuration of a <see cref="WideNet"/>. The papers' sizes are <see cref="Base"/>, <see cref="Large"/> and <see cref="Huge"/> (arXiv
+/// 2107.11817, table 6, and the authors' code); the ablations of its section 4 are the properties below.
 /// </summary>
 public sealed record WideNetConfig : TransformerClassifierConfig
 {
@@ -20,18 +20,24 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     /// <param name="original">What is copied.</param>
     public WideNetConfig(WideNetConfig original) : base(original) => DeclaredFields.Copy(original, this);
 
-    /// <summary>Whether one attention module and one feed-forward layer or mixture serve all blocks. Default true; false gives every block its own.</summary>
+    /// <summary>
+    /// Whether one attention module and one feed-forward layer or mixture serve all blocks. Default true; false gives every block its own.
+    /// </summary>
     public bool ShareParameters { get; init; } = true;
 
-    /// <summary>Whether one pair of LayerNorms serves all blocks. Default false: individual LayerNorms are what tells the blocks apart.</summary>
+    /// <summary>
+    /// Whether one pair of LayerNorms serves all blocks. Default false: individual LayerNorms are what tells the blocks apart.
+    /// </summary>
     public bool ShareLayerNorms { get; init; }
 
-    /// <summary>Hidden width of the dense feed-forward layer where <see cref="TransformerClassifierConfig.Experts"/> is 0. Default 3072.</summary>
+    /// <summary>
+    /// Hidden width of the dense feed-forward layer where <see cref="TransformerClassifierConfig.Experts"/> is 0. Default 3072.
+    /// </summary>
     public int FeedForwardWidth { get; init; } = 3072;
 
     /// <summary>
-    /// Number of routing groups G: consecutive blocks of a group use the same token-to-expert assignment. Null (default) for one group a block; otherwise a divisor of the blocks.
-    /// Fewer groups than blocks need <see cref="ShareParameters"/>.
+    /// Number of routing groups G: consecutive blocks of a group use the same token-to-expert assignment. Null (default) for one group a
+    /// block; otherwise a divisor of the blocks. Fewer groups than blocks need <see cref="ShareParameters"/>.
     /// </summary>
     public int? RoutingGroups { get; init; }
 
@@ -44,7 +50,10 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     /// <summary>WideNet-L: 24 blocks of width 1024, 4 experts of 4096; 40M parameters.</summary>
     public static WideNetConfig Large { get; } = Base with { Width = 1024, Heads = 16, Blocks = 24 };
 
-    /// <summary>WideNet-H: 32 blocks of width 1280, 4 experts of 5120; 63M parameters. Patches are 16×16 as in the authors' code, whose configuration is named H/14.</summary>
+    /// <summary>
+    /// WideNet-H: 32 blocks of width 1280, 4 experts of 5120; 63M parameters. Patches are 16×16 as in the authors' code, whose
+    /// configuration is named H/14.
+    /// </summary>
     public static WideNetConfig Huge { get; } = Base with { Width = 1280, Heads = 16, Blocks = 32, ExpertWidth = 5120 };
 
     /// <summary>A size that trains on a CPU in minutes: 28×28 grey images, 4 blocks of width 96, 4 experts of 192.</summary>

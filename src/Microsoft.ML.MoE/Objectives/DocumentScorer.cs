@@ -1,6 +1,7 @@
 // How likely a language model finds documents, whole, however long they are.
 //
-// Axes: N = windows of a batch, L = positions of a window, V = vocabulary, D = model width, T = positions that count, M = experts of a position.
+// Axes: N = windows of a batch, L = positions of a window, V = vocabulary, D = model width, T = positions that count, M = experts of a
+// position.
 
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
@@ -12,9 +13,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>
-/// Scores documents by a language model in evaluation mode. Each is read on its own, after a separator, and every token is scored exactly once. What fits into the model's context is read in
-/// one window, so that each token sees all before it; longer documents are read in windows that begin half a context further each time, so that every token sees at least the
-/// half context before it, and more the nearer it is to the end of its window.
+/// Scores documents by a language model in evaluation mode. Each is read on its own, after a separator, and every token is scored exactly
+/// once. What fits into the model's context is read in one window, so that each token sees all before it; longer documents are read in
+/// windows that begin half a context further each time, so that every token sees at least the half context before it, and more the nearer
+/// it is to the end of its window.
 /// </summary>
 internal sealed class DocumentScorer
 {
@@ -44,7 +46,8 @@ internal sealed class DocumentScorer
     /// <param name="documents">The tokens of each.</param>
     /// <param name="withEmbeddings">Whether embeddings are wanted.</param>
     /// <param name="usage">
-    /// For each sparse layer, in the order of the blocks, what adds up the experts of the positions that were scored (where experts choose their tokens: of all positions); null for none.
+    /// For each sparse layer, in the order of the blocks, what adds up the experts of the positions that were scored (where experts choose
+    /// their tokens: of all positions); null for none.
     /// </param>
     /// <param name="cancellationToken">Stops between two batches.</param>
     /// <returns>A score for each document, in their order.</returns>
@@ -76,7 +79,10 @@ internal sealed class DocumentScorer
             logLikelihoods[i], document.Length, sums is null ? null : Array.ConvertAll(sums[i], sum => (float)(sum / (document.Length + 1)))))];
     }
 
-    /// <summary>The windows of all documents. A document of n tokens has n + 1 positions: the separator and its tokens; the token after each but the last is scored there.</summary>
+    /// <summary>
+    /// The windows of all documents. A document of n tokens has n + 1 positions: the separator and its tokens; the token after each but the
+    /// last is scored there.
+    /// </summary>
     internal IEnumerable<Window> Cut(IReadOnlyList<int[]> documents)
     {
         var context = model.Config.ContextLength;
@@ -144,7 +150,8 @@ internal sealed class DocumentScorer
         }
     }
 
-    // A layer's selection has a row for every position that is not padding. Those that only serve as context have been counted in another window.
+    // A layer's selection has a row for every position that is not padding. Those that only serve as context have been counted in another
+    // window.
     private void AddUsage(IReadOnlyList<ExpertSelection> selections, Tensor? mask_NL, Tensor scored_NL, IReadOnlyList<ExpertUsage> usage)
     {
         if (usage.Count != selections.Count)

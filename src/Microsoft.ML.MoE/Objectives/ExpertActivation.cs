@@ -16,13 +16,16 @@ namespace Microsoft.ML.MoE.Objectives;
 internal static class ExpertActivation
 {
     /// <summary>
-    /// Measures every gate of a model, in evaluation mode, so without noise. Padding and prompts do not count. Where gates look at tokens, the numbers are those of the tokens that are read; where they
-    /// look at roles, all tokens of a role have the same, and one batch tells them exactly. The model gets its mode back; gradients are not touched.
+    /// Measures every gate of a model, in evaluation mode, so without noise. Padding and prompts do not count. Where gates look at tokens,
+    /// the numbers are those of the tokens that are read; where they look at roles, all tokens of a role have the same, and one batch tells
+    /// them exactly. The model gets its mode back; gradients are not touched.
     /// </summary>
     /// <param name="model">The model.</param>
-    /// <param name="batches">Batches of the tasks, on the model's device; each is disposed. Targets that all batches of a task have in common, class names and the vocabulary, are read once.</param>
+    /// <param name="batches">Batches of the tasks, on the model's device; each is disposed. Targets that all batches of a task have in
+    /// common, class names and the vocabulary, are read once.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>
-    /// <returns>Two gates for each block with experts, and for each of them the roles of all tasks in the order in which they came.</returns>
+    /// <returns>Two gates for each block with experts, and for each of them the roles of all tasks in the order in which they
+    /// came.</returns>
     /// <exception cref="InvalidOperationException">The model has no experts, or there is no batch.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static IReadOnlyList<GateActivation> Measure(Generalist model, IEnumerable<GeneralistBatch> batches, CancellationToken cancellationToken = default)

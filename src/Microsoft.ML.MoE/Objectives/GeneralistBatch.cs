@@ -16,11 +16,14 @@ internal sealed class GeneralistBatch : IDisposable
     /// <param name="task">The task.</param>
     /// <param name="pictures">Images, float32 (N, C, H, W), or videos (N, F, C, H, W), where the task has them; else null.</param>
     /// <param name="texts">Texts that are read: the input, or the descriptions of pictures; else null.</param>
-    /// <param name="candidates">The M targets to choose among: names of classes, texts that are retrieved, none twice, or all tokens of the vocabulary.</param>
+    /// <param name="candidates">The M targets to choose among: names of classes, texts that are retrieved, none twice, or all tokens of the
+    /// vocabulary.</param>
     /// <param name="labels">
-    /// Which of them is right: of each example, int64 (N), or where tokens are predicted of each token of <paramref name="texts"/>, int64 (N, L), with <see cref="NotAsked"/> for those that nobody asks for.
+    /// Which of them is right: of each example, int64 (N), or where tokens are predicted of each token of <paramref name="texts"/>, int64
+    /// (N, L), with <see cref="NotAsked"/> for those that nobody asks for.
     /// </param>
-    /// <param name="hidden_NL">True for tokens that are masked, bool (N, L), for <see cref="GeneralistTaskKind.MaskedLanguageModel"/>; else null.</param>
+    /// <param name="hidden_NL">True for tokens that are masked, bool (N, L), for <see cref="GeneralistTaskKind.MaskedLanguageModel"/>; else
+    /// null.</param>
     /// <exception cref="ArgumentException">What the task asks for is missing, or something else is there.</exception>
     public GeneralistBatch(GeneralistTask task, Tensor? pictures, PaddedTexts? texts, PaddedTexts candidates, Tensor labels, Tensor? hidden_NL = null)
     {

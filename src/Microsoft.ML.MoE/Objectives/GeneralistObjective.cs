@@ -13,7 +13,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Objectives;
 
-/// <summary>Loss and evaluation of a <see cref="Generalist"/>, for <see cref="TrainingLoop{TBatch}"/> of <see cref="GeneralistBatch"/>.</summary>
+/// <summary>
+/// Loss and evaluation of a <see cref="Generalist"/>, for <see cref="TrainingLoop{TBatch}"/> of <see cref="GeneralistBatch"/>.
+/// </summary>
 internal sealed class GeneralistObjective
 {
     private readonly Generalist model;
@@ -25,8 +27,10 @@ internal sealed class GeneralistObjective
 
     /// <summary>Makes an objective.</summary>
     /// <param name="model">The model, all on one device.</param>
-    /// <param name="labelSmoothing">The part of the target that is spread evenly over all candidates, 0 to below 1, where no tokens are predicted. Default 0.</param>
-    /// <param name="balanceLossWeight">What the balance losses of routers that look at the data are multiplied by, at least 0. Default 0.01.</param>
+    /// <param name="labelSmoothing">The part of the target that is spread evenly over all candidates, 0 to below 1, where no tokens are
+    /// predicted. Default 0.</param>
+    /// <param name="balanceLossWeight">What the balance losses of routers that look at the data are multiplied by, at least 0. Default
+    /// 0.01.</param>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
     public GeneralistObjective(Generalist model, double labelSmoothing = 0, double balanceLossWeight = UsualBalanceLossWeight)
     {
@@ -55,8 +59,8 @@ internal sealed class GeneralistObjective
     }
 
     /// <summary>
-    /// How often the right candidate is the first (for retrieval: the text of a picture among those of its batch) and the mean log-loss, each the mean over tasks. In evaluation mode; the model
-    /// gets its mode back.
+    /// How often the right candidate is the first (for retrieval: the text of a picture among those of its batch) and the mean log-loss,
+    /// each the mean over tasks. In evaluation mode; the model gets its mode back.
     /// </summary>
     /// <param name="batches">Everything to judge by; each batch is disposed.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>

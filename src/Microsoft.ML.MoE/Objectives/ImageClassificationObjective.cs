@@ -1,4 +1,5 @@
-// What an image classifier is trained for, cross-entropy with smoothed labels (arXiv 1512.00567, section 7) plus the model's auxiliary loss, and what it is judged by.
+// What an image classifier is trained for, cross-entropy with smoothed labels (arXiv 1512.00567, section 7) plus the model's auxiliary
+// loss, and what it is judged by.
 //
 // Axes: N = images, C = channels or classes, H = height, W = width.
 
@@ -25,7 +26,8 @@ internal sealed class ImageClassificationObjective
     /// <param name="augmentation">What happens to training images.</param>
     /// <param name="labelSmoothing">The part of the target that is spread evenly over all classes, 0 to below 1.</param>
     /// <param name="generator">Random numbers for the augmentation: a generator of the CPU, which stays the caller's.</param>
-    /// <param name="mixing">How training images are mixed with one another, with targets to match; null for <see cref="ImageMixing.None"/>.</param>
+    /// <param name="mixing">How training images are mixed with one another, with targets to match; null for
+    /// <see cref="ImageMixing.None"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     public ImageClassificationObjective(ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null)
     {
@@ -65,7 +67,8 @@ internal sealed class ImageClassificationObjective
     }
 
     /// <summary>
-    /// Accuracy and mean log-loss (natural logarithm, labels not smoothed, auxiliary loss left out) over all batches, in evaluation mode. The model gets its mode back.
+    /// Accuracy and mean log-loss (natural logarithm, labels not smoothed, auxiliary loss left out) over all batches, in evaluation mode.
+    /// The model gets its mode back.
     /// </summary>
     /// <param name="batches">All images to judge by; each batch is disposed.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>

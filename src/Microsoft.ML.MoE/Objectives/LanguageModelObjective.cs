@@ -1,4 +1,5 @@
-// What a language model is trained for, the cross-entropy of the next token in nats plus the auxiliary losses of its sparse layers, and what it is judged by.
+// What a language model is trained for, the cross-entropy of the next token in nats plus the auxiliary losses of its sparse layers, and
+// what it is judged by.
 //
 // Axes: N = sequences, L = tokens of a sequence, V = vocabulary, B = sparse layers, E = experts.
 
@@ -26,7 +27,9 @@ internal sealed class LanguageModelObjective
         this.model = model;
     }
 
-    /// <summary>The loss of a training batch. Its samples are tokens; layers of at most 4,096 experts report how often each was chosen.</summary>
+    /// <summary>
+    /// The loss of a training batch. Its samples are tokens; layers of at most 4,096 experts report how often each was chosen.
+    /// </summary>
     /// <param name="batch">The batch, on any device; not disposed.</param>
     /// <returns>The loss; its tensors belong to the caller's dispose scope.</returns>
     public StepLoss ComputeLoss(TokenBatch batch)
@@ -43,7 +46,10 @@ internal sealed class LanguageModelObjective
             counted.Length == 0 ? null : stack(counted.Select(selection => selection.DroppedCount ?? zeros([], int64, device))).MoveToOuterDisposeScope());
     }
 
-    /// <summary>Perplexity and mean loss in nats per token over whole documents: see <see cref="DocumentScorer"/>. Auxiliary losses are left out. The model gets its mode back.</summary>
+    /// <summary>
+    /// Perplexity and mean loss in nats per token over whole documents: see <see cref="DocumentScorer"/>. Auxiliary losses are left out.
+    /// The model gets its mode back.
+    /// </summary>
     /// <param name="documents">The tokens of each document.</param>
     /// <param name="separator">The token before every document.</param>
     /// <param name="batchSize">Windows that are read at once, at least 1.</param>

@@ -9,7 +9,9 @@ namespace Microsoft.ML.MoE.Objectives;
 /// <param name="Mask_NL">False for padding, bool (N, L).</param>
 internal sealed record PaddedTexts(Tensor Ids_NL, Tensor Mask_NL) : IDisposable
 {
-    /// <summary>Pads texts to the longest. The tensors belong to the caller's dispose scope, or to the caller where there is none.</summary>
+    /// <summary>
+    /// Pads texts to the longest. The tensors belong to the caller's dispose scope, or to the caller where there is none.
+    /// </summary>
     /// <param name="texts">The tokens of each text, at least one in each, and at least one text.</param>
     /// <param name="device">Where the tensors lie.</param>
     /// <exception cref="ArgumentException">There is no text, or one without tokens.</exception>

@@ -17,7 +17,10 @@ namespace Microsoft.ML.MoE.Objectives;
 /// <summary>Measures the interference of tasks from their gradients.</summary>
 internal static class TaskInterference
 {
-    /// <summary>Measures every block of a model, in evaluation mode and with the losses as they are, not weighted. The model gets its mode and its gradients back as none.</summary>
+    /// <summary>
+    /// Measures every block of a model, in evaluation mode and with the losses as they are, not weighted. The model gets its mode and its
+    /// gradients back as none.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="batches">The batches of each task, at least two of each and as many of all; each is disposed.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>

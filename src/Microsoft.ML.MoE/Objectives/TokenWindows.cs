@@ -8,12 +8,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>
-/// Windows of a long sequence of tokens. Every epoch cuts the sequence anew, at a random place, into windows that do not overlap, and reads them in random order: each token is
-/// predicted once an epoch (but for a rest of less than a window), with another context each time. The sequence is a ring: a window may go over its end to its start.
+/// Windows of a long sequence of tokens. Every epoch cuts the sequence anew, at a random place, into windows that do not overlap, and reads
+/// them in random order: each token is predicted once an epoch (but for a rest of less than a window), with another context each time. The
+/// sequence is a ring: a window may go over its end to its start.
 /// </summary>
 /// <remarks>
-/// An epoch's order is a function of the seed and the epoch, so that a training can be taken up again: read the same epoch, and pass over the batches that are done. Documents are joined
-/// by a separator token, <see cref="Join"/>, and a window may see the end of the document before.
+/// An epoch's order is a function of the seed and the epoch, so that a training can be taken up again: read the same epoch, and pass over
+/// the batches that are done. Documents are joined by a separator token, <see cref="Join"/>, and a window may see the end of the document
+/// before.
 /// </remarks>
 internal sealed class TokenWindows : IBatchSource<TokenBatch>
 {

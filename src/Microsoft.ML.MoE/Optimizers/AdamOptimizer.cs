@@ -2,7 +2,10 @@ using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Optimizers;
 
-/// <summary>What AdamW and LAMB have in common: moving averages of each gradient and of its square. A checkpoint has them as <c>NAME.first_moment</c> and <c>NAME.second_moment</c>.</summary>
+/// <summary>
+/// What AdamW and LAMB have in common: moving averages of each gradient and of its square. A checkpoint has them as
+/// <c>NAME.first_moment</c> and <c>NAME.second_moment</c>.
+/// </summary>
 internal abstract class AdamOptimizer : StatefulOptimizer
 {
     private protected AdamOptimizer(IEnumerable<ParameterGroup> groups, double beta1, double beta2, double epsilon) : base(CreateStates(groups, beta1, beta2, epsilon)) =>

@@ -19,18 +19,22 @@ public sealed record ExpertTableOptions
     public TablePrecision Precision { get; init; }
 
     /// <summary>
-    /// A learning rate of the tables' own, constant over the training, at least 0, as product-key memories are trained with (1e-3); null (default) to follow the training's schedule. Where the training's
-    /// optimizer is not AdamW, its rates are not ones for the tables, which are always trained by AdamW: either this or <see cref="LearningRateScale"/> must be set then.
+    /// A learning rate of the tables' own, constant over the training, at least 0, as product-key memories are trained with (1e-3); null
+    /// (default) to follow the training's schedule. Where the training's optimizer is not AdamW, its rates are not ones for the tables,
+    /// which are always trained by AdamW: either this or <see cref="LearningRateScale"/> must be set then.
     /// </summary>
     public double? LearningRate { get; init; }
 
     /// <summary>
-    /// What the schedule's learning rate is multiplied by, at least 0. Default 1. Without effect where <see cref="LearningRate"/> is set. A row takes part in few updates, and may want much larger ones than
-    /// matrices do: try 4 to 32.
+    /// What the schedule's learning rate is multiplied by, at least 0. Default 1. Without effect where <see cref="LearningRate"/> is set. A
+    /// row takes part in few updates, and may want much larger ones than matrices do: try 4 to 32.
     /// </summary>
     public double LearningRateScale { get; init; } = 1;
 
-    /// <summary>Decoupled weight decay, at least 0: a row shrinks by this times the learning rate in the updates that touch it, and in no others. Default 0.</summary>
+    /// <summary>
+    /// Decoupled weight decay, at least 0: a row shrinks by this times the learning rate in the updates that touch it, and in no others.
+    /// Default 0.
+    /// </summary>
     public double WeightDecay { get; init; }
 
     /// <summary>How finely squared gradients are averaged. Default: for every number.</summary>
@@ -40,7 +44,8 @@ public sealed record ExpertTableOptions
     public RowClock Clock { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         OptionChecks.Defined(Precision, nameof(Precision));

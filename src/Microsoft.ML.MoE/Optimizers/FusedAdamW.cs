@@ -9,8 +9,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// AdamW through libtorch's fused kernel: one pass over weights, gradients and moments, some fifty times as fast as an operator at a time. Parameters without a gradient are
-/// left alone and keep their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
+/// AdamW through libtorch's fused kernel: one pass over weights, gradients and moments, some fifty times as fast as an operator at a time.
+/// Parameters without a gradient are left alone and keep their own step count. Owns its moments: dispose it. Nothing in a step waits for
+/// the device.
 /// </summary>
 internal sealed class FusedAdamW : AdamOptimizer
 {

@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// Gradient descent with momentum through libtorch's fused kernel. Weight decay is part of the gradient here, as everywhere with this optimizer: with momentum μ a weight shrinks by
-/// ηλ / (1 − μ) a step in the long run. Parameters without a gradient are left alone. Owns its momenta: dispose it. Nothing in a step waits for the device.
+/// Gradient descent with momentum through libtorch's fused kernel. Weight decay is part of the gradient here, as everywhere with this
+/// optimizer: with momentum μ a weight shrinks by ηλ / (1 − μ) a step in the long run. Parameters without a gradient are left alone. Owns
+/// its momenta: dispose it. Nothing in a step waits for the device.
 /// </summary>
 internal sealed class FusedSgd : StatefulOptimizer
 {

@@ -1,4 +1,5 @@
-// Clipping by global norm: where the norm of all gradients together exceeds a limit, all are scaled down to it. Pascanu et al., arXiv 1211.5063, algorithm 1.
+// Clipping by global norm: where the norm of all gradients together exceeds a limit, all are scaled down to it. Pascanu et al., arXiv
+// 1211.5063, algorithm 1.
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
@@ -7,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Optimizers;
 
-/// <summary>The global norm of gradients, and what to divide them by to keep it within a limit. Nothing here waits for the device.</summary>
+/// <summary>
+/// The global norm of gradients, and what to divide them by to keep it within a limit. Nothing here waits for the device.
+/// </summary>
 internal static class GradientClipping
 {
     private const double Epsilon = 1e-6;   // as in PyTorch's clip_grad_norm_

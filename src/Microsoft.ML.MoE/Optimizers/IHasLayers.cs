@@ -1,6 +1,9 @@
 namespace Microsoft.ML.MoE.Optimizers;
 
-/// <summary>A module that tells how deep in the network each of its parameters is, for learning rates that fall with the distance from the output (layer decay).</summary>
+/// <summary>
+/// A module that tells how deep in the network each of its parameters is, for learning rates that fall with the distance from the output
+/// (layer decay).
+/// </summary>
 internal interface IHasLayers
 {
     /// <summary>The layer of what is next to the output; layer 0 is next to the input.</summary>

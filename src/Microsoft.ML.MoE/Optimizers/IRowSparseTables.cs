@@ -26,7 +26,8 @@ internal interface IRowSparseTables
 
     /// <summary>Adds the gradient of one backward pass.</summary>
     /// <param name="ids_TM">Rows, int64 (T, M).</param>
-    /// <param name="factors">For every table, in the order of <see cref="Tables"/>, what each pair's row of the gradient is a multiple of, and the multiple.</param>
+    /// <param name="factors">For every table, in the order of <see cref="Tables"/>, what each pair's row of the gradient is a multiple of,
+    /// and the multiple.</param>
     void AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors);
 
     /// <summary>Drops the gradient.</summary>

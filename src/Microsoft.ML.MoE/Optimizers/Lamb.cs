@@ -1,4 +1,5 @@
-// LAMB, arXiv 1904.00962, algorithm 2: AdamW's update, scaled for each tensor to the norm of its weights, which keeps large batches at high rates from tearing thin layers apart.
+// LAMB, arXiv 1904.00962, algorithm 2: AdamW's update, scaled for each tensor to the norm of its weights, which keeps large batches at high
+// rates from tearing thin layers apart.
 //
 //   m <- β1 m + (1 - β1) g        v <- β2 v + (1 - β2) g²
 //   u = (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + ε) + λ w
@@ -11,9 +12,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// LAMB. Groups with <see cref="ParameterGroup.TrustRatio"/> false (biases and norms, see <see cref="ParameterGroup.ForModule(nn.Module, double)"/>) have no ratio: theirs is Adam's update. The gradient of a
-/// parameter that is used several times is the sum over its uses, as autograd gives it: the ratio makes up for its size. Parameters without a gradient are left alone and keep
-/// their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
+/// LAMB. Groups with <see cref="ParameterGroup.TrustRatio"/> false (biases and norms, see
+/// <see cref="ParameterGroup.ForModule(nn.Module, double)"/>) have no ratio: theirs is Adam's update. The gradient of a parameter that is
+/// used several times is the sum over its uses, as autograd gives it: the ratio makes up for its size. Parameters without a gradient are
+/// left alone and keep their own step count. Owns its moments: dispose it. Nothing in a step waits for the device.
 /// </summary>
 internal sealed class Lamb : AdamOptimizer
 {

@@ -6,7 +6,9 @@ public enum OptimizerKind
     /// <summary>AdamW, arXiv 1711.05101 (<see cref="FusedAdamW"/>).</summary>
     AdamW,
 
-    /// <summary>LAMB, arXiv 1904.00962 (<see cref="Optimizers.Lamb"/>): for large batches, at learning rates around ten times those of AdamW.</summary>
+    /// <summary>
+    /// LAMB, arXiv 1904.00962 (<see cref="Optimizers.Lamb"/>): for large batches, at learning rates around ten times those of AdamW.
+    /// </summary>
     Lamb,
 
     /// <summary>Gradient descent with momentum (<see cref="FusedSgd"/>).</summary>

@@ -7,23 +7,30 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// <summary>Parameters that an optimizer treats alike.</summary>
 /// <param name="Parameters">The parameters by name; the names appear in the optimizer's state.</param>
 /// <param name="WeightDecay">
-/// Weight decay λ, at least 0. <see cref="FusedAdamW"/>: at every step each weight shrinks by this times the learning rate; the other optimizers say in their equations where it acts.
+/// Weight decay λ, at least 0. <see cref="FusedAdamW"/>: at every step each weight shrinks by this times the learning rate; the other
+/// optimizers say in their equations where it acts.
 /// </param>
 internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Parameter>> Parameters, double WeightDecay)
 {
     /// <summary>What the learning rate is multiplied by for these parameters, at least 0. Default 1.</summary>
     public double LearningRateScale { get; init; } = 1;
 
-    /// <summary>Whether <see cref="Lamb"/> scales the update of each of these parameters to the norm of its weights. Default true; without effect on other optimizers.</summary>
+    /// <summary>
+    /// Whether <see cref="Lamb"/> scales the update of each of these parameters to the norm of its weights. Default true; without effect on
+    /// other optimizers.
+    /// </summary>
     public bool TrustRatio { get; init; } = true;
 
-    /// <summary>What <c>NoWeightDecay</c> of the training is by default: shrinking those takes away freedom without limiting what a model can fit.</summary>
+    /// <summary>
+    /// What <c>NoWeightDecay</c> of the training is by default: shrinking those takes away freedom without limiting what a model can fit.
+    /// </summary>
     internal static IReadOnlyList<string> UsuallyWithoutDecay { get; } = ["bias", "position", "classToken"];
 
     /// <summary>
-    /// Splits a module's trainable parameters into those that decay and those that do not. Matrices, stacks of matrices (experts) and embedding tables decay;
-    /// vectors, biases (stacked ones too), position embeddings and the class token do not: shrinking those takes away freedom without limiting what the model can fit.
-    /// Nor have those LAMB's trust ratio. A module that is used several times counts once.
+    /// Splits a module's trainable parameters into those that decay and those that do not. Matrices, stacks of matrices (experts) and
+    /// embedding tables decay; vectors, biases (stacked ones too), position embeddings and the class token do not: shrinking those takes
+    /// away freedom without limiting what the model can fit. Nor have those LAMB's trust ratio. A module that is used several times counts
+    /// once.
     /// </summary>
     /// <param name="module">The module; parameters with <c>requires_grad</c> false are left out.</param>
     /// <param name="weightDecay">Weight decay of the first group; the second has 0.</param>

@@ -23,12 +23,15 @@ internal sealed class ParameterStates : IDisposable
 
     public IEnumerable<Parameter> Parameters => slots.SelectMany(group => group).Select(slot => slot.Parameter);
 
-    /// <summary>The tensors kept: for each parameter <c>NAME.MOMENT</c> and, where they are counted, its updates as <c>NAME.step</c>, a float32 scalar.</summary>
+    /// <summary>
+    /// The tensors kept: for each parameter <c>NAME.MOMENT</c> and, where they are counted, its updates as <c>NAME.step</c>, a float32
+    /// scalar.
+    /// </summary>
     public IReadOnlyDictionary<string, Tensor> Tensors => slots.SelectMany(group => group).SelectMany(slot => slot.Tensors).ToDictionary();
 
     /// <summary>
-    /// For each group the parameters that have a gradient, with all that belongs to them. Gradients lie in memory like their parameters: kernels walk it. Enumerate it within a dispose
-    /// scope; copies of gradients that did not lie so belong to it.
+    /// For each group the parameters that have a gradient, with all that belongs to them. Gradients lie in memory like their parameters:
+    /// kernels walk it. Enumerate it within a dispose scope; copies of gradients that did not lie so belong to it.
     /// </summary>
     public IEnumerable<(ParameterGroup Group, ActiveParameters Active)> Active()
     {

@@ -1,4 +1,5 @@
-// AdamW for tables of which an update touches a few rows. AdamW: arXiv 1711.05101; one second moment a row: as the row factor of Adafactor, arXiv 1804.04235, section 3.
+// AdamW for tables of which an update touches a few rows. AdamW: arXiv 1711.05101; one second moment a row: as the row factor of Adafactor,
+// arXiv 1804.04235, section 3.
 //
 //   for every row with a gradient g:        m <- β1 m + (1 - β1) g        v <- β2 v + (1 - β2) g²
 //                                           w <- (1 - η λ) w - η (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + ε)        t by the row's clock
@@ -17,14 +18,16 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// AdamW for tables, straight from their row-sparse gradient: rows without a gradient are neither read nor written. Where every update touches every row it is AdamW. Owns its
-/// moments, which take up to twice the memory of tables in float32: dispose it.
+/// AdamW for tables, straight from their row-sparse gradient: rows without a gradient are neither read nor written. Where every update
+/// touches every row it is AdamW. Owns its moments, which take up to twice the memory of tables in float32: dispose it.
 /// </summary>
 /// <remarks>
-/// What a training's options mean here. Learning rate: the schedule's times <see cref="ExpertTableOptions.LearningRateScale"/>, or the constant <see cref="ExpertTableOptions.LearningRate"/>.
-/// Weight decay: the table's own, only on rows that are touched. Clipping: the rows' gradients count in the global norm, pairs of the same row as their sum, and are scaled with all others.
-/// Accumulation: factors of the gradient add up over the batches of an update. Moving averages of the weights leave tables out. Checkpoints: <see cref="State"/>, as large as the moments.
-/// On the CPU nothing depends on the number of threads; on accelerators the device waits for the number of distinct rows, and sums of rows that several tokens share are added in no fixed order.
+/// What a training's options mean here. Learning rate: the schedule's times <see cref="ExpertTableOptions.LearningRateScale"/>, or the
+/// constant <see cref="ExpertTableOptions.LearningRate"/>. Weight decay: the table's own, only on rows that are touched. Clipping: the
+/// rows' gradients count in the global norm, pairs of the same row as their sum, and are scaled with all others. Accumulation: factors of
+/// the gradient add up over the batches of an update. Moving averages of the weights leave tables out. Checkpoints: <see cref="State"/>, as
+/// large as the moments. On the CPU nothing depends on the number of threads; on accelerators the device waits for the number of distinct
+/// rows, and sums of rows that several tokens share are added in no fixed order.
 /// </remarks>
 internal sealed class RowSparseAdamW : IOptimizer
 {
@@ -69,9 +72,10 @@ internal sealed class RowSparseAdamW : IOptimizer
     public IEnumerable<Parameter> Parameters => slots.Select(slot => slot.Table);
 
     /// <summary>
-    /// What a checkpoint keeps: for each table its moments, <c>TABLE.first_moment</c> (N, D) and <c>TABLE.second_moment</c> (N, D), or (N) where there is one for a row; <c>clock</c>, int32 (N), the
-    /// number of updates that each row has had, or by <see cref="RowClock.AllUpdates"/> the number of its last; <c>updates</c>, all updates so far; and the factors of a gradient that no update
-    /// has used yet, <c>gradient.*</c>.
+    /// What a checkpoint keeps: for each table its moments, <c>TABLE.first_moment</c> (N, D) and <c>TABLE.second_moment</c> (N, D), or (N)
+    /// where there is one for a row; <c>clock</c>, int32 (N), the number of updates that each row has had, or by
+    /// <see cref="RowClock.AllUpdates"/> the number of its last; <c>updates</c>, all updates so far; and the factors of a gradient that no
+    /// update has used yet, <c>gradient.*</c>.
     /// </summary>
     public IReadOnlyDictionary<string, Tensor> State
     {

@@ -1,6 +1,7 @@
 // The gradient of tables of which a step has touched a few rows.
 //
-// Axes: T = tokens of a backward pass, M = experts of a token, P = pairs (token, expert) of all backward passes, R = distinct rows, N = rows of a table, D = model width.
+// Axes: T = tokens of a backward pass, M = experts of a token, P = pairs (token, expert) of all backward passes, R = distinct rows, N =
+// rows of a table, D = model width.
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Kernels.Tables;
@@ -11,8 +12,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// The gradient of tables, as factors: each (token, expert) pair adds a multiple of one vector of its token to one row. The rows of the gradient are only made
-/// where they are used, so that its memory is that of the tokens, not of the rows. Adds up over backward passes.
+/// The gradient of tables, as factors: each (token, expert) pair adds a multiple of one vector of its token to one row. The rows of the
+/// gradient are only made where they are used, so that its memory is that of the tokens, not of the rows. Adds up over backward passes.
 /// </summary>
 internal sealed class RowSparseGradient : IDisposable
 {

@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Optimizers;
 
 /// <summary>
-/// What the optimizers of dense parameters have in common: tensors of their own beside each parameter, and steps over all parameters that have a gradient. The others are left alone and keep their
-/// own step count. Owns its tensors: dispose it. Nothing in a step waits for the device.
+/// What the optimizers of dense parameters have in common: tensors of their own beside each parameter, and steps over all parameters that
+/// have a gradient. The others are left alone and keep their own step count. Owns its tensors: dispose it. Nothing in a step waits for the
+/// device.
 /// </summary>
 internal abstract class StatefulOptimizer : IOptimizer
 {
@@ -17,7 +18,10 @@ internal abstract class StatefulOptimizer : IOptimizer
     /// <inheritdoc/>
     public IEnumerable<Parameter> Parameters => states.Parameters;
 
-    /// <summary>What a checkpoint keeps: for each parameter its moments, <c>NAME.MOMENT</c>, and where they count the number of updates it has had, <c>NAME.step</c> (a float32 scalar).</summary>
+    /// <summary>
+    /// What a checkpoint keeps: for each parameter its moments, <c>NAME.MOMENT</c>, and where they count the number of updates it has had,
+    /// <c>NAME.step</c> (a float32 scalar).
+    /// </summary>
     public IReadOnlyDictionary<string, Tensor> State => states.Tensors;
 
     /// <inheritdoc/>

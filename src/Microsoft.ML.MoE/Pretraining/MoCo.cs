@@ -1,4 +1,5 @@
-// Contrastive pre-training without labels: MoCo v3 (arXiv 2104.02057, algorithm 1), as Sparse-MLP is pre-trained (arXiv 2109.02008, section 3.1).
+// Contrastive pre-training without labels: MoCo v3 (arXiv 2104.02057, algorithm 1), as Sparse-MLP is pre-trained (arXiv 2109.02008, section
+// 3.1).
 //
 //     q = predictor(projector(f(x)));   k = projectorₘ(fₘ(x)), without gradient
 //     loss = ctr(q1, k2) + ctr(q2, k1),   ctr(q, k) = 2τ · CrossEntropy(q̂·k̂ᵀ / τ, the same image)        q̂, k̂ of length 1
@@ -18,9 +19,10 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Pretraining;
 
 /// <summary>
-/// Trains the backbone of an image classifier to tell images apart from two changed views of each: what <see cref="TrainingLoop{TBatch}"/> trains is <see cref="Module"/>, its loss
-/// <see cref="ComputeLoss"/>, and this object is a companion that moves the key encoder after every update. The classifier's head is left as it is. Owns heads and key encoder, not the
-/// classifier: dispose it.
+/// Trains the backbone of an image classifier to tell images apart from two changed views of each: what <see cref="TrainingLoop{TBatch}"/>
+/// trains is <see cref="Module"/>, its loss
+/// <see cref="ComputeLoss"/>, and this object is a companion that moves the key encoder after every update. The classifier's head is left
+/// as it is. Owns heads and key encoder, not the classifier: dispose it.
 /// </summary>
 internal sealed class MoCo : ITrainingCompanion, IDisposable
 {
@@ -74,8 +76,11 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
     public IReadOnlyDictionary<string, Tensor> State =>
         followed.Select(pair => (pair.Name, pair.Key)).Concat(key.named_buffers().Select(pair => (pair.name, pair.buffer))).ToDictionary(pair => pair.Item1, pair => pair.Item2);
 
-    /// <summary>The loss of a batch: views, both encoders, the symmetric contrastive loss; and the balance losses of both views together.</summary>
-    /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) on any device, at least two: each is the others' counterexample.</param>
+    /// <summary>
+    /// The loss of a batch: views, both encoders, the symmetric contrastive loss; and the balance losses of both views together.
+    /// </summary>
+    /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) on any device, at least two: each is the others'
+    /// counterexample.</param>
     /// <returns>The loss; its tensors belong to the caller's dispose scope.</returns>
     /// <exception cref="ArgumentException">There are fewer than two images.</exception>
     public StepLoss ComputeLoss(Tensor images_NCHW)

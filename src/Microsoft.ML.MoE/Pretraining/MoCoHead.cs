@@ -1,5 +1,5 @@
-// The heads of MoCo v3 (arXiv 2104.02057, section 4 and its released code): linear layers without biases, each followed by batch normalisation, and by ReLU but for the last, whose
-// normalisation has neither scale nor shift.
+// The heads of MoCo v3 (arXiv 2104.02057, section 4 and its released code): linear layers without biases, each followed by batch
+// normalisation, and by ReLU but for the last, whose normalisation has neither scale nor shift.
 //
 // Axes: N = images, I = inputs, H = hidden width, O = outputs.
 

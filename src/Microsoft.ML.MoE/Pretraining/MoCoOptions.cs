@@ -24,11 +24,15 @@ internal sealed record MoCoOptions
     /// <summary>Width of the vectors that are compared, at least 1. Default 256.</summary>
     public int OutputWidth { get; init; } = 256;
 
-    /// <summary>Whether the embedding of the patches stays as it was made at random, which keeps the training of large models stable (MoCo v3, section 4.2). Default false.</summary>
+    /// <summary>
+    /// Whether the embedding of the patches stays as it was made at random, which keeps the training of large models stable (MoCo v3,
+    /// section 4.2). Default false.
+    /// </summary>
     public bool FreezePatchEmbedding { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         FirstView.Validate();

@@ -1,8 +1,9 @@
 namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>
-/// The eight attributes of Uni-Perceiver-MoE (arXiv 2206.04674) and which of them hold for the tokens of its tasks, as in the authors' code. Other attributes may be declared beside
-/// them (<see cref="Models.GeneralistConfig.Attributes"/>). Images and videos have the same ones, so that what was learned on images serves videos.
+/// The eight attributes of Uni-Perceiver-MoE (arXiv 2206.04674) and which of them hold for the tokens of its tasks, as in the authors'
+/// code. Other attributes may be declared beside them (<see cref="Models.GeneralistConfig.Attributes"/>). Images and videos have the same
+/// ones, so that what was learned on images serves videos.
 /// </summary>
 public static class AttributeTable
 {

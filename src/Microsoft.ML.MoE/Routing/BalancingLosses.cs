@@ -8,13 +8,15 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>Load-balancing losses over a batch of routed tokens. All return a scalar that carries the gradient of the probabilities.</summary>
+/// <summary>
+/// Load-balancing losses over a batch of routed tokens. All return a scalar that carries the gradient of the probabilities.
+/// </summary>
 public static class BalancingLosses
 {
     /// <summary>
     /// E · Σᵢ mᵢ · Pᵢ, with mᵢ the fraction of (token, choice) pairs that went to expert i (no gradient) and Pᵢ its mean probability.
-    /// 1 when the load is even, E when one expert takes all. WideNet, arXiv 2107.11817, equations 3–5, with the indicator divided by K as in the authors' code
-    /// (the printed formula is K times this).
+    /// 1 when the load is even, E when one expert takes all. WideNet, arXiv 2107.11817, equations 3–5, with the indicator divided by K as
+    /// in the authors' code (the printed formula is K times this).
     /// </summary>
     /// <param name="probs_TE">Router probabilities, (T, E).</param>
     /// <param name="ids_TK">Chosen experts, int64 (T, K).</param>
@@ -28,7 +30,8 @@ public static class BalancingLosses
     }
 
     /// <summary>
-    /// E · Σᵢ fᵢ · Pᵢ with fᵢ the fraction of tokens whose most probable expert is i. GShard, arXiv 2006.16668, section 2.2; Switch Transformer, arXiv 2101.03961, equation 4.
+    /// E · Σᵢ fᵢ · Pᵢ with fᵢ the fraction of tokens whose most probable expert is i. GShard, arXiv 2006.16668, section 2.2; Switch
+    /// Transformer, arXiv 2101.03961, equation 4.
     /// </summary>
     /// <param name="probs_TE">Router probabilities, (T, E).</param>
     public static Tensor GShard(Tensor probs_TE)
@@ -38,7 +41,8 @@ public static class BalancingLosses
     }
 
     /// <summary>
-    /// (std(Imp) / mean(Imp))² with Impᵢ the sum of expert i's probabilities over the batch and the population standard deviation. V-MoE, arXiv 2106.05974, appendix A.
+    /// (std(Imp) / mean(Imp))² with Impᵢ the sum of expert i's probabilities over the batch and the population standard deviation. V-MoE,
+    /// arXiv 2106.05974, appendix A.
     /// </summary>
     /// <param name="probs_TE">Router probabilities without noise, (T, E).</param>
     public static Tensor Importance(Tensor probs_TE)
@@ -48,9 +52,9 @@ public static class BalancingLosses
     }
 
     /// <summary>
-    /// (std(Load) / mean(Load))² with the population standard deviation and Loadᵢ the sum over the batch of the probability that expert i would be chosen if its noise, and no other, were
-    /// drawn anew: p = 1 − Φ((θ − lᵢ) / σ), with θ the token's K-th largest noisy logit, the same for all its experts. V-MoE, arXiv 2106.05974, appendix A. The gradient flows through
-    /// the logits and through θ.
+    /// (std(Load) / mean(Load))² with the population standard deviation and Loadᵢ the sum over the batch of the probability that expert i
+    /// would be chosen if its noise, and no other, were drawn anew: p = 1 − Φ((θ − lᵢ) / σ), with θ the token's K-th largest noisy logit,
+    /// the same for all its experts. V-MoE, arXiv 2106.05974, appendix A. The gradient flows through the logits and through θ.
     /// </summary>
     /// <param name="logits_TE">Logits without noise l, (T, E).</param>
     /// <param name="noisyLogits_TE">The same with the noise that the choices were made with, (T, E).</param>
@@ -68,8 +72,8 @@ public static class BalancingLosses
     }
 
     /// <summary>
-    /// ½ · <see cref="Importance"/> + ½ · <see cref="Load"/>: to be weighted with λ. Sparse-MLP, arXiv 2109.02008, section 2.3. Without noise, as in evaluation, the load loss is not
-    /// defined and only the first half is left.
+    /// ½ · <see cref="Importance"/> + ½ · <see cref="Load"/>: to be weighted with λ. Sparse-MLP, arXiv 2109.02008, section 2.3. Without
+    /// noise, as in evaluation, the load loss is not defined and only the first half is left.
     /// </summary>
     /// <param name="logits_TE">Logits without noise, (T, E).</param>
     /// <param name="noisyLogits_TE">The same with the noise that the choices were made with, (T, E).</param>

@@ -7,10 +7,14 @@ public enum CapacityPriority
     TokenOrder,
 
     /// <summary>
-    /// Batch Priority Routing: tokens by their largest gate, descending, and all first choices before all second choices (V-MoE, arXiv 2106.05974, section 4.1).
+    /// Batch Priority Routing: tokens by their largest gate, descending, and all first choices before all second choices (V-MoE, arXiv
+    /// 2106.05974, section 4.1).
     /// </summary>
     LargestGate,
 
-    /// <summary>All first choices before all second choices, each in the order of the batch (V-MoE without batch priority; GShard, arXiv 2006.16668).</summary>
+    /// <summary>
+    /// All first choices before all second choices, each in the order of the batch (V-MoE without batch priority; GShard, arXiv
+    /// 2006.16668).
+    /// </summary>
     ChoiceOrder,
 }

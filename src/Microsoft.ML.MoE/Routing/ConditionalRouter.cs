@@ -8,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>One gate of a layer: a <see cref="TopKRouter"/> of renormalised gates whose input is the role's vector, the token, or the token beside the mean of what it sees of its sequence.</summary>
+/// <summary>
+/// One gate of a layer: a <see cref="TopKRouter"/> of renormalised gates whose input is the role's vector, the token, or the token beside
+/// the mean of what it sees of its sequence.
+/// </summary>
 public sealed class ConditionalRouter : nn.Module
 {
     private readonly RoutingLevel level;
@@ -33,7 +36,8 @@ public sealed class ConditionalRouter : nn.Module
     /// <param name="x_NLD">The tokens, float32 (N, L, D). Not read where roles are routed.</param>
     /// <param name="roles_RD">The roles' vectors, float32 (R, D), where roles are routed; else null.</param>
     /// <param name="mask_NL">False for padding, bool (N, L), which is not routed; null where every token counts.</param>
-    /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L), for a mean over what the token sees; null for one over all that count.</param>
+    /// <param name="visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L), for a mean over what the
+    /// token sees; null for one over all that count.</param>
     public ConditionalRouting Route(Tensor x_NLD, Tensor? roles_RD, Tensor? mask_NL, Tensor? visible_NLL = null)
     {
         using var scope = NewDisposeScope();

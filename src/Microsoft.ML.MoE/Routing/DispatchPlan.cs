@@ -1,6 +1,7 @@
 // Who computes what: the (token, expert) pairs of a batch, sorted by expert, with those beyond an expert's capacity left out.
 //
-// Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token, P = T·K pairs (pair p is choice p mod K of token p div K),
+// Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token, P = T·K pairs (pair p is choice p mod K of token p div
+// K),
 //       R = rows that are computed: the pairs sorted by expert.
 
 using Microsoft.ML.MoE.Kernels;
@@ -30,14 +31,16 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
     /// <param name="experts">Number of experts E.</param>
     /// <param name="capacity">Limit of tokens per expert, or null for none.</param>
     /// <param name="items">
-    /// Items (images, texts) of equally many tokens, one after the other, for each of which an expert has places of its own: then what becomes of a token depends on those of its item alone.
-    /// 1 (default) where all tokens share the places.
+    /// Items (images, texts) of equally many tokens, one after the other, for each of which an expert has places of its own: then what
+    /// becomes of a token depends on those of its item alone. 1 (default) where all tokens share the places.
     /// </param>
     /// <remarks>
-    /// On the CPU dropped pairs get no row. On other devices the number of rows must not depend on the data (that would stop the device to ask), so there a dropped pair
-    /// keeps its row and only its gate becomes 0: <see cref="Kept_TK"/> is what callers multiply the gates with.
+    /// On the CPU dropped pairs get no row. On other devices the number of rows must not depend on the data (that would stop the device to
+    /// ask), so there a dropped pair keeps its row and only its gate becomes 0: <see cref="Kept_TK"/> is what callers multiply the gates
+    /// with.
     /// </remarks>
-    /// <exception cref="ArgumentException">A chosen expert is not one of 0 to E − 1 (checked on the CPU), or the tokens are no whole number for each item.</exception>
+    /// <exception cref="ArgumentException">A chosen expert is not one of 0 to E − 1 (checked on the CPU), or the tokens are no whole number
+    /// for each item.</exception>
     public static DispatchPlan Create(RoutingDecision decision, int experts, ExpertCapacity? capacity, long items = 1)
     {
         using var noGrad = no_grad();

@@ -9,7 +9,8 @@ public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = Cap
     /// <summary>V-MoE's capacity while training: C = 1.05, rounded up, first choices before second ones.</summary>
     public static ExpertCapacity VMoe { get; } = new(1.05, CapacityRule.EvenShareRoundedUp, CapacityPriority.ChoiceOrder);
 
-    // More than the roundings of C, two products and a quotient together, at most 2^-53 each: 1.15·1·400/4 must give 115 places, and 114.99999999999999 would give 114.
+    // More than the roundings of C, two products and a quotient together, at most 2^-53 each: 1.15·1·400/4 must give 115 places, and
+    // 114.99999999999999 would give 114.
     private const double Rounding = 1 + 1e-15;
 
     /// <summary>The number of (token, choice) pairs that one expert accepts, at least 1.</summary>

@@ -17,7 +17,10 @@ public sealed record ExpertLoad(IReadOnlyList<long> Counts, long Dropped)
     /// <summary>Share of the pairs that found no place, 0 to 1.</summary>
     public double DroppedFraction => Total == 0 ? 0 : (double)Dropped / Total;
 
-    /// <summary>Squared coefficient of variation of the counts, (std/mean)² with the population standard deviation: 0 when even, E − 1 when one expert takes all.</summary>
+    /// <summary>
+    /// Squared coefficient of variation of the counts, (std/mean)² with the population standard deviation: 0 when even, E − 1 when one
+    /// expert takes all.
+    /// </summary>
     public double SquaredVariation
     {
         get

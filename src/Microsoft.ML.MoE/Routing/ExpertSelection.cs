@@ -5,9 +5,12 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>The experts that a layer used in one forward pass: returned with the layer's output, never kept by the layer. Carries no gradient.</summary>
+/// <summary>
+/// The experts that a layer used in one forward pass: returned with the layer's output, never kept by the layer. Carries no gradient.
+/// </summary>
 /// <param name="ExpertIds">
-/// The expert of each (token, expert) pair, int64. Where tokens choose, (T, M): a row for each computed token with its M experts. Where experts choose, (E, C): a row for each expert with its C tokens.
+/// The expert of each (token, expert) pair, int64. Where tokens choose, (T, M): a row for each computed token with its M experts. Where
+/// experts choose, (E, C): a row for each expert with its C tokens.
 /// </param>
 /// <param name="Gates">The weight of each pair, float32, of the same shape.</param>
 /// <param name="Experts">Number of experts.</param>

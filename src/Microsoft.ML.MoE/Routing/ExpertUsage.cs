@@ -1,4 +1,5 @@
-// How many of a layer's experts are used, and how evenly. PEER, arXiv 2407.04153, section 3.3; Lample et al., arXiv 1907.05242, section 4.5.
+// How many of a layer's experts are used, and how evenly. PEER, arXiv 2407.04153, section 3.3; Lample et al., arXiv 1907.05242, section
+// 4.5.
 //
 //   z'_i = Σ gates of expert i over all tokens and heads        z = z' / ‖z'‖₁
 //   usage = #{i : z_i ≠ 0} / N        unevenness = log N + Σ z_i log z_i = KL(z ‖ uniform)
@@ -31,7 +32,9 @@ public sealed class ExpertUsage(long experts)
     /// <summary>The share of the experts whose gates add up to more than 0, 0 to 1.</summary>
     public double Usage => (double)gates.LongCount(gate => gate > 0) / Experts;
 
-    /// <summary>log N + Σ zᵢ log zᵢ in nats, weighted by the gates: 0 when even, log N when one expert has all; 0 before anything was added.</summary>
+    /// <summary>
+    /// log N + Σ zᵢ log zᵢ in nats, weighted by the gates: 0 when even, log N when one expert has all; 0 before anything was added.
+    /// </summary>
     public double Unevenness => Divergence(gates.Sum(), expert => gates[expert]);
 
     /// <summary>The share of the experts that were chosen at all, 0 to 1.</summary>
@@ -42,7 +45,8 @@ public sealed class ExpertUsage(long experts)
 
     /// <summary>Adds a forward pass. Copies from the device.</summary>
     /// <param name="selection">What a layer of as many experts has returned.</param>
-    /// <exception cref="ArgumentException">The number of experts is another, an expert does not exist, or a gate is negative or not finite; nothing was added.</exception>
+    /// <exception cref="ArgumentException">The number of experts is another, an expert does not exist, or a gate is negative or not finite;
+    /// nothing was added.</exception>
     public unsafe void Add(ExpertSelection selection)
     {
         ArgumentNullException.ThrowIfNull(selection);

@@ -23,7 +23,8 @@ public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int
     /// <param name="keys">What the caller calls the keys.</param>
     /// <param name="keysPerHead">What the caller calls the keys per head.</param>
     /// <param name="learningRateScale">What the caller calls the scale of the learning rate.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate(string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead), string learningRateScale = nameof(LearningRateScale))
     {
         OptionChecks.AtLeast(1, Keys, keys);

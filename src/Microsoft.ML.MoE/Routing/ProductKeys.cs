@@ -1,9 +1,11 @@
-// The K best of N = n² keys by two searches among n. Lample et al., "Large Memory Layers with Product Keys", arXiv 1907.05242, section 3.2; PEER, arXiv 2407.04153, section 2.1.
+// The K best of N = n² keys by two searches among n. Lample et al., "Large Memory Layers with Product Keys", arXiv 1907.05242, section 3.2;
+// PEER, arXiv 2407.04153, section 2.1.
 //
 //   Key (i, j) is the pair of sub-keys c_i and c'_j, its number i·n + j, its score with the query q = [q₁; q₂]: c_i·q₁ + c'_j·q₂.
 //   The K best keys are among the K² pairs of the K best c_i and the K best c'_j.
 //
-// Axes: T = tokens of the whole batch, H = heads, Q = H·d_k, the queries of all heads, A = d_k/2, half a query, N = n sub-keys, K = keys that a head retrieves.
+// Axes: T = tokens of the whole batch, H = heads, Q = H·d_k, the queries of all heads, A = d_k/2, half a query, N = n sub-keys, K = keys
+// that a head retrieves.
 
 using Microsoft.ML.MoE.Kernels.ProductKeys;
 using Microsoft.ML.MoE.Optimizers;
@@ -14,7 +16,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>Finds for each query the K keys of N with the largest inner products, at the cost of 2·√N of them. The choice itself carries no gradient; the scores do.</summary>
+/// <summary>
+/// Finds for each query the K keys of N with the largest inner products, at the cost of 2·√N of them. The choice itself carries no
+/// gradient; the scores do.
+/// </summary>
 public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearningRateScale
 {
     private readonly ProductKeyOptions options;
@@ -59,7 +64,10 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
         return new(ids_THK, scores_THK);
     }
 
-    /// <summary>The path through libtorch's operators, which is also the definition: scores of all sub-keys, the K best of each half, the K best of their pairs.</summary>
+    /// <summary>
+    /// The path through libtorch's operators, which is also the definition: scores of all sub-keys, the K best of each half, the K best of
+    /// their pairs.
+    /// </summary>
     internal ProductKeyChoice ForwardByTorch(Tensor query_TQ)
     {
         using var scope = NewDisposeScope();

@@ -27,6 +27,8 @@ public enum StandardRole
     /// <summary>The text that an image or video is looked for, or the other way round.</summary>
     RetrievedText,
 
-    /// <summary>A text on its own, each of whose words sees those before it. Not in the paper's table; its bits follow from what they mean.</summary>
+    /// <summary>
+    /// A text on its own, each of whose words sees those before it. Not in the paper's table; its bits follow from what they mean.
+    /// </summary>
     CausalText,
 }

@@ -2,13 +2,17 @@ using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.MoE.Routing;
 
-/// <summary>What tokens are in a task: tokens of one role go to the same experts where the router does not look at the data. Immutable, with equality by value.</summary>
+/// <summary>
+/// What tokens are in a task: tokens of one role go to the same experts where the router does not look at the data. Immutable, with
+/// equality by value.
+/// </summary>
 public sealed class TokenRole : IEquatable<TokenRole>
 {
     /// <summary>Describes a role.</summary>
     /// <param name="task">Name of the task, not empty.</param>
     /// <param name="modality">What the tokens were made of.</param>
-    /// <param name="attributes">Names of the attributes that hold, in any order, none twice. <see cref="AttributeTable"/> has those of the paper.</param>
+    /// <param name="attributes">Names of the attributes that hold, in any order, none twice. <see cref="AttributeTable"/> has those of the
+    /// paper.</param>
     /// <exception cref="ArgumentException">The name is empty, or an attribute is empty or there twice.</exception>
     [JsonConstructor]
     public TokenRole(string task, TokenModality modality, IReadOnlyList<string> attributes)

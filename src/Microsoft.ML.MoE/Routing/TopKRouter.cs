@@ -1,4 +1,5 @@
-// How tokens choose experts: softmax of a noisy linear score, then the K largest. WideNet, arXiv 2107.11817, section 3.2; Sparse-MLP, arXiv 2109.02008, section 2.2.
+// How tokens choose experts: softmax of a noisy linear score, then the K largest. WideNet, arXiv 2107.11817, section 3.2; Sparse-MLP, arXiv
+// 2109.02008, section 2.2.
 //
 // Axes: T = tokens of the whole batch, D = model width, E = experts, K = experts chosen per token.
 
@@ -11,7 +12,8 @@ namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>
 /// Noisy top-k router: g(x) = TopK(softmax(f(x) + ε)), with f linear and without bias, ε ~ N(0, 1/E²) while training.
-/// Softmax comes before the selection, so the kept gates of a token do not sum to 1, unless <see cref="TopKRouterOptions.RenormalizeGates"/> is set.
+/// Softmax comes before the selection, so the kept gates of a token do not sum to 1, unless
+/// <see cref="TopKRouterOptions.RenormalizeGates"/> is set.
 /// </summary>
 public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
 {

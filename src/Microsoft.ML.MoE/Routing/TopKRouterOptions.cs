@@ -10,18 +10,22 @@ public sealed record TopKRouterOptions
     public int ExpertsPerToken { get; init; } = 2;
 
     /// <summary>
-    /// Standard deviation of the exploration noise on the router's logits, as a multiple of 1/E. Training only. Default 1 (WideNet, section 3.2); 0 turns the noise off.
+    /// Standard deviation of the exploration noise on the router's logits, as a multiple of 1/E. Training only. Default 1 (WideNet, section
+    /// 3.2); 0 turns the noise off.
     /// </summary>
     public double NoiseScale { get; init; } = 1;
 
-    /// <summary>Whether the gates of the chosen experts are divided by their sum, so that they sum to 1 (Uni-Perceiver-MoE). Default false.</summary>
+    /// <summary>
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1 (Uni-Perceiver-MoE). Default false.
+    /// </summary>
     public bool RenormalizeGates { get; init; }
 
     /// <summary>The loss that keeps the experts evenly used. Default: WideNet's.</summary>
     public BalancingLoss BalancingLoss { get; init; }
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public void Validate()
     {
         if (Experts < 1)

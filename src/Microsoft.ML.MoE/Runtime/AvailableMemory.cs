@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Runtime;
 
-/// <summary>How much memory the process can still take, asked before something of gigabytes is made: the system would end the process in the middle of it, or swap.</summary>
+/// <summary>
+/// How much memory the process can still take, asked before something of gigabytes is made: the system would end the process in the middle
+/// of it, or swap.
+/// </summary>
 internal static class AvailableMemory
 {
     private const long SmallestAsked = 64L << 20;   // below, asking costs more than it saves

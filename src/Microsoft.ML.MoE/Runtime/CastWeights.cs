@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
-/// Weights in the type of the matrix products. While one of these is open, each weight is cast once on its thread: a module that several blocks share would else cast its weights in every block, and its
-/// gradients back. The gradients of the blocks are then added in that type. Belongs to one forward pass; it frees the casts, of which autograd keeps what it needs.
+/// Weights in the type of the matrix products. While one of these is open, each weight is cast once on its thread: a module that several
+/// blocks share would else cast its weights in every block, and its gradients back. The gradients of the blocks are then added in that
+/// type. Belongs to one forward pass; it frees the casts, of which autograd keeps what it needs.
 /// </summary>
 internal sealed class CastWeights : IDisposable
 {
@@ -27,7 +28,8 @@ internal sealed class CastWeights : IDisposable
     /// <summary>A weight in a type.</summary>
     /// <param name="weight">The weight as it is stored.</param>
     /// <param name="type">The type wanted.</param>
-    /// <returns>The weight itself where it has the type; else the cast, which what is open owns, or the caller's dispose scope where nothing is.</returns>
+    /// <returns>The weight itself where it has the type; else the cast, which what is open owns, or the caller's dispose scope where
+    /// nothing is.</returns>
     public static Tensor Of(Tensor weight, ScalarType type)
     {
         if (weight.dtype == type)

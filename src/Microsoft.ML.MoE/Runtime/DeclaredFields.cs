@@ -4,8 +4,8 @@ using System.Reflection;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
-/// Copies what a record declares, so that a copy constructor that is written out need not list it: F# and VB have no <c>with</c>, and those that the
-/// compiler makes are not public.
+/// Copies what a record declares, so that a copy constructor that is written out need not list it: F# and VB have no <c>with</c>, and those
+/// that the compiler makes are not public.
 /// </summary>
 internal static class DeclaredFields
 {

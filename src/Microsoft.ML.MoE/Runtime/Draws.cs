@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
-/// Random numbers for weights, dropout and noise: from the generator of the thread's <see cref="GeneratorScope"/>, and without one from the process's, where they are the numbers that torch's own functions give.
-/// Whatever is drawn in a training is drawn here.
+/// Random numbers for weights, dropout and noise: from the generator of the thread's <see cref="GeneratorScope"/>, and without one from the
+/// process's, where they are the numbers that torch's own functions give. Whatever is drawn in a training is drawn here.
 /// </summary>
 internal static class Draws
 {

@@ -1,7 +1,7 @@
 // The symbol versions that an ELF shared library asks of the libraries it links to, and the edit that makes one of them optional.
 //
-// Everything is found the way the dynamic loader finds it: through the dynamic segment, never through section headers, which a library may lack.
-// Layouts: System V gABI chapters 4 and 5; symbol versions: Linux Standard Base Core 5.0, "Symbol Versioning".
+// Everything is found the way the dynamic loader finds it: through the dynamic segment, never through section headers, which a library may
+// lack. Layouts: System V gABI chapters 4 and 5; symbol versions: Linux Standard Base Core 5.0, "Symbol Versioning".
 
 using System.Buffers.Binary;
 using System.Text;
@@ -46,8 +46,8 @@ internal sealed class ElfVersionNeeds
     }
 
     /// <summary>
-    /// A copy of the library that loads where <paramref name="version"/> is missing. Safe only because no relocation refers to a symbol of that version,
-    /// so the loader never looks one up; refused otherwise.
+    /// A copy of the library that loads where <paramref name="version"/> is missing. Safe only because no relocation refers to a symbol of
+    /// that version, so the loader never looks one up; refused otherwise.
     /// </summary>
     /// <param name="version">The version's name.</param>
     /// <exception cref="InvalidOperationException">The library does not need the version, or a relocation does.</exception>

@@ -4,10 +4,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
-/// Gives the random numbers that this thread draws through <see cref="Draws"/> a generator of their own until it is disposed, so that trainings at the same time do not take each other's
-/// numbers. It gives what the process's generator gives after the same seed, and leaves that one alone.
+/// Gives the random numbers that this thread draws through <see cref="Draws"/> a generator of their own until it is disposed, so that
+/// trainings at the same time do not take each other's numbers. It gives what the process's generator gives after the same seed, and leaves
+/// that one alone.
 /// </summary>
-/// <remarks>TorchSharp makes no generators for CUDA: on such a device the process's generators are seeded as by <see cref="SeedScope"/>, and two trainings at the same time disturb each other.</remarks>
+/// <remarks>
+/// TorchSharp makes no generators for CUDA: on such a device the process's generators are seeded as by <see cref="SeedScope"/>, and two
+/// trainings at the same time disturb each other.
+/// </remarks>
 internal sealed class GeneratorScope : IDisposable
 {
     [ThreadStatic]

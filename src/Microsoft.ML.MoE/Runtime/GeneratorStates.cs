@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Runtime;
 
-/// <summary>The states of the generator that this thread's training draws from (<see cref="GeneratorScope"/>, else torch's global one) and of others by name, to come back to.</summary>
+/// <summary>
+/// The states of the generator that this thread's training draws from (<see cref="GeneratorScope"/>, else torch's global one) and of others
+/// by name, to come back to.
+/// </summary>
 /// <param name="others">Generators of the CPU.</param>
 internal sealed class GeneratorStates(IReadOnlyDictionary<string, Generator> others)
 {
@@ -20,7 +23,8 @@ internal sealed class GeneratorStates(IReadOnlyDictionary<string, Generator> oth
     }
 
     /// <summary>
-    /// Sets the states. CUDA's generators cannot be read or set by TorchSharp: they get a seed that follows from the state of the CPU's generator and from
+    /// Sets the states. CUDA's generators cannot be read or set by TorchSharp: they get a seed that follows from the state of the CPU's
+    /// generator and from
     /// <paramref name="salt"/>, so that they do not repeat what they began with.
     /// </summary>
     /// <param name="states">From <see cref="Read"/>.</param>

@@ -10,10 +10,10 @@ namespace Microsoft.ML.MoE.Runtime;
 /// Loads TorchSharp's native library where its own loader cannot.
 /// </summary>
 /// <remarks>
-/// TorchSharp's <c>libLibTorchSharp.so</c> is built with GCC 13 and asks for <c>GLIBCXX_3.4.32</c>, which Debian 12, Ubuntu 22.04 and RHEL 9 do not have.
-/// The only symbol of that version, <c>std::ios_base_library_init</c>, orders the initialisation of the standard streams and is referred to by no relocation;
-/// older libstdc++ initialises the streams with the first library that uses them, and libtorch_cpu, loaded before, does.
-/// So a private copy that marks the version as optional runs as the original would.
+/// TorchSharp's <c>libLibTorchSharp.so</c> is built with GCC 13 and asks for <c>GLIBCXX_3.4.32</c>, which Debian 12, Ubuntu 22.04 and RHEL
+/// 9 do not have. The only symbol of that version, <c>std::ios_base_library_init</c>, orders the initialisation of the standard streams and
+/// is referred to by no relocation; older libstdc++ initialises the streams with the first library that uses them, and libtorch_cpu, loaded
+/// before, does. So a private copy that marks the version as optional runs as the original would.
 /// </remarks>
 internal static partial class NativeTorch
 {
@@ -27,8 +27,9 @@ internal static partial class NativeTorch
     private static Assembly TorchSharp => typeof(TorchSharp.torch).Assembly;
 
     /// <summary>
-    /// Has the runtime ask here whenever it finds no native library for TorchSharp. The event comes after every ordinary way of loading has failed, and
-    /// takes any number of handlers, where <see cref="NativeLibrary.SetDllImportResolver"/> takes one and belongs to the application.
+    /// Has the runtime ask here whenever it finds no native library for TorchSharp. The event comes after every ordinary way of loading has
+    /// failed, and takes any number of handlers, where <see cref="NativeLibrary.SetDllImportResolver"/> takes one and belongs to the
+    /// application.
     /// </summary>
     public static void Subscribe()
     {
@@ -82,7 +83,8 @@ internal static partial class NativeTorch
         if (library is null || libtorch is null)
             return 0;
 
-        // By full path and in the order of their dependencies: afterwards they answer to their sonames, from whichever folder they are asked for.
+        // By full path and in the order of their dependencies: afterwards they answer to their sonames, from whichever folder they are
+        // asked for.
         foreach (var name in new[] { "libc10.so", "libtorch_cpu.so", "libtorch_cuda.so", "libtorch.so" })
         {
             var path = Path.Combine(Path.GetDirectoryName(libtorch)!, name);
@@ -161,7 +163,10 @@ internal static partial class NativeTorch
         return found;
     }
 
-    /// <summary>Where the host or a build may have put native libraries; also where the packages lie, for a script that loads TorchSharp.dll from its package.</summary>
+    /// <summary>
+    /// Where the host or a build may have put native libraries; also where the packages lie, for a script that loads TorchSharp.dll from
+    /// its package.
+    /// </summary>
     private static IEnumerable<string> SearchFolders()
     {
         var folders = new List<string>();

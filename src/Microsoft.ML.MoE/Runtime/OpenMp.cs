@@ -2,12 +2,18 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.MoE.Runtime;
 
-/// <summary>How many threads libtorch's operators take when this thread calls them. libtorch's own setting is the process's; OpenMP keeps a number for every thread.</summary>
+/// <summary>
+/// How many threads libtorch's operators take when this thread calls them. libtorch's own setting is the process's; OpenMP keeps a number
+/// for every thread.
+/// </summary>
 internal static unsafe class OpenMp
 {
     private static readonly (nint SetThreads, nint GetThreads, nint SetMklThreads) Functions = Find();
 
-    /// <summary>Has this thread's operators run on this thread alone until the result is disposed, on the same thread. Without effect where OpenMP is not found.</summary>
+    /// <summary>
+    /// Has this thread's operators run on this thread alone until the result is disposed, on the same thread. Without effect where OpenMP
+    /// is not found.
+    /// </summary>
     public static SingleThread OnThisThreadAlone() => new(Functions.SetThreads != 0 ? ((delegate* unmanaged<int>)Functions.GetThreads)() : 0);
 
     /// <summary>Sets the number of threads of the calling thread's operators and nobody else's.</summary>

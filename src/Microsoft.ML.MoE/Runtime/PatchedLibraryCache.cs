@@ -31,7 +31,9 @@ internal static class PatchedLibraryCache
         }
     }
 
-    /// <summary>The path of a file in <paramref name="folder"/> that holds exactly <paramref name="patched"/>, written if it is missing or differs.</summary>
+    /// <summary>
+    /// The path of a file in <paramref name="folder"/> that holds exactly <paramref name="patched"/>, written if it is missing or differs.
+    /// </summary>
     /// <param name="folder">The cache folder, created with mode 0700 if it is missing.</param>
     /// <param name="source">The library that was edited; its content and the edit's version name the copy.</param>
     /// <param name="patched">The edited library.</param>
@@ -48,7 +50,8 @@ internal static class PatchedLibraryCache
         if (Holds(path, patched))
             return path;
 
-        // Written beside and renamed, so that a process that starts meanwhile sees the whole file or none, and one that has the old file mapped keeps it.
+        // Written beside and renamed, so that a process that starts meanwhile sees the whole file or none, and one that has the old file
+        // mapped keeps it.
         var temporary = Path.Combine(folder, Path.GetRandomFileName());
         try
         {

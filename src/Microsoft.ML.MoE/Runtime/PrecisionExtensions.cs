@@ -27,7 +27,9 @@ internal static class PrecisionExtensions
     /// <summary>Whether this CPU, and the operating system on it, has the bfloat16 products that oneDNN uses.</summary>
     internal static bool CpuMultipliesBFloat16 { get; } = DetectBFloat16();
 
-    /// <summary>Whether a CUDA device multiplies bfloat16 in hardware; those before 8.0 only emulate it, and an unknown one is taken for such.</summary>
+    /// <summary>
+    /// Whether a CUDA device multiplies bfloat16 in hardware; those before 8.0 only emulate it, and an unknown one is taken for such.
+    /// </summary>
     /// <param name="computeCapabilityMajor">The first number of its compute capability, or null if the driver does not tell.</param>
     internal static bool CudaMultipliesBFloat16(int? computeCapabilityMajor) => computeCapabilityMajor >= 8;
 

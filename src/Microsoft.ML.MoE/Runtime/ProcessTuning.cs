@@ -5,8 +5,9 @@ namespace Microsoft.ML.MoE.Runtime;
 /// <summary>
 /// Settings of native libraries that libtorch depends on, on Linux, where their defaults do not suit training on a CPU.
 /// <para>
-/// Memory: the C library returns every large block to the kernel when it is freed, and the page faults of the next tensor cost more than the arithmetic done on it.
-/// Threads: OpenMP's threads keep spinning for milliseconds after each operation. With two cores and one other busy process that makes a training step ten times slower.
+/// Memory: the C library returns every large block to the kernel when it is freed, and the page faults of the next tensor cost more than
+/// the arithmetic done on it. Threads: OpenMP's threads keep spinning for milliseconds after each operation. With two cores and one other
+/// busy process that makes a training step ten times slower.
 /// </para>
 /// </summary>
 internal static partial class ProcessTuning
@@ -24,10 +25,10 @@ internal static partial class ProcessTuning
     private const int LargestMmapThreshold = 32 << 20;   // glibc takes no more
 
     /// <summary>
-    /// Memory comes from the heap. It keeps what is freed below a block that is still used, however much that is, and up to 2 GB at its end: about what the process needed at
-    /// once, until <see cref="ReleaseFreedMemory"/>. libtorch backs large blocks with 2 MB pages; OpenMP's threads sleep soon.
-    /// What the process was started with stays; a variable that the program has set through <see cref="Environment"/>, which native code does not see, is handed on.
-    /// Variables are read once, when their library loads.
+    /// Memory comes from the heap. It keeps what is freed below a block that is still used, however much that is, and up to 2 GB at its
+    /// end: about what the process needed at once, until <see cref="ReleaseFreedMemory"/>. libtorch backs large blocks with 2 MB pages;
+    /// OpenMP's threads sleep soon. What the process was started with stays; a variable that the program has set through
+    /// <see cref="Environment"/>, which native code does not see, is handed on. Variables are read once, when their library loads.
     /// </summary>
     public static void Apply()
     {
@@ -52,7 +53,9 @@ internal static partial class ProcessTuning
         }
     }
 
-    /// <summary>Returns to the kernel every whole page that the C library's heap keeps free. Does nothing where it has no such function.</summary>
+    /// <summary>
+    /// Returns to the kernel every whole page that the C library's heap keeps free. Does nothing where it has no such function.
+    /// </summary>
     public static void ReleaseFreedMemory()
     {
         if (!OperatingSystem.IsLinux())
@@ -69,8 +72,9 @@ internal static partial class ProcessTuning
     }
 
     /// <summary>
-    /// Calls <see cref="ReleaseFreedMemory"/> where the process holds more than twice what its native blocks take, and a gigabyte. To be called where large blocks are about to be made:
-    /// the heap does not always find the room of a freed block for one of the same size, which has to be aligned, and grows.
+    /// Calls <see cref="ReleaseFreedMemory"/> where the process holds more than twice what its native blocks take, and a gigabyte. To be
+    /// called where large blocks are about to be made: the heap does not always find the room of a freed block for one of the same size,
+    /// which has to be aligned, and grows.
     /// </summary>
     public static void ReleaseFreedMemoryIfMostIsFree()
     {

@@ -7,10 +7,11 @@ namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>Seeds torch's global random number generators, and gives them back as they were when disposed.</summary>
 /// <remarks>
-/// The generators belong to the process: two scopes that overlap on different threads take each other's numbers. In whatever order they are disposed, the last one leaves the CPU's generator as the first one found it.
-/// The estimators' trainings need no such scope: each has a generator of its own on the CPU.
-/// TorchSharp cannot read the state of a CUDA generator. A scope on a CUDA device therefore leaves the CUDA generators seeded from the state in which it found
-/// the CPU's: what follows repeats from run to run in a program that has seeded torch, but is not what would have followed without the scope.
+/// The generators belong to the process: two scopes that overlap on different threads take each other's numbers. In whatever order they are
+/// disposed, the last one leaves the CPU's generator as the first one found it. The estimators' trainings need no such scope: each has a
+/// generator of its own on the CPU. TorchSharp cannot read the state of a CUDA generator. A scope on a CUDA device therefore leaves the
+/// CUDA generators seeded from the state in which it found the CPU's: what follows repeats from run to run in a program that has seeded
+/// torch, but is not what would have followed without the scope.
 /// </remarks>
 public sealed class SeedScope : IDisposable
 {

@@ -1,7 +1,8 @@
-// Numbers on their way into libtorch and out of it. TorchSharp wraps a number into a Scalar, hands libtorch the address of what the Scalar owns, and keeps nothing alive meanwhile: a collection
-// at that moment frees the number that libtorch is about to read (dotnet/TorchSharp #1434, #1496). The call then throws, or computes with whatever lies there by then. So no other file
-// makes a Scalar, or calls what makes one inside TorchSharp, `tensor + tensor` and `ToSingle` among them: a test reads the compiled assemblies for it. Here every Scalar is held
-// until the call is over, by `using` or by a static field.
+// Numbers on their way into libtorch and out of it. TorchSharp wraps a number into a Scalar, hands libtorch the address of what the Scalar
+// owns, and keeps nothing alive meanwhile: a collection at that moment frees the number that libtorch is about to read (dotnet/TorchSharp
+// #1434, #1496). The call then throws, or computes with whatever lies there by then. So no other file makes a Scalar, or calls what makes
+// one inside TorchSharp, `tensor + tensor` and `ToSingle` among them: a test reads the compiled assemblies for it. Here every Scalar is
+// held until the call is over, by `using` or by a static field.
 
 using TorchSharp;
 using static TorchSharp.torch;
@@ -11,8 +12,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>
-/// Arithmetic of tensors and numbers, without a moment in which the collector could free a number that libtorch reads. Shapes broadcast, types are promoted and gradients flow as in the operators
-/// of <see cref="Tensor"/> that these stand for: a <see cref="long"/> leaves integers integers, a <see cref="double"/> makes them floating-point and leaves floating-point types as they are.
+/// Arithmetic of tensors and numbers, without a moment in which the collector could free a number that libtorch reads. Shapes broadcast,
+/// types are promoted and gradients flow as in the operators of <see cref="Tensor"/> that these stand for: a <see cref="long"/> leaves
+/// integers integers, a <see cref="double"/> makes them floating-point and leaves floating-point types as they are.
 /// </summary>
 internal static class TensorNumbers
 {
@@ -20,7 +22,9 @@ internal static class TensorNumbers
     private static readonly Scalar Two = 2L.ToScalar();
     private static readonly Scalar Zero = 0L.ToScalar();
 
-    /// <summary>A number for a call that takes a <see cref="Scalar"/>. To be held until the call is over: <c>using var rate = Number(…);</c>.</summary>
+    /// <summary>
+    /// A number for a call that takes a <see cref="Scalar"/>. To be held until the call is over: <c>using var rate = Number(…);</c>.
+    /// </summary>
     public static Scalar Number(double value) => value.ToScalar();
 
     /// <inheritdoc cref="Number(double)"/>

@@ -2,10 +2,15 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Runtime;
 
-/// <summary>Sets how many threads one libtorch operation may use on the CPU when the calling thread asks for it, and restores the number when disposed.</summary>
+/// <summary>
+/// Sets how many threads one libtorch operation may use on the CPU when the calling thread asks for it, and restores the number when
+/// disposed.
+/// </summary>
 /// <remarks>
-/// The number is the calling thread's: scopes on other threads have theirs, so that two trainings at the same time each use as many threads as they were told, and whichever of them ends
-/// first. What threads begin with that have not used libtorch yet (<c>torch.set_num_threads</c> without a scope) stays as it is. Dispose a scope on the thread that made it, and scopes of one thread in reverse order.
+/// The number is the calling thread's: scopes on other threads have theirs, so that two trainings at the same time each use as many threads
+/// as they were told, and whichever of them ends first. What threads begin with that have not used libtorch yet
+/// (<c>torch.set_num_threads</c> without a scope) stays as it is. Dispose a scope on the thread that made it, and scopes of one thread in
+/// reverse order.
 /// </remarks>
 internal sealed class ThreadScope : IDisposable
 {
@@ -48,9 +53,9 @@ internal sealed class ThreadScope : IDisposable
             SetThroughLibtorch(count);
     }
 
-    // OpenMP and MKL keep a number for every thread. libtorch keeps one besides, which a thread takes over when it first asks, and sets both at once: its own can
-    // only be read by a thread that has not asked yet, and put back without a change to this thread by another one. A thread that first asks in between takes
-    // this one's number.
+    // OpenMP and MKL keep a number for every thread. libtorch keeps one besides, which a thread takes over when it first asks, and sets
+    // both at once: its own can only be read by a thread that has not asked yet, and put back without a change to this thread by another
+    // one. A thread that first asks in between takes this one's number.
     internal static void SetThroughLibtorch(int count)
     {
         lock (Gate)

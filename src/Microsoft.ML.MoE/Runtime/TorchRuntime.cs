@@ -5,14 +5,15 @@ namespace Microsoft.ML.MoE.Runtime;
 
 /// <summary>Makes libtorch, the native library behind TorchSharp, load.</summary>
 /// <remarks>
-/// Constructing anything of this library is enough. Call <see cref="Initialize"/> only in a program that uses TorchSharp's <c>torch</c> before it uses this
-/// library, or to learn early, and in clear words, that libtorch is missing.
+/// Constructing anything of this library is enough. Call <see cref="Initialize"/> only in a program that uses TorchSharp's <c>torch</c>
+/// before it uses this library, or to learn early, and in clear words, that libtorch is missing.
 /// <para>
-/// On Linux, three settings of the process change with it, because models run several times faster on the CPU: memory stays in the C library's heap
-/// when it is freed (<c>mallopt</c>; the process keeps as much as it once needed, until <see cref="ReleaseFreedMemory"/>), large blocks get 2 MB pages
-/// (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon after an operation (<c>GOMP_SPINCOUNT=1000</c>). What the environment already sets is kept. To switch this off, set the <see cref="AppContext"/> switch
-/// <c>Microsoft.ML.MoE.TuneProcess</c> to false, in the project file by <c>&lt;RuntimeHostConfigurationOption Include="Microsoft.ML.MoE.TuneProcess" Value="false" /&gt;</c>.
-/// It takes effect only before the first use of torch.
+/// On Linux, three settings of the process change with it, because models run several times faster on the CPU: memory stays in the C
+/// library's heap when it is freed (<c>mallopt</c>; the process keeps as much as it once needed, until <see cref="ReleaseFreedMemory"/>),
+/// large blocks get 2 MB pages (<c>THP_MEM_ALLOC_ENABLE=1</c>), and OpenMP's threads sleep soon after an operation
+/// (<c>GOMP_SPINCOUNT=1000</c>). What the environment already sets is kept. To switch this off, set the <see cref="AppContext"/> switch
+/// <c>Microsoft.ML.MoE.TuneProcess</c> to false, in the project file by <c>&lt;RuntimeHostConfigurationOption
+/// Include="Microsoft.ML.MoE.TuneProcess" Value="false" /&gt;</c>. It takes effect only before the first use of torch.
 /// </para>
 /// </remarks>
 public static class TorchRuntime
@@ -20,11 +21,12 @@ public static class TorchRuntime
     private static volatile bool loaded;
 
     /// <summary>
-    /// Loads libtorch. On Linux systems whose libstdc++ is older than the one TorchSharp was built with (Debian 12, Ubuntu 22.04, RHEL 9), loads TorchSharp's
-    /// native library from a private copy that runs there, kept in <c>$XDG_CACHE_HOME/moe-ml</c> (<c>~/.cache/moe-ml</c>).
-    /// Does nothing when called again; safe to call from several threads.
+    /// Loads libtorch. On Linux systems whose libstdc++ is older than the one TorchSharp was built with (Debian 12, Ubuntu 22.04, RHEL 9),
+    /// loads TorchSharp's native library from a private copy that runs there, kept in <c>$XDG_CACHE_HOME/moe-ml</c>
+    /// (<c>~/.cache/moe-ml</c>). Does nothing when called again; safe to call from several threads.
     /// </summary>
-    /// <exception cref="InvalidOperationException">libtorch cannot be loaded; the message says what was tried and which package to add.</exception>
+    /// <exception cref="InvalidOperationException">libtorch cannot be loaded; the message says what was tried and which package to
+    /// add.</exception>
     public static void Initialize()
     {
         if (loaded)
@@ -38,8 +40,9 @@ public static class TorchRuntime
     }
 
     /// <summary>
-    /// Gives memory that freed tensors have left in the C library's heap back to the operating system. Worth calling after a phase that needed much of it: a training, a model that
-    /// is disposed. The next tensors cost page faults again, so not between the steps of a loop. Does nothing except on Linux with glibc. Safe to call from several threads.
+    /// Gives memory that freed tensors have left in the C library's heap back to the operating system. Worth calling after a phase that
+    /// needed much of it: a training, a model that is disposed. The next tensors cost page faults again, so not between the steps of a
+    /// loop. Does nothing except on Linux with glibc. Safe to call from several threads.
     /// </summary>
     public static void ReleaseFreedMemory() => ProcessTuning.ReleaseFreedMemory();
 

@@ -7,7 +7,8 @@ public enum CancellationBehavior
     Throw,
 
     /// <summary>
-    /// It ends with the weights that it would keep if it were over: those of the best validated epoch, without one their moving average, without that the last. Before the first update it throws.
+    /// It ends with the weights that it would keep if it were over: those of the best validated epoch, without one their moving average,
+    /// without that the last. Before the first update it throws.
     /// </summary>
     ReturnBest,
 }

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// A checkpoint as one file: safetensors, with the state of the training as JSON in its metadata, and a SHA-256 of the whole file, in which the place of the checksum itself counts as
-/// zeros. A file that was cut off, or altered in a single bit, is refused.
+/// A checkpoint as one file: safetensors, with the state of the training as JSON in its metadata, and a SHA-256 of the whole file, in which
+/// the place of the checksum itself counts as zeros. A file that was cut off, or altered in a single bit, is refused.
 /// </summary>
 internal static class CheckpointFile
 {
@@ -19,7 +19,9 @@ internal static class CheckpointFile
 
     private static readonly byte[] ChecksumPrefix = Encoding.UTF8.GetBytes($"\"{ChecksumKey}\":\"");
 
-    /// <summary>Writes a file under a temporary name, brings it to the disk and then gives it its name: whoever finds the name finds all of it.</summary>
+    /// <summary>
+    /// Writes a file under a temporary name, brings it to the disk and then gives it its name: whoever finds the name finds all of it.
+    /// </summary>
     public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, string state) => AtomicFile.Write(path, temporary => WriteTo(temporary, tensors, state));
 
     /// <summary>Reads and checks a file.</summary>

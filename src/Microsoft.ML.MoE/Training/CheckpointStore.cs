@@ -13,8 +13,11 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
 
     private FileStream? inUse;
 
-    /// <summary>Takes the folder, so that no other training writes there, and clears what a process that ended in the middle of writing left.</summary>
-    /// <exception cref="InvalidOperationException">Another training is using the folder, or it has checkpoints and is not to be resumed.</exception>
+    /// <summary>
+    /// Takes the folder, so that no other training writes there, and clears what a process that ended in the middle of writing left.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Another training is using the folder, or it has checkpoints and is not to be
+    /// resumed.</exception>
     public void Open()
     {
         _ = Directory.CreateDirectory(options.Folder);
@@ -33,7 +36,9 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
             RequireNone(options.Folder);
     }
 
-    /// <summary>Checks that a folder has no checkpoints, for those who must know before they have done any work. It need not exist.</summary>
+    /// <summary>
+    /// Checks that a folder has no checkpoints, for those who must know before they have done any work. It need not exist.
+    /// </summary>
     /// <exception cref="InvalidOperationException">It has some.</exception>
     public static void RequireNone(string folder)
     {
@@ -46,8 +51,9 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
     }
 
     /// <summary>
-    /// The newest checkpoint that is whole; null where there is none and none is wanted. Newer ones that are damaged are reported and renamed, as they must not count among the newest that stay; where all
-    /// are damaged they keep their names, so that the next attempt does not start afresh either.
+    /// The newest checkpoint that is whole; null where there is none and none is wanted. Newer ones that are damaged are reported and
+    /// renamed, as they must not count among the newest that stay; where all are damaged they keep their names, so that the next attempt
+    /// does not start afresh either.
     /// </summary>
     /// <exception cref="InvalidDataException">There are checkpoints, and none of them can be read.</exception>
     public (string Path, SafeTensorsContents Contents, TrainingState State)? Load()
@@ -88,7 +94,9 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         }
     }
 
-    /// <summary>The state in the newest checkpoint that is whole, for those who need it before the training is set up; null where there is none.</summary>
+    /// <summary>
+    /// The state in the newest checkpoint that is whole, for those who need it before the training is set up; null where there is none.
+    /// </summary>
     public static TrainingState? Peek(string folder)
     {
         if (!Directory.Exists(folder))
@@ -107,7 +115,10 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         return null;
     }
 
-    /// <summary>Writes a checkpoint and removes those that are too many. A disk that is full, say, costs the checkpoint and not the training, where there is somebody to warn.</summary>
+    /// <summary>
+    /// Writes a checkpoint and removes those that are too many. A disk that is full, say, costs the checkpoint and not the training, where
+    /// there is somebody to warn.
+    /// </summary>
     public void Save(int step, IReadOnlyDictionary<string, Tensor> tensors, TrainingState state)
     {
         var path = Path.Combine(options.Folder, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{step:d9}{Suffix}"));

@@ -1,6 +1,8 @@
-// What happened in the steps since the last report. Numbers are collected on the device and fetched several steps at a time, so that an accelerator need not wait after each.
+// What happened in the steps since the last report. Numbers are collected on the device and fetched several steps at a time, so that an
+// accelerator need not wait after each.
 //
-// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts of one of them, X = the choices of every expert of every layer, then the dropped ones by layer.
+// Axes: S = steps not fetched yet, Q = quantities of a step, B = routed layers, E = experts of one of them, X = the choices of every expert
+// of every layer, then the dropped ones by layer.
 
 using System.Diagnostics;
 using Microsoft.ML.MoE.Routing;

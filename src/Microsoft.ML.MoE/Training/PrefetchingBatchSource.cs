@@ -6,11 +6,14 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Reads ahead on a background thread, so that batches are made while the model works. The order stays; an exception arrives after the batches that came before it. Leaving an epoch
-/// early ends the thread and disposes the batches that nobody took.
+/// Reads ahead on a background thread, so that batches are made while the model works. The order stays; an exception arrives after the
+/// batches that came before it. Leaving an epoch early ends the thread and disposes the batches that nobody took.
 /// </summary>
 /// <typeparam name="TBatch">A batch.</typeparam>
-/// <remarks>The background thread's operations take as many threads as the consumer's. Tensors made on the background thread belong to none of the consumer's dispose scopes: the consumer disposes each batch.</remarks>
+/// <remarks>
+/// The background thread's operations take as many threads as the consumer's. Tensors made on the background thread belong to none of the
+/// consumer's dispose scopes: the consumer disposes each batch.
+/// </remarks>
 internal sealed class PrefetchingBatchSource<TBatch> : IBatchSource<TBatch>
 {
     private readonly IBatchSource<TBatch> source;

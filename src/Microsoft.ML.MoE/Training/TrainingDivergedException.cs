@@ -3,7 +3,8 @@ using System.Globalization;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// A loss or a gradient became NaN or infinite. No update was made from it: with clipping switched on, the module's weights are finite still.
+/// A loss or a gradient became NaN or infinite. No update was made from it: with clipping switched on, the module's weights are finite
+/// still.
 /// </summary>
 public sealed class TrainingDivergedException : InvalidOperationException
 {

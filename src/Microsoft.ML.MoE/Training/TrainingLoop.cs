@@ -8,12 +8,14 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Trains any module on any batches: AdamW, LAMB or gradient descent with warm-up, decay, clipping and gradient accumulation; validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss
-/// is not finite; checkpoints that training continues from, to the bit, after its process has ended.
+/// Trains any module on any batches: AdamW, LAMB or gradient descent with warm-up, decay, clipping and gradient accumulation; validation,
+/// best weights and early stopping by epoch; progress, cancellation and a stop where the loss is not finite; checkpoints that training
+/// continues from, to the bit, after its process has ended.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
 /// <remarks>
-/// Random numbers (dropout, router noise) come from libtorch's global generators: open a <c>SeedScope</c> around the run to make it repeatable.
+/// Random numbers (dropout, router noise) come from libtorch's global generators: open a <c>SeedScope</c> around the run to make it
+/// repeatable.
 /// </remarks>
 internal sealed partial class TrainingLoop<TBatch>
 {
@@ -23,7 +25,8 @@ internal sealed partial class TrainingLoop<TBatch>
 
     /// <summary>Makes a loop.</summary>
     /// <param name="module">What is trained, with all parameters on one device.</param>
-    /// <param name="computeLoss">The loss of a batch. Called in training mode within a dispose scope of its own, which disposes the result.</param>
+    /// <param name="computeLoss">The loss of a batch. Called in training mode within a dispose scope of its own, which disposes the
+    /// result.</param>
     /// <param name="options">How to train.</param>
     /// <exception cref="ArgumentException">An option is out of range, or the module has nothing to train.</exception>
     public TrainingLoop(nn.Module module, Func<TBatch, StepLoss> computeLoss, TrainingOptions options)
@@ -44,19 +47,28 @@ internal sealed partial class TrainingLoop<TBatch>
     /// <summary>What acts after every update; stays the caller's. None by default.</summary>
     public IReadOnlyList<ITrainingCompanion> Companions { get; init; } = [];
 
-    /// <summary>What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default. What modules want besides (<see cref="IHasLearningRateScale"/>) is multiplied with it.</summary>
+    /// <summary>
+    /// What the learning rate of a parameter is multiplied by, by its name in the module, at least 0; 1 by default. What modules want
+    /// besides (<see cref="IHasLearningRateScale"/>) is multiplied with it.
+    /// </summary>
     public Func<string, double> LearningRateScale { get; init; } = _ => 1;
 
-    /// <summary>Generators of random numbers besides libtorch's own, by name, that training draws from: checkpoints keep their state. They stay the caller's.</summary>
+    /// <summary>
+    /// Generators of random numbers besides libtorch's own, by name, that training draws from: checkpoints keep their state. They stay the
+    /// caller's.
+    /// </summary>
     public IReadOnlyDictionary<string, Generator> Generators { get; init; } = new Dictionary<string, Generator>();
 
     /// <summary>
-    /// What decides the course of a training besides <see cref="TrainingOptions"/>, by name: model, data, seed, as texts to compare. A checkpoint of a training with others is refused, and the message
-    /// names the difference.
+    /// What decides the course of a training besides <see cref="TrainingOptions"/>, by name: model, data, seed, as texts to compare. A
+    /// checkpoint of a training with others is refused, and the message names the difference.
     /// </summary>
     public IReadOnlyDictionary<string, string> Identity { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Receives what somebody should know who continues a training, in sentences. A null (default) turns a checkpoint that cannot be written into an exception.</summary>
+    /// <summary>
+    /// Receives what somebody should know who continues a training, in sentences. A null (default) turns a checkpoint that cannot be
+    /// written into an exception.
+    /// </summary>
     public Action<string>? Warn { get; init; }
 
     /// <summary>What <see cref="TrainingOptions.MaxTime"/> is measured with.</summary>
@@ -65,15 +77,20 @@ internal sealed partial class TrainingLoop<TBatch>
     /// <summary>Trains the module.</summary>
     /// <param name="data">The training batches.</param>
     /// <param name="validate">
-    /// Measures the module on the validation set, at the end of every epoch; null for no validation. It may switch the module to evaluation mode.
+    /// Measures the module on the validation set, at the end of every epoch; null for no validation. It may switch the module to evaluation
+    /// mode.
     /// </param>
-    /// <param name="progress">Called on this thread every <see cref="TrainingOptions.ProgressInterval"/> updates and at the end of every epoch; null for no reports.</param>
+    /// <param name="progress">Called on this thread every <see cref="TrainingOptions.ProgressInterval"/> updates and at the end of every
+    /// epoch; null for no reports.</param>
     /// <param name="cancellationToken">
-    /// Ends training before the next batch, with a checkpoint where <see cref="TrainingOptions.Checkpoints"/> are set, as <see cref="TrainingOptions.OnCancellation"/> says.
+    /// Ends training before the next batch, with a checkpoint where <see cref="TrainingOptions.Checkpoints"/> are set, as
+    /// <see cref="TrainingOptions.OnCancellation"/> says.
     /// </param>
-    /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last (their moving average with <see cref="TrainingOptions.EmaDecay"/>), and the mode (training or evaluation) it had before.</returns>
+    /// <returns>What happened. The module has the weights of its best epoch, or without validation of its last (their moving average with
+    /// <see cref="TrainingOptions.EmaDecay"/>), and the mode (training or evaluation) it had before.</returns>
     /// <exception cref="InvalidOperationException">
-    /// The training data has no batch, or nothing tells how many updates there will be; or the folder for checkpoints is in use, has those of another training, or has some and is not to be resumed.
+    /// The training data has no batch, or nothing tells how many updates there will be; or the folder for checkpoints is in use, has those
+    /// of another training, or has some and is not to be resumed.
     /// </exception>
     /// <exception cref="InvalidDataException">None of the checkpoints in the folder can be read.</exception>
     /// <exception cref="ArgumentException">Early stopping without validation.</exception>
@@ -323,7 +340,8 @@ internal sealed partial class TrainingLoop<TBatch>
             }
         }
 
-        // Adds the gradients of a batch: of the sum over its samples where there are more batches to an update, so that the weights need not be known before the last of them.
+        // Adds the gradients of a batch: of the sum over its samples where there are more batches to an update, so that the weights need
+        // not be known before the last of them.
         private void Accumulate(TBatch batch)
         {
             using var scope = NewDisposeScope();

@@ -6,7 +6,9 @@ namespace Microsoft.ML.MoE.Training;
 /// <summary>Makes the optimizer of a training.</summary>
 internal static class TrainingOptimizer
 {
-    /// <summary>Makes one optimizer for all parameters, or one for all that no module has an optimizer of its own for, together with those.</summary>
+    /// <summary>
+    /// Makes one optimizer for all parameters, or one for all that no module has an optimizer of its own for, together with those.
+    /// </summary>
     /// <param name="module">What is trained.</param>
     /// <param name="options">How; settled.</param>
     /// <param name="learningRateScale">What the learning rate of a parameter is multiplied by, by its name.</param>
@@ -41,8 +43,8 @@ internal static class TrainingOptimizer
     }
 
     /// <summary>
-    /// γ^(L − l) for a parameter of layer l of L. For one that several layers share it is the mean over those: as much as scaling each layer's share of the summed gradient would come to if
-    /// the shares were alike.
+    /// γ^(L − l) for a parameter of layer l of L. For one that several layers share it is the mean over those: as much as scaling each
+    /// layer's share of the summed gradient would come to if the shares were alike.
     /// </summary>
     private static double LayerScale(nn.Module module, double layerDecay, string parameter) =>
         layerDecay == 1 || module is not IHasLayers layered ? 1 : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));

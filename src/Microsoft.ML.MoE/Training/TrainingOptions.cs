@@ -7,8 +7,8 @@ using Microsoft.ML.MoE.Runtime;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// How a model is trained: every knob of every training, declared, documented and checked here alone. Who trains a kind of model derives from
-/// it to set other defaults.
+/// How a model is trained: every knob of every training, declared, documented and checked here alone. Who trains a kind of model derives
+/// from it to set other defaults.
 /// </summary>
 /// <remarks>
 /// <see cref="TrainingLoop{TBatch}"/> acts on all of them but those that say who makes the model and the batches:
@@ -22,16 +22,16 @@ public class TrainingOptions
     public int? Epochs { get; set; }
 
     /// <summary>
-    /// Updates after which training ends even within an epoch, at least 1; null (default) for no such limit. The learning rate is laid out over
-    /// these updates, or over all epochs if they have fewer.
+    /// Updates after which training ends even within an epoch, at least 1; null (default) for no such limit. The learning rate is laid out
+    /// over these updates, or over all epochs if they have fewer.
     /// </summary>
     public int? MaxSteps { get; set; }
 
     /// <summary>
-    /// Time after which training ends even within an epoch, above 0; null (default) for no such limit. Counts from the start of the training,
-    /// validation between epochs included and that after the last update not; reading the data before does not count. The learning rate is laid
-    /// out over this time or over all updates, whichever ends first at the speed so far: it reaches its final value when the time is over.
-    /// What comes out depends on the machine's speed, and does not repeat to the bit.
+    /// Time after which training ends even within an epoch, above 0; null (default) for no such limit. Counts from the start of the
+    /// training, validation between epochs included and that after the last update not; reading the data before does not count. The
+    /// learning rate is laid out over this time or over all updates, whichever ends first at the speed so far: it reaches its final value
+    /// when the time is over. What comes out depends on the machine's speed, and does not repeat to the bit.
     /// </summary>
     public TimeSpan? MaxTime { get; set; }
 
@@ -41,15 +41,15 @@ public class TrainingOptions
     public int? BatchSize { get; set; }
 
     /// <summary>
-    /// Batches whose gradients are averaged, weighted by their samples, for one update; at least 1. Default 1. The update is that of one batch
-    /// with all their samples, but for what a model computes over a batch as a whole: capacity, balance losses, batch normalisation. At the end
-    /// of an epoch an update may have fewer.
+    /// Batches whose gradients are averaged, weighted by their samples, for one update; at least 1. Default 1. The update is that of one
+    /// batch with all their samples, but for what a model computes over a batch as a whole: capacity, balance losses, batch normalisation.
+    /// At the end of an epoch an update may have fewer.
     /// </summary>
     public int GradientAccumulation { get; set; } = 1;
 
     /// <summary>
-    /// The optimizer. Default: AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>): tables of experts are
-    /// always trained by AdamW, and need a learning rate of their own beside another optimizer's.
+    /// The optimizer. Default: AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>): tables of experts
+    /// are always trained by AdamW, and need a learning rate of their own beside another optimizer's.
     /// </summary>
     public OptimizerKind Optimizer { get; set; }
 
@@ -57,8 +57,8 @@ public class TrainingOptions
     public double? LearningRate { get; set; }
 
     /// <summary>
-    /// Learning rate at the end, at least 0. Null (default): chosen, usually 1e-5. Without effect where the rate is constant; where <see cref="LearningRate"/> is lower
-    /// than this, the rate stays there after its warm-up.
+    /// Learning rate at the end, at least 0. Null (default): chosen, usually 1e-5. Without effect where the rate is constant; where
+    /// <see cref="LearningRate"/> is lower than this, the rate stays there after its warm-up.
     /// </summary>
     public double? FinalLearningRate { get; set; }
 
@@ -69,27 +69,29 @@ public class TrainingOptions
     public int? WarmupSteps { get; set; }
 
     /// <summary>
-    /// The part of all updates that is warm-up, 0 to 1. Null (default): chosen, usually 0.05. Without effect where <see cref="WarmupSteps"/> is set.
+    /// The part of all updates that is warm-up, 0 to 1. Null (default): chosen, usually 0.05. Without effect where
+    /// <see cref="WarmupSteps"/> is set.
     /// </summary>
     public double? WarmupFraction { get; set; }
 
     /// <summary>
-    /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, so that the layers next to the input
-    /// change least: for a model that was trained before. Default 1: all layers learn alike. Needs a module that tells its layers
+    /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, so that the layers next to the
+    /// input change least: for a model that was trained before. Default 1: all layers learn alike. Needs a module that tells its layers
     /// (<see cref="IHasLayers"/>), as image classifiers do. A parameter that several layers share gets the mean of their rates.
     /// </summary>
     public double LayerDecay { get; set; } = 1;
 
     /// <summary>
-    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW; <see cref="Lamb"/> and
+    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW;
+    /// <see cref="Lamb"/> and
     /// <see cref="FusedSgd"/> say where it acts with them. <see cref="NoWeightDecay"/> says what it leaves alone.
     /// </summary>
     public double? WeightDecay { get; set; }
 
     /// <summary>
-    /// Matrices that weight decay leaves alone, as it does all vectors (biases, norms): those whose own name starts with one of these, whatever
-    /// the case, or that lie in a module of that name. Default: "bias" (stacked ones), "position" and "classToken": shrinking those takes away
-    /// freedom without limiting what the model can fit. LAMB's trust ratio leaves the same alone.
+    /// Matrices that weight decay leaves alone, as it does all vectors (biases, norms): those whose own name starts with one of these,
+    /// whatever the case, or that lie in a module of that name. Default: "bias" (stacked ones), "position" and "classToken": shrinking
+    /// those takes away freedom without limiting what the model can fit. LAMB's trust ratio leaves the same alone.
     /// </summary>
     public IReadOnlyList<string> NoWeightDecay { get; set; } = ParameterGroup.UsuallyWithoutDecay;
 
@@ -97,8 +99,8 @@ public class TrainingOptions
     public double Momentum { get; set; } = 0.9;
 
     /// <summary>
-    /// Whether gradient descent looks ahead along its momentum (Nesterov), which must be above 0 then. Default false. Without effect on other
-    /// optimizers.
+    /// Whether gradient descent looks ahead along its momentum (Nesterov), which must be above 0 then. Default false. Without effect on
+    /// other optimizers.
     /// </summary>
     public bool Nesterov { get; set; }
 
@@ -106,7 +108,8 @@ public class TrainingOptions
     public double Beta1 { get; set; } = 0.9;
 
     /// <summary>
-    /// Decay of the second moment of AdamW and LAMB, 0 to below 1. Default 0.999; language models have 0.99, as usual on batches of few tokens.
+    /// Decay of the second moment of AdamW and LAMB, 0 to below 1. Default 0.999; language models have 0.99, as usual on batches of few
+    /// tokens.
     /// </summary>
     public double Beta2 { get; set; } = 0.999;
 
@@ -117,40 +120,40 @@ public class TrainingOptions
     public double? GradientClipNorm { get; set; } = 1;
 
     /// <summary>
-    /// Decay d of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999 (the more updates, the higher); null (default) for none.
-    /// After update t an average keeps min(d, (1 + t) / (10 + t)) of itself. Validation measures the average, and the module ends with it (with
-    /// that of the best epoch where the best weights are kept). Tables with an optimizer of their own are left out.
+    /// Decay d of a moving average of the weights, 0 to below 1, usually 0.99 to 0.9999 (the more updates, the higher); null (default) for
+    /// none. After update t an average keeps min(d, (1 + t) / (10 + t)) of itself. Validation measures the average, and the module ends
+    /// with it (with that of the best epoch where the best weights are kept). Tables with an optimizer of their own are left out.
     /// </summary>
     public double? EmaDecay { get; set; }
 
     /// <summary>
-    /// Part of the target that is spread evenly over all classes, 0 to below 1. Null (default): chosen, usually 0, of image classifiers 0.1. Where
-    /// tokens are predicted there is none.
+    /// Part of the target that is spread evenly over all classes, 0 to below 1. Null (default): chosen, usually 0, of image classifiers
+    /// 0.1. Where tokens are predicted there is none.
     /// </summary>
     public double? LabelSmoothing { get; set; }
 
     /// <summary>
-    /// What the losses that keep experts evenly used are multiplied by, at least 0; null (default) for what the architecture says, which is 0.01
-    /// where nothing else is said. Without effect where nothing routes.
+    /// What the losses that keep experts evenly used are multiplied by, at least 0; null (default) for what the architecture says, which is
+    /// 0.01 where nothing else is said. Without effect where nothing routes.
     /// </summary>
     public double? BalanceLossWeight { get; set; }
 
     /// <summary>
-    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide), else
-    /// float32.
+    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide),
+    /// else float32.
     /// </summary>
     public Precision Precision { get; set; }
 
     /// <summary>
-    /// Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. It is that of the thread that
-    /// trains: trainings at the same time each have their own, and the process keeps its setting.
+    /// Threads of one operation on the CPU, at least 1; null (default) leaves libtorch's setting, one per core. It is that of the thread
+    /// that trains: trainings at the same time each have their own, and the process keeps its setting.
     /// </summary>
     [OutsideIdentity("what they may change, the last digits, is told by the circumstances")]
     public int? Threads { get; set; }
 
     /// <summary>
-    /// Seed of weights, order, dropout and augmentation; null (default) for a new one each time. In ML.NET: for the context's, and without one a
-    /// new one each time.
+    /// Seed of weights, order, dropout and augmentation; null (default) for a new one each time. In ML.NET: for the context's, and without
+    /// one a new one each time.
     /// </summary>
     [OutsideIdentity("the seed that was chosen is in it")]
     public int? Seed { get; set; }
@@ -171,8 +174,8 @@ public class TrainingOptions
     public bool KeepBestWeights { get; set; } = true;
 
     /// <summary>
-    /// Where training is written down so that it can go on after its process has ended; null (default) for nowhere. A checkpoint takes some four
-    /// times the memory of the weights.
+    /// Where training is written down so that it can go on after its process has ended; null (default) for nowhere. A checkpoint takes some
+    /// four times the memory of the weights.
     /// </summary>
     [OutsideIdentity("where a training is written down changes no weight")]
     public CheckpointOptions? Checkpoints { get; set; }
@@ -186,7 +189,8 @@ public class TrainingOptions
     public int ProgressInterval { get; set; } = 50;
 
     /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value wanted.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
+    /// wanted.</exception>
     public virtual void Validate()
     {
         OptionChecks.AtLeast(1, Epochs ?? 1, nameof(Epochs));
@@ -228,8 +232,8 @@ public class TrainingOptions
     }
 
     /// <summary>
-    /// The options that decide how weights change, those of a derived class included, by name: a training that is continued must have them all
-    /// as they were. What says that it is <see cref="OutsideIdentityAttribute">outside</see> is left out.
+    /// The options that decide how weights change, those of a derived class included, by name: a training that is continued must have them
+    /// all as they were. What says that it is <see cref="OutsideIdentityAttribute">outside</see> is left out.
     /// </summary>
     internal IReadOnlyDictionary<string, string> Describe() => GetType().GetProperties()
         .Where(IsInIdentity)

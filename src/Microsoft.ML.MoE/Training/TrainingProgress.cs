@@ -25,6 +25,9 @@ public sealed record TrainingProgress(
     /// <summary>Mean auxiliary loss.</summary>
     public double AuxiliaryLoss => Averages.AuxiliaryLoss;
 
-    /// <summary>For each routing operation of the model, how it used its experts: choices, dropped share, variation, entropy; null for a dense model.</summary>
+    /// <summary>
+    /// For each routing operation of the model, how it used its experts: choices, dropped share, variation, entropy; null for a dense
+    /// model.
+    /// </summary>
     public IReadOnlyList<ExpertLoad>? ExpertLoad => Averages.ExpertLoad;
 }

@@ -5,8 +5,9 @@ using Microsoft.ML.MoE.Runtime;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// The rate climbs in a straight line and reaches its peak at step W (0-based): peak · (s + 1) / (W + 1). From there, with p = (s − W) / (S − W), it is
-/// final + (peak − final) · f(p), where f is (1 + cos πp) / 2 for a cosine, 1 − p for a line and 1 for a constant rate, and stays at what p = 1 gives from step S on.
+/// The rate climbs in a straight line and reaches its peak at step W (0-based): peak · (s + 1) / (W + 1). From there, with p = (s − W) / (S
+/// − W), it is final + (peak − final) · f(p), where f is (1 + cos πp) / 2 for a cosine, 1 − p for a line and 1 for a constant rate, and
+/// stays at what p = 1 gives from step S on.
 /// </summary>
 internal sealed class WarmupSchedule : ILearningRateSchedule
 {

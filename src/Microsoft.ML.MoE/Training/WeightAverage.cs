@@ -1,4 +1,5 @@
-// An exponential moving average of the weights over training, as in arXiv 1512.00567, section 8; averaging goes back to B. T. Polyak and A. B. Juditsky, SIAM J. Control Optim. 30 (1992).
+// An exponential moving average of the weights over training, as in arXiv 1512.00567, section 8; averaging goes back to B. T. Polyak and A.
+// B. Juditsky, SIAM J. Control Optim. 30 (1992).
 //
 //   a <- d a + (1 - d) w        with d = min(decay, (1 + t) / (10 + t)) at update t, so that a young average follows closely
 
@@ -20,7 +21,8 @@ internal sealed class WeightAverage : ITrainingCompanion, IDisposable
 
     /// <summary>Starts from the module's weights as they are.</summary>
     /// <param name="module">The module.</param>
-    /// <param name="trained">Its parameters that change; the others need no average. Those that do not require a gradient, tables with an optimizer of their own, get none.</param>
+    /// <param name="trained">Its parameters that change; the others need no average. Those that do not require a gradient, tables with an
+    /// optimizer of their own, get none.</param>
     /// <param name="decay">The decay of an old average, 0 to below 1.</param>
     public WeightAverage(nn.Module module, IEnumerable<Parameter> trained, double decay)
     {

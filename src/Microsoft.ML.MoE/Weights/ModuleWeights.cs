@@ -13,8 +13,8 @@ public static class ModuleWeights
     private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
 
     /// <summary>
-    /// The parameters and persistent buffers by name. A module that is used several times is listed once, under the name that was registered first
-    /// (<c>state_dict</c> lists it once per use).
+    /// The parameters and persistent buffers by name. A module that is used several times is listed once, under the name that was
+    /// registered first (<c>state_dict</c> lists it once per use).
     /// </summary>
     /// <param name="module">The module; keeps owning its tensors.</param>
     /// <returns>The module's own tensors, not copies, in the order of registration, parameters before buffers.</returns>
@@ -33,7 +33,8 @@ public static class ModuleWeights
     /// <summary>Writes the module's weights as a safetensors file.</summary>
     /// <param name="module">The module, on any device but meta.</param>
     /// <param name="destination">Where to write; need not be seekable, and stays open.</param>
-    /// <exception cref="ArgumentException">A tensor cannot be written (see <see cref="SafeTensors.Write"/>); nothing was written.</exception>
+    /// <exception cref="ArgumentException">A tensor cannot be written (see <see cref="SafeTensors.Write"/>); nothing was
+    /// written.</exception>
     public static void Save(nn.Module module, Stream destination) => SafeTensors.Write(destination, Collect(module), Metadata);
 
     /// <summary>
@@ -41,10 +42,12 @@ public static class ModuleWeights
     /// and for files of up to 1 GiB also when the data cannot be read to their end.
     /// </summary>
     /// <param name="module">The module, on any device but meta.</param>
-    /// <param name="source">A stream at the file's first byte; need not be seekable, stays open, and is left after the file's last byte.</param>
+    /// <param name="source">A stream at the file's first byte; need not be seekable, stays open, and is left after the file's last
+    /// byte.</param>
     /// <param name="length">The file's length in bytes.</param>
     /// <exception cref="InvalidDataException">
-    /// The file is truncated or altered, lacks a tensor, has one too many, or has one of another shape or element type; the message names it.
+    /// The file is truncated or altered, lacks a tensor, has one too many, or has one of another shape or element type; the message names
+    /// it.
     /// </exception>
     public static void Load(nn.Module module, Stream source, long length)
     {

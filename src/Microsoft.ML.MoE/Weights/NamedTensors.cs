@@ -26,7 +26,8 @@ internal static class NamedTensors
     /// <summary>Copies values into tensors of the same names, shapes and types.</summary>
     /// <param name="targets">What is overwritten.</param>
     /// <param name="values">The new values, on any device.</param>
-    /// <exception cref="InvalidDataException">The two differ in names, shapes or types; the message names the first tensor that does. Nothing was changed.</exception>
+    /// <exception cref="InvalidDataException">The two differ in names, shapes or types; the message names the first tensor that does.
+    /// Nothing was changed.</exception>
     public static void Copy(IReadOnlyDictionary<string, Tensor> targets, IReadOnlyDictionary<string, Tensor> values)
     {
         foreach (var (name, value) in values)

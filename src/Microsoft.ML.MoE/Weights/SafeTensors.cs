@@ -14,11 +14,15 @@ internal static class SafeTensors
 {
     private const long PieceBytes = 4 << 20;   // large enough that a call per piece costs nothing, small against any model
 
-    /// <summary>Writes tensors as one safetensors file: the widest element types first, then by name, so that equal tensors give equal bytes.</summary>
+    /// <summary>
+    /// Writes tensors as one safetensors file: the widest element types first, then by name, so that equal tensors give equal bytes.
+    /// </summary>
     /// <param name="destination">Where to write; need not be seekable, and stays open.</param>
-    /// <param name="tensors">Dense tensors on any device but meta, contiguous or not; a tensor that is on a GPU or not contiguous is copied on its own.</param>
+    /// <param name="tensors">Dense tensors on any device but meta, contiguous or not; a tensor that is on a GPU or not contiguous is copied
+    /// on its own.</param>
     /// <param name="metadata">Free text to keep with the tensors.</param>
-    /// <exception cref="ArgumentException">A tensor is disposed, sparse, on the meta device or of a type that the format lacks, or is named <c>__metadata__</c>; nothing was written.</exception>
+    /// <exception cref="ArgumentException">A tensor is disposed, sparse, on the meta device or of a type that the format lacks, or is named
+    /// <c>__metadata__</c>; nothing was written.</exception>
     public static void Write(Stream destination, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(destination);
@@ -31,11 +35,13 @@ internal static class SafeTensors
     }
 
     /// <summary>Reads a safetensors file. Everything that its header says is checked before the first tensor is made.</summary>
-    /// <param name="source">A stream at the file's first byte; need not be seekable, stays open, and is left after the file's last byte.</param>
+    /// <param name="source">A stream at the file's first byte; need not be seekable, stays open, and is left after the file's last
+    /// byte.</param>
     /// <param name="length">The file's length in bytes.</param>
     /// <param name="device">Where the tensors go; the CPU when null.</param>
     /// <returns>The tensors, owned by the caller (outside any dispose scope).</returns>
-    /// <exception cref="InvalidDataException">The file is truncated, altered or of an unknown type; the message names the tensor and what is wrong.</exception>
+    /// <exception cref="InvalidDataException">The file is truncated, altered or of an unknown type; the message names the tensor and what
+    /// is wrong.</exception>
     public static SafeTensorsContents Read(Stream source, long length, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(source);

@@ -64,7 +64,9 @@ internal sealed class SafeTensorsHeader
         return new(entries, metadata ?? new Dictionary<string, string>());
     }
 
-    /// <summary>Reads and checks the header of a file of <paramref name="length"/> bytes; leaves the stream at the first byte of data.</summary>
+    /// <summary>
+    /// Reads and checks the header of a file of <paramref name="length"/> bytes; leaves the stream at the first byte of data.
+    /// </summary>
     /// <exception cref="InvalidDataException">The header does not describe a file of that length.</exception>
     public static SafeTensorsHeader Read(Stream source, long length)
     {

@@ -5,7 +5,8 @@ namespace Microsoft.ML.MoE.Weights;
 /// <summary>The element types of the safetensors format that torch modules are made of.</summary>
 internal static class SafeTensorsType
 {
-    // The order in which the format's own library lays tensors out: wide types first, so that every tensor starts at a multiple of its element size.
+    // The order in which the format's own library lays tensors out: wide types first, so that every tensor starts at a multiple of its
+    // element size.
     private static readonly (string Name, ScalarType Type, int Size)[] All =
     [
         ("I64", ScalarType.Int64, 8),

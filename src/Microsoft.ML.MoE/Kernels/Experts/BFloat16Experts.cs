@@ -1,6 +1,7 @@
 // The experts' forward and backward pass on the CPU in bfloat16: products by libtorch, what lies between them on vectors of float32.
 //
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, P = places of padded rows,
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, P =
+// places of padded rows,
 //       C = places of a chunk, S = places of a slice, B = slices of a chunk.
 
 using System.Collections.Concurrent;
@@ -14,8 +15,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
 /// <summary>
-/// yₜ = Σₖ gₜₖ · (gelu(xₜ·W1ₑ + b1ₑ)·W2ₑ + b2ₑ) and its gradients. A thread takes one slice of an expert's rows at a time through all products, each of which runs on that thread
-/// alone: products of this size are faster so than divided among the threads, and what one writes, the next finds in the cache.
+/// yₜ = Σₖ gₜₖ · (gelu(xₜ·W1ₑ + b1ₑ)·W2ₑ + b2ₑ) and its gradients. A thread takes one slice of an expert's rows at a time through all
+/// products, each of which runs on that thread alone: products of this size are faster so than divided among the threads, and what one
+/// writes, the next finds in the cache.
 /// </summary>
 /// <remarks>Matrices are bfloat16; biases, gates, outputs and everything that is added up are float32.</remarks>
 /// <param name="choices">K.</param>
@@ -119,7 +121,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         GC.KeepAlive(db2_BD);
     }
 
-    // One product over all rows of an expert, whatever slices they are in, so that nothing is rounded in between; in blocks of columns where experts are few.
+    // One product over all rows of an expert, whatever slices they are in, so that nothing is rounded in between; in blocks of columns
+    // where experts are few.
     private static void MultiplyWeightGradients(WorkTeam team, PaddedRows.Chunk chunk, Tensor x_PD, ChunkWork work, FeedForwardGradients gradients)
     {
         var hiddenWidth = (int)gradients.Dw1_EDF.shape[2];
@@ -146,11 +149,13 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         });
     }
 
-    // A piece of memory for each thread. Threads that come and go must not make large blocks themselves: the C library unmaps a thread's own heap when it is empty.
+    // A piece of memory for each thread. Threads that come and go must not make large blocks themselves: the C library unmaps a thread's
+    // own heap when it is empty.
     private static ConcurrentBag<Tensor> Scratch(WorkTeam team, int places, int columns) => [.. Enumerable.Range(0, team.Threads).Select(_ => empty([places, columns], bfloat16))];
 
-    // Every item in a dispose scope of its own, without gradients, and with products that do not divide themselves among threads. In inference mode, which a thread does not take over from
-    // the one that started it: tensors made in it may be written in it only, and others too.
+    // Every item in a dispose scope of its own, without gradients, and with products that do not divide themselves among threads. In
+    // inference mode, which a thread does not take over from the one that started it: tensors made in it may be written in it only, and
+    // others too.
     private static void ForEachAlone(WorkTeam team, int count, Action<int> body) => team.ForEach(count, (item, _) =>
     {
         using var alone = OpenMp.OnThisThreadAlone();
@@ -207,7 +212,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         Clear(rowGradients + ((nint)(slice.Place + slice.Rows) * width), (slice.Places - slice.Rows) * (long)width);
     }
 
-    // Adds up the rows of each token in the order of its choices, so that the sum does not depend on the threads: outputs, with biases and gates, to float32.
+    // Adds up the rows of each token in the order of its choices, so that the sum does not depend on the threads: outputs, with biases and
+    // gates, to float32.
     private void CombineOutputs(WorkTeam team, BFloat16Pass pass, Tensor y_TD)
     {
         var width = pass.Width;

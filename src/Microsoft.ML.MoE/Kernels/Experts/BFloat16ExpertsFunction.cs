@@ -1,4 +1,5 @@
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, P = places of padded rows,
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, P =
+// places of padded rows,
 //       C = places of a chunk.
 
 using Microsoft.ML.MoE.Runtime;
@@ -7,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
-/// <summary><see cref="BFloat16Experts"/> as an operation that autograd knows. Arguments: x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, then the <see cref="SortedRows"/>.</summary>
+/// <summary>
+/// <see cref="BFloat16Experts"/> as an operation that autograd knows. Arguments: x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, then the
+/// <see cref="SortedRows"/>.
+/// </summary>
 internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunction<BFloat16ExpertsFunction>
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);
@@ -24,7 +28,10 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
     public static bool Suits(Tensor x_TD, Tensor gates_TK) =>
         PrecisionExtensions.CpuMultipliesBFloat16 && x_TD.device_type == DeviceType.CPU && x_TD.dtype == ScalarType.BFloat16 && Memory.HoldsFloats(gates_TK);
 
-    /// <summary>Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are on the CPU: tokens and weights bfloat16, gates and biases float32.</summary>
+    /// <summary>
+    /// Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are on the CPU: tokens and weights
+    /// bfloat16, gates and biases float32.
+    /// </summary>
     public static Tensor Apply(Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows)
     {
         rows.Check(weights.W1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
@@ -77,7 +84,8 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
         return [.. gradients.Moved(), null!];
     }
 
-    // The output, and what the backward pass needs besides parameters and plan: gates, the rows' tokens, their outputs, the chunks' sums before GELU.
+    // The output, and what the backward pass needs besides parameters and plan: gates, the rows' tokens, their outputs, the chunks' sums
+    // before GELU.
     private static (Tensor Y_TD, IReadOnlyList<Tensor> Saved) Forward(
         Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows, bool keepHidden)
     {

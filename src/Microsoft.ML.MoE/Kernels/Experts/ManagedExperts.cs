@@ -1,6 +1,7 @@
 // The experts' forward and backward pass on the CPU in float32, with the managed matrix product.
 //
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows,
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R =
+// computed rows,
 //       C = rows of a chunk.
 
 using System.Runtime.CompilerServices;
@@ -11,12 +12,12 @@ using Microsoft.ML.MoE.Kernels.Gemm;
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
 /// <summary>
-/// yₜ = Σₖ gₜₖ · (gelu(xₜ·W1ₑ + b1ₑ)·W2ₑ + b2ₑ) and its gradients, on numbers in memory. Tokens are gathered and GELU is applied where the products read or write their numbers, so
-/// that of all intermediate results only the sums before GELU and the rows' outputs lie in memory.
+/// yₜ = Σₖ gₜₖ · (gelu(xₜ·W1ₑ + b1ₑ)·W2ₑ + b2ₑ) and its gradients, on numbers in memory. Tokens are gathered and GELU is applied where the
+/// products read or write their numbers, so that of all intermediate results only the sums before GELU and the rows' outputs lie in memory.
 /// </summary>
 /// <remarks>
-/// Rows are worked on in chunks, which may end within an expert: what one product writes, the next finds in the cache, and a chunk's memory is small enough for the C library to keep
-/// when it is freed.
+/// Rows are worked on in chunks, which may end within an expert: what one product writes, the next finds in the cache, and a chunk's memory
+/// is small enough for the C library to keep when it is freed.
 /// </remarks>
 /// <param name="tokens">T.</param>
 /// <param name="choices">K.</param>

@@ -1,4 +1,5 @@
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows,
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R =
+// computed rows,
 //       C = rows of a chunk.
 
 using Microsoft.ML.MoE.Kernels.Gemm;
@@ -8,7 +9,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
-/// <summary><see cref="ManagedExperts"/> as an operation that autograd knows. Arguments: x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, then the <see cref="SortedRows"/>.</summary>
+/// <summary>
+/// <see cref="ManagedExperts"/> as an operation that autograd knows. Arguments: x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED, then the
+/// <see cref="SortedRows"/>.
+/// </summary>
 internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunction<ManagedExpertsFunction>
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);
@@ -30,7 +34,9 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         return ManagedGemm.IsFastInGroups;
     }
 
-    /// <summary>Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are float32 on the CPU.</summary>
+    /// <summary>
+    /// Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are float32 on the CPU.
+    /// </summary>
     public static Tensor Apply(Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows)
     {
         rows.Check(weights.W1_EDF.shape[0], gates_TK.shape[0], gates_TK.shape[1]);
@@ -78,7 +84,8 @@ internal sealed unsafe class ManagedExpertsFunction : autograd.SingleTensorFunct
         return [.. gradients.Moved(), null!];
     }
 
-    // The output, and what the backward pass needs besides parameters and plan: tokens, gates, the rows' outputs, the chunks' sums before GELU.
+    // The output, and what the backward pass needs besides parameters and plan: tokens, gates, the rows' outputs, the chunks' sums before
+    // GELU.
     private static (Tensor Y_TD, IReadOnlyList<Tensor> Saved) Forward(
         Tensor x_TD, Tensor gates_TK, FeedForwardWeights weights, SortedRows rows, bool keepHidden)
     {

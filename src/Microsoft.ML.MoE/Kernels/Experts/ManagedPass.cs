@@ -1,4 +1,5 @@
-// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R = computed rows, C = rows of a chunk.
+// Axes: T = tokens of the whole batch, D = model width, F = hidden width of an expert, E = experts, K = experts chosen per token, R =
+// computed rows, C = rows of a chunk.
 
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
@@ -17,9 +18,13 @@ internal readonly unsafe struct ManagedPass
     /// <summary>(E, F, D).</summary>
     public required float* W2 { get; init; }
 
-    /// <summary>For every chunk, the sums before GELU (C, F): room for them in the forward pass, which leaves them to the backward pass.</summary>
+    /// <summary>
+    /// For every chunk, the sums before GELU (C, F): room for them in the forward pass, which leaves them to the backward pass.
+    /// </summary>
     public required nint[] Hidden { get; init; }
 
-    /// <summary>The experts' outputs before the gates (R, D): room for them in the forward pass, which leaves them to the backward pass.</summary>
+    /// <summary>
+    /// The experts' outputs before the gates (R, D): room for them in the forward pass, which leaves them to the backward pass.
+    /// </summary>
     public required float* RowOutputs { get; init; }
 }

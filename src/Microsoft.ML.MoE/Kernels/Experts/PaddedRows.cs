@@ -1,7 +1,8 @@
 // Places for the rows of each expert, in slices of few different heights.
 //
-// oneDNN, behind libtorch's products of bfloat16, generates code for every new shape, which takes 1 to 2 ms, longer than many an expert's product, and keeps it for the next
-// product of that shape. The experts' rows differ in number from step to step; padded with zeros to multiples of 16 or more, they take shapes that were there before.
+// oneDNN, behind libtorch's products of bfloat16, generates code for every new shape, which takes 1 to 2 ms, longer than many an expert's
+// product, and keeps it for the next product of that shape. The experts' rows differ in number from step to step; padded with zeros to
+// multiples of 16 or more, they take shapes that were there before.
 
 namespace Microsoft.ML.MoE.Kernels.Experts;
 
@@ -14,7 +15,9 @@ internal sealed class PaddedRows
 
     private PaddedRows(IReadOnlyList<Chunk> chunks) => Chunks = chunks;
 
-    /// <summary>Rows of some experts that are worked on together: in the backward pass, what lies between the products of a chunk takes memory.</summary>
+    /// <summary>
+    /// Rows of some experts that are worked on together: in the backward pass, what lies between the products of a chunk takes memory.
+    /// </summary>
     /// <param name="Place">Its first place.</param>
     /// <param name="Places">Its places.</param>
     /// <param name="Pieces">Its experts.</param>
@@ -87,7 +90,8 @@ internal sealed class PaddedRows
         }
     }
 
-    // Slices of one height, but for the last. The more rows, the coarser the steps: a few dozen heights in all, and not many more sums of them.
+    // Slices of one height, but for the last. The more rows, the coarser the steps: a few dozen heights in all, and not many more sums of
+    // them.
     private static IEnumerable<(int Row, int Rows, int Places)> Cut(int first, int rows, int sliceRows)
     {
         var step = rows <= 512 ? 16 : rows <= 4096 ? 32 : 64;

@@ -1,4 +1,5 @@
-// Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token, P = T·K pairs (pair p is choice p mod K of token p div K), R = rows that are computed.
+// Axes: T = tokens of the whole batch, E = experts, K = experts chosen per token, P = T·K pairs (pair p is choice p mod K of token p div
+// K), R = rows that are computed.
 
 using TorchSharp;
 using static TorchSharp.torch;
@@ -12,8 +13,9 @@ namespace Microsoft.ML.MoE.Kernels.Experts;
 internal sealed record SortedRows(Tensor RowEnds_E, Tensor TokenOfRow_R, Tensor PairOfRow_R)
 {
     /// <summary>
-    /// Checks that the rows are pairs of a batch, each expert's after the one's before. For paths on which they become places in memory: whoever makes a plan by hand may have made it wrong.
-    /// To be called before autograd is entered: an exception in its backward pass ends the process.
+    /// Checks that the rows are pairs of a batch, each expert's after the one's before. For paths on which they become places in memory:
+    /// whoever makes a plan by hand may have made it wrong. To be called before autograd is entered: an exception in its backward pass ends
+    /// the process.
     /// </summary>
     /// <param name="experts">Experts of the layer.</param>
     /// <param name="tokens">Tokens of the batch.</param>

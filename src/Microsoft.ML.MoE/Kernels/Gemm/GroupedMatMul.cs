@@ -18,7 +18,8 @@ internal static class GroupedMatMul
     /// <param name="rowEnds_E">One past the last row of each group, int32 (E), ascending; the last is R.</param>
     /// <returns>(R, O), in the operands' type.</returns>
     /// <remarks>
-    /// On CUDA libtorch has one kernel for all groups in bfloat16 from compute capability 9.0 on. Elsewhere it multiplies group by group itself, and waits for the row counts to do so.
+    /// On CUDA libtorch has one kernel for all groups in bfloat16 from compute capability 9.0 on. Elsewhere it multiplies group by group
+    /// itself, and waits for the row counts to do so.
     /// </remarks>
     public static Tensor Apply(Tensor x_RI, Tensor w_EIO, Tensor rowEnds_E)
     {
@@ -32,7 +33,10 @@ internal static class GroupedMatMul
         return x_RI.device.type == DeviceType.CPU ? ByGroup(x_RI, w_EIO, rowEnds_E) : Padded(x_RI, w_EIO, rowEnds_E);
     }
 
-    /// <summary>The grouped kernel for widths that it refuses, with zeros up to the next width that it takes: an accelerator need not stop for the row counts.</summary>
+    /// <summary>
+    /// The grouped kernel for widths that it refuses, with zeros up to the next width that it takes: an accelerator need not stop for the
+    /// row counts.
+    /// </summary>
     /// <param name="x_RI">Rows sorted by group, (R, I).</param>
     /// <param name="w_EIO">One matrix a group, (E, I, O).</param>
     /// <param name="rowEnds_E">One past the last row of each group, int32 (E).</param>
@@ -46,7 +50,8 @@ internal static class GroupedMatMul
     }
 
     /// <summary>
-    /// The plain definition, one product per group: for widths that the grouped kernel refuses on the CPU, and what tests compare with. Copies the row counts to the host.
+    /// The plain definition, one product per group: for widths that the grouped kernel refuses on the CPU, and what tests compare with.
+    /// Copies the row counts to the host.
     /// </summary>
     /// <param name="x_RI">Rows sorted by group, (R, I).</param>
     /// <param name="w_EIO">One matrix a group, (E, I, O).</param>

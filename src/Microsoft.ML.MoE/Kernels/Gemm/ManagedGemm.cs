@@ -1,9 +1,11 @@
 // Matrix products of float32 in managed code, many of different heights at a time.
 //
-// Why there is such a thing: libtorch multiplies float32 matrices with MKL, which runs its AVX-512 code on Intel's processors only and reaches a third of what an AMD processor
-// with AVX-512 can do. And everywhere, a group of small products is scheduled here as a whole, with gather, bias and GELU done on numbers that are in the cache anyway.
+// Why there is such a thing: libtorch multiplies float32 matrices with MKL, which runs its AVX-512 code on Intel's processors only and
+// reaches a third of what an AMD processor with AVX-512 can do. And everywhere, a group of small products is scheduled here as a whole,
+// with gather, bias and GELU done on numbers that are in the cache anyway.
 //
-// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): the right operand in blocks that stay in the L2 cache, panels of the left one in the L1 cache.
+// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): the right operand in blocks that stay in the L2 cache,
+// panels of the left one in the L1 cache.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -24,20 +26,24 @@ internal static unsafe class ManagedGemm
     private const uint ScratchLeftOver = WorkTeam.Scratch.Floats - (LeftFloats + (BlockColumns * MaxBlockDepth) + 16);
 #pragma warning restore IDE0051
 
-    /// <summary>Whether a single product beats libtorch's: on AMD's processors with AVX-512. MKL's AVX2 code comes as near to what the processor can do as this one.</summary>
+    /// <summary>
+    /// Whether a single product beats libtorch's: on AMD's processors with AVX-512. MKL's AVX2 code comes as near to what the processor can
+    /// do as this one.
+    /// </summary>
     public static bool IsFast { get; } = IsSupported && Avx512F.IsSupported && IsAmd();
 
     /// <summary>
-    /// Whether a group of products with gather, bias and GELU beats libtorch's: also on every processor without AVX-512, most of all where the products are many and small.
-    /// On Intel's with AVX-512, nobody has measured.
+    /// Whether a group of products with gather, bias and GELU beats libtorch's: also on every processor without AVX-512, most of all where
+    /// the products are many and small. On Intel's with AVX-512, nobody has measured.
     /// </summary>
     public static bool IsFastInGroups { get; } = IsSupported && (!Avx512F.IsSupported || IsAmd());
 
     /// <summary>Whether the products can be computed at all.</summary>
     public static bool IsSupported => MicroKernel.IsSupported;
 
-    // A block of the right operand, 512 or 320 KB, stays in the L2 cache, which is 1 MB on the processors with AVX-512 and often 512 KB on those without; a panel of the left one,
-    // 12 or 4 KB, in the L1 cache. Narrower blocks would fit better, but the left operand is packed once for each.
+    // A block of the right operand, 512 or 320 KB, stays in the L2 cache, which is 1 MB on the processors with AVX-512 and often 512 KB on
+    // those without; a panel of the left one, 12 or 4 KB, in the L1 cache. Narrower blocks would fit better, but the left operand is packed
+    // once for each.
     private static int BlockDepth => Avx512F.IsSupported ? MaxBlockDepth : 160;
 
     private readonly record struct Task(int Product, int Row, int Rows, int Column, int Columns);

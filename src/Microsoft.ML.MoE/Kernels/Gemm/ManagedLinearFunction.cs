@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
-/// <summary>y = x·Wᵀ + b through the managed matrix product, as an operation that autograd knows. Arguments: x, weight_OI, bias_O.</summary>
+/// <summary>
+/// y = x·Wᵀ + b through the managed matrix product, as an operation that autograd knows. Arguments: x, weight_OI, bias_O.
+/// </summary>
 internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFunction<ManagedLinearFunction>
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);

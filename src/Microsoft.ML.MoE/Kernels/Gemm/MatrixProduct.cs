@@ -21,7 +21,10 @@ internal readonly unsafe struct MatrixProduct(Operand left, Operand right, float
     /// <summary>Added to every row, one number a column; null for none.</summary>
     public float* Bias { get; init; }
 
-    /// <summary>What GELU was applied to in the forward pass, laid out as the output: each sum is multiplied with GELU's derivative there. Null for none.</summary>
+    /// <summary>
+    /// What GELU was applied to in the forward pass, laid out as the output: each sum is multiplied with GELU's derivative there. Null for
+    /// none.
+    /// </summary>
     public float* GeluInput { get; init; }
 
     /// <summary>Whether to add to what the output holds.</summary>

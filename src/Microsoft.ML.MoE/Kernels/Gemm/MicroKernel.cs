@@ -7,7 +7,10 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
-/// <summary>Multiplies a packed left panel (depth × <see cref="Rows"/>) with a packed right panel (depth × <see cref="Columns"/>), by the widest instructions of the processor.</summary>
+/// <summary>
+/// Multiplies a packed left panel (depth × <see cref="Rows"/>) with a packed right panel (depth × <see cref="Columns"/>), by the widest
+/// instructions of the processor.
+/// </summary>
 internal static unsafe class MicroKernel
 {
     /// <summary>Rows of the largest tile.</summary>

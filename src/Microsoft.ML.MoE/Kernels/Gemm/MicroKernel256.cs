@@ -5,7 +5,9 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
-/// <summary>Multiplies a packed left panel (depth × 6) with a packed right panel (depth × 16): <see cref="MicroKernel.Multiply"/> with AVX2 and FMA.</summary>
+/// <summary>
+/// Multiplies a packed left panel (depth × 6) with a packed right panel (depth × 16): <see cref="MicroKernel.Multiply"/> with AVX2 and FMA.
+/// </summary>
 internal static unsafe class MicroKernel256
 {
     public const int Rows = 6;

@@ -5,7 +5,9 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
-/// <summary>Multiplies a packed left panel (depth × 12) with a packed right panel (depth × 32): <see cref="MicroKernel.Multiply"/> with AVX-512.</summary>
+/// <summary>
+/// Multiplies a packed left panel (depth × 12) with a packed right panel (depth × 32): <see cref="MicroKernel.Multiply"/> with AVX-512.
+/// </summary>
 internal static unsafe class MicroKernel512
 {
     public const int Rows = 12;

@@ -1,6 +1,7 @@
 // How an operand of the managed matrix product lies in memory, and its copy into the panels that the micro-kernel reads.
 //
-// A panel holds `width` lines (rows of the left operand, columns of the right one) side by side: element (k, line) at k·width + line, zeros beyond the last line.
+// A panel holds `width` lines (rows of the left operand, columns of the right one) side by side: element (k, line) at k·width + line, zeros
+// beyond the last line.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -11,12 +12,16 @@ namespace Microsoft.ML.MoE.Kernels.Gemm;
 /// <summary>A float32 matrix as seen by the sum over k: where its lines and its terms lie.</summary>
 /// <param name="data">The first number.</param>
 /// <param name="stride">Numbers from one row of memory to the next.</param>
-/// <param name="termsAlongRow">True if a row of memory is a line and k runs along it; false if a row of memory holds one k of every line.</param>
+/// <param name="termsAlongRow">True if a row of memory is a line and k runs along it; false if a row of memory holds one k of every
+/// line.</param>
 /// <param name="rowIndex">The row of memory that stands for row r, or null where they are in order.</param>
 /// <param name="gelu">Whether GELU is applied to every number on the way.</param>
 internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlongRow, long* rowIndex = null, bool gelu = false)
 {
-    /// <summary>Copies lines [first, first + count) and terms [term, term + depth) into a panel, after which there is room for some numbers more, which may be overwritten.</summary>
+    /// <summary>
+    /// Copies lines [first, first + count) and terms [term, term + depth) into a panel, after which there is room for some numbers more,
+    /// which may be overwritten.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Pack(int width, int first, int count, int term, int depth, float* panel)
     {

@@ -10,7 +10,10 @@ internal static unsafe class VectorTranspose
     /// <summary>Numbers of a side.</summary>
     public const int Side = 16;
 
-    /// <summary>Writes number k of row r to <c>target[k * stride + r]</c>, in the order of k: with 12 rows, four zeros after each k, which the next k may overwrite.</summary>
+    /// <summary>
+    /// Writes number k of row r to <c>target[k * stride + r]</c>, in the order of k: with 12 rows, four zeros after each k, which the next
+    /// k may overwrite.
+    /// </summary>
     /// <param name="rows">The rows: 12 or 16.</param>
     /// <param name="count">How many.</param>
     /// <param name="from">The first number of each row.</param>

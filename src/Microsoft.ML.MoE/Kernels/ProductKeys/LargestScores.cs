@@ -1,8 +1,9 @@
 // The k largest of some numbers, without sorting them.
 //
-// The maxima of g ≥ k groups bound the k-th largest number from below: k groups have a number at least as large as the smallest of their maxima. With a group for each lane of a vector
-// that bound costs one maximum a number; it leaves some forty of 1024 random numbers for k = 16, and with twice as many groups as k some forty of 128 for k = 32. Their places are found by
-// counting how many are larger, for two vectors of them at once.
+// The maxima of g ≥ k groups bound the k-th largest number from below: k groups have a number at least as large as the smallest of their
+// maxima. With a group for each lane of a vector that bound costs one maximum a number; it leaves some forty of 1024 random numbers for k =
+// 16, and with twice as many groups as k some forty of 128 for k = 32. Their places are found by counting how many are larger, for two
+// vectors of them at once.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;
@@ -139,7 +140,8 @@ internal static unsafe class LargestScores
         return bound;
     }
 
-    // The k-th largest of 32 numbers, k up to 16: of one vector in ascending and one in descending order, the larger of each two are the sixteen largest.
+    // The k-th largest of 32 numbers, k up to 16: of one vector in ascending and one in descending order, the larger of each two are the
+    // sixteen largest.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float LargestOfTwo(Vector512<float> first, Vector512<float> second, int k)
     {

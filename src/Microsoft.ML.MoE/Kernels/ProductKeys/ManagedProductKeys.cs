@@ -1,5 +1,5 @@
-// The search among product keys in managed code on the CPU: scores of a few queries at a time stay in the cache, where the best are picked, and their pairs, before the next queries' scores
-// overwrite them. Nothing of the size queries · sub-keys is ever in memory.
+// The search among product keys in managed code on the CPU: scores of a few queries at a time stay in the cache, where the best are picked,
+// and their pairs, before the next queries' scores overwrite them. Nothing of the size queries · sub-keys is ever in memory.
 //
 // Axes: T = tokens of the whole batch, H = heads, A = d_k/2, half a query, N = sub-keys of a half, K = keys that a head retrieves.
 
@@ -27,7 +27,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
     private readonly int half = queryWidth / 2;
     private readonly int groups = shared ? 1 : heads;   // of heads with the same sub-keys
 
-    // Pairs of the best sub-keys that may be among the best keys: for row i those of the columns before ⌊K / (i + 1)⌋, the last of the first K being in column ⌈K / (i + 1)⌉ - 1.
+    // Pairs of the best sub-keys that may be among the best keys: for row i those of the columns before ⌊K / (i + 1)⌋, the last of the
+    // first K being in column ⌈K / (i + 1)⌉ - 1.
     private readonly int[] columnEnds = [.. Enumerable.Range(1, chosen).Select(i => chosen / i)];
     private readonly int[] lastColumns = [.. Enumerable.Range(1, chosen).Select(i => ((chosen + i - 1) / i) - 1)];
     private readonly int candidates = Enumerable.Range(1, chosen).Sum(i => chosen / i);
@@ -57,7 +58,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
     /// <param name="query_TQ">Queries, contiguous (T, H·d_k).</param>
     /// <param name="rowKeys">(N, A), or (H, N, A).</param>
     /// <param name="columnKeys">(N, A), or (H, N, A).</param>
-    /// <returns>The keys, int64 (T, H, K), best first; their scores, float32 (T, H, K); and the two sub-keys of each, int32 (2, T, H, K).</returns>
+    /// <returns>The keys, int64 (T, H, K), best first; their scores, float32 (T, H, K); and the two sub-keys of each, int32 (2, T, H,
+    /// K).</returns>
     public (Tensor Ids_THK, Tensor Scores_THK, Tensor SubKeys_2THK) Search(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
     {
         using var scope = NewDisposeScope();
@@ -125,7 +127,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                 var dScores = Memory.Floats(dScores_THK);
                 var places = (int*)Memory.Address(subKeys_2THK);
 
-                // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of threads.
+                // Every sub-key is worked on by one thread, which adds up its pairs in their order: the sums do not depend on the number of
+                // threads.
                 var ranges = (team.Threads + 1) / 2;
                 team.ForEach(2 * ranges, (task, scratch) =>
                 {
@@ -202,7 +205,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
         }
     }
 
-    // The K best of the pairs of two descending lists; a pair's place has its row in the upper bits. Of pairs (i, j) with (i + 1)·(j + 1) > K, K others are at least as good.
+    // The K best of the pairs of two descending lists; a pair's place has its row in the upper bits. Of pairs (i, j) with (i + 1)·(j + 1) >
+    // K, K others are at least as good.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
     {

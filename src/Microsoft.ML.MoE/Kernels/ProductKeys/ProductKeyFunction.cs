@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Kernels.ProductKeys;
 
 /// <summary>
-/// The scores of the keys that a search has found, as an operation that autograd knows. Arguments: query_TQ, the two sets of sub-keys, then <see cref="ManagedProductKeys"/> and what it has
-/// found: the scores of the keys, and their sub-keys.
+/// The scores of the keys that a search has found, as an operation that autograd knows. Arguments: query_TQ, the two sets of sub-keys, then
+/// <see cref="ManagedProductKeys"/> and what it has found: the scores of the keys, and their sub-keys.
 /// </summary>
 internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<ProductKeyFunction>
 {

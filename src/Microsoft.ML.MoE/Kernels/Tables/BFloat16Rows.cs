@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
 /// <summary>
-/// Rows of bfloat16, the upper half of a float32. Stored by stochastic rounding: up with the probability that is the part cut off, so that the mean over the random bits is the exact value.
-/// Gupta et al., arXiv 1502.02551, section 3.
+/// Rows of bfloat16, the upper half of a float32. Stored by stochastic rounding: up with the probability that is the part cut off, so that
+/// the mean over the random bits is the exact value. Gupta et al., arXiv 1502.02551, section 3.
 /// </summary>
 internal readonly unsafe struct BFloat16Rows : IRowFormat
 {
@@ -28,7 +28,8 @@ internal readonly unsafe struct BFloat16Rows : IRowFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(byte* row, int i, Vector512<float> values, Vector512<uint> random)
     {
-        // A random number below one unit of what is kept carries into it as often as the part cut off is large. Infinity and NaN of hardware have none, and stay.
+        // A random number below one unit of what is kept carries into it as often as the part cut off is large. Infinity and NaN of
+        // hardware have none, and stay.
         var rounded = Vector512.ShiftRightLogical(values.AsUInt32() + Vector512.ShiftRightLogical(random, LowerBits), LowerBits);
         var halves = Avx512F.IsSupported ? Avx512F.ConvertToVector256UInt16(rounded) : Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
         halves.Store((ushort*)row + i);

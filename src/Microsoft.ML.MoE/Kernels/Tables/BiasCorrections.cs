@@ -1,6 +1,9 @@
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
-/// <summary>1 − βᵗ and βᵗ for a decay rate and every number of updates t, from a table that grows as t does and ends where float32 does not tell βᵗ from 0.</summary>
+/// <summary>
+/// 1 − βᵗ and βᵗ for a decay rate and every number of updates t, from a table that grows as t does and ends where float32 does not tell βᵗ
+/// from 0.
+/// </summary>
 /// <param name="beta">β, 0 to below 1.</param>
 internal sealed class BiasCorrections(double beta)
 {

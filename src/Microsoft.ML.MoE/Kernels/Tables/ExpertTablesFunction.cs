@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
 /// <summary>
-/// Experts that are rows of tables as an operation that autograd knows. Arguments: x_TD, gates_TM, ids_TM, anchor, then the <see cref="IExpertTablesKernel"/> and who is told the
-/// gradients of the tables: the experts (T, M), and for every table the factors of each pair's row.
+/// Experts that are rows of tables as an operation that autograd knows. Arguments: x_TD, gates_TM, ids_TM, anchor, then the
+/// <see cref="IExpertTablesKernel"/> and who is told the gradients of the tables: the experts (T, M), and for every table the factors of
+/// each pair's row.
 /// </summary>
 internal sealed class ExpertTablesFunction : autograd.SingleTensorFunction<ExpertTablesFunction>
 {
@@ -25,7 +26,8 @@ internal sealed class ExpertTablesFunction : autograd.SingleTensorFunction<Exper
         if (!is_grad_enabled())
             return kernel.Forward(x_TD.contiguous(), gates_TM.contiguous(), ids_TM.contiguous()).Y_TD.MoveToOuterDisposeScope();
 
-        // The tables need a gradient even where neither tokens nor gates do, and autograd does not know: an argument without elements tells it.
+        // The tables need a gradient even where neither tokens nor gates do, and autograd does not know: an argument without elements tells
+        // it.
         var anchor = zeros([0], float32, x_TD.device).requires_grad_();
         return apply(x_TD, gates_TM, ids_TM, anchor, kernel, addGradient).MoveToOuterDisposeScope();
     }

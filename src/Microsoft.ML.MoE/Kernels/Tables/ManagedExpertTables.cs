@@ -1,4 +1,5 @@
-// Experts that are rows of tables, in managed code on the CPU: one pass over the rows of each token, forwards and backwards, that reads them where they lie.
+// Experts that are rows of tables, in managed code on the CPU: one pass over the rows of each token, forwards and backwards, that reads
+// them where they lie.
 //
 // Axes: T = tokens of the whole batch, D = model width, N = experts, M = experts of a token.
 
@@ -11,11 +12,13 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
 /// <summary>
-/// The experts of a token in blocks of sixteen: products of their rows with the token, activation and gates for all sixteen at once, the sum of their outputs. While one table's rows of a block are
-/// worked on, the next table's, or the next block's, are on their way from memory. Tokens are independent of each other, so the results do not depend on the number of threads.
+/// The experts of a token in blocks of sixteen: products of their rows with the token, activation and gates for all sixteen at once, the
+/// sum of their outputs. While one table's rows of a block are worked on, the next table's, or the next block's, are on their way from
+/// memory. Tokens are independent of each other, so the results do not depend on the number of threads.
 /// </summary>
 /// <typeparam name="TRow">How the tables are stored.</typeparam>
-/// <param name="all">The tables, each (N, D), on the CPU: those that tokens are multiplied with, none, one, or one and the gate, then the one that is added up.</param>
+/// <param name="all">The tables, each (N, D), on the CPU: those that tokens are multiplied with, none, one, or one and the gate, then the
+/// one that is added up.</param>
 /// <param name="relu">Whether the activation is max(0, x); else GELU.</param>
 internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) : IExpertTablesKernel where TRow : struct, IRowFormat
 {

@@ -1,4 +1,5 @@
-// Random bits that are a function of where they are used, so that they do not depend on the order of the work. The mixing constants are those of C. Wellons' "lowbias32" and of splitmix64.
+// Random bits that are a function of where they are used, so that they do not depend on the order of the work. The mixing constants are
+// those of C. Wellons' "lowbias32" and of splitmix64.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;

@@ -1,13 +1,16 @@
 // Normal random numbers by all threads: libtorch draws them one after the other, which for a table of gigabytes takes many seconds.
 //
-// Box and Muller, "A Note on the Generation of Random Normal Deviates", Ann. Math. Stat. 29 (1958): √(-2 ln u)·cos 2πv and √(-2 ln u)·sin 2πv of two uniform numbers.
+// Box and Muller, "A Note on the Generation of Random Normal Deviates", Ann. Math. Stat. 29 (1958): √(-2 ln u)·cos 2πv and √(-2 ln u)·sin
+// 2πv of two uniform numbers.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
-/// <summary>Fills memory with normal random numbers, which are a function of a seed and of their place: the same whatever the number of threads.</summary>
+/// <summary>
+/// Fills memory with normal random numbers, which are a function of a seed and of their place: the same whatever the number of threads.
+/// </summary>
 /// <typeparam name="TRow">How the numbers are stored.</typeparam>
 internal static unsafe class NormalNumbers<TRow> where TRow : struct, IRowFormat
 {

@@ -1,4 +1,5 @@
-// AdamW on the rows that have a gradient: each row's gradient is made, used for the moments and the weights, and forgotten, in one pass over the rows in ascending order.
+// AdamW on the rows that have a gradient: each row's gradient is made, used for the moments and the weights, and forgotten, in one pass
+// over the rows in ascending order.
 //
 // Axes: D = width, N = rows of a table, R = distinct rows with a gradient.
 
@@ -7,7 +8,9 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
-/// <summary>One update of some tables by their rows' gradients. Every row is worked on by one thread, so the result does not depend on their number.</summary>
+/// <summary>
+/// One update of some tables by their rows' gradients. Every row is worked on by one thread, so the result does not depend on their number.
+/// </summary>
 /// <typeparam name="TRow">How the tables are stored.</typeparam>
 /// <param name="tables">The tables; all have a gradient for the same rows.</param>
 /// <param name="order">The rows and their pairs.</param>

@@ -1,4 +1,5 @@
-// Products with, and sums of, rows that lie anywhere in a large table. The rows are read where they lie, four at a time, while the processor fetches those that are needed next.
+// Products with, and sums of, rows that lie anywhere in a large table. The rows are read where they lie, four at a time, while the
+// processor fetches those that are needed next.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;

@@ -12,7 +12,10 @@ internal static unsafe class RowNorm
 {
     private const int RowsPerTask = 256;
 
-    /// <summary>The sum of squares of all rows, each made of its pairs first: pairs of the same row do not count one by one. Does not depend on the number of threads.</summary>
+    /// <summary>
+    /// The sum of squares of all rows, each made of its pairs first: pairs of the same row do not count one by one. Does not depend on the
+    /// number of threads.
+    /// </summary>
     /// <param name="team">Who works.</param>
     /// <param name="order">The pairs by row.</param>
     /// <param name="gradient">The gradient.</param>

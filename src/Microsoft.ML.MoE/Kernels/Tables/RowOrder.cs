@@ -1,5 +1,5 @@
-// (Token, expert) pairs in the order of the experts' rows. Of a large table by a radix sort of the row numbers, which takes the pairs two or three times however large the table is; of a small
-// one by counting the pairs of each row.
+// (Token, expert) pairs in the order of the experts' rows. Of a large table by a radix sort of the row numbers, which takes the pairs two
+// or three times however large the table is; of a small one by counting the pairs of each row.
 //
 // Axes: P = pairs, R = distinct rows.
 
@@ -8,7 +8,10 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.MoE.Kernels.Tables;
 
-/// <summary>The distinct rows of some pairs, ascending, and the pairs of each, in the order in which they came: the same whatever the number of threads. Owns its memory.</summary>
+/// <summary>
+/// The distinct rows of some pairs, ascending, and the pairs of each, in the order in which they came: the same whatever the number of
+/// threads. Owns its memory.
+/// </summary>
 internal sealed unsafe class RowOrder : IDisposable
 {
     private const int MostDigitBits = 11;   // 2048 counters stay in the L1 cache
@@ -102,7 +105,8 @@ internal sealed unsafe class RowOrder : IDisposable
         return count;
     }
 
-    // The row in the upper half of each number, the pair in the lower; from the lowest digit of the row to the highest, each pass keeping the order of the one before.
+    // The row in the upper half of each number, the pair in the lower; from the lowest digit of the row to the highest, each pass keeping
+    // the order of the one before.
     private static ulong* Sort(WorkTeam team, long* rowOfPair, int pairs, int rows, int blocks, ulong* source, ulong* target)
     {
         var bits = Math.Max(1, 32 - BitOperations.LeadingZeroCount((uint)(rows - 1)));
