@@ -5,6 +5,7 @@ open System.IO
 open Microsoft.ML
 open Microsoft.ML.Data
 open Microsoft.ML.MoE.Estimators
+open Microsoft.ML.MoE.Models
 open Microsoft.VisualStudio.TestTools.UnitTesting
 
 /// A row of photos.tsv.
@@ -40,7 +41,12 @@ type PipelineTests() =
         let data = mlContext.Data.LoadFromTextFile<Photo>(Path.Combine(folder, "photos.tsv"))
         let split = mlContext.Data.TrainTestSplit(data, testFraction = 0.2)
         let options =
-            WideNetImageClassifier.Options(FeatureColumnName = "Image", ImageHeight = 32, ImageWidth = 32, Epochs = 20)
+            WideNetImageClassifier.Options(
+                FeatureColumnName = "Image",
+                ImageHeight = 32,
+                ImageWidth = 32,
+                Epochs = 20,
+                Architecture = WideNetConfig(WideNetConfig.Small, Blocks = 3))
         let pipeline =
             EstimatorChain()
                 .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))

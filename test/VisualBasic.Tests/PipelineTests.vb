@@ -2,6 +2,7 @@ Imports System.IO
 Imports Microsoft.ML
 Imports Microsoft.ML.Data
 Imports Microsoft.ML.MoE.Estimators
+Imports Microsoft.ML.MoE.Models
 Imports Microsoft.VisualStudio.TestTools.UnitTesting
 
 <TestClass>
@@ -22,7 +23,8 @@ Public NotInheritable Class PipelineTests
         Dim data = mlContext.Data.LoadFromTextFile(Of Photo)(Path.Combine(_folder, "photos.tsv"))
         Dim split = mlContext.Data.TrainTestSplit(data, testFraction:=0.2)
         Dim options As New WideNetImageClassifier.Options With {
-            .FeatureColumnName = "Image", .ImageHeight = 32, .ImageWidth = 32, .Epochs = 20}
+            .FeatureColumnName = "Image", .ImageHeight = 32, .ImageWidth = 32, .Epochs = 20,
+            .Architecture = New WideNetConfig(WideNetConfig.Small) With {.Blocks = 3}}
         Dim pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label").
             Append(mlContext.Transforms.LoadImages("Image", Path.Combine(_folder, "photos"), "Path")).
             Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options)).

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.TorchSharp;
 using Microsoft.ML.TorchSharp.NasBert;
 
@@ -21,10 +22,7 @@ var ours = mlContext.Transforms.Conversion.MapValueToKey("Label")
         ImageHeight = 8,
         ImageWidth = 8,
         PatchSize = 4,
-        Width = 16,
-        Heads = 2,
-        Blocks = 2,
-        ExpertWidth = 32,
+        Architecture = WideNetConfig.Small with { Width = 16, Heads = 2, Blocks = 2, ExpertWidth = 32 },
         Epochs = 1,
         BatchSize = rows.Count,
     }));

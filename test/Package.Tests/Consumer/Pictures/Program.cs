@@ -1,7 +1,7 @@
-using Microsoft.ML.MoE.Models;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.Transforms.Image;
 
 var random = new Random(1);
