@@ -99,7 +99,7 @@ public sealed class MoCoPretraining : TrainingOptions
         Refuse(!KeepBestWeights, nameof(KeepBestWeights), KeepBestWeights, NoValidation);
         Refuse(LabelSmoothing is not null, nameof(LabelSmoothing), LabelSmoothing, "there are no labels");
         Refuse(BalanceLossWeight is not null, nameof(BalanceLossWeight), BalanceLossWeight, OfTheTraining);
-        Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers start from random weights");
+        Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers are pre-trained alike");
 
         static void Refuse(bool isSet, string name, object? value, string reason)
         {

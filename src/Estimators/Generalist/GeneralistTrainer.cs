@@ -41,12 +41,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
         using var session = new TrainingSession(host, options, validates: validation is not null, "examples");
         var channel = session.Channel;
-        var (imageStatistics, videoStatistics) = (images is null ? null : new PixelStatistics(images.Frame), videos is null ? null : new PixelStatistics(videos.Frame));
-        var rows = Read(channel, data, images, videos, imageStatistics, videoStatistics, "training");
+        var rows = Read(channel, data, images, videos, "training");
+        var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();   // a class may be apart as a whole
         var held = validation is null
             ? rows.SetApart(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
-            : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), null, null, "validation");
-        var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
+            : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), "validation");
         var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
             tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
         var texts = new GeneralistTexts(tokenizer, options.UsedArchitecture.TextLength);
@@ -61,7 +60,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             channel.Warning(MessageSensitivity.None, string.Create(
                 CultureInfo.InvariantCulture, $"{strange:n0} tokens of the validation data are characters that the training data lack; they are read as unknown."));
         }
-        var (imagePixels, videoPixels) = (imageStatistics?.ToNormalization(), videoStatistics?.ToNormalization());
+        var (imagePixels, videoPixels) = (Measure(images, TokenModality.Image, rows), Measure(videos, TokenModality.Video, rows));
         var inputs = start is null
             ? new GeneralistInputs(images is null ? null : new(images, imagePixels!), videos is null ? null : new(videos, videoPixels!))
             : new GeneralistInputs(
@@ -151,8 +150,21 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             : throw new ArgumentException($"Column '{videos.Name}' has videos of {videos.Frames} frames; {nameof(options.InitialModel)} takes at most {start.Config.Frames}.");
     }
 
-    private Rows Read(
-        IChannel channel, IDataView data, PictureColumn? images, PictureColumn? videos, PixelStatistics? imageStatistics, PixelStatistics? videoStatistics, string what)
+    // Over the rows that are trained on alone.
+    private PixelNormalization? Measure(PictureColumn? column, TokenModality modality, Rows rows)
+    {
+        if (column is null)
+            return null;
+        var (statistics, bytes) = (new PixelStatistics(column.Frame), column.Frame.ByteCount);
+        foreach (var row in options.Tasks.Where(task => task.Kind.InputModality() == modality).SelectMany(task => rows.ByTask[task.Name]))
+        {
+            for (var start = 0; start < row.Picture!.Length; start += bytes)
+                statistics.Add(row.Picture.AsSpan(start, bytes));
+        }
+        return statistics.ToNormalization();
+    }
+
+    private Rows Read(IChannel channel, IDataView data, PictureColumn? images, PictureColumn? videos, string what)
     {
         var tasks = options.Tasks.ToDictionary(task => task.Name);
         var rows = new Rows(tasks.Keys.ToDictionary(name => name, _ => new List<Row>()));
@@ -180,15 +192,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             else if (task.Kind.InputModality() == TokenModality.Text)
                 rows.ByTask[name].Add(new Row(null, text, second, label));
             else if (reader.ReadPicture(task) is { } picture)
-            {
-                if ((task.Kind.InputModality() == TokenModality.Video ? videoStatistics : imageStatistics) is { } statistics)
-                {
-                    var bytes = (task.Kind.InputModality() == TokenModality.Video ? videos : images)!.Frame.ByteCount;
-                    for (var start = 0; start < picture.Length; start += bytes)
-                        statistics.Add(picture.AsSpan(start, bytes));
-                }
                 rows.ByTask[name].Add(new Row(picture, text, null, label));
-            }
         }
 
         var unreadable = new[] { reader.Images?.Unreadable, reader.Videos?.Unreadable }.OfType<UnreadableImages>().Where(all => all.Count > 0).ToArray();

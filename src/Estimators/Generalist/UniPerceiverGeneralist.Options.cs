@@ -171,7 +171,7 @@ public sealed partial class UniPerceiverGeneralist
             const string OfInitialModel = $"that of {nameof(InitialModel)}";
             if (Architecture is null)
                 yield return new(nameof(Architecture), nameof(Generalist), InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
-            if (PatchSize is null)
+            if (PatchSize is null && Tasks.Any(task => task.Kind.InputModality() != TokenModality.Text))
             {
                 yield return new(
                     nameof(PatchSize), config.PatchSize.ToString(CultureInfo.InvariantCulture),

@@ -1,6 +1,5 @@
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Layers;
 

@@ -2,7 +2,6 @@ using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 

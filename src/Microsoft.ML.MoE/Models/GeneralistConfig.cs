@@ -3,7 +3,6 @@ using System.Text.Json.Serialization;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 using TorchSharp;
 
 namespace Microsoft.ML.MoE.Models;
@@ -14,6 +13,8 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 public sealed record GeneralistConfig
 {
+    private readonly IReadOnlyList<string> attributes = AttributeTable.Names;
+
     private static readonly JsonSerializerOptions Json = new()
     {
         WriteIndented = true,
@@ -68,7 +69,11 @@ public sealed record GeneralistConfig
     /// <summary>
     /// The attributes that roles may have. Default: those of <see cref="AttributeTable"/>. Declare more here to tell other tasks apart.
     /// </summary>
-    public IReadOnlyList<string> Attributes { get; init; } = AttributeTable.Names;
+    public IReadOnlyList<string> Attributes
+    {
+        get => attributes;
+        init => attributes = value is null ? null! : [.. value];   // null is refused by name
+    }
 
     /// <summary>The tasks that a router at level <see cref="RoutingLevel.Task"/> knows; not read at other levels. Default: none.</summary>
     public IReadOnlyList<string> Tasks { get; init; } = [];

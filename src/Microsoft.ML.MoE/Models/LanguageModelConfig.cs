@@ -61,7 +61,7 @@ public sealed record LanguageModelConfig
     /// The blocks, from 0, that have <see cref="SparseLayer"/>, each with one of its own; null (default) for the middle one: block 5 of 12,
     /// which is the paper's sixth.
     /// </summary>
-    public IReadOnlyList<int>? SparseBlocks { get; init; }
+    public IReadOnlyList<int>? SparseBlocks { get; init => field = value is null ? null : [.. value]; }
 
     /// <summary>How positions are told apart. Default: by rotation.</summary>
     public PositionKind Positions { get; init; }

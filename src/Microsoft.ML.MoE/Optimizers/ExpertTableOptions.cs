@@ -1,5 +1,4 @@
 using Microsoft.ML.MoE.Runtime;
-using Microsoft.ML.MoE.Training;
 
 namespace Microsoft.ML.MoE.Optimizers;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Reflection;
-using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 
@@ -11,7 +10,7 @@ namespace Microsoft.ML.MoE.Training;
 /// from it to set other defaults.
 /// </summary>
 /// <remarks>
-/// <see cref="TrainingLoop{TBatch}"/> acts on all of them but those that say who makes the model and the batches:
+/// The training loop acts on all of them but those that say who makes the model and the batches:
 /// <see cref="BatchSize"/>, <see cref="Precision"/>, <see cref="Threads"/>, <see cref="Seed"/>, <see cref="ValidationFraction"/>,
 /// <see cref="LabelSmoothing"/> and <see cref="BalanceLossWeight"/>. Those are for the code that calls it. What is null and "chosen" is
 /// chosen by a recipe for the kind of model; of an estimator the training's summary says what was chosen, and why.
@@ -76,15 +75,15 @@ public class TrainingOptions
 
     /// <summary>
     /// What the learning rate is multiplied by from one layer to the one before it, above 0 and at most 1, so that the layers next to the
-    /// input change least: for a model that was trained before. Default 1: all layers learn alike. Needs a module that tells its layers
-    /// (<see cref="IHasLayers"/>), as image classifiers do. A parameter that several layers share gets the mean of their rates.
+    /// input change least: for a model that was trained before. Default 1: all layers learn alike. For image classifiers; models of other
+    /// kinds refuse it. A parameter that several layers share gets the mean of their rates.
     /// </summary>
     public double LayerDecay { get; set; } = 1;
 
     /// <summary>
     /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW;
-    /// <see cref="Lamb"/> and
-    /// <see cref="FusedSgd"/> say where it acts with them. <see cref="NoWeightDecay"/> says what it leaves alone.
+    /// LAMB adds it to the update before its norm is taken, gradient descent to the gradient. <see cref="NoWeightDecay"/> says what it
+    /// leaves alone.
     /// </summary>
     public double? WeightDecay { get; set; }
 
@@ -134,7 +133,7 @@ public class TrainingOptions
 
     /// <summary>
     /// What the losses that keep experts evenly used are multiplied by, at least 0; null (default) for what the architecture says, which is
-    /// 0.01 where nothing else is said. Without effect where nothing routes.
+    /// 0.01 where nothing else is said. Without effect where nothing routes; a language model without experts that are chosen so refuses it.
     /// </summary>
     public double? BalanceLossWeight { get; set; }
 
@@ -250,13 +249,14 @@ public class TrainingOptions
     {
         get
         {
-            const string Usual = "usual for a training from random weights";
+            const string Usual = "usual";
             yield return new(nameof(Epochs), 10, Usual);
             yield return new(nameof(BatchSize), 32, Usual);
             yield return new(nameof(LearningRate), 1e-3, "usual with AdamW");
             yield return new(nameof(FinalLearningRate), 1e-5, Usual);
             yield return new(nameof(LearningRateDecay), Training.LearningRateDecay.Cosine, Usual);
-            yield return new(nameof(WarmupFraction), 0.05, Usual);
+            if (WarmupSteps is null)
+                yield return new(nameof(WarmupFraction), 0.05, Usual);
             yield return new(nameof(WeightDecay), 0.05, Usual);
             yield return new(nameof(LabelSmoothing), 0.0, Usual);
         }
@@ -287,13 +287,18 @@ public class TrainingOptions
     }
 
     /// <summary>A copy that later changes do not reach.</summary>
-    internal virtual TrainingOptions Copy() => (TrainingOptions)MemberwiseClone();
+    internal virtual TrainingOptions Copy()
+    {
+        var copy = (TrainingOptions)MemberwiseClone();
+        copy.NoWeightDecay = NoWeightDecay is null ? null! : [.. NoWeightDecay];   // null is refused by name
+        return copy;
+    }
 
     /// <summary>The learning rate by step. The options are settled.</summary>
     /// <param name="totalSteps">Updates of the whole training.</param>
     internal ILearningRateSchedule CreateSchedule(int totalSteps)
     {
-        int warmup = WarmupSteps ?? (int)(WarmupFraction!.Value * totalSteps);
+        int warmup = WarmupSteps ?? (int)((WarmupFraction ?? 0) * totalSteps);
         var (highest, last) = (LearningRate!.Value, FinalLearningRate!.Value);
         return new WarmupSchedule(highest, Math.Min(last, highest), Math.Min(warmup, totalSteps), totalSteps, LearningRateDecay!.Value);
     }

@@ -14,6 +14,23 @@ public sealed class GeneralistDataTests
     private static readonly MLContext Ml = new(seed: 1);
 
     [TestMethod]
+    public void AClassWhoseRowsAreAllSetApart_IsAClassAllTheSame()
+    {
+        var ml = new MLContext(seed: 1);
+        for (var seed = 1; seed <= 3; seed++)
+        {
+            var rows = Toys.Rows("mood", 12, seed: 4);
+            rows[0].Label = "calm";   // the only one
+            var options = Toys.Options("mood");
+            options.Tasks = [options.Tasks[0] with { ClassNames = null }];
+            (options.Epochs, options.Seed, options.ValidationFraction) = (1, seed, 0.75);
+            using var model = ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, rows));
+            CollectionAssert.Contains(model.Tasks[0].ClassNames!.ToArray(), "calm");
+            Assert.AreEqual(3, model.Training!.Examples["mood"]);
+        }
+    }
+
+    [TestMethod]
     public void AModel_LearnsFromCombinedViews()
     {
         var colours = Ml.Data.LoadFromEnumerable(Colours.Rows(32));

@@ -71,7 +71,7 @@ public sealed class EveryOptionTests
         options.MaxSteps = 1;
         using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
         var training = model.Training!;
-        Assert.Contains(new ChosenOption("Epochs", "10", "usual for a training from random weights"), training.Chosen);
+        Assert.Contains(new ChosenOption("Epochs", "10", "usual"), training.Chosen);
         Assert.Contains(new ChosenOption("LabelSmoothing", "0.1", "usual for image classifiers"), training.Chosen);
         Assert.Contains(new ChosenOption("PatchSize", "1", "it suits images of 8×8"), training.Chosen);
         Assert.IsFalse(training.Chosen.Any(choice => choice.Option is "BatchSize" or "Architecture"), "given");

@@ -26,6 +26,18 @@ public sealed class PeerLanguageModelTests
     public static void Free() => model.Dispose();
 
     [TestMethod]
+    public void ListsThatACallerChangesAfterwards_LeaveTheModelAsItIs()
+    {
+        var (blocks, attributes) = (new List<int> { 0 }, new List<string> { "colour" });
+        var config = LanguageModelConfig.Nano with { SparseBlocks = blocks };
+        var generalist = GeneralistConfig.Nano with { Attributes = attributes };
+        blocks.Add(1);
+        attributes.Clear();
+        CollectionAssert.AreEqual(new[] { 0 }, config.SparseBlocks!.ToArray());
+        CollectionAssert.AreEqual(new[] { "colour" }, generalist.Attributes.ToArray());
+    }
+
+    [TestMethod]
     public void Training_Learns()
     {
         var summary = model.Training!;
