@@ -64,6 +64,52 @@ public sealed class EveryOptionTests
     public void OfAGeneralist() => AssertAll(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
 
     [TestMethod]
+    [DataRow(nameof(Images))]
+    [DataRow(nameof(Texts))]
+    [DataRow(nameof(Tasks))]
+    public void WhatChangesNoWeightIsHeardToo(string estimator)
+    {
+        Func<Action<TrainerOptions>, (string Outcome, IReadOnlyDictionary<string, string>)> train = estimator switch
+        {
+            nameof(Images) => Images,
+            nameof(Texts) => Texts,
+            _ => Tasks,
+        };
+        Assert.IsGreaterThan(Reports(interval: 1000), Reports(interval: 1), "a report after every step");
+
+        using var cancelled = new CancellationTokenSource();
+        cancelled.Cancel();
+        Assert.ThrowsExactly<OperationCanceledException>(() => train(options => options.CancellationToken = cancelled.Token));
+
+        using var soon = new CancellationTokenSource();
+        StringAssert.Contains(
+            train(options =>
+            {
+                (options.CancellationToken, options.OnCancellation) = (soon.Token, CancellationBehavior.ReturnBest);
+                (options.ProgressInterval, options.Progress) = (1, _ => soon.Cancel());
+            }).Outcome,
+            nameof(StopReason.Cancelled));
+
+        var folder = Directory.CreateTempSubdirectory("moe-ml-");
+        try
+        {
+            _ = train(options => options.Checkpoints = new CheckpointOptions(folder.FullName));
+            Assert.IsNotEmpty(folder.EnumerateFileSystemInfos());
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+
+        int Reports(int interval)
+        {
+            var reports = 0;
+            _ = train(options => (options.ProgressInterval, options.Progress) = (interval, _ => reports++));
+            return reports;
+        }
+    }
+
+    [TestMethod]
     public void WhatIsNull_IsChosen_AndTheSummarySaysWhatAndWhy()
     {
         var options = Colours.Options();
