@@ -37,7 +37,8 @@ public sealed class Publicize : Task
                     File.Delete(destination);
                 File.Move(partial, destination);
             }
-            catch (Exception exception) when (exception is IOException || exception is InvalidDataException || exception is UnauthorizedAccessException)
+            catch (Exception exception)
+                when (exception is IOException || exception is InvalidDataException || exception is UnauthorizedAccessException)
             {
                 Log.LogError("Cannot make a public copy of '{0}' at '{1}': {2}", assembly.ItemSpec, destination, exception.Message);
             }
@@ -86,7 +87,12 @@ internal sealed class MetadataTables
 
         rowSizes[Module] = 2 + stringIndexSize + 3 * guidIndexSize;
         rowSizes[TypeRef] = CodedIndexSize(2, Module, ModuleRef, AssemblyRef, TypeRef) + 2 * stringIndexSize;
-        rowSizes[TypeDef] = 4 + 2 * stringIndexSize + CodedIndexSize(2, TypeDef, TypeRef, TypeSpec) + CodedIndexSize(0, Field) + CodedIndexSize(0, MethodDef);
+        rowSizes[TypeDef] =
+            4
+            + 2 * stringIndexSize
+            + CodedIndexSize(2, TypeDef, TypeRef, TypeSpec)
+            + CodedIndexSize(0, Field)
+            + CodedIndexSize(0, MethodDef);
         rowSizes[FieldPtr] = CodedIndexSize(0, Field);
         rowSizes[Field] = 2 + stringIndexSize + blobIndexSize;
         rowSizes[MethodPtr] = CodedIndexSize(0, MethodDef);

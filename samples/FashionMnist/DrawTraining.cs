@@ -27,21 +27,38 @@ if (trainings.Length == 0)
 }
 
 var epochs = trainings.SelectMany(training => training["epochs"]!.AsArray()).ToArray();
-var starts = trainings.Select(training => training["epochs"]!.AsArray().Count).Aggregate(new List<int> { 0 }, (ends, count) => [.. ends, ends[^1] + count])[1..^1];   // where a training went on from an earlier one
+var starts = trainings
+    .Select(training => training["epochs"]!.AsArray().Count)
+    .Aggregate(new List<int> { 0 }, (ends, count) => [.. ends, ends[^1] + count])[1..^1];   // where a training went on from an earlier one
 DrawCurves();
 
 if (epochs[^1]!["averages"]!["expertLoad"] is JsonArray { Count: > 0 })
 {
     var best = trainings[^1]["bestEpoch"] is { } number ? (int)number : trainings[^1]["epochs"]!.AsArray().Count;
-    var shares = trainings[^1]["epochs"]![best - 1]!["averages"]!["expertLoad"]!.AsArray().Select(layer => Shares(layer!["counts"]!)).ToArray();
-    Save(MapPlots([($"epoch {best}", shares, [.. Enumerable.Range(1, shares.Length).Select(block => $"{block}")])], "routing operation"), "expert-load", 420, 150 + (60 * shares.Length));
+    var shares = trainings[^1]["epochs"]![best - 1]!["averages"]!["expertLoad"]!
+        .AsArray()
+        .Select(layer => Shares(layer!["counts"]!))
+        .ToArray();
+    Save(
+        MapPlots([($"epoch {best}", shares, [.. Enumerable.Range(1, shares.Length).Select(block => $"{block}")])], "routing operation"),
+        "expert-load",
+        420,
+        150 + (60 * shares.Length));
 }
 
 if (args.Length == 3)
 {
     var load = JsonNode.Parse(File.ReadAllText(args[2]))!;
     string[] classes = [.. load["Classes"]!.AsArray().Select(name => (string)name!)];
-    var maps = load["ByClass"]!.AsArray().Select((operation, index) => ($"routing operation {index + 1}", operation!.AsArray().Select((JsonNode? one) => Shares(one!["Counts"]!)).ToArray(), classes)).ToArray();
+    var maps = load["ByClass"]!
+        .AsArray()
+        .Select(
+            (operation, index) =>
+                (
+                    $"routing operation {index + 1}",
+                    operation!.AsArray().Select((JsonNode? one) => Shares(one!["Counts"]!)).ToArray(),
+                    classes))
+        .ToArray();
     if (maps.Length > 0)
         Save(MapPlots(maps, "class"), "expert-load-by-class", (320 * maps.Length) + 100, 150 + (36 * classes.Length));
 }
@@ -51,16 +68,31 @@ void DrawCurves()
 {
     var plots = new List<Plot>();
     var hasValidation = epochs.Any(epoch => epoch!["validation"] is not null);
-    plots.Add(Curves("loss", ("training", Values(epoch => epoch["averages"]!["loss"])), ("validation", hasValidation ? Values(epoch => epoch["validation"]?["loss"]) : null)));
+    plots.Add(
+        Curves(
+            "loss",
+            ("training", Values(epoch => epoch["averages"]!["loss"])),
+            ("validation", hasValidation ? Values(epoch => epoch["validation"]?["loss"]) : null)));
     if (hasValidation)
-        plots.Add(Curves($"validation {(string)epochs.First(epoch => epoch!["validation"] is not null)!["validation"]!["metricName"]!}", ("", Values(epoch => epoch["validation"]?["metric"]))));
+        plots.Add(
+            Curves(
+                $"validation {(string)epochs.First(epoch => epoch!["validation"] is not null)!["validation"]!["metricName"]!}",
+                ("", Values(epoch => epoch["validation"]?["metric"]))));
     plots.Add(Curves("learning rate of the epoch's last step", ("", Values(epoch => epoch["learningRate"]))));
     if (epochs[^1]!["averages"]!["expertLoad"] is JsonArray { Count: > 0 } layers)
     {
         // The entropy of the load over that of an even one.
-        var lines = Enumerable.Range(0, layers.Count).Select(layer => ($"{layer + 1}", Values(epoch => epoch["averages"]!["expertLoad"]?[layer] is { } load ? JsonValue.Create(Evenness(Shares(load["counts"]!))) : null))).ToArray();
+        var lines = Enumerable
+            .Range(0, layers.Count)
+            .Select(layer =>
+                (
+                    $"{layer + 1}",
+                    Values(epoch =>
+                        epoch["averages"]!["expertLoad"]?[layer] is { } load ? JsonValue.Create(Evenness(Shares(load["counts"]!))) : null)))
+            .ToArray();
         var evenness = Curves("evenness of the experts' load, at most 1", lines!);
-        evenness.Axes.SetLimitsY(Math.Min(0.9, lines.Min(line => line.Item2.Where(double.IsFinite).Min()) - 0.02), 1.01);   // what is even shall look even
+        // What is even shall look even.
+        evenness.Axes.SetLimitsY(Math.Min(0.9, lines.Min(line => line.Item2.Where(double.IsFinite).Min()) - 0.02), 1.01);
         plots.Add(evenness);
     }
     Save(plots, "curves", 480 * ((plots.Count + 1) / 2), plots.Count > 1 ? 640 : 320, rows: plots.Count > 1 ? 2 : 1);
@@ -89,7 +121,8 @@ Plot Curves(string title, params (string Name, double[]? Values)[] lines)
 // Heat maps with a number in every cell, one beside the other, in the same colours.
 static List<Plot> MapPlots((string Title, double[][] Shares, string[] Rows)[] maps, string rowAxis)
 {
-    var most = maps.Max(map => map.Shares.Max(row => Math.Max(row.Max(), 2.0 / row.Length)));   // an even share has half the colour, or less
+    // An even share has half the colour, or less.
+    var most = maps.Max(map => map.Shares.Max(row => Math.Max(row.Max(), 2.0 / row.Length)));
     var colours = new ScottPlot.Colormaps.Blues().Reversed();
     var plots = new List<Plot>();
     foreach (var (title, shares, rows) in maps)
@@ -106,12 +139,15 @@ static List<Plot> MapPlots((string Title, double[][] Shares, string[] Rows)[] ma
                 if (columns > 16)
                     continue;
                 var text = plot.Add.Text($"{100 * share:0}", column, y);
-                (text.LabelAlignment, text.LabelFontSize, text.LabelFontColor) = (Alignment.MiddleCenter, 13, share > 0.6 * most ? Colors.White : Colors.Black);
+                (text.LabelAlignment, text.LabelFontSize, text.LabelFontColor) = (
+                    Alignment.MiddleCenter, 13, share > 0.6 * most ? Colors.White : Colors.Black);
             }
         }
         plot.Axes.Left.SetTicks([.. Enumerable.Range(0, rows.Length).Select(row => (double)(rows.Length - 1 - row))], rows);
         if (columns <= 32)
-            plot.Axes.Bottom.SetTicks([.. Enumerable.Range(0, columns).Select(column => (double)column)], [.. Enumerable.Range(1, columns).Select(column => $"{column}")]);
+            plot.Axes.Bottom.SetTicks(
+                [.. Enumerable.Range(0, columns).Select(column => (double)column)],
+                [.. Enumerable.Range(1, columns).Select(column => $"{column}")]);
         plot.Axes.SetLimits(-0.5, columns - 0.5, -0.5, shares.Length - 0.5);
         plot.Title($"{title}: % of the load", size: 14);
         plot.XLabel("expert", size: 13);
@@ -126,7 +162,11 @@ static List<Plot> MapPlots((string Title, double[][] Shares, string[] Rows)[] ma
 void Save(List<Plot> plots, string name, int width, int height, int rows = 1) =>
     Picture.Save(Path.Combine(args[1], $"{name}.svg"), plots, (plots.Count + rows - 1) / rows, width, height);
 
-double[] Values(Func<JsonNode, JsonNode?> select) => [.. epochs.Select(epoch => select(epoch!) is { } value && value.GetValueKind() == System.Text.Json.JsonValueKind.Number ? (double)value : double.NaN)];
+double[] Values(Func<JsonNode, JsonNode?> select) =>
+    [
+        .. epochs.Select(epoch =>
+            select(epoch!) is { } value && value.GetValueKind() == System.Text.Json.JsonValueKind.Number ? (double)value : double.NaN),
+    ];
 
 static double[] Shares(JsonNode counts)
 {
@@ -135,7 +175,8 @@ static double[] Shares(JsonNode counts)
     return [.. numbers.Select(number => sum == 0 ? 0 : number / sum)];
 }
 
-static double Evenness(double[] shares) => shares.Length < 2 ? 1 : -shares.Where(share => share > 0).Sum(share => share * Math.Log(share)) / Math.Log(shares.Length);
+static double Evenness(double[] shares) =>
+    shares.Length < 2 ? 1 : -shares.Where(share => share > 0).Sum(share => share * Math.Log(share)) / Math.Log(shares.Length);
 
 // The trainings that the model has gone through, the first of them first.
 static JsonNode[] ReadTrainings(string zip)

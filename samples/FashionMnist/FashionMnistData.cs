@@ -32,13 +32,20 @@ public static class FashionMnistData
         if (pixels.Count != labels.Count)
             throw new InvalidDataException($"'{directory}' has {pixels.Count} images and {labels.Count} labels in its {set} files.");
 
-        return [.. pixels.Zip(labels, (image, label) => new FashionMnistImage
-        {
-            Image = image,
-            Label = label[0] < ClassNames.Count
-                ? ClassNames[label[0]]
-                : throw new InvalidDataException($"'{directory}' has the label {label[0]} in its {set} files; labels are 0 to {ClassNames.Count - 1}."),
-        })];
+        return
+        [
+            .. pixels.Zip(labels, (image, label) =>
+                new FashionMnistImage
+                {
+                    Image = image,
+                    Label =
+                        label[0] < ClassNames.Count
+                            ? ClassNames[label[0]]
+                            : throw new InvalidDataException(
+                                $"'{directory}' has the label {label[0]} in its {set} files; labels are 0 to {ClassNames.Count - 1}."),
+                }
+            ),
+        ];
     }
 
     /// <summary>The items of NAME.gz, or of NAME.0.br, NAME.1.br and so on, one after the other.</summary>
@@ -73,7 +80,8 @@ public static class FashionMnistData
             Span<byte> number = stackalloc byte[4];
             idx.ReadExactly(number);
             if (BinaryPrimitives.ReadInt32BigEndian(number) is var found && found != magic)
-                throw new InvalidDataException($"'{path}' is not the IDX file it should be: its magic number is 0x{found:X8}, 0x{magic:X8} is wanted.");
+                throw new InvalidDataException(
+                    $"'{path}' is not the IDX file it should be: its magic number is 0x{found:X8}, 0x{magic:X8} is wanted.");
 
             idx.ReadExactly(number);
             var count = BinaryPrimitives.ReadInt32BigEndian(number);

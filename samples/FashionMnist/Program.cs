@@ -62,7 +62,9 @@ static int Train(string directory, int epochs)
     // Which experts serve which classes: a picture of it, beside the curves that the zip holds, comes from DrawTraining.cs.
     File.WriteAllText(ExpertLoadFile, JsonSerializer.Serialize(model.LastTransformer.GetExpertLoad(model.Transform(test))));
 
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ScoreCommand, directory))!;
+    using var process = Process.Start(
+        SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ScoreCommand, directory)
+    )!;
     process.WaitForExit();
     return process.ExitCode;
 }

@@ -25,8 +25,12 @@ if (args.Length is < 2 or > 3)
 }
 
 var side = args.Length == 3 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 32;
-var files = Directory.EnumerateFiles(args[0], "*", SearchOption.AllDirectories).Where(file => Path.GetExtension(file).ToUpperInvariant() is ".JPG" or ".JPEG" or ".PNG")
-    .OrderBy(file => string.Concat(Path.GetFileName(file).Reverse()), StringComparer.Ordinal).Take(Columns).ToArray();
+var files = Directory
+    .EnumerateFiles(args[0], "*", SearchOption.AllDirectories)
+    .Where(file => Path.GetExtension(file).ToUpperInvariant() is ".JPG" or ".JPEG" or ".PNG")
+    .OrderBy(file => string.Concat(Path.GetFileName(file).Reverse()), StringComparer.Ordinal)
+    .Take(Columns)
+    .ToArray();
 if (files.Length < 2)
 {
     Console.Error.WriteLine($"{args[0]} has {files.Length} pictures (*.jpg, *.png); at least 2 are wanted.");
@@ -115,7 +119,8 @@ SKBitmap Write(Tensor pixels_CHW)
     return picture;
 }
 
-PixelScale ScaleOf(Tensor images_NCHW) => new(images_NCHW.mean([0, 2, 3]).data<float>().ToArray(), images_NCHW.transpose(0, 1).flatten(1).std(1).data<float>().ToArray());
+PixelScale ScaleOf(Tensor images_NCHW) =>
+    new(images_NCHW.mean([0, 2, 3]).data<float>().ToArray(), images_NCHW.transpose(0, 1).flatten(1).std(1).data<float>().ToArray());
 
 Func<Tensor, Generator, Tensor> Whole(ImageAugmentation augmentation) => Of(scale, augmentation.Apply);
 
@@ -126,4 +131,5 @@ Func<Tensor, Generator, Tensor> Of(PixelScale channels, Func<Tensor, Generator, 
     return (change((pixels - mean) / deviation, generator) * deviation) + mean;
 };
 
-Func<Tensor, Generator, Tensor> Mixed(ImageMixing mixing) => (pixels, generator) => mixing.Apply(pixels, arange(pixels.shape[0]), (int)pixels.shape[0], generator).Images_NCHW;
+Func<Tensor, Generator, Tensor> Mixed(ImageMixing mixing) =>
+    (pixels, generator) => mixing.Apply(pixels, arange(pixels.shape[0]), (int)pixels.shape[0], generator).Images_NCHW;

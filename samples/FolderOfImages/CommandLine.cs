@@ -15,7 +15,14 @@ namespace FolderOfImages;
 /// <param name="Checkpoints">The folder of checkpoints, from which an interrupted training goes on; null for none.</param>
 /// <param name="Pictures">Pictures to score.</param>
 internal sealed record CommandLine(
-    string? Data, string ModelFile, string Recipe, int? Epochs, int? Size, double Validation, string? Checkpoints, IReadOnlyList<string> Pictures)
+    string? Data,
+    string ModelFile,
+    string Recipe,
+    int? Epochs,
+    int? Size,
+    double Validation,
+    string? Checkpoints,
+    IReadOnlyList<string> Pictures)
 {
     /// <summary>The program's command.</summary>
     /// <param name="run">Does what the user asked for; returns the exit code.</param>
@@ -29,7 +36,11 @@ internal sealed record CommandLine(
             Arity = ArgumentArity.OneOrMore,
             AllowMultipleArgumentsPerToken = true,
         };
-        var recipe = new Option<string>("--recipe") { Description = "Options for some kind of pictures.", DefaultValueFactory = _ => Recipes.Default };
+        var recipe = new Option<string>("--recipe")
+        {
+            Description = "Options for some kind of pictures.",
+            DefaultValueFactory = _ => Recipes.Default,
+        };
         recipe.AcceptOnlyFromAmong([.. Recipes.Names]);
         var epochs = Arguments.Number("--epochs", "Passes over the training pictures, in place of the recipe's.");
         var size = Arguments.Number("--size", "Side of the model's images in pixels, in place of the recipe's.");
@@ -39,8 +50,17 @@ internal sealed record CommandLine(
             HelpName = "FRACTION",
             CustomParser = ReadFraction,
         };
-        var checkpoints = new Option<string?>("--checkpoints") { Description = "Folder of checkpoints: the same command goes on from there.", HelpName = "DIR" };
-        var model = new Option<string>("--model") { Description = "The model zip.", HelpName = "FILE", DefaultValueFactory = _ => "model.zip" };
+        var checkpoints = new Option<string?>("--checkpoints")
+        {
+            Description = "Folder of checkpoints: the same command goes on from there.",
+            HelpName = "DIR",
+        };
+        var model = new Option<string>("--model")
+        {
+            Description = "The model zip.",
+            HelpName = "FILE",
+            DefaultValueFactory = _ => "model.zip",
+        };
 
         var command = new RootCommand("Trains WideNet on a folder of pictures, or classifies pictures.")
         {

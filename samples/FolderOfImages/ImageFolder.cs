@@ -7,12 +7,14 @@ namespace FolderOfImages;
 /// <param name="Test">Pictures to evaluate on, sorted by path.</param>
 /// <param name="Classes">The classes, sorted.</param>
 /// <param name="OtherFiles">Files in the folders of the classes whose names are not those of pictures: they are left out.</param>
-public sealed record ImageFolder(IReadOnlyList<ImageFile> Train, IReadOnlyList<ImageFile> Test, IReadOnlyList<string> Classes, int OtherFiles)
+public sealed record ImageFolder(
+    IReadOnlyList<ImageFile> Train, IReadOnlyList<ImageFile> Test, IReadOnlyList<string> Classes, int OtherFiles)
 {
     private const double TestFraction = 0.2;
     private const string Wanted = "wanted are 'train/CLASS/*' and 'test/CLASS/*', or 'CLASS/*', with at least two classes";
 
-    private static readonly HashSet<string> Extensions = new([".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"], StringComparer.OrdinalIgnoreCase);
+    private static readonly HashSet<string> Extensions = new(
+        [".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"], StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Finds the pictures.</summary>
     /// <param name="directory">The folder.</param>
@@ -50,7 +52,8 @@ public sealed record ImageFolder(IReadOnlyList<ImageFile> Train, IReadOnlyList<I
         foreach (var (name, files) in all)
         {
             if (files.Length < 2)
-                throw new InvalidDataException($"The class '{name}' in '{directory}' has one picture; at least two are wanted, one of them for the test.");
+                throw new InvalidDataException(
+                    $"The class '{name}' in '{directory}' has one picture; at least two are wanted, one of them for the test.");
 
             var shuffled = files.ToArray();
             random.Shuffle(shuffled);

@@ -24,6 +24,12 @@ internal static class ModelScorer
         return 0;
     }
 
-    private static string Describe(ReadOnlyMemory<char>[] names, float[] scores) => string.Join(
-        ", ", scores.Zip(names).OrderByDescending(pair => pair.First).Take(Shown).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Second} {pair.First:P1}")));
+    private static string Describe(ReadOnlyMemory<char>[] names, float[] scores) =>
+        string.Join(
+            ", ",
+            scores
+                .Zip(names)
+                .OrderByDescending(pair => pair.First)
+                .Take(Shown)
+                .Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Second} {pair.First:P1}")));
 }

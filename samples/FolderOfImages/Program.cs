@@ -17,7 +17,8 @@ const int ScoredPictures = 5;
 const int StepsBetweenCheckpoints = 200;
 
 return await Arguments.RunAsync(
-    CommandLine.CreateCommand(line => line.Data is { } directory ? Train(line, ImageFolder.Read(directory, Seed)) : ModelScorer.Run(line.ModelFile, line.Pictures)),
+    CommandLine.CreateCommand(line =>
+        line.Data is { } directory ? Train(line, ImageFolder.Read(directory, Seed)) : ModelScorer.Run(line.ModelFile, line.Pictures)),
     args);
 
 static int Train(CommandLine line, ImageFolder folder)
@@ -51,18 +52,23 @@ static int Train(CommandLine line, ImageFolder folder)
     var unread = model.OfType<ImageClassificationTransformer>().Single().Training!.UnreadableImages;
     Console.WriteLine($"trained in {clock.Elapsed:h\\:mm\\:ss}; {unread:N0} pictures could not be read");
 
-    var scored = mlContext.Data.FilterRowsByMissingValues(model.Transform(test), "Score");   // a picture that cannot be read has scores of NaN
+    // A picture that cannot be read has scores of NaN.
+    var scored = mlContext.Data.FilterRowsByMissingValues(model.Transform(test), "Score");
     var metrics = mlContext.MulticlassClassification.Evaluate(scored);
     if (folder.Classes.Count <= MostClassesInTable)
         Console.WriteLine(metrics.ConfusionMatrix.GetFormattedConfusionTable());
     var evaluated = metrics.ConfusionMatrix.Counts.Sum(row => row.Sum());
-    Console.WriteLine($"log-loss {metrics.LogLoss:F4}, accuracy {metrics.MicroAccuracy:F4} on {evaluated:N0} test pictures; {folder.Test.Count - evaluated:N0} could not be read");
+    Console.WriteLine(
+        $"log-loss {metrics.LogLoss:F4}, accuracy {metrics.MicroAccuracy:F4} on {evaluated:N0} test pictures; "
+            + $"{folder.Test.Count - evaluated:N0} could not be read");
 
     mlContext.Model.Save(model, train.Schema, line.ModelFile);
     Console.WriteLine($"saved {line.ModelFile}, {new FileInfo(line.ModelFile).Length / 1024:N0} KB; loading it in another process");
 
     var some = folder.Test.Chunk(Math.Max(1, folder.Test.Count / ScoredPictures)).Take(ScoredPictures).Select(chunk => chunk[0].Path);
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ["--model", line.ModelFile, "--score", .. some]))!;
+    using var process = Process.Start(
+        SameProgram.With(Environment.ProcessPath!, typeof(ModelScorer).Assembly.Location, ["--model", line.ModelFile, "--score", .. some])
+    )!;
     process.WaitForExit();
     return process.ExitCode;
 }

@@ -14,10 +14,18 @@ internal sealed record ActivationRow(int Block, string Gate, string Tokens, IRea
 
     /// <summary>Measures a model with experts on all tasks of some data.</summary>
     public static IReadOnlyList<ActivationRow> Measure(GeneralistTransformer model, SampleData data) =>
-        [.. model.MeasureExpertActivation([.. data.Tasks.Select(task => (task.Name, data.Test[task.Name]))], Rows).Select(activation =>
-        {
-            var role = activation.Role;
-            var target = model.Tasks.Any(task => task.Name == role.Task && task.TargetRole.Equals(role));
-            return new ActivationRow(activation.Block, activation.Gate.ToString(), $"{role.Task}: {(target ? "targets" : role.Modality.ToString().ToLowerInvariant())}", activation.Shares);
-        })];
+        [
+            .. model
+                .MeasureExpertActivation([.. data.Tasks.Select(task => (task.Name, data.Test[task.Name]))], Rows)
+                .Select(activation =>
+                {
+                    var role = activation.Role;
+                    var target = model.Tasks.Any(task => task.Name == role.Task && task.TargetRole.Equals(role));
+                    return new ActivationRow(
+                        activation.Block,
+                        activation.Gate.ToString(),
+                        $"{role.Task}: {(target ? "targets" : role.Modality.ToString().ToLowerInvariant())}",
+                        activation.Shares);
+                }),
+        ];
 }

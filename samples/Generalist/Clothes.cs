@@ -15,36 +15,52 @@ internal static class Clothes
     private const int Step = 3;   // pixels from frame to frame
 
     /// <summary>Images with their class.</summary>
-    public static ImageRow[] Images(IEnumerable<FashionMnistImage> images) => [.. images.Select(image =>
-    {
-        var plane = new byte[ImageRow.Side * ImageRow.Side];
-        Draw(image.Image, Border, Border, (place, grey) => plane[place] = grey);
-        return new ImageRow { Image = [.. plane, .. plane, .. plane], Label = NameOf(image.Label) };
-    })];
+    public static ImageRow[] Images(IEnumerable<FashionMnistImage> images) =>
+        [
+            .. images.Select(image =>
+            {
+                var plane = new byte[ImageRow.Side * ImageRow.Side];
+                Draw(image.Image, Border, Border, (place, grey) => plane[place] = grey);
+                return new ImageRow { Image = [.. plane, .. plane, .. plane], Label = NameOf(image.Label) };
+            }),
+        ];
 
     /// <summary>Videos of clothes that move, with the direction.</summary>
-    public static VideoRow[] Moving(IEnumerable<FashionMnistImage> images, int seed) => Videos(images, seed, (_, direction) => Directions[direction]);
+    public static VideoRow[] Moving(IEnumerable<FashionMnistImage> images, int seed) =>
+        Videos(images, seed, (_, direction) => Directions[direction]);
 
     /// <summary>The same videos with what moves.</summary>
-    public static VideoRow[] InMotion(IEnumerable<FashionMnistImage> images, int seed) => Videos(images, seed, (image, _) => NameOf(image.Label));
+    public static VideoRow[] InMotion(IEnumerable<FashionMnistImage> images, int seed) =>
+        Videos(images, seed, (image, _) => NameOf(image.Label));
 
     private static VideoRow[] Videos(IEnumerable<FashionMnistImage> images, int seed, Func<FashionMnistImage, int, string> label)
     {
         var random = new Random(seed);
-        return [.. images.Select(image =>
-        {
-            var direction = random.Next(Directions.Count);
-            var (x, y) = direction switch { 0 => (-1, 0), 1 => (1, 0), 2 => (0, -1), _ => (0, 1) };
-            var video = new byte[VideoRow.Frames * ImageRow.Side * ImageRow.Side * 3];
-            var (startX, startY) = (random.Next(-1, 2) - (x * Step * (VideoRow.Frames - 1) / 2), random.Next(-1, 2) - (y * Step * (VideoRow.Frames - 1) / 2));
-            for (var frame = 0; frame < VideoRow.Frames; frame++)
+        return
+        [
+            .. images.Select(image =>
             {
-                var first = frame * ImageRow.Side * ImageRow.Side;
-                Draw(image.Image, Border + startX + (x * Step * frame), Border + startY + (y * Step * frame), (place, grey) =>
-                    video.AsSpan((first + place) * 3, 3).Fill(grey));
-            }
-            return new VideoRow { Video = video, Label = label(image, direction) };
-        })];
+                var direction = random.Next(Directions.Count);
+                var (x, y) = direction switch
+                {
+                    0 => (-1, 0),
+                    1 => (1, 0),
+                    2 => (0, -1),
+                    _ => (0, 1),
+                };
+                var video = new byte[VideoRow.Frames * ImageRow.Side * ImageRow.Side * 3];
+                var (startX, startY) = (
+                    random.Next(-1, 2) - (x * Step * (VideoRow.Frames - 1) / 2),
+                    random.Next(-1, 2) - (y * Step * (VideoRow.Frames - 1) / 2));
+                for (var frame = 0; frame < VideoRow.Frames; frame++)
+                {
+                    var first = frame * ImageRow.Side * ImageRow.Side;
+                    Draw(image.Image, Border + startX + (x * Step * frame), Border + startY + (y * Step * frame), (place, grey) =>
+                        video.AsSpan((first + place) * 3, 3).Fill(grey));
+                }
+                return new VideoRow { Video = video, Label = label(image, direction) };
+            }),
+        ];
     }
 
     private static void Draw(byte[] grey, int left, int top, Action<int, byte> set)

@@ -13,7 +13,11 @@ internal static class Emoji
     public static (ImageRow[] Training, ImageRow[] Test) Read()
     {
         var folder = Path.Combine(AppContext.BaseDirectory, "data");
-        var names = File.ReadLines(Path.Combine(folder, "emoji.tsv")).Skip(1).Select(line => line.Split('\t')).Index().ToDictionary(row => row.Item[0], row => (row.Index, Name: row.Item[3]));
+        var names = File.ReadLines(Path.Combine(folder, "emoji.tsv"))
+            .Skip(1)
+            .Select(line => line.Split('\t'))
+            .Index()
+            .ToDictionary(row => row.Item[0], row => (row.Index, Name: row.Item[3]));
         var (training, test) = (new List<ImageRow>(), new List<ImageRow>());
         foreach (var file in Directory.EnumerateFiles(folder, "emoji.*.zip").Order(StringComparer.Ordinal))
         {
@@ -38,7 +42,8 @@ internal static class Emoji
         var pixels = picture.Pixels;
         const int Count = ImageRow.Side * ImageRow.Side;
         if (picture.Width != ImageRow.Side || picture.Height != ImageRow.Side)
-            throw new InvalidDataException($"'{entry.FullName}' has {picture.Width}×{picture.Height} pixels; {ImageRow.Side}×{ImageRow.Side} are wanted.");
+            throw new InvalidDataException(
+                $"'{entry.FullName}' has {picture.Width}×{picture.Height} pixels; {ImageRow.Side}×{ImageRow.Side} are wanted.");
         var (red, blue) = picture.PixelFormat == MLPixelFormat.Rgba32 ? (0, 2) : (2, 0);
         var planes = new byte[3 * Count];
         for (var i = 0; i < Count; i++)

@@ -39,7 +39,8 @@ internal static class ModelServer
     }
 
     private static void Say(MLContext mlContext, GeneralistTransformer model, GeneralistTask task, SampleData data) =>
-        Console.WriteLine($"{task.Name}: {string.Join("; ", Answers(mlContext, model.ForTask(task), mlContext.Data.TakeRows(data.Test[task.Name], Shown)))}");
+        Console.WriteLine(
+            $"{task.Name}: {string.Join("; ", Answers(mlContext, model.ForTask(task), mlContext.Data.TakeRows(data.Test[task.Name], Shown)))}");
 
     private static IEnumerable<string> Answers(MLContext mlContext, GeneralistTaskTransformer task, IDataView rows)
     {
@@ -47,23 +48,36 @@ internal static class ModelServer
         {
             var scored = task.Transform(rows);
             var named = mlContext.Transforms.Conversion.MapKeyToValue("Class", "PredictedLabel").Fit(scored).Transform(scored);
-            return named.GetColumn<string>("Label").Zip(named.GetColumn<string>("Class"), (label, found) => $"'{label}' is called '{found}'");
+            return named
+                .GetColumn<string>("Label")
+                .Zip(named.GetColumn<string>("Class"), (label, found) => $"'{label}' is called '{found}'");
         }
         if (task.Task.Kind.IsRetrieval())
         {
             var scored = task.Transform(rows);
             string[] texts = [.. scored.GetColumn<string>("Text")];
             float[][] names = [.. scored.GetColumn<float[]>("TextEmbedding")];
-            return scored.GetColumn<float[]>("PictureEmbedding").Zip(texts, (picture, text) =>
-                $"of {texts.Distinct().Count()} names the nearest to '{text}' is '{texts[Array.IndexOf(names, names.MaxBy(name => name.Zip(picture, (a, b) => a * b).Sum()))]}'");
+            return scored
+                .GetColumn<float[]>("PictureEmbedding")
+                .Zip(texts, (picture, text) =>
+                    $"of {texts.Distinct().Count()} names the nearest to '{text}' is "
+                        + $"'{texts[Array.IndexOf(names, names.MaxBy(name => name.Zip(picture, (a, b) => a * b).Sum()))]}'");
         }
         if (task.Task.Kind == GeneralistTaskKind.MaskedLanguageModel)
         {
             // The last word of each text is masked; its first line names who speaks.
-            var masked = mlContext.Data.LoadFromEnumerable(rows.GetColumn<string>("Text").Select(text => new TextRow { Text = text.Split('\n')[^1] }).Select(row =>
-                new TextRow { Text = row.Text.LastIndexOf(' ') is var space and >= 0 ? $"{row.Text[..space]} [MASK]" : row.Text }));
-            return masked.GetColumn<string>("Text").Zip(task.Transform(masked).GetColumn<string>("PredictedText"), (text, filled) => $"'{text}' becomes '{filled}'");
+            var masked = mlContext.Data.LoadFromEnumerable(
+                rows.GetColumn<string>("Text")
+                    .Select(text => new TextRow { Text = text.Split('\n')[^1] })
+                    .Select(row => new TextRow
+                    {
+                        Text = row.Text.LastIndexOf(' ') is var space and >= 0 ? $"{row.Text[..space]} [MASK]" : row.Text,
+                    }));
+            return masked
+                .GetColumn<string>("Text")
+                .Zip(task.Transform(masked).GetColumn<string>("PredictedText"), (text, filled) => $"'{text}' becomes '{filled}'");
         }
-        return rows.GetColumn<string>("Text").Zip(task.Transform(rows).GetColumn<string>("PredictedText"), (text, found) => $"'{text}' is described as '{found}'");
+        return rows.GetColumn<string>("Text")
+            .Zip(task.Transform(rows).GetColumn<string>("PredictedText"), (text, found) => $"'{text}' is described as '{found}'");
     }
 }

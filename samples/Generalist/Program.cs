@@ -18,7 +18,12 @@ const string ServeCommand = "serve";
 
 var data = Arguments.Folder("--data", "Pictures, sentences and captioned photos of yours: see RealData.cs.");
 var steps = Arguments.Number("--steps", "Steps of each training.");
-var command = new RootCommand("Trains one model for several tasks, and serves it in another process.") { data, steps, RouterComparison.CreateCommand(data, steps) };
+var command = new RootCommand("Trains one model for several tasks, and serves it in another process.")
+{
+    data,
+    steps,
+    RouterComparison.CreateCommand(data, steps),
+};
 command.SetAction(line => Train(line.GetValue(data), line.GetValue(steps)));
 
 var serve = new Command(ServeCommand) { data };
@@ -48,13 +53,19 @@ static int Train(string? folder, int? steps)
         scores.AddRange(Scoring.Measure(mlContext, model, task, data).Select(score => score with { Task = $"{task.Name}, never trained" }));
         using var prompted = model.TunePrompts(task, few, SampleModel.Prompting);
         prompted.SavePrompts(ModelServer.PromptFile);
-        scores.AddRange(Scoring.Measure(mlContext, prompted, task, data).Select(score => score with { Task = $"{task.Name}, prompts from {prompted.Training!.Examples[task.Name]} examples" }));
+        scores.AddRange(
+            Scoring
+                .Measure(mlContext, prompted, task, data)
+                .Select(score => score with { Task = $"{task.Name}, prompts from {prompted.Training!.Examples[task.Name]} examples" }));
     }
     Write(scores);
 
     mlContext.Model.Save(model, null, ModelServer.ModelFile);
-    Console.WriteLine(string.Create(
-        CultureInfo.InvariantCulture, $"saved {SizeOf(ModelServer.ModelFile)}{(data.Unseen is null ? "" : $" and {SizeOf(ModelServer.PromptFile)}")}, after {clock.Elapsed.TotalMinutes:F1} minutes; loading in another process"));
+    Console.WriteLine(
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"saved {SizeOf(ModelServer.ModelFile)}{(data.Unseen is null ? "" : $" and {SizeOf(ModelServer.PromptFile)}")}, after "
+                + $"{clock.Elapsed.TotalMinutes:F1} minutes; loading in another process"));
     string[] arguments = folder is null ? [ServeCommand] : [ServeCommand, "--data", folder];
     using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(ModelServer).Assembly.Location, arguments))!;
     process.WaitForExit();
@@ -67,7 +78,11 @@ static void Write(IEnumerable<TaskScore> scores)
 {
     var table = new Table().AddColumns("task", "metric", "on test rows", "chance");
     foreach (var score in scores)
-        table.AddRow(score.Task, score.Metric, score.Value.ToString("F3", CultureInfo.InvariantCulture), score.Chance.ToString("F3", CultureInfo.InvariantCulture));
+        table.AddRow(
+            score.Task,
+            score.Metric,
+            score.Value.ToString("F3", CultureInfo.InvariantCulture),
+            score.Chance.ToString("F3", CultureInfo.InvariantCulture));
     if (Console.IsOutputRedirected)
         AnsiConsole.Profile.Width = 120;
     AnsiConsole.Write(table);

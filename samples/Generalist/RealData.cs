@@ -24,7 +24,8 @@ internal static class RealData
         var (pictures, photos) = (Path.Combine(folder, "pictures"), Path.Combine(folder, "photos"));
         var (train, test) = (Pictures(Path.Combine(pictures, "train")), Pictures(Path.Combine(pictures, "test")));
         string[] classes = [.. train.Select(row => row.Label).Distinct().Order(StringComparer.Ordinal)];
-        var (said, held) = (Sentences(Path.Combine(folder, "sentences", "train.tsv")), Sentences(Path.Combine(folder, "sentences", "dev.tsv")));
+        var (said, held) = (
+            Sentences(Path.Combine(folder, "sentences", "train.tsv")), Sentences(Path.Combine(folder, "sentences", "dev.tsv")));
         var captions = Captions(photos);
         var others = captions.Where(row => row.Photo % TestPhotosEvery == 0).Select(row => row.Row).ToArray();
         var described = captions.Where(row => row.Photo % TestPhotosEvery != 0).Select(row => row.Row).ToArray();
@@ -64,9 +65,18 @@ internal static class RealData
     private static FileRow[] Pictures(string folder)
     {
         if (!Directory.Exists(folder))
-            throw new DirectoryNotFoundException($"There is no folder '{folder}'; pictures are wanted as {folder}{Path.DirectorySeparatorChar}CLASS{Path.DirectorySeparatorChar}*.");
-        var rows = Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal)
-            .SelectMany(ofClass => Directory.EnumerateFiles(ofClass).Order(StringComparer.Ordinal).Select(file => new FileRow { Path = file, Label = Path.GetFileName(ofClass) })).ToArray();
+            throw new DirectoryNotFoundException(
+                $"There is no folder '{folder}'; pictures are wanted as "
+                    + $"{folder}{Path.DirectorySeparatorChar}CLASS{Path.DirectorySeparatorChar}*.");
+        var rows = Directory
+            .EnumerateDirectories(folder)
+            .Order(StringComparer.Ordinal)
+            .SelectMany(ofClass =>
+                Directory
+                    .EnumerateFiles(ofClass)
+                    .Order(StringComparer.Ordinal)
+                    .Select(file => new FileRow { Path = file, Label = Path.GetFileName(ofClass) }))
+            .ToArray();
         new Random(Seed).Shuffle(rows);   // sorted by class
         return rows;
     }

@@ -20,7 +20,14 @@ internal static class RouterComparison
     private const int InterferenceBatches = 16;
 
     private static readonly (string Name, RoutingLevel? Level)[] Routers =
-        [(NoExperts, null), ("token", RoutingLevel.Token), ("context", RoutingLevel.Context), ("modality", RoutingLevel.Modality), ("task", RoutingLevel.Task), ("attribute", RoutingLevel.Attribute)];
+    [
+        (NoExperts, null),
+        ("token", RoutingLevel.Token),
+        ("context", RoutingLevel.Context),
+        ("modality", RoutingLevel.Modality),
+        ("task", RoutingLevel.Task),
+        ("attribute", RoutingLevel.Attribute),
+    ];
 
     /// <summary>The command <c>routers</c>: trains all, prints a table, and writes it after each training where a results folder is given.</summary>
     /// <param name="data">The option with the folder of real data.</param>
@@ -35,24 +42,36 @@ internal static class RouterComparison
         };
         var results = Arguments.Results();
         results.Description += " What it holds already is not trained again.";
-        var command = new Command("routers", "A model without experts, and one with each of the five routers.") { data, steps, seeds, results };
-        command.SetAction(line => Run(line.GetValue(data), line.GetValue(steps), line.GetValue(seeds) ?? (1, StandardSeeds), line.GetValue(results)));
+        var command = new Command("routers", "A model without experts, and one with each of the five routers.")
+        {
+            data,
+            steps,
+            seeds,
+            results,
+        };
+        command.SetAction(line =>
+            Run(line.GetValue(data), line.GetValue(steps), line.GetValue(seeds) ?? (1, StandardSeeds), line.GetValue(results)));
         return command;
     }
 
     private static void Run(string? folder, int? wantedSteps, (int First, int Last) seeds, string? results)
     {
         var (runs, steps) = (RouterTables.Read(results), wantedSteps ?? Steps);
-        var command = "routers" + (folder is null ? "" : " --data DIR") + (wantedSteps is null ? "" : string.Create(CultureInfo.InvariantCulture, $" --steps {steps}"));
+        var command =
+            "routers"
+            + (folder is null ? "" : " --data DIR")
+            + (wantedSteps is null ? "" : string.Create(CultureInfo.InvariantCulture, $" --steps {steps}"));
         string[] routers = [.. Routers.Select(router => router.Name)];
         string[] tasks = [.. SampleData.Read(new MLContext(), folder).Tasks.Select(task => task.Name)];
         if (runs.FirstOrDefault(run => run.Steps != steps || !tasks.All(run.Scores.Select(score => score.Task).Contains)) is { } other)
         {
             throw new InvalidDataException(
-                $"'{results}' holds trainings of {other.Steps} steps on {string.Join(", ", other.Scores.Select(score => score.Task).Distinct())}, "
+                $"'{results}' holds trainings of {other.Steps} steps on "
+                    + $"{string.Join(", ", other.Scores.Select(score => score.Task).Distinct())}, "
                 + $"and this one is of {steps} steps on {string.Join(", ", tasks)}: name another folder.");
         }
-        for (var seed = seeds.First; seed <= seeds.Last; seed++)   // the seeds outside, so that whatever else the machine does meets all routers
+        // The seeds outside, so that whatever else the machine does meets all routers.
+        for (var seed = seeds.First; seed <= seeds.Last; seed++)
         {
             foreach (var (name, level) in Routers)
             {
@@ -60,8 +79,11 @@ internal static class RouterComparison
                     continue;
                 var clock = Stopwatch.StartNew();
                 var run = Train(folder, steps, name, level, seed);
-                Console.Error.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"{name}, seed {seed}, {clock.Elapsed.TotalMinutes:F1} minutes: {string.Join(", ", run.Scores.Select(score => $"{score.Task} {score.Metric} {score.Value:F3}"))}"));
+                Console.Error.WriteLine(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{name}, seed {seed}, {clock.Elapsed.TotalMinutes:F1} minutes: "
+                            + $"{string.Join(", ", run.Scores.Select(score => $"{score.Task} {score.Metric} {score.Value:F3}"))}"));
                 runs = [.. runs, run];
                 RouterTables.Write(results, runs, RouterReport.ToMarkdown(runs, routers, command));
             }
@@ -86,7 +108,10 @@ internal static class RouterComparison
         var data = SampleData.Read(mlContext, folder);
         var options = SampleModel.Options(data, steps);
         var block = options.Architecture!.Block;
-        options.Architecture = options.Architecture with { Block = level is { } routed ? block with { RoutingLevel = routed } : block with { Experts = null } };
+        options.Architecture = options.Architecture with
+        {
+            Block = level is { } routed ? block with { RoutingLevel = routed } : block with { Experts = null },
+        };
         options.Threads = 1;   // so that two comparisons can run side by side
         using var model = mlContext.Transforms.UniPerceiverGeneralist(options).Fit(data.Combine(mlContext));
 
@@ -94,9 +119,18 @@ internal static class RouterComparison
         if (data.Unseen is var (task, _) && level != RoutingLevel.Task)   // a router of tasks knows those that were trained
             scores.AddRange(Scoring.Measure(mlContext, model, task, data));
         var interference = level is null or RoutingLevel.Attribute
-            ? model.MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
-                .SelectMany(InterferenceRow.Of).ToList()
+            ? model
+                .MeasureInterference([.. data.Tasks.Select(each => (each.Name, data.Training[each.Name]))], InterferenceBatches, seed: seed)
+                .SelectMany(InterferenceRow.Of)
+                .ToList()
             : null;
-        return new RouterRun(name, seed, steps, model.Model.Config.GetCost().Parameters, scores, interference, level is null ? null : ActivationRow.Measure(model, data));
+        return new RouterRun(
+            name,
+            seed,
+            steps,
+            model.Model.Config.GetCost().Parameters,
+            scores,
+            interference,
+            level is null ? null : ActivationRow.Measure(model, data));
     }
 }

@@ -12,7 +12,10 @@ namespace GeneralistSample;
 /// <param name="Test">Rows to measure with, by task; those of <paramref name="Unseen"/> among them.</param>
 /// <param name="Unseen">A task that is not trained, and a few rows of it for prompts; null for none.</param>
 internal sealed record SampleData(
-    IReadOnlyList<GeneralistTask> Tasks, IReadOnlyDictionary<string, IDataView> Training, IReadOnlyDictionary<string, IDataView> Test, (GeneralistTask Task, IDataView Few)? Unseen = null)
+    IReadOnlyList<GeneralistTask> Tasks,
+    IReadOnlyDictionary<string, IDataView> Training,
+    IReadOnlyDictionary<string, IDataView> Test,
+    (GeneralistTask Task, IDataView Few)? Unseen = null)
 {
     /// <summary>An attribute that the paper's table lacks: what moves is the same whether one asks what it is or where it goes, and this tells the two apart.</summary>
     public const string AsksMotion = "AsksMotion";
@@ -50,9 +53,16 @@ internal sealed record SampleData(
         ];
 
         // Images are named and videos are told where they go, but no video is ever named. The attributes are those of the named images.
-        var unseen = new GeneralistTask { Name = "clothes in motion", Kind = GeneralistTaskKind.VideoClassification, ClassNames = Clothes.Names };
+        var unseen = new GeneralistTask
+        {
+            Name = "clothes in motion",
+            Kind = GeneralistTaskKind.VideoClassification,
+            ClassNames = Clothes.Names,
+        };
 
-        var (train, test) = (FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory), FashionMnistData.ReadTest(FashionMnistData.ShippedDirectory).Take(TestImages).ToArray());
+        var (train, test) = (
+            FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory),
+            FashionMnistData.ReadTest(FashionMnistData.ShippedDirectory).Take(TestImages).ToArray());
         var emoji = Emoji.Read();
         var passages = Texts.Passages();
         return new(

@@ -12,7 +12,8 @@ internal static class Scoring
     /// <param name="ml">The context.</param>
     /// <param name="model">The model.</param>
     /// <param name="data">The rows.</param>
-    public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, SampleData data) => model.Tasks.SelectMany(task => Measure(ml, model, task, data));
+    public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, SampleData data) =>
+        model.Tasks.SelectMany(task => Measure(ml, model, task, data));
 
     /// <summary>Measures one task, which the model may not have been trained for.</summary>
     /// <param name="ml">The context.</param>
@@ -22,15 +23,21 @@ internal static class Scoring
     public static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTransformer model, GeneralistTask task, SampleData data) =>
         Measure(ml, model.ForTask(task), data.Test[task.Name], data.Training.GetValueOrDefault(task.Name), model.Tokenizer);
 
-    private static IEnumerable<TaskScore> Measure(MLContext ml, GeneralistTaskTransformer task, IDataView test, IDataView? training, TextTokenizer tokenizer)
+    private static IEnumerable<TaskScore> Measure(
+        MLContext ml, GeneralistTaskTransformer task, IDataView test, IDataView? training, TextTokenizer tokenizer)
     {
         var name = task.Task.Name;
         if (task.Task.Kind.IsClassification())
         {
             // ML.NET's evaluator compares keys: the labels get those of the model's classes.
             var classes = ml.Data.LoadFromEnumerable(task.Task.ClassNames!.Select(label => new TextRow { Label = label }));
-            var keyed = ml.Transforms.Conversion.MapValueToKey("Label", keyData: ml.Transforms.SelectColumns("Label").Fit(classes).Transform(classes)).Fit(test).Transform(test);
-            var often = test.GetColumn<string>("Label").CountBy(label => label).Max(pair => pair.Value) / (double)test.GetColumn<string>("Label").Count();
+            var keyed = ml
+                .Transforms.Conversion.MapValueToKey("Label", keyData: ml.Transforms.SelectColumns("Label").Fit(classes).Transform(classes))
+                .Fit(test)
+                .Transform(test);
+            var often =
+                test.GetColumn<string>("Label").CountBy(label => label).Max(pair => pair.Value)
+                / (double)test.GetColumn<string>("Label").Count();
             yield return new TaskScore(name, "accuracy", ml.MulticlassClassification.Evaluate(task.Transform(keyed)).MicroAccuracy, often);
         }
         else if (task.Task.Kind.IsRetrieval())
@@ -39,7 +46,8 @@ internal static class Scoring
             var pairs = (double)test.GetColumn<string>("Text").Count();   // a picture may have several texts, and a text several pictures
             yield return new TaskScore(name, "recall@1 of texts", metrics.TextRecallAt1, pairs / metrics.Pictures / metrics.Texts);
             yield return new TaskScore(name, "recall@10 of texts", metrics.TextRecallAt10, 10 * pairs / metrics.Pictures / metrics.Texts);
-            yield return new TaskScore(name, "recall@10 of pictures", metrics.PictureRecallAt10, 10 * pairs / metrics.Texts / metrics.Pictures);
+            yield return new TaskScore(
+                name, "recall@10 of pictures", metrics.PictureRecallAt10, 10 * pairs / metrics.Texts / metrics.Pictures);
         }
         else
         {
@@ -63,10 +71,13 @@ internal static class Scoring
         int[] asked = [.. Tokens(test)];
         return (asked.Count(id => id == most) / (double)asked.Length, Math.Exp(-asked.Average(id => Math.Log(counts[id] / all))));
 
-        IEnumerable<int> Tokens(IDataView rows) => rows.GetColumn<string>("Text").SelectMany(text => withEnds ? [.. tokenizer.Encode(text), tokenizer.SeparatorId] : tokenizer.Encode(text));
+        IEnumerable<int> Tokens(IDataView rows) =>
+            rows.GetColumn<string>("Text")
+                .SelectMany(text => withEnds ? [.. tokenizer.Encode(text), tokenizer.SeparatorId] : tokenizer.Encode(text));
     }
 
-    private static string MostFrequentText(IDataView rows) => rows.GetColumn<string>("Text").CountBy(text => text).MaxBy(pair => pair.Value).Key;
+    private static string MostFrequentText(IDataView rows) =>
+        rows.GetColumn<string>("Text").CountBy(text => text).MaxBy(pair => pair.Value).Key;
 
     // The same description for every picture. Rows of one file describe one picture.
     private static double BleuOf(string description, IDataView test)
@@ -74,7 +85,12 @@ internal static class Scoring
         string[] texts = [.. test.GetColumn<string>("Text")];
         string[][] references = test.Schema.GetColumnOrNull(nameof(FileRow.Path)) is null
             ? [.. texts.Select(text => new[] { text })]
-            : [.. test.GetColumn<string>(nameof(FileRow.Path)).Zip(texts).GroupBy(row => row.First, (_, rows) => rows.Select(row => row.Second).ToArray())];
+            :
+            [
+                .. test.GetColumn<string>(nameof(FileRow.Path))
+                    .Zip(texts)
+                    .GroupBy(row => row.First, (_, rows) => rows.Select(row => row.Second).ToArray()),
+            ];
         return Bleu.Corpus([.. references.Select(_ => description)], references, 1);
     }
 }

@@ -17,7 +17,14 @@ internal static class Texts
         using var file = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "data", $"reviews-{set}.tsv.gz"));
         using var unpacked = new GZipStream(file, CompressionMode.Decompress);
         using var reader = new StreamReader(unpacked);
-        return [.. reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('\t')).Select(parts => new TextRow { Label = parts[0], Text = parts[2] })];
+        return
+        [
+            .. reader
+                .ReadToEnd()
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line => line.Split('\t'))
+                .Select(parts => new TextRow { Label = parts[0], Text = parts[2] }),
+        ];
     }
 
     /// <summary>Shakespeare in passages of some lines each: the first nine tenths to train on, the last tenth to measure.</summary>
@@ -28,5 +35,10 @@ internal static class Texts
         return (Cut(training.Text), Cut(test.Text));
     }
 
-    private static TextRow[] Cut(string text) => [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Chunk(3).Select(lines => new TextRow { Text = string.Join('\n', lines) })];
+    private static TextRow[] Cut(string text) =>
+        [
+            .. text.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Chunk(3)
+                .Select(lines => new TextRow { Text = string.Join('\n', lines) }),
+        ];
 }

@@ -14,11 +14,20 @@ using Shakespeare;
 
 const int StandardSteps = 400;
 
-var data = new Option<string>("--data") { Description = "The text.", HelpName = "FILE", DefaultValueFactory = _ => ShakespeareText.ShippedFile };
+var data = new Option<string>("--data")
+{
+    Description = "The text.",
+    HelpName = "FILE",
+    DefaultValueFactory = _ => ShakespeareText.ShippedFile,
+};
 var steps = Arguments.Number("--steps", $"Steps of each training; {StandardSteps} if it is left out.");
 var experts = Arguments.Number("--experts", "One number of experts, a perfect square, in place of the paper's four.");
 var results = Arguments.Results();
-var save = new Option<string?>("--save") { Description = "Zip that the last model is saved to, and measured from again.", HelpName = "FILE" };
+var save = new Option<string?>("--save")
+{
+    Description = "Zip that the last model is saved to, and measured from again.",
+    HelpName = "FILE",
+};
 
 var command = new RootCommand("Trains PEER with 16 thousand to a million experts on a text.") { data, steps, experts, results, save };
 command.SetAction(line =>

@@ -34,7 +34,8 @@ internal sealed record StoredModel(double Seconds, long FileBytes, long PeakByte
         var clock = Stopwatch.StartNew();
         using var model = (LanguageModelTransformer)mlContext.Model.Load(file, out _);
         var (seconds, peak) = (clock.Elapsed.TotalSeconds, PeakMemory());
-        return new(seconds, new FileInfo(file).Length, peak, model.Evaluate(mlContext.Data.LoadFromEnumerable([Training.ToMeasure(text)])).Loss);
+        return new(
+            seconds, new FileInfo(file).Length, peak, model.Evaluate(mlContext.Data.LoadFromEnumerable([Training.ToMeasure(text)])).Loss);
     }
 
     private static long PeakMemory()

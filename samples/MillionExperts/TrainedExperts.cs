@@ -18,5 +18,15 @@ namespace MillionExperts;
 /// <param name="Curve">Training loss and speed by step and time.</param>
 /// <param name="Saved">What saving it took; null where it was not saved.</param>
 internal sealed record TrainedExperts(
-    int Experts, bool QueryBatchNorm, ModelCost Cost, double TokensPerSecond, double Seconds, long PeakBytes,
-    double TrainingLoss, double ValidationLoss, long ValidationTokens, SparseLayerUsage Usage, IReadOnlyList<CurvePoint> Curve, StoredModel? Saved = null);
+    int Experts,
+    bool QueryBatchNorm,
+    ModelCost Cost,
+    double TokensPerSecond,
+    double Seconds,
+    long PeakBytes,
+    double TrainingLoss,
+    double ValidationLoss,
+    long ValidationTokens,
+    SparseLayerUsage Usage,
+    IReadOnlyList<CurvePoint> Curve,
+    StoredModel? Saved = null);

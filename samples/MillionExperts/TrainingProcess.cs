@@ -15,12 +15,17 @@ internal static class TrainingProcess
     /// <param name="training">What to train.</param>
     /// <returns>What it gave.</returns>
     /// <exception cref="IOException">The process ended without a result; it has said why, unless the system ended it.</exception>
-    public static TrainedExperts Train(Training training) => Start<TrainedExperts>(
-        FormattableString.Invariant($"The training of {training.Experts:N0} experts"),
-        [
-            TrainCommand, FormattableString.Invariant($"{training.Experts}"), $"{training.QueryBatchNorm}", FormattableString.Invariant($"{training.Steps}"),
-            training.File, .. training.SaveAs is { } zip ? [zip] : Array.Empty<string>(),
-        ]);
+    public static TrainedExperts Train(Training training) =>
+        Start<TrainedExperts>(
+            FormattableString.Invariant($"The training of {training.Experts:N0} experts"),
+            [
+                TrainCommand,
+                FormattableString.Invariant($"{training.Experts}"),
+                $"{training.QueryBatchNorm}",
+                FormattableString.Invariant($"{training.Steps}"),
+                training.File,
+                .. training.SaveAs is { } zip ? [zip] : Array.Empty<string>(),
+            ]);
 
     /// <summary>Loads a model in a new process and measures it again.</summary>
     /// <param name="zip">The model.</param>
@@ -35,8 +40,15 @@ internal static class TrainingProcess
         var (file, zip) = (new Argument<string>("file"), new Argument<string?>("zip") { Arity = ArgumentArity.ZeroOrOne });
         var command = new Command(TrainCommand) { experts, batchNorm, steps, file, zip };
         command.Hidden = true;
-        command.SetAction(line => Answer(() => new Training(
-            line.GetValue(experts), line.GetValue(batchNorm), line.GetValue(steps), line.GetRequiredValue(file), line.GetValue(zip)).Run(Console.Error.WriteLine)));
+        command.SetAction(line =>
+            Answer(() =>
+                new Training(
+                    line.GetValue(experts),
+                    line.GetValue(batchNorm),
+                    line.GetValue(steps),
+                    line.GetRequiredValue(file),
+                    line.GetValue(zip)
+                ).Run(Console.Error.WriteLine)));
         return command;
     }
 

@@ -32,7 +32,10 @@ internal static class TrainingTable
         var trained = new List<TrainedExperts>();
         StoredModel? loaded = null;
         string? failure = null;
-        foreach (var training in from size in sizes from batchNorm in new[] { false, true } select new Training(size, batchNorm, steps, file, size == sizes[^1] && batchNorm ? saveAs : null))
+        foreach (
+            var training in from size in sizes
+                            from batchNorm in new[] { false, true }
+                            select new Training(size, batchNorm, steps, file, size == sizes[^1] && batchNorm ? saveAs : null))
         {
             try
             {
@@ -69,49 +72,64 @@ internal static class TrainingTable
     {
         var text = new StringBuilder();
         text.AppendLine("## PEER by number of experts").AppendLine();
-        text.AppendLine(CultureInfo.InvariantCulture, $"{steps:N0} steps of {Training.TokensPerStep} bytes of `{Path.GetFileName(file)}`, one seed; validation on {trained[0].ValidationTokens:N0} bytes. Losses are in nats a byte.").AppendLine();
-        text.AppendLine("The paper (arXiv 2407.04153, table 2, C4): more experts give a lower perplexity and more unevenness; batch normalisation of the queries gives less unevenness. Its models saw billions of tokens and use all experts.").AppendLine();
-        text.AppendLine("| experts | query batch norm | parameters | active | tokens/s | peak memory | training loss | validation loss | usage | unevenness | the paper's |");
+        text.AppendLine(
+                CultureInfo.InvariantCulture,
+                $"{steps:N0} steps of {Training.TokensPerStep} bytes of `{Path.GetFileName(file)}`, one seed; validation on "
+                    + $"{trained[0].ValidationTokens:N0} bytes. Losses are in nats a byte.")
+            .AppendLine();
+        text.AppendLine(
+                "The paper (arXiv 2407.04153, table 2, C4): more experts give a lower perplexity and more unevenness; batch normalisation "
+                    + "of the queries gives less unevenness. Its models saw billions of tokens and use all experts.")
+            .AppendLine();
+        text.AppendLine(
+            "| experts | query batch norm | parameters | active | tokens/s | peak memory | training loss | validation loss | usage | "
+                + "unevenness | the paper's |");
         text.AppendLine("|---|---|---|---|---|---|---|---|---|---|---|");
         foreach (var one in trained)
         {
             text.AppendLine(
                 CultureInfo.InvariantCulture,
-                $"| {one.Experts:N0} | {(one.QueryBatchNorm ? "yes" : "no")} | {one.Cost.Parameters:N0} | {one.Cost.ActiveParameters:N0} | {one.TokensPerSecond:N0} | {one.PeakBytes / 1e9:F1} GB | "
-                + $"{one.TrainingLoss:F3} | {one.ValidationLoss:F3} | {one.Usage.Usage:P1} | {one.Usage.Unevenness:F2} | {PaperOf(one)?.Unevenness.ToString("F2", CultureInfo.InvariantCulture) ?? "–"} |");
+                $"| {one.Experts:N0} | {(one.QueryBatchNorm ? "yes" : "no")} | {one.Cost.Parameters:N0} | {one.Cost.ActiveParameters:N0} "
+                    + $"| {one.TokensPerSecond:N0} | {one.PeakBytes / 1e9:F1} GB | "
+                    + $"{one.TrainingLoss:F3} | {one.ValidationLoss:F3} | {one.Usage.Usage:P1} | {one.Usage.Unevenness:F2} | "
+                    + $"{PaperOf(one)?.Unevenness.ToString("F2", CultureInfo.InvariantCulture) ?? "–"} |");
         }
         if (trained[^1].Saved is { } saved && loaded is not null)
         {
-            text.AppendLine().AppendLine(
-                CultureInfo.InvariantCulture,
-                $"Saving the last model took {saved.Seconds:F0} s and gave a zip of {saved.FileBytes / 1e9:F2} GB; until then training and saving had {saved.PeakBytes / 1e9:F1} GB in use at most. "
-                + $"Another process loaded it in {loaded.Seconds:F0} s with at most {loaded.PeakBytes / 1e9:F1} GB; its validation loss is {loaded.ValidationLoss:F3}, before saving {saved.ValidationLoss:F3}.");
+            text.AppendLine()
+                .AppendLine(
+                    CultureInfo.InvariantCulture,
+                    $"Saving the last model took {saved.Seconds:F0} s and gave a zip of {saved.FileBytes / 1e9:F2} GB; until then "
+                        + $"training and saving had {saved.PeakBytes / 1e9:F1} GB in use at most. "
+                        + $"Another process loaded it in {loaded.Seconds:F0} s with at most {loaded.PeakBytes / 1e9:F1} GB; its "
+                        + $"validation loss is {loaded.ValidationLoss:F3}, before saving {saved.ValidationLoss:F3}.");
         }
         return text.ToString();
     }
 
     /// <summary>A row for each training, its loss by step included, with the paper's figures.</summary>
-    internal static IEnumerable<IEnumerable<(string Column, object? Value)>> ToRows(IEnumerable<TrainedExperts> trained) => trained.Select(one =>
-        new (string, object?)[]
-        {
-            ("experts", one.Experts),
-            ("query batch norm", one.QueryBatchNorm),
-            ("parameters", one.Cost.Parameters),
-            ("active parameters", one.Cost.ActiveParameters),
-            ("forward MACs", one.Cost.ForwardMacs),
-            ("tokens/s", one.TokensPerSecond),
-            ("seconds", one.Seconds),
-            ("peak bytes", one.PeakBytes),
-            ("training loss", one.TrainingLoss),
-            ("validation loss", one.ValidationLoss),
-            ("validation tokens", one.ValidationTokens),
-            ("usage", one.Usage.Usage),
-            ("unevenness", one.Usage.Unevenness),
-            ("unweighted unevenness", one.Usage.UnweightedUnevenness),
-            ("paper's perplexity", PaperOf(one)?.Perplexity),
-            ("paper's unevenness", PaperOf(one)?.Unevenness),
-        }
-        .Concat(one.Curve.Select(point => ($"loss {point.Step}", (object?)point.Loss))));
+    internal static IEnumerable<IEnumerable<(string Column, object? Value)>> ToRows(IEnumerable<TrainedExperts> trained) =>
+        trained.Select(one =>
+            new (string, object?)[]
+            {
+                ("experts", one.Experts),
+                ("query batch norm", one.QueryBatchNorm),
+                ("parameters", one.Cost.Parameters),
+                ("active parameters", one.Cost.ActiveParameters),
+                ("forward MACs", one.Cost.ForwardMacs),
+                ("tokens/s", one.TokensPerSecond),
+                ("seconds", one.Seconds),
+                ("peak bytes", one.PeakBytes),
+                ("training loss", one.TrainingLoss),
+                ("validation loss", one.ValidationLoss),
+                ("validation tokens", one.ValidationTokens),
+                ("usage", one.Usage.Usage),
+                ("unevenness", one.Usage.Unevenness),
+                ("unweighted unevenness", one.Usage.UnweightedUnevenness),
+                ("paper's perplexity", PaperOf(one)?.Perplexity),
+                ("paper's unevenness", PaperOf(one)?.Unevenness),
+            }.Concat(one.Curve.Select(point => ($"loss {point.Step}", (object?)point.Loss))));
 
-    private static (double Perplexity, double Unevenness)? PaperOf(TrainedExperts trained) => Paper.TryGetValue((trained.Experts, trained.QueryBatchNorm), out var values) ? values : null;
+    private static (double Perplexity, double Unevenness)? PaperOf(TrainedExperts trained) =>
+        Paper.TryGetValue((trained.Experts, trained.QueryBatchNorm), out var values) ? values : null;
 }

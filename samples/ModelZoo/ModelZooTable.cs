@@ -24,16 +24,37 @@ internal static class ModelZooTable
         foreach (var (name, config, published, note) in ImageClassifierPresets.All)
         {
             yield return Measure(
-                name, "image", config.GetCost(), config.Build, model => model.forward(randn(1, config.Channels, config.ImageHeight, config.ImageWidth)), timed, published, note);
+                name,
+                "image",
+                config.GetCost(),
+                config.Build,
+                model => model.forward(randn(1, config.Channels, config.ImageHeight, config.ImageWidth)),
+                timed,
+                published,
+                note);
         }
         foreach (var (name, config, note) in LanguageModelPresets.All)
-            yield return Measure(name, "token", config.GetCost(), config.Build, model => model.forward(randint(config.VocabularySize, [1, config.ContextLength], int64)), timed, null, note);
+            yield return Measure(
+                name,
+                "token",
+                config.GetCost(),
+                config.Build,
+                model => model.forward(randint(config.VocabularySize, [1, config.ContextLength], int64)),
+                timed,
+                null,
+                note);
         foreach (var (name, config, published, note) in GeneralistPresets.All)
         {
             var role = AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image);
             yield return Measure(
-                name, "image", config.GetCost(), (device, _) => config.Build(device), model => model.Encode(model.EmbedImages(randn(1, config.Channels, config.ImageHeight, config.ImageWidth), role)), timed,
-                published, note);
+                name,
+                "image",
+                config.GetCost(),
+                (device, _) => config.Build(device),
+                model => model.Encode(model.EmbedImages(randn(1, config.Channels, config.ImageHeight, config.ImageWidth), role)),
+                timed,
+                published,
+                note);
         }
     }
 
@@ -41,7 +62,15 @@ internal static class ModelZooTable
     public static string ToJson(IEnumerable<ModelZooRow> rows) => JsonSerializer.Serialize(rows, Json);
 
     // The meta device has shapes but no memory: a model of any size is built and counted in milliseconds.
-    private static ModelZooRow Measure<T>(string name, string example, ModelCost cost, Func<Device?, ScalarType, T> build, Action<T> read, Func<string, bool>? timed, int? published, string note)
+    private static ModelZooRow Measure<T>(
+        string name,
+        string example,
+        ModelCost cost,
+        Func<Device?, ScalarType, T> build,
+        Action<T> read,
+        Func<string, bool>? timed,
+        int? published,
+        string note)
         where T : nn.Module
     {
         using var model = build(META, ScalarType.Float32);

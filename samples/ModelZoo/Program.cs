@@ -9,7 +9,10 @@ using System.Globalization;
 using ModelZoo;
 using Spectre.Console;
 
-var forward = new Option<bool>("--forward") { Description = "With the time of a forward pass of each model that fits into memory: takes minutes." };
+var forward = new Option<bool>("--forward")
+{
+    Description = "With the time of a forward pass of each model that fits into memory: takes minutes.",
+};
 var json = new Option<bool>("--json") { Description = "A JSON array in place of the table." };
 var command = new RootCommand("Prints every model that the library knows by name.") { forward, json };
 command.SetAction(line =>
@@ -24,7 +27,15 @@ return command.Parse(args).Invoke();
 
 static void WriteTable(IReadOnlyList<ModelZooRow> rows, bool withForwardPass)
 {
-    var table = new Table().AddColumns(["model", "parameters", "active", "forward MMACs", .. withForwardPass ? ["forward ms"] : Array.Empty<string>(), "published", "note"]);
+    var table = new Table().AddColumns([
+        "model",
+        "parameters",
+        "active",
+        "forward MMACs",
+        .. withForwardPass ? ["forward ms"] : Array.Empty<string>(),
+        "published",
+        "note",
+    ]);
     foreach (var index in Enumerable.Range(1, table.Columns.Count - 2))
         table.Columns[index].RightAligned().NoWrap();
     foreach (var row in rows)

@@ -16,8 +16,14 @@ internal static class Playwright
 
         var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([ShakespeareText.Read().Validation]));
         foreach (var layer in metrics.Layers)
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"block {layer.Block} used {layer.Usage:P1} of {layer.Experts:N0} experts, unevenness {layer.Unevenness:F2}"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"perplexity {metrics.Perplexity:F3}, {metrics.BitsPerByte:F3} bits per byte, over all {metrics.Tokens:N0} characters"));
+            Console.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"block {layer.Block} used {layer.Usage:P1} of {layer.Experts:N0} experts, unevenness {layer.Unevenness:F2}"));
+        Console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"perplexity {metrics.Perplexity:F3}, {metrics.BitsPerByte:F3} bits per byte, over all {metrics.Tokens:N0} characters"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"validation loss {metrics.Loss:F4}"));
         return 0;
     }

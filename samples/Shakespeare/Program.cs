@@ -51,7 +51,9 @@ static async Task<int> TrainAsync()
     mlContext.Model.Save(model, data.Schema, ModelFile);
     Console.WriteLine($"\nsaved {ModelFile}, {new FileInfo(ModelFile).Length / 1024:N0} KB; going on in another process\n");
 
-    using var process = Process.Start(SameProgram.With(Environment.ProcessPath!, typeof(Playwright).Assembly.Location, ContinueCommand, end))!;
+    using var process = Process.Start(
+        SameProgram.With(Environment.ProcessPath!, typeof(Playwright).Assembly.Location, ContinueCommand, end)
+    )!;
     process.WaitForExit();
     return process.ExitCode;
 }

@@ -15,7 +15,8 @@ public sealed class ShakespeareText
     /// <summary>Reads a text: the first 90 % to train on, the last 10 % to measure.</summary>
     /// <param name="file">A file in UTF-8.</param>
     /// <exception cref="IOException">It cannot be read.</exception>
-    public static (ShakespeareText Training, ShakespeareText Validation) Read(string file) => new ShakespeareText { Text = File.ReadAllText(file) }.Split();
+    public static (ShakespeareText Training, ShakespeareText Validation) Read(string file) =>
+        new ShakespeareText { Text = File.ReadAllText(file) }.Split();
 
     /// <summary>Parts the text: the first 90 % and the last 10 %.</summary>
     public (ShakespeareText First, ShakespeareText Last) Split()

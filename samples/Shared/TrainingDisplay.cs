@@ -25,7 +25,9 @@ internal static class TrainingDisplay
                 {
                     bar.MaxValue = progress.TotalSteps;
                     bar.Value = progress.Step;
-                    bar.Description = string.Create(CultureInfo.InvariantCulture, $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F3}  {progress.SamplesPerSecond:F0}/s");
+                    bar.Description = string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F3}  {progress.SamplesPerSecond:F0}/s");
                     WriteEpoch(progress, samples, AnsiConsole.WriteLine);
                 });
             });
@@ -38,12 +40,14 @@ internal static class TrainingDisplay
 
         var line = string.Create(
             CultureInfo.InvariantCulture,
-            $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F4}  balance {progress.AuxiliaryLoss:F4}  learning rate {progress.LearningRate:G3}  {progress.SamplesPerSecond:F0} {samples}/s");
+            $"epoch {progress.Epoch}/{progress.TotalEpochs}  loss {progress.Loss:F4}  balance {progress.AuxiliaryLoss:F4}  learning rate "
+                + $"{progress.LearningRate:G3}  {progress.SamplesPerSecond:F0} {samples}/s");
         if (progress.ExpertLoad is { Count: > 0 } load)
         {
             line += string.Create(
                 CultureInfo.InvariantCulture,
-                $"  expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0}, dropped {load.Average(layer => layer.DroppedFraction):P1}");
+                $"  expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0}, dropped "
+                    + $"{load.Average(layer => layer.DroppedFraction):P1}");
         }
         if (progress.Validation is { } validation)
             line += string.Create(CultureInfo.InvariantCulture, $"  validation {validation.MetricName} {validation.Metric:F4}");

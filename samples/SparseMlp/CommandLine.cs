@@ -56,5 +56,6 @@ internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, in
         PretrainingEpochs = Epochs ?? experiment.PretrainingEpochs,
     };
 
-    private static string Number(string option, int? value) => value is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{option} {value}");
+    private static string Number(string option, int? value) =>
+        value is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{option} {value}");
 }

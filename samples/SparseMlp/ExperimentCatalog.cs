@@ -10,7 +10,8 @@ internal sealed class ExperimentCatalog
     /// <summary>The name of the Sparse-MLP that the others are compared with.</summary>
     public const string MainVariant = "Sparse-MLP";
 
-    private const int PatchesPerSide = 4;   // 16 patches, which two cores train three times as fast as the 49 that the estimator would choose
+    // 16 patches, which two cores train three times as fast as the 49 that the estimator would choose.
+    private const int PatchesPerSide = 4;
     private const int AblationImages = 4000;
     private const int AblationEpochs = 5;
 
@@ -28,7 +29,8 @@ internal sealed class ExperimentCatalog
 
         Models = new(
             "models", "Sparse-MLP, and dense Mixers of its width and of its parameters",
-            "On ImageNet-1K, Sparse-B is 2.0 points above Mixer-B with 1.17 of its parameters (77.9 to 75.9), and Sparse-L 2.5 points above Mixer-L with 0.63 of its parameters (79.2 to 76.7).",
+            "On ImageNet-1K, Sparse-B is 2.0 points above Mixer-B with 1.17 of its parameters (77.9 to 75.9), and Sparse-L 2.5 points "
+                + "above Mixer-L with 0.63 of its parameters (79.2 to 76.7).",
             TrainingImages: 8000, Epochs: 6,
             [
                 Variant.SparseMlp("Mixer", dense),

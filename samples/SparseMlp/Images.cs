@@ -20,7 +20,12 @@ internal static class Images
         directory ??= FashionMnistData.ShippedDirectory;
         if (!Directory.Exists(directory) || Directory.EnumerateDirectories(directory).Any())
             return ReadPictures(directory);
-        return ImageSet.Create(directory, FashionMnistData.Size, FashionMnistData.ReadTrain(directory), FashionMnistData.ReadTest(directory), FashionMnistData.ClassNames);
+        return ImageSet.Create(
+            directory,
+            FashionMnistData.Size,
+            FashionMnistData.ReadTrain(directory),
+            FashionMnistData.ReadTest(directory),
+            FashionMnistData.ClassNames);
     }
 
     private static ImageSet ReadPictures(string directory)
@@ -28,8 +33,7 @@ internal static class Images
         var folder = ImageFolder.Read(directory, Seed);
         var train = folder.Train.ToArray();   // sorted by class
         new Random(Seed).Shuffle(train);
-        return ImageSet.Create(
-            directory, PictureSide, train, folder.Test, folder.Classes,
-            (mlContext, data) => mlContext.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)).Fit(data).Transform(data));
+        return ImageSet.Create(directory, PictureSide, train, folder.Test, folder.Classes, (mlContext, data) =>
+            mlContext.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)).Fit(data).Transform(data));
     }
 }

@@ -24,6 +24,7 @@ static int Compare(CommandLine line)
         .SelectMany(experiment => ComparisonRun.Run(line.ApplyTo(experiment), images, line.Seeds, line.Command, line.Results))
         .ToList();
     var accuracies = trained.Where(run => run.Variant == ExperimentCatalog.MainVariant).Select(run => run.TestAccuracy);
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"accuracy {Spread.Of(accuracies, "F4")} of {ExperimentCatalog.MainVariant}"));
+    Console.WriteLine(
+        string.Create(CultureInfo.InvariantCulture, $"accuracy {Spread.Of(accuracies, "F4")} of {ExperimentCatalog.MainVariant}"));
     return 0;
 }

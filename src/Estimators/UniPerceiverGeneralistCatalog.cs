@@ -31,7 +31,8 @@ public static class UniPerceiverGeneralistCatalog
     /// they say of their values must not differ: names of keys in all or none, and the same; other annotations the same where they
     /// are.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
-    public static IDataView CombineTasks(this DataOperationsCatalog catalog, params (string Task, IDataView Data)[] tasks) => catalog.CombineTasks("Task", tasks);
+    public static IDataView CombineTasks(this DataOperationsCatalog catalog, params (string Task, IDataView Data)[] tasks) =>
+        catalog.CombineTasks("Task", tasks);
 
     /// <summary>Puts the rows of several data views one after the other, with a column that names the view.</summary>
     /// <param name="catalog">The catalog.</param>
@@ -40,13 +41,20 @@ public static class UniPerceiverGeneralistCatalog
     /// they say of their values must not differ: names of keys in all or none, and the same; other annotations the same where they
     /// are.</param>
     /// <exception cref="ArgumentException">There is no task, or two have the same name, or columns do not go together.</exception>
-    public static IDataView CombineTasks(this DataOperationsCatalog catalog, string taskColumnName, params (string Task, IDataView Data)[] tasks)
+    public static IDataView CombineTasks(
+        this DataOperationsCatalog catalog, string taskColumnName, params (string Task, IDataView Data)[] tasks)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentException.ThrowIfNullOrWhiteSpace(taskColumnName);
         ArgumentNullException.ThrowIfNull(tasks);
-        if (tasks.Length == 0 || tasks.Any(task => string.IsNullOrWhiteSpace(task.Task) || task.Data is null) || tasks.DistinctBy(task => task.Task).Count() != tasks.Length)
-            throw new ArgumentException($"The tasks are [{string.Join(", ", tasks.Select(task => task.Task))}]; at least one is wanted, each with data and a name of its own.", nameof(tasks));
+        if (
+            tasks.Length == 0
+            || tasks.Any(task => string.IsNullOrWhiteSpace(task.Task) || task.Data is null)
+            || tasks.DistinctBy(task => task.Task).Count() != tasks.Length)
+            throw new ArgumentException(
+                $"The tasks are [{string.Join(", ", tasks.Select(task => task.Task))}]; at least one is wanted, each with data and a name "
+                    + "of its own.",
+                nameof(tasks));
         return new TaskDataView(catalog.GetEnvironment(), taskColumnName, [.. tasks]);
     }
 }

@@ -7,4 +7,5 @@ namespace Benchmarks;
 /// <param name="Target">The ratio that the project asks of itself; shown, and never a reason to fail: timings on a shared machine are noisy.</param>
 /// <param name="Create">Sets the benchmark up.</param>
 /// <param name="CreateSmall">Sets up the same at a small size, where the full one takes gigabytes or minutes: for checks that time nothing. Null to check at full size.</param>
-internal sealed record BenchmarkDefinition(string Name, string Baseline, string Precision, double Target, Func<IBenchmark> Create, Func<IBenchmark>? CreateSmall = null);
+internal sealed record BenchmarkDefinition(
+    string Name, string Baseline, string Precision, double Target, Func<IBenchmark> Create, Func<IBenchmark>? CreateSmall = null);

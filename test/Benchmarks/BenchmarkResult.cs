@@ -19,7 +19,13 @@ internal sealed record BenchmarkResult(
 {
     /// <summary>The result as a row of a table.</summary>
     public IEnumerable<(string Column, object? Value)> ToRow() =>
-    [
-        ("name", Name), ("ratio", Ratio), ("ours ms", OursMs), ("baseline ms", BaselineMs), ("baseline", Baseline), ("precision", Precision), ("threads", Threads),
-    ];
+        [
+            ("name", Name),
+            ("ratio", Ratio),
+            ("ours ms", OursMs),
+            ("baseline ms", BaselineMs),
+            ("baseline", Baseline),
+            ("precision", Precision),
+            ("threads", Threads),
+        ];
 }

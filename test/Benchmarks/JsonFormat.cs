@@ -5,5 +5,6 @@ namespace Benchmarks;
 /// <summary>How results are written.</summary>
 internal static class JsonFormat
 {
-    public static JsonSerializerOptions Options { get; } = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+    public static JsonSerializerOptions Options { get; } =
+        new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 }

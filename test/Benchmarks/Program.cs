@@ -9,14 +9,28 @@ using TorchSharp;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
-var filter = new Argument<string?>("filter") { Description = "Part of the names of the benchmarks to run; all if it is left out.", Arity = ArgumentArity.ZeroOrOne };
+var filter = new Argument<string?>("filter")
+{
+    Description = "Part of the names of the benchmarks to run; all if it is left out.",
+    Arity = ArgumentArity.ZeroOrOne,
+};
 var json = new Option<FileInfo?>("--json") { Description = "File that the results are written to.", HelpName = "FILE" };
 var csv = new Option<FileInfo?>("--csv") { Description = "The same as a table, a row for each benchmark or size.", HelpName = "FILE" };
 var check = new Option<bool>("--check") { Description = "Only checks that the fast paths compute what their baselines compute." };
 var list = new Option<bool>("--list") { Description = "Only lists the names." };
 var cost = new Option<bool>("--cost") { Description = "Measures the sparse layer over the numbers of experts and tokens instead." };
-var command = new RootCommand("Fast paths against their baselines.") { filter, json, csv, check, list, cost, CostMeasurement.CreateCommand() };
-command.SetAction(line => Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
+var command = new RootCommand("Fast paths against their baselines.")
+{
+    filter,
+    json,
+    csv,
+    check,
+    list,
+    cost,
+    CostMeasurement.CreateCommand(),
+};
+command.SetAction(line =>
+    Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
 return command.Parse(args).Invoke();
 
 static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool checkOnly, bool list, bool cost)
@@ -37,7 +51,10 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
     if (cost)
     {
         Console.WriteLine($"{"experts",8} {"tokens",8} {"ms a step",10} {"µs a token",11} {"weights MB",11} {"a step takes MB",16}");
-        var points = CostMeasurement.Run(p => Console.WriteLine($"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} {p.StepMegabytes,16:F0}"));
+        var points = CostMeasurement.Run(p =>
+            Console.WriteLine(
+                $"{p.Experts,8} {p.Tokens,8} {p.StepMs,10:F1} {p.MicrosecondsPerToken,11:F1} {p.WeightMegabytes,11:F0} "
+                    + $"{p.StepMegabytes,16:F0}"));
         Write(points, point => point.ToRow());
         return 0;
     }
@@ -65,7 +82,9 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
 
             var result = BenchmarkRunner.Run(benchmark);
             results.Add(result);
-            Console.WriteLine($"{result.Name,-36} {result.Ratio,8:F2} {benchmark.Target,8:F2} {result.OursMs,11:F3} {result.BaselineMs,12:F3}  {result.Precision,-9} {result.Baseline}");
+            Console.WriteLine(
+                $"{result.Name,-36} {result.Ratio,8:F2} {benchmark.Target,8:F2} {result.OursMs,11:F3} {result.BaselineMs,12:F3}  "
+                    + $"{result.Precision,-9} {result.Baseline}");
         }
         catch (BenchmarkCheckException e)
         {

@@ -17,7 +17,8 @@ internal static class TensorAssert
             return;
         var (wanted, found) = (expected.detach().cpu().to_type(float64), actual.detach().cpu().to_type(float64));
         var excess = ((found - wanted).abs() / (1 + wanted.abs())).max().ToDouble();   // NaN compares false below
-        Assert.IsTrue(excess <= tolerance, string.Create(CultureInfo.InvariantCulture, $"{what}: differs by {excess:g3}, allowed {tolerance:g3}"));
+        Assert.IsTrue(
+            excess <= tolerance, string.Create(CultureInfo.InvariantCulture, $"{what}: differs by {excess:g3}, allowed {tolerance:g3}"));
     }
 
     /// <summary>Same shape and elements.</summary>

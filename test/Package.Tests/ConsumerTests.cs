@@ -36,7 +36,8 @@ public sealed class ConsumerTests
     {
         using var project = new ConsumerProject(
             "BesideTorchSharp",
-            (BuildInfo.LibTorchPackage, BuildInfo.VersionOf(BuildInfo.LibTorchPackage)), ("Microsoft.ML.TorchSharp", BuildInfo.TorchSharpTrainersVersion));
+            (BuildInfo.LibTorchPackage, BuildInfo.VersionOf(BuildInfo.LibTorchPackage)),
+            ("Microsoft.ML.TorchSharp", BuildInfo.TorchSharpTrainersVersion));
         project.Build();
 
         var (exitCode, output) = project.Run();
@@ -63,9 +64,13 @@ public sealed class ConsumerTests
                     new XElement("TargetFramework", "net10.0"),
                     new XElement("Nullable", "enable"),
                     new XElement("ImplicitUsings", "enable"),
-                    new XElement("JsonSerializerIsReflectionEnabledByDefault", "false")),   // as where an application is published with trimming: models are saved there too
-                new XElement("ItemGroup", packages.Select(p => new XElement("PackageReference", new XAttribute("Include", p.Id), new XAttribute("Version", p.Version)))))
-                .Save(Path.Combine(folder, "Consumer.csproj"));
+                    new XElement("JsonSerializerIsReflectionEnabledByDefault", "false")
+                ),   // as where an application is published with trimming: models are saved there too
+                new XElement(
+                    "ItemGroup",
+                    packages.Select(p => new XElement(
+                        "PackageReference", new XAttribute("Include", p.Id), new XAttribute("Version", p.Version))))
+            ).Save(Path.Combine(folder, "Consumer.csproj"));
 
             // Our packages come fresh from their folder into a cache of this project's own; all others come from where this machine has them.
             new XElement(
@@ -92,7 +97,8 @@ public sealed class ConsumerTests
 
         private static string MachinePackages()
         {
-            var (exitCode, output) = Cli.Dotnet(Path.GetTempPath(), "nuget", "locals", "global-packages", "--list", "--force-english-output");
+            var (exitCode, output) = Cli.Dotnet(
+                Path.GetTempPath(), "nuget", "locals", "global-packages", "--list", "--force-english-output");
             Assert.AreEqual(0, exitCode, output);
             return output.Trim()["global-packages: ".Length..];
         }

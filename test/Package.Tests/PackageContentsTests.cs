@@ -14,7 +14,13 @@ public sealed class PackageContentsTests
     {
         var version = BuildInfo.Version;
         CollectionAssert.AreEquivalent(
-            new[] { $"MoE.ML.{version}.nupkg", $"MoE.ML.{version}.snupkg", $"MoE.ML.Models.{version}.nupkg", $"MoE.ML.Models.{version}.snupkg" },
+            new[]
+            {
+                $"MoE.ML.{version}.nupkg",
+                $"MoE.ML.{version}.snupkg",
+                $"MoE.ML.Models.{version}.nupkg",
+                $"MoE.ML.Models.{version}.snupkg",
+            },
             Directory.GetFiles(PackedPackages.Folder).Select(Path.GetFileName).ToArray());
         Assert.DoesNotContain("warning", PackedPackages.PackOutput);
     }
@@ -41,9 +47,20 @@ public sealed class PackageContentsTests
     public void ThePackage_HoldsOneAssemblyWithItsDocsAndTheLegalTexts(string id, string assembly)
     {
         using var package = PackedPackages.Open(id);
-        var content = package.Entries.Select(e => e.FullName).Where(n => !n.StartsWith("_rels", StringComparison.Ordinal) && !n.StartsWith("package/", StringComparison.Ordinal));
+        var content = package
+            .Entries.Select(e => e.FullName)
+            .Where(n => !n.StartsWith("_rels", StringComparison.Ordinal) && !n.StartsWith("package/", StringComparison.Ordinal));
         CollectionAssert.AreEquivalent(
-            new[] { $"{id}.nuspec", "[Content_Types].xml", "README.md", "LICENSE", "THIRD-PARTY-NOTICES.txt", $"lib/net10.0/{assembly}.dll", $"lib/net10.0/{assembly}.xml" },
+            new[]
+            {
+                $"{id}.nuspec",
+                "[Content_Types].xml",
+                "README.md",
+                "LICENSE",
+                "THIRD-PARTY-NOTICES.txt",
+                $"lib/net10.0/{assembly}.dll",
+                $"lib/net10.0/{assembly}.xml",
+            },
             content.ToArray());
         foreach (var name in new[] { "README.md", "LICENSE", "THIRD-PARTY-NOTICES.txt" })
             Assert.IsGreaterThan(0, package.GetEntry(name)!.Length, name);

@@ -13,13 +13,15 @@ public static class PackedPackages
 
     public static string PackOutput { get; private set; } = string.Empty;
 
-    public static ZipArchive Open(string id, string extension = "nupkg") => ZipFile.OpenRead(Path.Combine(Folder, $"{id}.{BuildInfo.Version}.{extension}"));
+    public static ZipArchive Open(string id, string extension = "nupkg") =>
+        ZipFile.OpenRead(Path.Combine(Folder, $"{id}.{BuildInfo.Version}.{extension}"));
 
     [AssemblyInitialize]
     public static void Pack(TestContext _)
     {
         Folder = Directory.CreateTempSubdirectory("moe-ml-packages-").FullName;
-        var (exitCode, output) = Cli.Dotnet(BuildInfo.RepositoryRoot, "pack", "MoE.ML.sln", "--no-build", "-c", BuildInfo.Configuration, "-o", Folder);
+        var (exitCode, output) = Cli.Dotnet(
+            BuildInfo.RepositoryRoot, "pack", "MoE.ML.sln", "--no-build", "-c", BuildInfo.Configuration, "-o", Folder);
         PackOutput = output;
         Assert.AreEqual(0, exitCode, output);
     }

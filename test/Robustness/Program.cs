@@ -8,7 +8,14 @@ CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;   // arguments are th
 var minutes = new Option<double>("--minutes") { Description = "Time limit in minutes.", DefaultValueFactory = _ => 10 };
 var fits = new Option<int>("--fits") { Description = "Trainings, all processes together.", DefaultValueFactory = _ => 5000 };
 var processes = new Option<int>("--processes") { Description = "Processes side by side.", DefaultValueFactory = _ => 2 };
-var fit = new Command("fit", "Trains tiny models of every estimator over and over while other threads allocate; fails if one fails or ends with other weights.") { minutes, fits, processes };
+var fit = new Command(
+    "fit",
+    "Trains tiny models of every estimator over and over while other threads allocate; fails if one fails or ends with other weights.")
+{
+    minutes,
+    fits,
+    processes,
+};
 fit.SetAction(async result =>
 {
     var (reports, crashes) = await FitProcesses.Run(result.GetValue(processes), result.GetValue(fits), result.GetValue(minutes));

@@ -12,8 +12,12 @@ internal sealed class Floors(params string[][] floors)
     /// <param name="roomOf">A type's room.</param>
     public IReadOnlyList<string> Broken(IReadOnlyDictionary<string, IReadOnlySet<string>> references, Func<string, string> roomOf)
     {
-        var heights = floors.SelectMany((floor, depth) => floor.Select(room => (room, Height: -depth))).ToDictionary(pair => pair.room, pair => pair.Height);
-        return [.. from type in references
+        var heights = floors
+            .SelectMany((floor, depth) => floor.Select(room => (room, Height: -depth)))
+            .ToDictionary(pair => pair.room, pair => pair.Height);
+        return
+        [
+            .. from type in references
             let room = roomOf(type.Key)
             from used in type.Value
             let other = roomOf(used)

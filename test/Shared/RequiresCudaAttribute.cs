@@ -8,7 +8,8 @@ namespace Microsoft.ML.MoE.Tests.Shared;
 public sealed class RequiresCudaAttribute : ConditionBaseAttribute
 {
     public RequiresCudaAttribute()
-        : base(ConditionMode.Include) => IgnoreMessage = "This test needs a CUDA device: build with -p:TorchBackend=cuda-linux (or cuda-windows) on a machine that has one.";
+        : base(ConditionMode.Include) =>
+        IgnoreMessage = "This test needs a CUDA device: build with -p:TorchBackend=cuda-linux (or cuda-windows) on a machine that has one.";
 
     public override string GroupName => nameof(RequiresCudaAttribute);
 

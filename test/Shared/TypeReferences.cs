@@ -10,8 +10,10 @@ namespace Microsoft.ML.MoE.Tests.Shared;
 /// <summary>Which types of an assembly refer to which others of it: in signatures, fields, attributes and the bodies of methods. What the compiler makes for lambdas and iterators counts as its outer type.</summary>
 internal sealed class TypeReferences
 {
-    private static readonly Dictionary<short, OperandType> Operands =
-        typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value, code => code.OperandType);
+    private static readonly Dictionary<short, OperandType> Operands = typeof(OpCodes)
+        .GetFields(BindingFlags.Public | BindingFlags.Static)
+        .Select(field => (OpCode)field.GetValue(null)!)
+        .ToDictionary(code => code.Value, code => code.OperandType);
 
     private readonly PEReader file;
     private readonly MetadataReader reader;
@@ -170,8 +172,12 @@ internal sealed class TypeReferences
 
         public bool GetTypeFromDefinition(MetadataReader reader, TypeDefinitionHandle handle, byte rawTypeKind) => Types.Add(handle);
 
-        public bool GetTypeFromSpecification(MetadataReader reader, object? genericContext, TypeSpecificationHandle handle, byte rawTypeKind) =>
-            reader.GetTypeSpecification(handle).DecodeSignature(this, genericContext);
+        public bool GetTypeFromSpecification(
+            MetadataReader reader,
+            object? genericContext,
+            TypeSpecificationHandle handle,
+            byte rawTypeKind
+        ) => reader.GetTypeSpecification(handle).DecodeSignature(this, genericContext);
 
         public bool GetTypeFromReference(MetadataReader reader, TypeReferenceHandle handle, byte rawTypeKind) => false;
 

@@ -12,7 +12,11 @@ internal static class ComparisonCommand
     /// <summary>Makes the command, which prints a table, and writes it and every training where a results folder is given.</summary>
     public static Command Create()
     {
-        var name = new Argument<string>("experiment") { Description = "What to compare.", DefaultValueFactory = _ => ExperimentCatalog.Models.Name };
+        var name = new Argument<string>("experiment")
+        {
+            Description = "What to compare.",
+            DefaultValueFactory = _ => ExperimentCatalog.Models.Name,
+        };
         name.AcceptOnlyFromAmong([.. ExperimentCatalog.All.Select(experiment => experiment.Name)]);
         var seeds = Arguments.Number("--seeds", $"Trainings of each model; {StandardSeeds} if it is left out.");
         var data = Arguments.Folder("--data", "The four official files, in place of what comes with the sample.");
@@ -23,11 +27,17 @@ internal static class ComparisonCommand
         {
             var experiment = ExperimentCatalog.All.Single(candidate => candidate.Name == line.GetValue(name));
             var images = Images(line.GetValue(data) ?? FashionMnistData.ShippedDirectory);
-            ComparisonRun.Run(experiment, images, line.GetValue(seeds) ?? StandardSeeds, $"compare {experiment.Name}", line.GetValue(results));
+            ComparisonRun.Run(
+                experiment, images, line.GetValue(seeds) ?? StandardSeeds, $"compare {experiment.Name}", line.GetValue(results));
         });
         return command;
     }
 
-    private static ImageSet Images(string directory) => ImageSet.Create(
-        directory, FashionMnistData.Size, FashionMnistData.ReadTrain(directory), FashionMnistData.ReadTest(directory), FashionMnistData.ClassNames);
+    private static ImageSet Images(string directory) =>
+        ImageSet.Create(
+            directory,
+            FashionMnistData.Size,
+            FashionMnistData.ReadTrain(directory),
+            FashionMnistData.ReadTest(directory),
+            FashionMnistData.ClassNames);
 }

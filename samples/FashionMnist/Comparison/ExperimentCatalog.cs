@@ -18,15 +18,20 @@ internal static class ExperimentCatalog
     private static readonly WideNetConfig Sample = WideNetConfig.Small with { PatchSize = 7, Blocks = 3 };
 
     /// <summary>The main comparison.</summary>
-    public static Experiment Models { get; } = new(
-        "models", "WideNet, ViT and ViT-MoE of the same width and depth",
-        "On ImageNet-1K, WideNet-B is 1.1 points below ViT-B with 0.34 of its parameters (77.5 to 78.6), and WideNet-L 2.0 points above ViT-L with 0.13 of its parameters (79.5 to 77.5).",
-        TrainingImages: 8000, Epochs: 12,
-        [
-            Variant.WideNet("WideNet, 4 experts", Wide),
-            Variant.VisionTransformer("ViT", Dense),
-            Variant.VisionTransformer("ViT-MoE, experts in the last 2 blocks", Dense with { Experts = 4, ExpertWidth = 192, MixtureBlocks = 2 }),
-        ]);
+    public static Experiment Models { get; } =
+        new(
+            "models",
+            "WideNet, ViT and ViT-MoE of the same width and depth",
+            "On ImageNet-1K, WideNet-B is 1.1 points below ViT-B with 0.34 of its parameters (77.5 to 78.6), and WideNet-L 2.0 points "
+                + "above ViT-L with 0.13 of its parameters (79.5 to 77.5).",
+            TrainingImages: 8000,
+            Epochs: 12,
+            [
+                Variant.WideNet("WideNet, 4 experts", Wide),
+                Variant.VisionTransformer("ViT", Dense),
+                Variant.VisionTransformer(
+                    "ViT-MoE, experts in the last 2 blocks", Dense with { Experts = 4, ExpertWidth = 192, MixtureBlocks = 2 }),
+            ]);
 
     /// <summary>All experiments.</summary>
     public static IReadOnlyList<Experiment> All { get; } =
@@ -34,7 +39,8 @@ internal static class ExperimentCatalog
         Models,
         new(
             "layernorms", "LayerNorms of each block's own, or one pair for all",
-            "One pair for all costs 1.3, 1.2 and 3.4 points (B, L, H). The LayerNorms of a WideNet differ more between blocks than those of a ViT.",
+            "One pair for all costs 1.3, 1.2 and 3.4 points (B, L, H). The LayerNorms of a WideNet differ more between blocks than those "
+                + "of a ViT.",
             TrainingImages: 4000, Epochs: 16,
             [
                 Variant.WideNet("own LayerNorms", Deep),
@@ -43,7 +49,8 @@ internal static class ExperimentCatalog
             ]),
         new(
             "experts", "Experts, or one dense layer for all blocks",
-            "Without experts, WideNet loses 2.6 (L) and 1.1 points (H), and B does not train. A dense layer of twice the width does not help (75.8 to 76.9, L).",
+            "Without experts, WideNet loses 2.6 (L) and 1.1 points (H), and B does not train. A dense layer of twice the width does not "
+                + "help (75.8 to 76.9, L).",
             TrainingImages: 4000, Epochs: 16,
             [
                 Variant.WideNet("4 experts of 128, 2 a patch", Deep),

@@ -17,21 +17,45 @@ internal static class ComparisonCommand
     public static Command Create()
     {
         var steps = Arguments.Number("--steps", $"Steps of each training; {NanoGptSteps} if neither these nor minutes are given.");
-        var minutes = new Option<double?>("--minutes") { Description = "Minutes of each training.", HelpName = "M", CustomParser = ReadMinutes };
-        var models = new Option<string[]?>("--models") { Description = "Some of the models: dense,PKM,MoE,PEER.", HelpName = "NAMES", CustomParser = ReadModels };
+        var minutes = new Option<double?>("--minutes")
+        {
+            Description = "Minutes of each training.",
+            HelpName = "M",
+            CustomParser = ReadMinutes,
+        };
+        var models = new Option<string[]?>("--models")
+        {
+            Description = "Some of the models: dense,PKM,MoE,PEER.",
+            HelpName = "NAMES",
+            CustomParser = ReadModels,
+        };
         var seeds = Arguments.Number("--seeds", $"Trainings of each model; {StandardSeeds} if it is left out, 1 to tune.");
         var tune = new Option<bool>("--tune") { Description = "Tries learning rates and sizes on a part of the training text." };
         var results = Arguments.Results();
 
-        var command = new Command("compare", "Dense, PKM, MoE and PEER models beside each other.") { steps, minutes, models, seeds, tune, results };
+        var command = new Command("compare", "Dense, PKM, MoE and PEER models beside each other.")
+        {
+            steps,
+            minutes,
+            models,
+            seeds,
+            tune,
+            results,
+        };
         command.Validators.Add(result =>
         {
             if (result.GetResult(steps) is not null && result.GetResult(minutes) is not null)
                 result.AddError("--steps and --minutes exclude one another.");
         });
-        command.SetAction(line => Run(
-            line.GetValue(minutes) is { } limit ? new Budget(null, TimeSpan.FromMinutes(limit)) : new Budget(line.GetValue(steps) ?? NanoGptSteps, null),
-            line.GetValue(models), line.GetValue(seeds), line.GetValue(tune), line.GetValue(results)));
+        command.SetAction(line =>
+            Run(
+                line.GetValue(minutes) is { } limit
+                    ? new Budget(null, TimeSpan.FromMinutes(limit))
+                    : new Budget(line.GetValue(steps) ?? NanoGptSteps, null),
+                line.GetValue(models),
+                line.GetValue(seeds),
+                line.GetValue(tune),
+                line.GetValue(results)));
         return command;
     }
 
@@ -42,7 +66,8 @@ internal static class ComparisonCommand
             ? ("tune", "Learning rates and sizes, on a tenth of the training part")
             : (budget.Name, "Dense, PKM, MoE and PEER at equal multiply-adds a token");
         var trained = tune   // what the models are judged by in the end takes no part in the choice
-            ? ComparisonRunner.Run(Wanted(VariantCatalog.WithOtherOptions), budget, seeds ?? 1, text.Training.Split(), Console.Error.WriteLine)
+            ? ComparisonRunner.Run(
+                Wanted(VariantCatalog.WithOtherOptions), budget, seeds ?? 1, text.Training.Split(), Console.Error.WriteLine)
             : ComparisonRunner.Run(Wanted(VariantCatalog.All), budget, seeds ?? StandardSeeds, text, Console.Error.WriteLine);
         var report = ComparisonReport.ToMarkdown(title, budget, trained);
         Console.WriteLine(report);
@@ -60,7 +85,8 @@ internal static class ComparisonCommand
     private static double? ReadMinutes(ArgumentResult result)
     {
         var text = result.Tokens[0].Value;
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var minutes) && minutes is > 0 and < 1e6)
+        if (
+            double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var minutes) && minutes is > 0 and < 1e6)
             return minutes;
         result.AddError($"{Arguments.NameOf(result)} is '{text}'; a number above 0 is wanted, such as 0.5.");
         return null;

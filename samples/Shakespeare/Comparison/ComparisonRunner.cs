@@ -17,7 +17,12 @@ internal static class ComparisonRunner
     /// <param name="seeds">How many seeds, from 1.</param>
     /// <param name="text">What to train on, and what to measure on.</param>
     /// <param name="report">Receives a line after each training.</param>
-    public static List<TrainedVariant> Run(IReadOnlyList<Variant> variants, Budget budget, int seeds, (ShakespeareText Training, ShakespeareText Validation) text, Action<string> report)
+    public static List<TrainedVariant> Run(
+        IReadOnlyList<Variant> variants,
+        Budget budget,
+        int seeds,
+        (ShakespeareText Training, ShakespeareText Validation) text,
+        Action<string> report)
     {
         var trained = new List<TrainedVariant>();
         for (var seed = 1; seed <= seeds; seed++)   // the seeds outside, so that whatever else the machine does meets all models
@@ -26,13 +31,18 @@ internal static class ComparisonRunner
             {
                 var result = Train(variant, budget, seed, text);
                 trained.Add(result);
-                report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}, seed {seed}: validation loss {result.ValidationLoss:F4} after {result.Steps:N0} steps, {result.TokensPerSecond:N0} tokens/s"));
+                report(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{variant.Name}, seed {seed}: validation loss {result.ValidationLoss:F4} after {result.Steps:N0} steps, "
+                            + $"{result.TokensPerSecond:N0} tokens/s"));
             }
         }
         return trained;
     }
 
-    private static TrainedVariant Train(Variant variant, Budget budget, int seed, (ShakespeareText Training, ShakespeareText Validation) text)
+    private static TrainedVariant Train(
+        Variant variant, Budget budget, int seed, (ShakespeareText Training, ShakespeareText Validation) text)
     {
         var mlContext = new MLContext(seed);
         var curve = new TrainingCurve();
@@ -51,7 +61,14 @@ internal static class ComparisonRunner
         }).Fit(mlContext.Data.LoadFromEnumerable([text.Training]));
         var metrics = model.Evaluate(mlContext.Data.LoadFromEnumerable([text.Validation]));
         return new TrainedVariant(
-            variant.Name, seed, model.Model.Config.GetCost(), variant.LearningRate, model.Training!.Training.Steps, curve.TokensPerSecond, curve.Points[^1].Loss,
-            metrics.Loss, metrics.Layers.SingleOrDefault());
+            variant.Name,
+            seed,
+            model.Model.Config.GetCost(),
+            variant.LearningRate,
+            model.Training!.Training.Steps,
+            curve.TokensPerSecond,
+            curve.Points[^1].Loss,
+            metrics.Loss,
+            metrics.Layers.SingleOrDefault());
     }
 }

@@ -14,4 +14,12 @@ namespace Shakespeare.Comparison;
 /// <param name="ValidationLoss">Loss on the validation part, in nats a character.</param>
 /// <param name="Usage">How the sparse layer used its experts there; null for a dense model.</param>
 internal sealed record TrainedVariant(
-    string Variant, int Seed, ModelCost Cost, double LearningRate, int Steps, double TokensPerSecond, double TrainingLoss, double ValidationLoss, SparseLayerUsage? Usage);
+    string Variant,
+    int Seed,
+    ModelCost Cost,
+    double LearningRate,
+    int Steps,
+    double TokensPerSecond,
+    double TrainingLoss,
+    double ValidationLoss,
+    SparseLayerUsage? Usage);

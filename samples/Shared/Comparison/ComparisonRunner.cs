@@ -25,9 +25,13 @@ internal static class ComparisonRunner
         {
             foreach (var variant in experiment.Variants)
             {
-                var result = Train(experiment, variant, seed, threads: seeds == 1 ? null : 1, images, report);   // of several seeds, so that two experiments can run side by side
+                // Of several seeds, so that two experiments can run side by side.
+                var result = Train(experiment, variant, seed, threads: seeds == 1 ? null : 1, images, report);
                 trained.Add(result);
-                report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}, seed {seed}: accuracy {result.TestAccuracy:F4}, {result.ImagesPerSecond:F0} images/s"));
+                report(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{variant.Name}, seed {seed}: accuracy {result.TestAccuracy:F4}, {result.ImagesPerSecond:F0} images/s"));
             }
         }
         return trained;
@@ -36,10 +40,15 @@ internal static class ComparisonRunner
     private static void ReportPretraining(Variant variant, TrainingProgress progress, Action<string> report)
     {
         if (progress.EpochCompleted)
-            report(string.Create(CultureInfo.InvariantCulture, $"{variant.Name}: pre-training, epoch {progress.Epoch}/{progress.TotalEpochs}, loss {progress.Loss:F3}, {progress.SamplesPerSecond:F0} images/s"));
+            report(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{variant.Name}: pre-training, epoch {progress.Epoch}/{progress.TotalEpochs}, loss {progress.Loss:F3}, "
+                        + $"{progress.SamplesPerSecond:F0} images/s"));
     }
 
-    private static TrainedVariant Train(Experiment experiment, Variant variant, int seed, int? threads, ImageSet images, Action<string> report)
+    private static TrainedVariant Train(
+        Experiment experiment, Variant variant, int seed, int? threads, ImageSet images, Action<string> report)
     {
         var mlContext = new MLContext(seed);
         var labelled = experiment.TrainingImages;
@@ -64,7 +73,10 @@ internal static class ComparisonRunner
             }
         });
         var train = images.Training(mlContext, ..labelled);
-        using var model = experiment.HeldOutImages == 0 ? estimator.Fit(train) : estimator.Fit(train, images.Training(mlContext, ^experiment.HeldOutImages..));
+        using var model =
+            experiment.HeldOutImages == 0
+                ? estimator.Fit(train)
+                : estimator.Fit(train, images.Training(mlContext, ^experiment.HeldOutImages..));
         var accuracy = mlContext.MulticlassClassification.Evaluate(model.Transform(images.Test(mlContext))).MicroAccuracy;
 
         var epochs = model.Training!.Training.Epochs;
@@ -72,7 +84,9 @@ internal static class ComparisonRunner
         return new TrainedVariant(
             variant.Name, seed, model.Model.Config.GetCost(), accuracy, epochs[^1].Averages.Loss,
             epochs.Select(epoch => epoch.Averages.SamplesPerSecond).Order().ElementAt(epochs.Count / 2),
-            load?.Average(layer => layer.SquaredVariation), load?.Average(layer => layer.DroppedFraction), LayerNorms.Diversity(model.Model),
+            load?.Average(layer => layer.SquaredVariation),
+            load?.Average(layer => layer.DroppedFraction),
+            LayerNorms.Diversity(model.Model),
             [.. epochs.Select(epoch => new CurvePoint(epoch.Epoch, epoch.Averages.Loss, epoch.Validation?.Metric))]);
     }
 }

@@ -8,7 +8,8 @@ namespace Samples.Comparison;
 /// <param name="TrainingImages">How many there are to train on.</param>
 /// <param name="Training">Some of those, by their places.</param>
 /// <param name="Test">All that there are to test on.</param>
-internal sealed record ImageSet(string Name, int Side, int TrainingImages, Func<MLContext, Range, IDataView> Training, Func<MLContext, IDataView> Test)
+internal sealed record ImageSet(
+    string Name, int Side, int TrainingImages, Func<MLContext, Range, IDataView> Training, Func<MLContext, IDataView> Test)
 {
     /// <summary>A set from rows with a text in "Label".</summary>
     /// <param name="name">What to call it.</param>
@@ -18,14 +19,21 @@ internal sealed record ImageSet(string Name, int Side, int TrainingImages, Func<
     /// <param name="classes">All classes; their order numbers them.</param>
     /// <param name="loadImages">Adds the column "Image"; null where the rows have it.</param>
     public static ImageSet Create<TRow>(
-        string name, int side, IReadOnlyList<TRow> train, IReadOnlyList<TRow> test, IReadOnlyList<string> classes, Func<MLContext, IDataView, IDataView>? loadImages = null)
+        string name,
+        int side,
+        IReadOnlyList<TRow> train,
+        IReadOnlyList<TRow> test,
+        IReadOnlyList<string> classes,
+        Func<MLContext, IDataView, IDataView>? loadImages = null)
         where TRow : class
     {
         return new(name, side, train.Count, (mlContext, range) => Load(mlContext, train.Take(range)), mlContext => Load(mlContext, test));
 
         IDataView Load(MLContext mlContext, IEnumerable<TRow> rows)
         {
-            var key = mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(mlContext.Data.LoadFromEnumerable(classes.Select(label => new ClassRow { Label = label })));
+            var key = mlContext
+                .Transforms.Conversion.MapValueToKey("Label")
+                .Fit(mlContext.Data.LoadFromEnumerable(classes.Select(label => new ClassRow { Label = label })));
             var data = key.Transform(mlContext.Data.LoadFromEnumerable(rows));
             return loadImages is null ? data : loadImages(mlContext, data);
         }

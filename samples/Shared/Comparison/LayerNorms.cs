@@ -14,9 +14,13 @@ internal static class LayerNorms
     /// <returns>The diversity, or null where the model has one LayerNorm for all blocks.</returns>
     public static double? Diversity(ImageClassifier model)
     {
-        var gains = model.named_parameters()
-            .Where(named => Array.Exists(Lists, list => named.name.StartsWith(list, StringComparison.Ordinal)) && named.name.EndsWith(".weight", StringComparison.Ordinal))
-            .Select(named => named.parameter.detach().cpu().data<float>().ToArray()).ToArray();
+        var gains = model
+            .named_parameters()
+            .Where(named =>
+                Array.Exists(Lists, list => named.name.StartsWith(list, StringComparison.Ordinal))
+                && named.name.EndsWith(".weight", StringComparison.Ordinal))
+            .Select(named => named.parameter.detach().cpu().data<float>().ToArray())
+            .ToArray();
         return gains.Length < 2 ? null : Diversity(gains);
     }
 

@@ -14,12 +14,18 @@ internal sealed record Variant(string Name, Func<MLContext, Action<ImageClassifi
     public bool Pretrained { get; init; }
 
     /// <summary>A WideNet.</summary>
-    public static Variant WideNet(string name, WideNetConfig architecture, Precision precision = Precision.Auto) => new(name, (mlContext, train) =>
-    {
-        var options = new WideNetImageClassifier.Options { Architecture = architecture, PatchSize = architecture.PatchSize, Precision = precision };
-        train(options);
-        return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
-    });
+    public static Variant WideNet(string name, WideNetConfig architecture, Precision precision = Precision.Auto) =>
+        new(name, (mlContext, train) =>
+        {
+            var options = new WideNetImageClassifier.Options
+            {
+                Architecture = architecture,
+                PatchSize = architecture.PatchSize,
+                Precision = precision,
+            };
+            train(options);
+            return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
+        });
 
     /// <summary>A ViT or a ViT-MoE.</summary>
     public static Variant VisionTransformer(string name, VisionTransformerConfig architecture) => new(name, (mlContext, train) =>

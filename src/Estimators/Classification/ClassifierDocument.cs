@@ -90,7 +90,8 @@ internal sealed record ClassifierDocument
     {
         try
         {
-            var document = JsonSerializer.Deserialize<ClassifierDocument>(bytes, Json) ?? throw new InvalidDataException("The description of the model is empty.");
+            var document = JsonSerializer.Deserialize<ClassifierDocument>(bytes, Json)
+                ?? throw new InvalidDataException("The description of the model is empty.");
             if (document.PredictionBatchSize < 1)
                 throw new InvalidDataException($"The prediction batch size is {document.PredictionBatchSize}; it must be at least 1.");
             return document;

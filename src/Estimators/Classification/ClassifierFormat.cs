@@ -30,7 +30,8 @@ internal static class ClassifierFormat
     private const uint OldestRead = 0x00010001;
 
     /// <summary>Writes the entries of a model.</summary>
-    public static void Save(ModelSaveContext context, ClassifierDocument document, ImageClassifier model, ImageClassificationSummary? training)
+    public static void Save(
+        ModelSaveContext context, ClassifierDocument document, ImageClassifier model, ImageClassificationSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
@@ -57,15 +58,17 @@ internal static class ClassifierFormat
         var trainingChecksum = context.Header.ModelVerWritten >= FirstWithTraining ? ModelEntries.ReadChecksum(context) : null;
 
         var document = ClassifierDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, documentChecksum));
-        var training = trainingChecksum is null ? null : ImageTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, trainingChecksum));
+        var training = trainingChecksum is null
+            ? null
+            : ImageTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, trainingChecksum));
         var config = document.ReadModel();
         document.Normalization.Validate(config.Channels);
         var column = document.ReadColumn(config);
         var labels = LabelValues.FromJson(document.Labels);
         if (labels is not null && labels.Count != config.ClassCount)
             throw new InvalidDataException($"it names {labels.Count} classes, but its model has {config.ClassCount}.");
-        var model = ModelEntries.ReadModel(
-            context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, sizeof(float), () => config.Build(device, config.ComputeType(document.Precision, device)));
+        var model = ModelEntries.ReadModel(context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, sizeof(float), () =>
+            config.Build(device, config.ComputeType(document.Precision, device)));
         return new(document, column, labels, training, model);
     }
 

@@ -23,5 +23,6 @@ public sealed record ExpertLoadByClass(
     IReadOnlyList<long> Images, long UnlabelledImages, long UnreadableImages)
 {
     /// <summary>The load of all images together, labelled or not: (B), with counts of (E).</summary>
-    public IReadOnlyList<ExpertLoad> Total => ByClass.Zip(Unlabelled, (classes, rest) => classes.Aggregate(rest, (sum, load) => sum.Add(load))).ToArray();
+    public IReadOnlyList<ExpertLoad> Total =>
+        ByClass.Zip(Unlabelled, (classes, rest) => classes.Aggregate(rest, (sum, load) => sum.Add(load))).ToArray();
 }

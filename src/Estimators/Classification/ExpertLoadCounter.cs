@@ -26,10 +26,12 @@ internal sealed class ExpertLoadCounter(IHost host, ImageScorer scorer, Classifi
     /// <param name="cancellationToken">Stops between two blocks.</param>
     /// <exception cref="ArgumentException">The labels cannot be matched with the model's.</exception>
     /// <exception cref="InvalidOperationException">There is no image.</exception>
-    public ExpertLoadByClass Count(IDataView data, ImageColumn images, LabelColumn? labels, int batchSize, CancellationToken cancellationToken)
+    public ExpertLoadByClass Count(
+        IDataView data, ImageColumn images, LabelColumn? labels, int batchSize, CancellationToken cancellationToken)
     {
         var positions = labels is null ? null : labels.PositionsIn(columns.LabelValues, classes) ?? throw CannotBeMatched(labels);
-        using var cursor = data.GetRowCursor(labels is null ? [data.Schema[images.Name]] : [data.Schema[images.Name], data.Schema[labels.Name]]);
+        using var cursor = data.GetRowCursor(
+            labels is null ? [data.Schema[images.Name]] : [data.Schema[images.Name], data.Schema[labels.Name]]);
         var reader = images.OpenReader(cursor);
         var readLabel = labels?.OpenReader(cursor);
         using var buffer = new ImageBuffer(images, batchSize);
@@ -48,7 +50,8 @@ internal sealed class ExpertLoadCounter(IHost host, ImageScorer scorer, Classifi
         Add(buffer, groups_N);
 
         if (images_G.Sum() == 0)
-            throw new InvalidOperationException(reader.Unreadable.Count == 0 ? "The data have no rows." : $"The data have no image: of the rows {reader.Unreadable}.");
+            throw new InvalidOperationException(
+                reader.Unreadable.Count == 0 ? "The data have no rows." : $"The data have no image: of the rows {reader.Unreadable}.");
         if (reader.Unreadable.Count > 0)
         {
             using var channel = host.Start("ExpertLoad");
@@ -84,7 +87,8 @@ internal sealed class ExpertLoadCounter(IHost host, ImageScorer scorer, Classifi
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
         var perImage = tokens / groups_N.Count;
         if (perImage * groups_N.Count != tokens)
-            throw new InvalidOperationException($"A routing operation has {tokens} tokens for {groups_N.Count} images; wanted the same number for each.");
+            throw new InvalidOperationException(
+                $"A routing operation has {tokens} tokens for {groups_N.Count} images; wanted the same number for each.");
 
         var (ids, kept) = (ids_TK.data<long>().ToArray(), kept_TK.data<bool>().ToArray());
         for (var pair = 0L; pair < ids.Length; pair++)
@@ -105,9 +109,15 @@ internal sealed class ExpertLoadCounter(IHost host, ImageScorer scorer, Classifi
     private int[] Operations() => [.. Enumerable.Range(0, counts_GE.Length)];
 
     private ExpertLoad Load(int operation, int group) =>
-        new([.. Enumerable.Range(0, counts_GE[operation].GetLength(1)).Select(expert => counts_GE[operation][group, expert])], dropped_G[operation][group]);
+        new(
+            [.. Enumerable.Range(0, counts_GE[operation].GetLength(1)).Select(expert => counts_GE[operation][group, expert])],
+            dropped_G[operation][group]);
 
-    private ArgumentException CannotBeMatched(LabelColumn labels) => new(columns.LabelValues is null == labels.Values is null
-        ? $"Column '{labels.Name}' has {labels.ClassCount} classes and the model {classes}, neither with names by which they could be told: use the same key mapping as in training."
-        : $"Only {(labels.Values is null ? "the model's classes" : $"the classes of column '{labels.Name}'")} have names, so that the labels cannot be matched: use the same key mapping as in training.");
+    private ArgumentException CannotBeMatched(LabelColumn labels) =>
+        new(
+            columns.LabelValues is null == labels.Values is null
+                ? $"Column '{labels.Name}' has {labels.ClassCount} classes and the model {classes}, neither with names by which they "
+                    + "could be told: use the same key mapping as in training."
+                : $"Only {(labels.Values is null ? "the model's classes" : $"the classes of column '{labels.Name}'")} have names, so that "
+                    + "the labels cannot be matched: use the same key mapping as in training.");
 }

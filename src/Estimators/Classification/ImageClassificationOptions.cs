@@ -184,7 +184,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     private protected abstract ImageClassifierConfig UsualArchitecture { get; }
 
     /// <summary>The model's configuration for images and classes as the data have them, checked.</summary>
-    internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount) => CreateConfig(shape, classCount, config => config.Validate());
+    internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount) =>
+        CreateConfig(shape, classCount, config => config.Validate());
 
     private ImageClassifierConfig CreateConfig(ImageShape shape, int classCount, Action<ImageClassifierConfig> validate)
     {
@@ -228,16 +229,33 @@ public abstract class ImageClassificationOptions : TrainerOptions
 
     /// <summary>What happens to training images.</summary>
     /// <param name="pixels">How they are normalised.</param>
-    internal ImageAugmentation CreateAugmentation(PixelScale pixels) => new()
-    {
-        Pixels = pixels,
-        RandomResizedCrop = RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null,
-        CropPadding = RandomCropPadding ?? 0,
-        FlipProbability = HorizontalFlip == true ? 0.5 : 0,
-        RandAugment = RandAugmentOperations is > 0 and var operations ? new RandAugment { Operations = operations, Magnitude = RandAugmentMagnitude, MagnitudeDeviation = 0.5 } : null,
-        ColorJitter = ColorJitter is > 0 and var change ? new ColorJitter { Brightness = change, Contrast = change, Saturation = change } : null,
-        RandomErasing = RandomErasing is > 0 and var probability ? new RandomErasing { Probability = probability, Fill = ErasingFill.Noise } : null,
-    };
+    internal ImageAugmentation CreateAugmentation(PixelScale pixels) =>
+        new()
+        {
+            Pixels = pixels,
+            RandomResizedCrop = RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null,
+            CropPadding = RandomCropPadding ?? 0,
+            FlipProbability = HorizontalFlip == true ? 0.5 : 0,
+            RandAugment = RandAugmentOperations is > 0 and var operations
+                ? new RandAugment
+                {
+                    Operations = operations,
+                    Magnitude = RandAugmentMagnitude,
+                    MagnitudeDeviation = 0.5,
+                }
+                : null,
+            ColorJitter = ColorJitter is > 0 and var change
+                ? new ColorJitter
+                {
+                    Brightness = change,
+                    Contrast = change,
+                    Saturation = change,
+                }
+                : null,
+            RandomErasing = RandomErasing is > 0 and var probability
+                ? new RandomErasing { Probability = probability, Fill = ErasingFill.Noise }
+                : null,
+        };
 
     /// <summary>How training images are mixed with one another.</summary>
     internal ImageMixing CreateMixing() => new() { MixupAlpha = Mixup ?? 0, CutMixAlpha = CutMix ?? 0, Probability = MixupProbability };
@@ -284,7 +302,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
         RequireName(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
         if (EmbeddingColumnName is { } embedding)
             RequireName(embedding, nameof(EmbeddingColumnName));
-        RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)), (EmbeddingColumnName, nameof(EmbeddingColumnName)));
+        RequireDifferent(
+            (ScoreColumnName, nameof(ScoreColumnName)),
+            (PredictedLabelColumnName, nameof(PredictedLabelColumnName)),
+            (EmbeddingColumnName, nameof(EmbeddingColumnName)));
 
         OptionChecks.AtLeast(1, ImageHeight ?? 1, nameof(ImageHeight));
         OptionChecks.AtLeast(1, ImageWidth ?? 1, nameof(ImageWidth));
@@ -300,7 +321,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
             if (RandomCropPadding > 0)
             {
                 throw new ArgumentException(
-                    $"{nameof(RandomResizedCropScale)} is {scale} and {nameof(RandomCropPadding)} is {RandomCropPadding}; an image is cropped one way or the other: leave out one of them.");
+                    $"{nameof(RandomResizedCropScale)} is {scale} and {nameof(RandomCropPadding)} is {RandomCropPadding}; an image is "
+                        + "cropped one way or the other: leave out one of them.");
             }
         }
         OptionChecks.AtLeast(0, ColorJitter ?? 0, nameof(ColorJitter));
@@ -337,11 +359,14 @@ public abstract class ImageClassificationOptions : TrainerOptions
     {
         const ModelParts All = ModelParts.Backbone | ModelParts.Head;
         if ((Frozen & ~All) != 0)
-            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}; it must be made of {nameof(ModelParts.Embedding)}, {nameof(ModelParts.Blocks)} and {nameof(ModelParts.Head)}.");
+            throw new ArgumentException(
+                $"{nameof(Frozen)} is {Frozen}; it must be made of {nameof(ModelParts.Embedding)}, {nameof(ModelParts.Blocks)} and "
+                    + $"{nameof(ModelParts.Head)}.");
         if (Frozen == All)
             throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, which is all of the model; leave out what shall learn.");
         if (Frozen != ModelParts.None && InitialModel is null)
-            throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, but {nameof(InitialModel)} is not set; random weights would stay as they are.");
+            throw new ArgumentException(
+                $"{nameof(Frozen)} is {Frozen}, but {nameof(InitialModel)} is not set; random weights would stay as they are.");
     }
 
     private static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> columns)

@@ -11,8 +11,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="CachedInMemory">Whether the decoded training images fitted in memory, or were read anew each epoch.</param>
 /// <param name="Seed">The seed that repeats the training, with the same data, machine and number of threads.</param>
 public sealed record ImageClassificationSummary(
-    TrainingResult Training, int TrainingImages, int ValidationImages, long MissingLabels, long UnreadableImages, bool CachedInMemory, int Seed)
-    : TrainingSummary
+    TrainingResult Training,
+    int TrainingImages,
+    int ValidationImages,
+    long MissingLabels,
+    long UnreadableImages,
+    bool CachedInMemory,
+    int Seed
+) : TrainingSummary
 {
     /// <summary>
     /// The trainings that the model had gone through before, where it started from an earlier one

@@ -31,7 +31,9 @@ internal sealed class ImageClassificationTrainer
         chosen =
         [
             .. this.options.Settle(),
-            .. (this.options.Pretraining?.Settle() ?? []).Select(choice => choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }),
+            .. (this.options.Pretraining?.Settle() ?? []).Select(choice =>
+                choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }
+            ),
         ];
     }
 
@@ -43,14 +45,23 @@ internal sealed class ImageClassificationTrainer
     {
         host.CheckValue(input, nameof(input));
         ImageColumn.Check(
-            host, input, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, options.StartingPoint?.Shape);
+            host,
+            input,
+            options.FeatureColumnName,
+            options.Channels,
+            options.ImageHeight,
+            options.ImageWidth,
+            options.Resizing,
+            options.StartingPoint?.Shape);
         if (!input.TryFindColumn(options.LabelColumnName, out var label))
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName);
         if (!label.IsKey || label.Kind != SchemaShape.Column.VectorKind.Scalar || label.ItemType != NumberDataViewType.UInt32)
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName, LabelColumn.Expected, label.GetTypeString());
 
         var columns = input.ToDictionary(column => column.Name);
-        foreach (var column in ClassificationColumns.Shapes(options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, label))
+        foreach (
+            var column in ClassificationColumns.Shapes(
+                options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, label))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
     }
@@ -64,7 +75,9 @@ internal sealed class ImageClassificationTrainer
         var training = FindColumns(trainData, start);
         var labels = training.Labels!;   // FindColumns has found them
         var validating = validation is null ? null : FindValidationColumns(validation, training.Images, labels);
-        var unlabelled = options.Pretraining?.UnlabeledData is { } images ? new ImageData(images, training.Images.FindIn(host, images.Schema), Labels: null) : null;
+        var unlabelled = options.Pretraining?.UnlabeledData is { } images
+            ? new ImageData(images, training.Images.FindIn(host, images.Schema), Labels: null)
+            : null;
         var config = options.CreateConfig(training.Images.Shape, labels.ClassCount);
 
         var pretraining = options.Pretraining?.Beside(options.Checkpoints);
@@ -73,42 +86,84 @@ internal sealed class ImageClassificationTrainer
         if (scan.Labels.Distinct().Count() == 1)
         {
             throw new InvalidOperationException(
-                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column '{labels.Name}'); a classifier needs examples of at least 2.");
+                $"All {scan.Examples.Count:n0} usable rows of the training data have the same label (key {scan.Labels[0] + 1} of column "
+                    + $"'{labels.Name}'); a classifier needs examples of at least 2.");
         }
 
         var validationScan = validating is null ? null : Scan(session.Channel, validating, "validation", CacheLimit - scan.CachedBytes);
-        var unlabelledScan = unlabelled is null ? null : Scan(session.Channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
+        var unlabelledScan = unlabelled is null
+            ? null
+            : Scan(session.Channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
         var (examples, held, measured, range) = validationScan is null
             ? scan.Split(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
             : scan.With(validationScan);
 
         var computeType = config.ComputeType(options.Precision, session.Device);
         var normalization = start?.Normalization ?? measured;
-        return session.With(() => config.Build(session.Device, computeType), model =>
-        {
-            session.Channel.Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Training a model of {config.GetCost().Parameters:n0} parameters on {examples.Count:n0} images of {training.Images.Shape} in {config.ClassCount} classes, "
-                + $"validating on {held?.Count ?? 0:n0}; {session.Length}; images {(scan.Cached ? "in memory" : "read anew each epoch")}; {session.Device}, {computeType}."));
-            ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
-            session.SayChosen(allChosen);
-            start?.CopyTo(model, labels, measured, options, session.Channel);
-            session.Identify(config.ToJson(), () => Facts(computeType, [scan, validationScan, unlabelledScan], start is null ? null : model));
-            var pixels = range.ToScale(normalization);
-            if (pretraining is not null)
-                Pretrain(session, model, pretraining, pixels, unlabelledScan?.Examples ?? examples, new ImageBatches(training.Images, normalization, session.Device, pretraining.BatchSize!.Value));
-            var result = Train(session, model, examples, held, pixels, new ImageBatches(training.Images, normalization, session.Device, options.BatchSize!.Value));
+        return session.With(
+            () => config.Build(session.Device, computeType),
+            model =>
+            {
+                session.Channel.Say(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Training a model of {config.GetCost().Parameters:n0} parameters on {examples.Count:n0} images of "
+                            + $"{training.Images.Shape} in {config.ClassCount} classes, "
+                            + $"validating on {held?.Count ?? 0:n0}; {session.Length}; images "
+                            + $"{(scan.Cached ? "in memory" : "read anew each epoch")}; {session.Device}, {computeType}."));
+                ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
+                session.SayChosen(allChosen);
+                start?.CopyTo(model, labels, measured, options, session.Channel);
+                session.Identify(config.ToJson(), () =>
+                    Facts(computeType, [scan, validationScan, unlabelledScan], start is null ? null : model));
+                var pixels = range.ToScale(normalization);
+                if (pretraining is not null)
+                    Pretrain(
+                        session,
+                        model,
+                        pretraining,
+                        pixels,
+                        unlabelledScan?.Examples ?? examples,
+                        new ImageBatches(training.Images, normalization, session.Device, pretraining.BatchSize!.Value));
+                var result = Train(
+                    session,
+                    model,
+                    examples,
+                    held,
+                    pixels,
+                    new ImageBatches(training.Images, normalization, session.Device, options.BatchSize!.Value));
 
-            var summary = new ImageClassificationSummary(
-                result, examples.Count, held?.Count ?? 0,
-                scan.MissingLabels + (validationScan?.MissingLabels ?? 0), scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0), scan.Cached, session.Seed)
-            { Earlier = start?.Trainings ?? [], Options = options.Describe(), Chosen = allChosen };
-            var columns = new ClassificationColumns(
-                options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount, config.FeatureWidth, labels.Values);
-            return new ImageClassificationTransformer(
-                host, new ImageScorer(model, normalization, session.Device), training.Images, columns,
-                labels.Name, options.Precision, options.PredictionBatchSize, summary);
-        });
+                var summary = new ImageClassificationSummary(
+                    result,
+                    examples.Count,
+                    held?.Count ?? 0,
+                    scan.MissingLabels + (validationScan?.MissingLabels ?? 0),
+                    scan.UnreadableImages + (validationScan?.UnreadableImages ?? 0),
+                    scan.Cached,
+                    session.Seed)
+                {
+                    Earlier = start?.Trainings ?? [],
+                    Options = options.Describe(),
+                    Chosen = allChosen,
+                };
+                var columns = new ClassificationColumns(
+                    options.PredictedLabelColumnName,
+                    options.ScoreColumnName,
+                    options.EmbeddingColumnName,
+                    config.ClassCount,
+                    config.FeatureWidth,
+                    labels.Values);
+                return new ImageClassificationTransformer(
+                    host,
+                    new ImageScorer(model, normalization, session.Device),
+                    training.Images,
+                    columns,
+                    labels.Name,
+                    options.Precision,
+                    options.PredictionBatchSize,
+                    summary);
+            }
+        );
     }
 
     private long CacheLimit => options.CacheInMemory switch
@@ -118,27 +173,46 @@ internal sealed class ImageClassificationTrainer
         null => options.CacheLimit,
     };
 
-    private void Pretrain(TrainingSession session, ImageClassifier model, MoCoPretraining pretraining, PixelScale pixels, IImageExamples examples, ImageBatches batches)
+    private void Pretrain(
+        TrainingSession session,
+        ImageClassifier model,
+        MoCoPretraining pretraining,
+        PixelScale pixels,
+        IImageExamples examples,
+        ImageBatches batches)
     {
         if (session.IsContinued)
             return;
         if (examples.Count < 2)
             throw new InvalidOperationException($"There is {examples.Count} image to pre-train on; at least 2 are wanted.");
-        session.Channel.Say(string.Create(CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
+        session.Channel.Say(
+            string.Create(
+                CultureInfo.InvariantCulture, $"Pre-training on {examples.Count:n0} images without labels; {pretraining.Epochs} epochs."));
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
         var views = pretraining.CreateMoCoOptions(pixels, Math.Max(model.Config.ImageHeight, model.Config.ImageWidth));
         using var moco = new MoCo(model, views, generator, model.Config.ComputeType(options.Precision, session.Device));
         session.RunBefore(
-            "Pre-training", moco.Module, batch => moco.ComputeLoss(batch.Images_NCHW),
-            new ImageBatchSource(examples, batches, SeededRandom.Create(session.Seed, PretrainingStream).NextInt64(), wholeBatchesOnly: true),
-            new() { Companions = [moco], Generators = new Dictionary<string, torch.Generator> { ["views"] = generator } }, pretraining.Progress);
+            "Pre-training",
+            moco.Module,
+            batch => moco.ComputeLoss(batch.Images_NCHW),
+            new ImageBatchSource(
+                examples, batches, SeededRandom.Create(session.Seed, PretrainingStream).NextInt64(), wholeBatchesOnly: true),
+            new() { Companions = [moco], Generators = new Dictionary<string, torch.Generator> { ["views"] = generator } },
+            pretraining.Progress);
     }
 
-    private TrainingResult Train(TrainingSession session, ImageClassifier model, IImageExamples examples, IImageExamples? held, PixelScale pixels, ImageBatches batches)
+    private TrainingResult Train(
+        TrainingSession session,
+        ImageClassifier model,
+        IImageExamples examples,
+        IImageExamples? held,
+        PixelScale pixels,
+        ImageBatches batches)
     {
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
         using var freezing = new FreezeScope(model, options.Frozen);
-        var objective = new ImageClassificationObjective(model, options.CreateAugmentation(pixels), options.LabelSmoothing!.Value, generator, options.CreateMixing());
+        var objective = new ImageClassificationObjective(
+            model, options.CreateAugmentation(pixels), options.LabelSmoothing!.Value, generator, options.CreateMixing());
         var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
         return session.Run(
             model, objective.ComputeLoss, new ImageBatchSource(examples, batches, session.Seed),
@@ -152,31 +226,56 @@ internal sealed class ImageClassificationTrainer
 
     // What a training that is continued must have as it was, besides its options and the model's configuration.
     private IEnumerable<KeyValuePair<string, string>> Facts(torch.ScalarType computeType, ImageScan?[] scans, ImageClassifier? initial) =>
-    [
-        new(nameof(options.ShufflePoolSize), scans[0]!.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture)),
-        new("ComputeType", computeType.ToString()),
-        new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
-        .. scans.OfType<ImageScan>().SelectMany(scan => scan.Fingerprint),
-    ];
+        [
+            new(
+                nameof(options.ShufflePoolSize),
+                scans[0]!.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture)),
+            new("ComputeType", computeType.ToString()),
+            new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
+            .. scans.OfType<ImageScan>().SelectMany(scan => scan.Fingerprint),
+        ];
 
-    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false) => ImageScan.Run(
-        host, channel, data, what, cacheLimit, options.ShufflePoolSize, fingerprint: options.Checkpoints is not null, options.CancellationToken, isSplit);
+    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false) =>
+        ImageScan.Run(
+            host,
+            channel,
+            data,
+            what,
+            cacheLimit,
+            options.ShufflePoolSize,
+            fingerprint: options.Checkpoints is not null,
+            options.CancellationToken,
+            isSplit);
 
-    private ImageData FindColumns(IDataView data, StartingPoint? start) => new(
-        data,
-        ImageColumn.Find(host, data.Schema, options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape),
-        LabelColumn.Find(host, data.Schema, options.LabelColumnName));
+    private ImageData FindColumns(IDataView data, StartingPoint? start) =>
+        new(
+            data,
+            ImageColumn.Find(
+                host,
+                data.Schema,
+                options.FeatureColumnName,
+                options.Channels,
+                options.ImageHeight,
+                options.ImageWidth,
+                options.Resizing,
+                start?.Shape),
+            LabelColumn.Find(host, data.Schema, options.LabelColumnName));
 
     private ImageData FindValidationColumns(IDataView data, ImageColumn trainingImages, LabelColumn trainingLabels)
     {
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         if (labels.ClassCount != trainingLabels.ClassCount)
-            throw new ArgumentException($"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {trainingLabels.ClassCount} in the training data; use the same key mapping for both.");
+            throw new ArgumentException(
+                $"Column '{labels.Name}' has {labels.ClassCount} classes in the validation data and {trainingLabels.ClassCount} in the "
+                    + "training data; use the same key mapping for both.");
         if (labels.Values is null != trainingLabels.Values is null)
-            throw new ArgumentException($"Column '{labels.Name}' has names for its classes only in the {(labels.Values is null ? "training" : "validation")} data; use the same key mapping for both.");
+            throw new ArgumentException(
+                $"Column '{labels.Name}' has names for its classes only in the {(labels.Values is null ? "training" : "validation")} "
+                    + "data; use the same key mapping for both.");
         if (labels.Values is { } values && !values.SameAs(trainingLabels.Values!))
             throw new ArgumentException(
-                $"Column '{labels.Name}' has the classes [{string.Join(", ", values.ToTexts().Take(10))}] in the validation data and [{string.Join(", ", trainingLabels.Values!.ToTexts().Take(10))}] "
+                $"Column '{labels.Name}' has the classes [{string.Join(", ", values.ToTexts().Take(10))}] in the validation data and "
+                    + $"[{string.Join(", ", trainingLabels.Values!.ToTexts().Take(10))}] "
                 + "in the training data; use the same key mapping for both.");
         return new(data, trainingImages.FindIn(host, data.Schema), labels);
     }

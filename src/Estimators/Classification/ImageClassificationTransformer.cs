@@ -8,8 +8,16 @@ using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
-[assembly: LoadableClass(typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
-[assembly: LoadableClass(typeof(RowBlockMapper), typeof(ImageClassificationTransformer), null, typeof(SignatureLoadRowMapper), "MoE image classifier", ClassifierFormat.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(ImageClassificationTransformer), null, typeof(SignatureLoadModel), "MoE image classifier", ClassifierFormat.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(RowBlockMapper),
+    typeof(ImageClassificationTransformer),
+    null,
+    typeof(SignatureLoadRowMapper),
+    "MoE image classifier",
+    ClassifierFormat.LoaderSignature
+)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -26,7 +34,10 @@ namespace Microsoft.ML.MoE.Estimators;
 /// forms the one that takes any model, a loaded pipeline, say, wants a name for each pixel (slot names of the feature column); the one that
 /// takes this transformer does not.
 /// </remarks>
-public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTransformer<ImageClassifier>, ISingleFeaturePredictionTransformer, IDisposable
+public sealed class ImageClassificationTransformer
+    : ISingleFeaturePredictionTransformer<ImageClassifier>,
+        ISingleFeaturePredictionTransformer,
+        IDisposable
 {
     private readonly IHost host;
     private readonly ImageScorer scorer;
@@ -128,8 +139,11 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
     public ExpertLoadByClass GetExpertLoad(IDataView data, CancellationToken cancellationToken = default)
     {
         host.CheckValue(data, nameof(data));
-        var labels = data.Schema.GetColumnOrNull(LabelColumnName) is null ? null : LabelColumn.Find(host, data.Schema, LabelColumnName, fewestClasses: 1);
-        return new ExpertLoadCounter(host, scorer, output).Count(data, column.FindIn(host, data.Schema), labels, predictionBatchSize, cancellationToken);
+        var labels = data.Schema.GetColumnOrNull(LabelColumnName) is null
+            ? null
+            : LabelColumn.Find(host, data.Schema, LabelColumnName, fewestClasses: 1);
+        return new ExpertLoadCounter(host, scorer, output).Count(
+            data, column.FindIn(host, data.Schema), labels, predictionBatchSize, cancellationToken);
     }
 
     /// <summary>Frees the model. Scoring afterwards throws <see cref="ObjectDisposedException"/>.</summary>
@@ -156,33 +170,48 @@ public sealed class ImageClassificationTransformer : ISingleFeaturePredictionTra
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
         var columns = new ClassificationColumns(
-            document.PredictedLabelColumn, document.ScoreColumn, document.EmbeddingColumn, model.Config.ClassCount, model.Config.FeatureWidth, labelValues);
+            document.PredictedLabelColumn,
+            document.ScoreColumn,
+            document.EmbeddingColumn,
+            model.Config.ClassCount,
+            model.Config.FeatureWidth,
+            labelValues);
         return new ImageClassificationTransformer(
-            environment, new ImageScorer(model, document.Normalization, device), column, columns, document.LabelColumn, document.Precision, document.PredictionBatchSize, training);
+            environment,
+            new ImageScorer(model, document.Normalization, device),
+            column,
+            columns,
+            document.LabelColumn,
+            document.Precision,
+            document.PredictionBatchSize,
+            training);
     }
 
     // And this one where the transform of a single row was saved on its own.
-    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
+    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) =>
+        Create(environment, context).CreateMapper(inputSchema);
 
-    private ClassifierDocument Describe(ImageClassifierConfig config) => new()
-    {
-        FeatureColumn = column.Name,
-        LabelColumn = LabelColumnName,
-        ScoreColumn = output.ScoreName,
-        PredictedLabelColumn = output.PredictedLabelName,
-        EmbeddingColumn = output.EmbeddingName,
-        FeatureKind = column.Type.Kind,
-        FeatureDimensions = [.. column.Type.Dimensions],
-        Resizing = column.Resizing,
-        Normalization = scorer.Normalization,
-        Precision = precision,
-        PredictionBatchSize = predictionBatchSize,
-        Labels = output.LabelValues?.ToJson(),
-        Model = JsonNode.Parse(config.ToJson())!.AsObject(),
-    };
+    private ClassifierDocument Describe(ImageClassifierConfig config) =>
+        new()
+        {
+            FeatureColumn = column.Name,
+            LabelColumn = LabelColumnName,
+            ScoreColumn = output.ScoreName,
+            PredictedLabelColumn = output.PredictedLabelName,
+            EmbeddingColumn = output.EmbeddingName,
+            FeatureKind = column.Type.Kind,
+            FeatureDimensions = [.. column.Type.Dimensions],
+            Resizing = column.Resizing,
+            Normalization = scorer.Normalization,
+            Precision = precision,
+            PredictionBatchSize = predictionBatchSize,
+            Labels = output.LabelValues?.ToJson(),
+            Model = JsonNode.Parse(config.ToJson())!.AsObject(),
+        };
 
     private IRowBlock[] Open(ImageColumn images, DataViewRow[] rows, Func<int, bool> isActive) =>
-        ImageRowBlock.Open(host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding));
+        ImageRowBlock.Open(
+            host, scorer, images, rows, withEmbeddings: output.EmbeddingName is not null && isActive(ClassificationColumns.Embedding));
 
     private RowBlockMapper CreateMapper(DataViewSchema schema)
     {

@@ -14,7 +14,8 @@ internal sealed class ImageRowBlock(ScoreBlock block, ImageReader reader, Unscor
     {
         var readers = Array.ConvertAll(rows, column.OpenReader);
         var unscored = new UnscoredRows(host, column.Name, UnscoredRows.NoClass, readers);
-        return Array.ConvertAll(readers, IRowBlock (reader) => new ImageRowBlock(new ScoreBlock(scorer, column, withEmbeddings), reader, unscored));
+        return Array.ConvertAll(readers, IRowBlock (reader) =>
+            new ImageRowBlock(new ScoreBlock(scorer, column, withEmbeddings), reader, unscored));
     }
 
     /// <inheritdoc/>

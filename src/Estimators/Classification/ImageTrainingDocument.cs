@@ -14,7 +14,10 @@ internal sealed record ImageTrainingDocument : TrainingDocument
     private ImageTrainingDocument(ImageClassificationSummary training) : base(training, training.Training, training.Seed)
     {
         (TrainingImages, ValidationImages, MissingLabels) = (training.TrainingImages, training.ValidationImages, training.MissingLabels);
-        (UnreadableImages, CachedInMemory, Earlier) = (training.UnreadableImages, training.CachedInMemory, [.. training.Earlier.Select(earlier => new ImageTrainingDocument(earlier))]);
+        (UnreadableImages, CachedInMemory, Earlier) = (
+            training.UnreadableImages,
+            training.CachedInMemory,
+            [.. training.Earlier.Select(earlier => new ImageTrainingDocument(earlier))]);
     }
 
     /// <summary>See <see cref="ImageClassificationSummary.TrainingImages"/>.</summary>
@@ -36,16 +39,22 @@ internal sealed record ImageTrainingDocument : TrainingDocument
     public IReadOnlyList<ImageTrainingDocument> Earlier { get; init; } = [];
 
     /// <summary>Writes a training; null for a model that was saved without one.</summary>
-    public static byte[] ToBytes(ImageClassificationSummary? training) => Write(training is null ? null : new ImageTrainingDocument(training));
+    public static byte[] ToBytes(ImageClassificationSummary? training) =>
+        Write(training is null ? null : new ImageTrainingDocument(training));
 
     /// <summary>Reads what <see cref="ToBytes"/> wrote.</summary>
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
     public static ImageClassificationSummary? FromBytes(ReadOnlySpan<byte> bytes) => Read<ImageTrainingDocument>(bytes)?.ToSummary();
 
-    private ImageClassificationSummary ToSummary() => new(ToResult(), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed)
-    {
-        Options = Options,
-        Chosen = Chosen,
-        Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
-    };
+    private ImageClassificationSummary ToSummary() =>
+        new(ToResult(), TrainingImages, ValidationImages, MissingLabels, UnreadableImages, CachedInMemory, Seed)
+        {
+            Options = Options,
+            Chosen = Chosen,
+            Earlier =
+            [
+                .. Earlier.Select(training =>
+                    training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training.")),
+            ],
+        };
 }

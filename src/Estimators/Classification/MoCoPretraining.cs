@@ -74,7 +74,9 @@ public sealed class MoCoPretraining : TrainingOptions
     {
         base.Validate();
         if (BatchSize is < 2)
-            throw new ArgumentException($"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2: each image is told apart from the others.");
+            throw new ArgumentException(
+                $"{nameof(BatchSize)} of the pre-training is {BatchSize}; it must be at least 2: each image is told apart from the "
+                    + "others.");
         OptionChecks.Above(0, MinCropScale, nameof(MinCropScale));
         OptionChecks.Between(0, 1, MinCropScale, nameof(MinCropScale));
         CreateMoCoOptions(new PixelScale([0.5f], [0.5f]), side: 28).Validate();
@@ -104,7 +106,8 @@ public sealed class MoCoPretraining : TrainingOptions
         static void Refuse(bool isSet, string name, object? value, string reason)
         {
             if (isSet)
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} of the pre-training is {value}, but {reason}; leave it out."));
+                throw new ArgumentException(
+                    string.Create(CultureInfo.InvariantCulture, $"{name} of the pre-training is {value}, but {reason}; leave it out."));
         }
     }
 

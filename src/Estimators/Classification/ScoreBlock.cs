@@ -53,7 +53,8 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
     }
 
     /// <summary>Writes the class probabilities of an image.</summary>
-    public void GetScore(int index, ref VBuffer<float> destination) => Write(present[index] ? Probabilities(index) : default, scorer.ClassCount, ref destination);
+    public void GetScore(int index, ref VBuffer<float> destination) =>
+        Write(present[index] ? Probabilities(index) : default, scorer.ClassCount, ref destination);
 
     /// <summary>Writes the embedding of an image.</summary>
     public void GetEmbedding(int index, ref VBuffer<float> destination)

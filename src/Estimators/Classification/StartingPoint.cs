@@ -23,17 +23,23 @@ internal sealed class StartingPoint
     public PixelNormalization Normalization => transformer.Scorer.Normalization;
 
     /// <summary>The trainings that made it, as far as they are known.</summary>
-    public IReadOnlyList<ImageClassificationSummary> Trainings => transformer.Training is { } last ? [.. last.Earlier, last with { Earlier = [] }] : [];
+    public IReadOnlyList<ImageClassificationSummary> Trainings =>
+        transformer.Training is { } last ? [.. last.Earlier, last with { Earlier = [] }] : [];
 
     /// <summary>Finds the image classifier in a model.</summary>
     /// <param name="model">An image classifier, or a chain of transformers with one in it.</param>
     /// <exception cref="ArgumentException">There is none, or there are several.</exception>
-    public static StartingPoint Find(ITransformer model) => Classifiers(model).ToArray() switch
-    {
-        [var one] => new(one),
-        [] => throw new ArgumentException($"{Option} is a {model.GetType().Name} with no image classifier in it; it must be an {nameof(ImageClassificationTransformer)}, or a pipeline with one in it."),
-        var several => throw new ArgumentException($"{Option} has {several.Length} image classifiers in it; it must have one: give the {nameof(ImageClassificationTransformer)} itself."),
-    };
+    public static StartingPoint Find(ITransformer model) =>
+        Classifiers(model).ToArray() switch
+        {
+            [var one] => new(one),
+            [] => throw new ArgumentException(
+                $"{Option} is a {model.GetType().Name} with no image classifier in it; it must be an "
+                    + $"{nameof(ImageClassificationTransformer)}, or a pipeline with one in it."),
+            var several => throw new ArgumentException(
+                $"{Option} has {several.Length} image classifiers in it; it must have one: give the "
+                    + $"{nameof(ImageClassificationTransformer)} itself."),
+        };
 
     /// <summary>Checks that the model has not been disposed.</summary>
     /// <exception cref="ObjectDisposedException">It has.</exception>
@@ -46,21 +52,26 @@ internal sealed class StartingPoint
     /// <param name="options">The options of the training.</param>
     /// <param name="channel">Receives what there is to say.</param>
     /// <exception cref="InvalidOperationException">The head is to stay as it is, but the classes are others.</exception>
-    public void CopyTo(ImageClassifier model, LabelColumn labels, PixelNormalization measured, ImageClassificationOptions options, IChannel channel)
+    public void CopyTo(
+        ImageClassifier model, LabelColumn labels, PixelNormalization measured, ImageClassificationOptions options, IChannel channel)
     {
         var classes = MatchClasses(labels, out var difference);
         if (classes is null && options.Frozen.HasFlag(ModelParts.Head))
         {
             throw new InvalidOperationException(
-                $"{nameof(options.Frozen)} is {options.Frozen}, but {difference}, so that the head starts anew and has to learn: leave {nameof(ModelParts.Head)} out.");
+                $"{nameof(options.Frozen)} is {options.Frozen}, but {difference}, so that the head starts anew and has to learn: leave "
+                    + $"{nameof(ModelParts.Head)} out.");
         }
         transformer.Scorer.Use(earlier => model.CopyFrom(earlier, classes));
 
         var shape = new ImageShape(model.Config.Channels, model.Config.ImageHeight, model.Config.ImageWidth);
-        channel.Info(MessageSensitivity.None, string.Create(
-            CultureInfo.InvariantCulture,
-            $"Starting from an earlier model of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; the head {(classes is null ? $"starts anew: {difference}" : "goes on, with the same classes")}; "
-            + $"frozen: {options.Frozen}."));
+        channel.Info(
+            MessageSensitivity.None,
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"Starting from an earlier model of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; the head "
+                    + $"{(classes is null ? $"starts anew: {difference}" : "goes on, with the same classes")}; "
+                    + $"frozen: {options.Frozen}."));
         Normalization.WarnOfOtherPixels(measured, Option, channel);
     }
 

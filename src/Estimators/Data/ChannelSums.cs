@@ -8,7 +8,8 @@ namespace Microsoft.ML.MoE.Estimators;
 internal readonly record struct ChannelSums(double Sum, double Squares, float Least, float Most)
 {
     /// <summary>Those of both together.</summary>
-    public ChannelSums With(ChannelSums other) => new(Sum + other.Sum, Squares + other.Squares, Math.Min(Least, other.Least), Math.Max(Most, other.Most));
+    public ChannelSums With(ChannelSums other) =>
+        new(Sum + other.Sum, Squares + other.Squares, Math.Min(Least, other.Least), Math.Max(Most, other.Most));
 
     /// <summary>Those of bytes.</summary>
     public static ChannelSums Of(ReadOnlySpan<byte> plane)

@@ -15,16 +15,23 @@ internal sealed class ClockTimeConverter : JsonConverter<DateTime>
     /// <inheritdoc/>
     public override DateTime Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
-        var text = reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw new JsonException($"A time is a {reader.TokenType}; a text is wanted.");
+        var text =
+            reader.TokenType == JsonTokenType.String
+                ? reader.GetString()!
+                : throw new JsonException($"A time is a {reader.TokenType}; a text is wanted.");
         var (kind, clock) = text switch
         {
             [.. var before, 'Z'] => (DateTimeKind.Utc, before),
-            { Length: > OffsetLength } when text[^OffsetLength] is '+' or '-' && text[^3] == ':' => (DateTimeKind.Local, text[..^OffsetLength]),
+            { Length: > OffsetLength } when text[^OffsetLength] is '+' or '-' && text[^3] == ':' => (
+                DateTimeKind.Local, text[..^OffsetLength]),
             _ => (DateTimeKind.Unspecified, text),
         };
-        return DateTime.TryParseExact(clock, "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF", CultureInfo.InvariantCulture, DateTimeStyles.None, out var time)
+        return DateTime.TryParseExact(
+            clock, "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF", CultureInfo.InvariantCulture, DateTimeStyles.None, out var time)
             ? DateTime.SpecifyKind(time, kind)
-            : throw new JsonException($"The time '{text}' cannot be read; one such as 2020-02-29T01:02:03 is wanted, with Z behind it for UTC or an offset for a local time.");
+            : throw new JsonException(
+                $"The time '{text}' cannot be read; one such as 2020-02-29T01:02:03 is wanted, with Z behind it for UTC or an offset for "
+                    + "a local time.");
     }
 
     /// <inheritdoc/>

@@ -26,15 +26,18 @@ internal static class ColumnAnnotations
             var having = parts.Where(part => part.Column.Annotations.Schema.GetColumnOrNull(kind) is not null).ToArray();
             if (kind == AnnotationUtils.Kinds.KeyValues && parts.FirstOrDefault(part => !having.Contains(part)) is { Part: { } nameless })
                 throw new ArgumentException(
-                    $"The keys of column '{first.Column.Name}' have names in the data of '{having[0].Part}' and none in those of '{nameless}', so that they cannot be told: "
+                    $"The keys of column '{first.Column.Name}' have names in the data of '{having[0].Part}' and none in those of "
+                        + $"'{nameless}', so that they cannot be told: "
                     + "use the same key mapping for both, or map them back to values (MapKeyToValue).");
             if (having.Skip(1).FirstOrDefault(part => !Same(having[0].Column, part.Column, kind)) is { Part: { } other } differing)
             {
                 if (Unimportant.Contains(kind))
                     continue;
                 throw new ArgumentException(
-                    $"Annotation {kind} of column '{first.Column.Name}' is {Describe(having[0].Column, kind)} in the data of '{having[0].Part}' and {Describe(differing.Column, kind)} in those of '{other}'; "
-                    + $"it must be the same in all{(kind == AnnotationUtils.Kinds.KeyValues ? ": use the same key mapping for both, or map the keys back to values (MapKeyToValue)" : "")}.");
+                    $"Annotation {kind} of column '{first.Column.Name}' is {Describe(having[0].Column, kind)} in the data of "
+                        + $"'{having[0].Part}' and {Describe(differing.Column, kind)} in those of '{other}'; "
+                        + "it must be the same in "
+                        + $"all{(kind == AnnotationUtils.Kinds.KeyValues ? ": use the same key mapping for both, or map the keys back to values (MapKeyToValue)" : "")}.");
             }
             if (having.Length == parts.Count)
                 builder.Add(first.Column.Annotations, name => name == kind);
@@ -43,7 +46,8 @@ internal static class ColumnAnnotations
     }
 
     private static bool Same(DataViewSchema.Column one, DataViewSchema.Column other, string kind) =>
-        one.Annotations.Schema[kind].Type.Equals(other.Annotations.Schema[kind].Type) && Values(one, kind).SequenceEqual(Values(other, kind));
+        one.Annotations.Schema[kind].Type.Equals(other.Annotations.Schema[kind].Type)
+        && Values(one, kind).SequenceEqual(Values(other, kind));
 
     private static string Describe(DataViewSchema.Column column, string kind) => column.Annotations.Schema[kind].Type is VectorDataViewType
         ? $"[{string.Join(", ", Values(column, kind).Take(MostShown))}{(Values(column, kind).Length > MostShown ? ", …" : "")}]"

@@ -12,21 +12,26 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="seed">Decides the orders; null for the images' own.</param>
 /// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no
 /// other.</param>
-internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false) : IBatchSource<ImageBatch>
+internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false)
+    : IBatchSource<ImageBatch>
 {
-    private int ExamplesPerEpoch => wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;
+    private int ExamplesPerEpoch =>
+        wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;
 
     /// <inheritdoc/>
     public int? BatchesPerEpoch => (ExamplesPerEpoch + batches.BatchSize - 1) / batches.BatchSize;
 
     /// <inheritdoc/>
-    public IEnumerable<ImageBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) => ReadEpoch(epoch, skip: 0, cancellationToken);
+    public IEnumerable<ImageBatch> ReadEpoch(int epoch, CancellationToken cancellationToken) =>
+        ReadEpoch(epoch, skip: 0, cancellationToken);
 
     /// <inheritdoc/>
     public IEnumerable<ImageBatch> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken)
     {
         var done = (int)Math.Min((long)skip * batches.BatchSize, ExamplesPerEpoch);
-        var rest = seed is { } number ? examples.Shuffled(SeededRandom.Create(number, epoch), done, cancellationToken) : examples.InOrder(cancellationToken).Skip(done);
+        var rest = seed is { } number
+            ? examples.Shuffled(SeededRandom.Create(number, epoch), done, cancellationToken)
+            : examples.InOrder(cancellationToken).Skip(done);
         return batches.From(rest, ExamplesPerEpoch - done);
     }
 }

@@ -35,7 +35,9 @@ internal sealed class ImageBatches(ImageColumn column, PixelNormalization normal
         if (filled == 0)
             return null;
         return new ImageBatch(
-            normalization.Apply(images.First(filled), device), tensor(labels_N.AsSpan(0, filled).ToArray(), dtype: int64, device: device));   // owns them from here on
+            normalization.Apply(images.First(filled), device),
+            tensor(labels_N.AsSpan(0, filled).ToArray(), dtype: int64, device: device)
+        );   // owns them from here on
     }
 
     private static int Fill(IEnumerator<ImageExample> reader, ImageBuffer images, long[] labels_N)

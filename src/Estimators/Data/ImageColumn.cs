@@ -11,7 +11,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="Shape">Size of the images after resizing.</param>
 /// <param name="ChannelsLast">Whether the values come as (H, W, C).</param>
 /// <param name="Resizing">How pictures of another size are brought to this one.</param>
-internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape Shape, bool ChannelsLast, ImageResizingEstimator.ResizingKind Resizing)
+internal sealed record ImageColumn(
+    string Name, ImageColumnType Type, ImageShape Shape, bool ChannelsLast, ImageResizingEstimator.ResizingKind Resizing)
 {
     /// <summary>Type of one number: pictures and bytes stay bytes, which takes a quarter of the memory.</summary>
     public torch.ScalarType NumberType => Type.Kind == ImageColumnKind.Floats ? torch.ScalarType.Float32 : torch.ScalarType.Byte;
@@ -30,7 +31,14 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
     /// <param name="usual">What the images are where neither the caller nor the column says; null for colour pictures of 224×224.</param>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
     public static ImageColumn Find(
-        IExceptionContext context, DataViewSchema schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual = null)
+        IExceptionContext context,
+        DataViewSchema schema,
+        string name,
+        int? channels,
+        int? height,
+        int? width,
+        ImageResizingEstimator.ResizingKind resizing,
+        ImageShape? usual = null)
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
         var type = ImageColumnType.From(column.Type)
@@ -42,7 +50,14 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
     /// <inheritdoc cref="Find"/>
     public static void Check(
-        IExceptionContext context, SchemaShape schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual = null)
+        IExceptionContext context,
+        SchemaShape schema,
+        string name,
+        int? channels,
+        int? height,
+        int? width,
+        ImageResizingEstimator.ResizingKind resizing,
+        ImageShape? usual = null)
     {
         if (!schema.TryFindColumn(name, out var column))
             throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
@@ -78,11 +93,19 @@ internal sealed record ImageColumn(string Name, ImageColumnType Type, ImageShape
         };
     }
 
-    private static ImageColumn Of(string name, ImageColumnType type, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual)
+    private static ImageColumn Of(
+        string name,
+        ImageColumnType type,
+        int? channels,
+        int? height,
+        int? width,
+        ImageResizingEstimator.ResizingKind resizing,
+        ImageShape? usual)
     {
         var (shape, channelsLast) = type.Resolve(name, channels, height, width, usual);
         if (type.Kind == ImageColumnKind.Image && shape.Channels is not (1 or 3))
-            throw new ArgumentException($"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
+            throw new ArgumentException(
+                $"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
         return new(name, type, shape, channelsLast, resizing);
     }
 }

@@ -17,21 +17,26 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
     private const int BytesPerPixel = 4;   // of a decoded picture, also one that becomes grey
 
     /// <summary>Reads the type of a column, or returns null where it cannot hold images.</summary>
-    public static ImageColumnType? From(DataViewType type) => type switch
-    {
-        ImageDataViewType image => new(ImageColumnKind.Image, image.Height > 0 && image.Width > 0 ? [image.Height, image.Width] : []),
-        VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Single => new(ImageColumnKind.Floats, vector.Dimensions),
-        VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Byte => new(ImageColumnKind.Bytes, vector.Dimensions),
-        _ => null,
-    };
+    public static ImageColumnType? From(DataViewType type) =>
+        type switch
+        {
+            ImageDataViewType image => new(ImageColumnKind.Image, image.Height > 0 && image.Width > 0 ? [image.Height, image.Width] : []),
+            VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Single => new(
+                ImageColumnKind.Floats, vector.Dimensions),
+            VectorDataViewType { IsKnownSize: true } vector when vector.ItemType == NumberDataViewType.Byte => new(
+                ImageColumnKind.Bytes, vector.Dimensions),
+            _ => null,
+        };
 
     /// <summary>Whether a column may hold images, as far as can be said before there are data.</summary>
-    public static bool CanBe(SchemaShape.Column column) => column.Kind switch
-    {
-        SchemaShape.Column.VectorKind.Scalar => column.ItemType is ImageDataViewType,
-        SchemaShape.Column.VectorKind.Vector => !column.IsKey && (column.ItemType == NumberDataViewType.Single || column.ItemType == NumberDataViewType.Byte),
-        _ => false,
-    };
+    public static bool CanBe(SchemaShape.Column column) =>
+        column.Kind switch
+        {
+            SchemaShape.Column.VectorKind.Scalar => column.ItemType is ImageDataViewType,
+            SchemaShape.Column.VectorKind.Vector => !column.IsKey
+                && (column.ItemType == NumberDataViewType.Single || column.ItemType == NumberDataViewType.Byte),
+            _ => false,
+        };
 
     /// <summary>The type of a column with these values.</summary>
     public DataViewType ToDataViewType() => Kind switch
@@ -57,7 +62,10 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
     {
         if (Kind == ImageColumnKind.Image)
         {
-            var picture = new ImageShape(channels ?? usual?.Channels ?? 3, height ?? Declared(0) ?? usual?.Height ?? 224, width ?? Declared(1) ?? usual?.Width ?? 224);
+            var picture = new ImageShape(
+                channels ?? usual?.Channels ?? 3,
+                height ?? Declared(0) ?? usual?.Height ?? 224,
+                width ?? Declared(1) ?? usual?.Width ?? 224);
             RequireSize(column, picture, (long)BytesPerPixel * picture.Height * picture.Width);
             return (picture, true);
         }
@@ -69,13 +77,21 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             _ => (ResolveFlat(column, channels, height ?? usual?.Height, width ?? usual?.Width), false),
         };
 
-        if (shape.Channels != (channels ?? shape.Channels) || shape.Height != (height ?? shape.Height) || shape.Width != (width ?? shape.Width))
+        if (
+            shape.Channels != (channels ?? shape.Channels)
+            || shape.Height != (height ?? shape.Height)
+            || shape.Width != (width ?? shape.Width))
         {
             throw new ArgumentException(
-                $"Column '{column}' holds images of {shape}, but the options ask for {new ImageShape(channels ?? shape.Channels, height ?? shape.Height, width ?? shape.Width)}. "
-                + "Only a column of pictures (MLImage) is resized: leave the size out of the options, or put ResizeImages before ExtractPixels.");
+                $"Column '{column}' holds images of {shape}, but the options ask for "
+                    + $"{new ImageShape(channels ?? shape.Channels, height ?? shape.Height, width ?? shape.Width)}. "
+                    + "Only a column of pictures (MLImage) is resized: leave the size out of the options, or put ResizeImages before "
+                    + "ExtractPixels.");
         }
-        RequireSize(column, shape, (long)shape.Channels * shape.Height * shape.Width * (Kind == ImageColumnKind.Floats ? sizeof(float) : sizeof(byte)));
+        RequireSize(
+            column,
+            shape,
+            (long)shape.Channels * shape.Height * shape.Width * (Kind == ImageColumnKind.Floats ? sizeof(float) : sizeof(byte)));
         return (shape, channelsLast);
 
         int? Declared(int dimension) => Dimensions.Count == 2 ? Dimensions[dimension] : null;
@@ -106,7 +122,8 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             (true, _) => (new(Dimensions[0], Dimensions[1], Dimensions[2]), false),
             (_, true) => (new(Dimensions[2], Dimensions[0], Dimensions[1]), true),
             _ => throw new ArgumentException(
-                $"Column '{column}' is a vector with the dimensions ({string.Join(", ", Dimensions)}); wanted (channels, height, width) or (height, width, channels) with "
+                $"Column '{column}' is a vector with the dimensions ({string.Join(", ", Dimensions)}); wanted (channels, height, width) "
+                    + "or (height, width, channels) with "
                 + (channels is { } count ? $"{count} channels." : $"1 to {MostChannels} channels.")),
         };
 
@@ -119,14 +136,16 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
         if (height is not { } h || width is not { } w)
         {
             throw new ArgumentException(
-                $"Column '{column}' is a vector of {length} numbers without the dimensions of an image: set ImageHeight and ImageWidth in the options "
+                $"Column '{column}' is a vector of {length} numbers without the dimensions of an image: set ImageHeight and ImageWidth in "
+                    + "the options "
                 + "(numbers in the order channels, height, width).");
         }
         var count = channels ?? length / ((long)h * w);
         if (count * h * w != length || count < 1)
         {
             throw new ArgumentException(
-                $"Column '{column}' is a vector of {length} numbers; an image of {w}×{h} with {(channels is { } wanted ? $"{wanted}" : "whole")} channels has "
+                $"Column '{column}' is a vector of {length} numbers; an image of {w}×{h} with "
+                    + $"{(channels is { } wanted ? $"{wanted}" : "whole")} channels has "
                 + (channels is null ? $"a multiple of {(long)h * w}." : $"{count * h * w}."));
         }
         return new((int)count, h, w);

@@ -50,6 +50,7 @@ internal abstract class ImageReader(ImageColumn column)
     private protected void RequireLength(int length, int wanted, string what)
     {
         if (length != wanted)
-            throw new InvalidOperationException($"A row has a vector of {length} numbers in column '{Column.Name}'; the model's {what} {wanted}.");
+            throw new InvalidOperationException(
+                $"A row has a vector of {length} numbers in column '{Column.Name}'; the model's {what} {wanted}.");
     }
 }

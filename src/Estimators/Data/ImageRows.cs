@@ -13,7 +13,8 @@ internal sealed class ImageRows : IDisposable
     public ImageRows(ImageData data)
     {
         var schema = data.View.Schema;
-        cursor = data.View.GetRowCursor(data.Labels is null ? [schema[data.Images.Name]] : [schema[data.Images.Name], schema[data.Labels.Name]]);
+        cursor = data.View.GetRowCursor(
+            data.Labels is null ? [schema[data.Images.Name]] : [schema[data.Images.Name], schema[data.Labels.Name]]);
         readLabel = data.Labels is null ? static () => 0 : data.Labels.OpenReader(cursor);
         imageReader = data.Images.OpenReader(cursor);
         image = new byte[data.Images.ByteCount];

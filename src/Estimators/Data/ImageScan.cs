@@ -15,7 +15,12 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
 /// <param name="Fingerprint">What the examples are, by name; empty where it was not asked for.</param>
 internal sealed record ImageScan(
-    IImageExamples Examples, PixelStatistics Statistics, IReadOnlyList<int> Labels, long MissingLabels, long UnreadableImages, long CachedBytes,
+    IImageExamples Examples,
+    PixelStatistics Statistics,
+    IReadOnlyList<int> Labels,
+    long MissingLabels,
+    long UnreadableImages,
+    long CachedBytes,
     IReadOnlyDictionary<string, string> Fingerprint)
 {
     /// <summary>Whether the images are in memory.</summary>
@@ -33,7 +38,15 @@ internal sealed record ImageScan(
     /// <param name="isSplit">Whether a part of the examples will be set apart.</param>
     /// <exception cref="InvalidOperationException">There is no usable row.</exception>
     public static ImageScan Run(
-        IHost host, IChannel channel, ImageData data, string what, long cacheLimit, int poolSize, bool fingerprint, CancellationToken cancellationToken, bool isSplit = false)
+        IHost host,
+        IChannel channel,
+        ImageData data,
+        string what,
+        long cacheLimit,
+        int poolSize,
+        bool fingerprint,
+        CancellationToken cancellationToken,
+        bool isSplit = false)
     {
         using var prints = fingerprint ? new DataFingerprint() : null;
         var statistics = new PixelStatistics(data.Images, byImage: isSplit);
@@ -57,7 +70,13 @@ internal sealed record ImageScan(
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, poolSize, channel);
         return new(
-            examples, statistics, labels, rows.MissingLabels, rows.Unreadable.Count, cache?.Bytes ?? 0, prints?.Describe(what).ToDictionary() ?? []);
+            examples,
+            statistics,
+            labels,
+            rows.MissingLabels,
+            rows.Unreadable.Count,
+            cache?.Bytes ?? 0,
+            prints?.Describe(what).ToDictionary() ?? []);
     }
 
     /// <summary>The examples to train on and to validate on, where the validation data are apart.</summary>
@@ -79,7 +98,8 @@ internal sealed record ImageScan(
         if (classesLeft < 2)
         {
             throw new InvalidOperationException(
-                $"{nameof(ImageClassificationOptions.ValidationFraction)} is {fraction}, which leaves {Examples.Count - held:n0} of {Examples.Count:n0} usable rows to train on, with {classesLeft} different labels; "
+                $"{nameof(ImageClassificationOptions.ValidationFraction)} is {fraction}, which leaves {Examples.Count - held:n0} of "
+                    + $"{Examples.Count:n0} usable rows to train on, with {classesLeft} different labels; "
                 + "a classifier needs examples of at least 2.");
         }
 

@@ -25,7 +25,8 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "label", name);
         if (column.Type is not KeyDataViewType key || key.RawType != typeof(uint))
-            throw context.ExceptSchemaMismatch(nameof(schema), "label", name, $"{Expected} (append MapValueToKey(\"{name}\"))", column.Type.ToString());
+            throw context.ExceptSchemaMismatch(
+                nameof(schema), "label", name, $"{Expected} (append MapValueToKey(\"{name}\"))", column.Type.ToString());
         if (key.Count < fewestClasses)
             throw new ArgumentException($"Column '{name}' has {key.Count} class; a classifier needs at least {fewestClasses}.");
         if (key.Count > MostClasses)

@@ -19,11 +19,21 @@ internal abstract class LabelValues
     // The names are part of the model file format.
     private static readonly (string Name, PrimitiveDataViewType Type)[] Types =
     [
-        ("Text", TextDataViewType.Instance), ("Boolean", BooleanDataViewType.Instance),
-        ("SByte", NumberDataViewType.SByte), ("Byte", NumberDataViewType.Byte), ("Int16", NumberDataViewType.Int16), ("UInt16", NumberDataViewType.UInt16),
-        ("Int32", NumberDataViewType.Int32), ("UInt32", NumberDataViewType.UInt32), ("Int64", NumberDataViewType.Int64), ("UInt64", NumberDataViewType.UInt64),
-        ("Single", NumberDataViewType.Single), ("Double", NumberDataViewType.Double),
-        ("DateTime", DateTimeDataViewType.Instance), ("DateTimeOffset", DateTimeOffsetDataViewType.Instance), ("TimeSpan", TimeSpanDataViewType.Instance),
+        ("Text", TextDataViewType.Instance),
+        ("Boolean", BooleanDataViewType.Instance),
+        ("SByte", NumberDataViewType.SByte),
+        ("Byte", NumberDataViewType.Byte),
+        ("Int16", NumberDataViewType.Int16),
+        ("UInt16", NumberDataViewType.UInt16),
+        ("Int32", NumberDataViewType.Int32),
+        ("UInt32", NumberDataViewType.UInt32),
+        ("Int64", NumberDataViewType.Int64),
+        ("UInt64", NumberDataViewType.UInt64),
+        ("Single", NumberDataViewType.Single),
+        ("Double", NumberDataViewType.Double),
+        ("DateTime", DateTimeDataViewType.Instance),
+        ("DateTimeOffset", DateTimeOffsetDataViewType.Instance),
+        ("TimeSpan", TimeSpanDataViewType.Instance),
     ];
 
     private protected LabelValues(PrimitiveDataViewType type) => Type = type;
@@ -38,9 +48,13 @@ internal abstract class LabelValues
     public static LabelValues? From(DataViewSchema.Column column)
     {
         var values = column.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues);
-        if (values?.Type is not VectorDataViewType { IsKnownSize: true } vector || (ulong)vector.Size != ((KeyDataViewType)column.Type).Count)
+        if (
+            values?.Type is not VectorDataViewType { IsKnownSize: true } vector
+            || (ulong)vector.Size != ((KeyDataViewType)column.Type).Count)
             return null;
-        return Array.Exists(Types, t => t.Type.Equals(vector.ItemType)) ? Create((PrimitiveDataViewType)vector.ItemType).Read(column.Annotations) : null;
+        return Array.Exists(Types, t => t.Type.Equals(vector.ItemType))
+            ? Create((PrimitiveDataViewType)vector.ItemType).Read(column.Annotations)
+            : null;
     }
 
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
@@ -101,6 +115,8 @@ internal abstract class LabelValues
     private protected abstract IEnumerable<object> Identities();
 
     private static LabelValues Create(PrimitiveDataViewType type) =>
-        type == TextDataViewType.Instance ? new TextLabelValues([])
-        : (LabelValues)Activator.CreateInstance(typeof(LabelValues<>).MakeGenericType(type.RawType), type, Array.CreateInstance(type.RawType, 0))!;
+        type == TextDataViewType.Instance
+            ? new TextLabelValues([])
+            : (LabelValues)
+                Activator.CreateInstance(typeof(LabelValues<>).MakeGenericType(type.RawType), type, Array.CreateInstance(type.RawType, 0))!;
 }

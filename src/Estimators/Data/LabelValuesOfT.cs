@@ -14,7 +14,8 @@ internal class LabelValues<T>(PrimitiveDataViewType type, T[] values) : LabelVal
     private protected T[] Values => values;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ToTexts() => Array.ConvertAll(values, value => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "");
+    public override IReadOnlyList<string> ToTexts() =>
+        Array.ConvertAll(values, value => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "");
 
     /// <inheritdoc/>
     public override void AddTo(DataViewSchema.Annotations.Builder annotations, string kind)

@@ -15,7 +15,10 @@ internal static partial class NaturalOrder
     /// Names in the order of their characters, in which a number counts by its value: numbers of ASCII digits, without signs or fractions.
     /// </summary>
     public static IEnumerable<string> InNaturalOrder(this IEnumerable<string> names) =>
-        names.OrderBy(name => Numbers.Replace(name, number => number.Value.TrimStart('0').PadLeft(LongestNumber, '0')), StringComparer.Ordinal).ThenBy(name => name, StringComparer.Ordinal);
+        names
+            .OrderBy(
+                name => Numbers.Replace(name, number => number.Value.TrimStart('0').PadLeft(LongestNumber, '0')), StringComparer.Ordinal)
+            .ThenBy(name => name, StringComparer.Ordinal);
 
     [GeneratedRegex("[0-9]+")]
     private static partial Regex Numbers { get; }

@@ -23,7 +23,8 @@ internal static class PatchSizes
         var largest = LargestPatch;
         while (other % largest != 0)
             largest--;
-        return largest > PatchesASide ? PatchesASide * largest : 1;   // beside a single pixel the patches are pixels, and fewer than seven times the largest
+        // Beside a single pixel the patches are pixels, and fewer than seven times the largest.
+        return largest > PatchesASide ? PatchesASide * largest : 1;
     }
 
     /// <summary>
@@ -43,9 +44,12 @@ internal static class PatchSizes
         if (patches > MostPatches)
         {
             throw new ArgumentException(
-                $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide both sides ({nameof(ImageClassificationOptions.PatchSize)} is not set, and 16 is the most that is "
-                + $"chosen); at most {MostPatches:n0} patches train in reasonable time. Set {nameof(ImageClassificationOptions.ImageHeight)} and {nameof(ImageClassificationOptions.ImageWidth)} to multiples of 16 for a column of pictures, which are resized, "
-                + $"or set {nameof(ImageClassificationOptions.PatchSize)}.");
+                $"Images of {width}×{height} pixels would be cut into {patches:n0} patches of {patch}×{patch}, the largest that divide "
+                    + $"both sides ({nameof(ImageClassificationOptions.PatchSize)} is not set, and 16 is the most that is "
+                    + $"chosen); at most {MostPatches:n0} patches train in reasonable time. Set "
+                    + $"{nameof(ImageClassificationOptions.ImageHeight)} and {nameof(ImageClassificationOptions.ImageWidth)} to multiples "
+                    + "of 16 for a column of pictures, which are resized, "
+                    + $"or set {nameof(ImageClassificationOptions.PatchSize)}.");
         }
         return patch;
     }

@@ -15,19 +15,35 @@ internal static class PictureFailures
     // that they cannot take. MLImage throws the base types themselves; what is derived from InvalidOperationException says something else,
     // such as that a model has been disposed.
     private static bool IsSaidOfPictures(Exception exception) =>
-        exception is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or NotSupportedException or ArgumentException
+        exception
+            is IOException
+                or UnauthorizedAccessException
+                or InvalidDataException
+                or FormatException
+                or NotSupportedException
+                or ArgumentException
         || exception.GetType() == typeof(InvalidOperationException);
 
     // Also where something else is wrapped around it.
-    private static bool IsOfTheProgram(Exception exception) => exception switch
-    {
-        OutOfMemoryException or OperationCanceledException or ObjectDisposedException => true,
-        TypeLoadException or TypeInitializationException or MemberAccessException or BadImageFormatException or ReflectionTypeLoadException or PlatformNotSupportedException => true,
-        FileLoadException => true,
-        FileNotFoundException { FileName: { } name } => name.Contains(", Culture=", StringComparison.Ordinal),   // an assembly: its display name
-        _ => false,
-    };
+    private static bool IsOfTheProgram(Exception exception) =>
+        exception switch
+        {
+            OutOfMemoryException or OperationCanceledException or ObjectDisposedException => true,
+            TypeLoadException
+            or TypeInitializationException
+            or MemberAccessException
+            or BadImageFormatException
+            or ReflectionTypeLoadException
+            or PlatformNotSupportedException => true,
+            FileLoadException => true,
+            // An assembly: its display name.
+            FileNotFoundException { FileName: { } name } => name.Contains(", Culture=", StringComparison.Ordinal),
+            _ => false,
+        };
 
-    private static IEnumerable<Exception> Chain(Exception exception) =>
-        (exception is AggregateException all ? all.InnerExceptions : exception.InnerException is { } inner ? [inner] : Enumerable.Empty<Exception>()).SelectMany(Chain).Prepend(exception);
+    private static IEnumerable<Exception> Chain(Exception exception) => (
+            exception is AggregateException all ? all.InnerExceptions
+            : exception.InnerException is { } inner ? [inner]
+            : Enumerable.Empty<Exception>()
+        ).SelectMany(Chain).Prepend(exception);
 }

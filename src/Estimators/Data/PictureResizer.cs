@@ -65,7 +65,8 @@ internal sealed class PictureResizer(ImageShape shape, ImageResizingEstimator.Re
             using var cropped = source.ExtractSubset(sourceArea);
             using var framed = target.ExtractSubset(targetArea);
             if (cropped is null || framed is null || !cropped.ScalePixels(framed, SKFilterQuality.Medium))
-                throw new InvalidOperationException($"A picture of {picture.Width}×{picture.Height} pixels cannot be resized to {shape.Width}×{shape.Height}.");
+                throw new InvalidOperationException(
+                    $"A picture of {picture.Width}×{picture.Height} pixels cannot be resized to {shape.Width}×{shape.Height}.");
         }
         GC.KeepAlive(picture);
         return resized;

@@ -53,10 +53,13 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
             var scale = measured.StandardDeviation[i] / deviation;
             if (Math.Abs(measured.Mean[i] - mean) <= LargeShift * deviation && scale <= LargeScale && scale >= 1 / LargeScale)
                 continue;
-            channel.Warning(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture,
-                $"The pixels of the training data have the mean {measured.Mean[i]:0.###} and the deviation {measured.StandardDeviation[i]:0.###} in channel {i}; those that {option} was trained on had {mean:0.###} and "
-                + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units."));
+            channel.Warning(
+                MessageSensitivity.None,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The pixels of the training data have the mean {measured.Mean[i]:0.###} and the deviation "
+                        + $"{measured.StandardDeviation[i]:0.###} in channel {i}; those that {option} was trained on had {mean:0.###} and "
+                        + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units."));
             return;
         }
     }
@@ -97,7 +100,11 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
     /// <exception cref="InvalidDataException">They are not those of this many channels.</exception>
     public void Validate(int channels)
     {
-        if (Mean?.Length != channels || StandardDeviation?.Length != channels || !Mean.All(float.IsFinite) || !StandardDeviation.All(d => float.IsFinite(d) && d > 0))
+        if (
+            Mean?.Length != channels
+            || StandardDeviation?.Length != channels
+            || !Mean.All(float.IsFinite)
+            || !StandardDeviation.All(d => float.IsFinite(d) && d > 0))
             throw new InvalidDataException($"The pixel normalisation is not that of {channels} channels.");
     }
 }

@@ -15,6 +15,8 @@ internal readonly record struct PixelRange(float Black, float White)
     public PixelScale ToScale(PixelNormalization normalization)
     {
         var (black, range) = (Black, White > Black ? White - Black : 1);
-        return new(Array.ConvertAll(normalization.Mean, mean => (mean - black) / range), Array.ConvertAll(normalization.StandardDeviation, deviation => deviation / range));
+        return new(
+            Array.ConvertAll(normalization.Mean, mean => (mean - black) / range),
+            Array.ConvertAll(normalization.StandardDeviation, deviation => deviation / range));
     }
 }

@@ -42,7 +42,9 @@ internal sealed class PixelStatistics(ImageColumn column, bool byImage = false)
             mean[channel] = all.Sum / count;
             deviation[channel] = Math.Sqrt(Math.Max(0, (all.Squares / count) - (mean[channel] * mean[channel])));
         }
-        return new(Array.ConvertAll(mean, m => (float)m), [.. deviation.Select((d, channel) => d > 1e-6 * Math.Max(1, Math.Abs(mean[channel])) ? (float)d : 1f)]);
+        return new(
+            Array.ConvertAll(mean, m => (float)m),
+            [.. deviation.Select((d, channel) => d > 1e-6 * Math.Max(1, Math.Abs(mean[channel])) ? (float)d : 1f)]);
     }
 
     /// <summary>What is black and what is white.</summary>
@@ -51,7 +53,10 @@ internal sealed class PixelStatistics(ImageColumn column, bool byImage = false)
     {
         if (column.NumberType == torch.ScalarType.Byte)
             return new(byte.MinValue, byte.MaxValue);
-        var all = Enumerable.Range(0, column.Shape.Channels).SelectMany(channel => Planes(channel, members)).Aggregate((sums, next) => sums.With(next));
+        var all = Enumerable
+            .Range(0, column.Shape.Channels)
+            .SelectMany(channel => Planes(channel, members))
+            .Aggregate((sums, next) => sums.With(next));
         return new(all.Least, all.Most);
     }
 

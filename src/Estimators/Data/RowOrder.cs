@@ -48,8 +48,11 @@ internal sealed class RowOrder(ImageData data, string what)
             return false;   // a row that has come since, or can be read only since, is no part of the training
         return labels[row] == example.Label
             ? true
-            : throw Changed(row, string.Create(
-                CultureInfo.InvariantCulture, $"has the key {example.Label + 1} in column '{data.Labels!.Name}' and had {labels[row] + 1}"));
+            : throw Changed(
+                row,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"has the key {example.Label + 1} in column '{data.Labels!.Name}' and had {labels[row] + 1}"));
     }
 
     /// <summary>What told the image of a usable row apart in the first pass.</summary>
@@ -73,12 +76,16 @@ internal sealed class RowOrder(ImageData data, string what)
         return all;
     }
 
-    private InvalidOperationException Changed(int row, string how) => new(string.Create(
-        CultureInfo.InvariantCulture,
-        $"The rows of the {what} data come in another order than in the first pass over them: row {row:n0}, counted from 0, {how}. "
-        + $"Images that are not kept in memory are told apart by the number of their row, so that with a changing order the images set apart for validation "
-        + $"would be trained on, and no training could be repeated. Give the data in the same order each time (sort a query, put an enumeration into a list), "
-        + $"or set {nameof(ImageClassificationOptions.CacheInMemory)} to true."));
+    private InvalidOperationException Changed(int row, string how) =>
+        new(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"The rows of the {what} data come in another order than in the first pass over them: row {row:n0}, counted from 0, {how}. "
+                    + $"Images that are not kept in memory are told apart by the number of their row, so that with a changing order the "
+                    + $"images set apart for validation "
+                    + $"would be trained on, and no training could be repeated. Give the data in the same order each time (sort a query, "
+                    + $"put an enumeration into a list), "
+                    + $"or set {nameof(ImageClassificationOptions.CacheInMemory)} to true."));
 
     internal static ulong HashOf(ImageExample example)
     {

@@ -25,9 +25,8 @@ internal sealed class StreamedImages : IImageExamples
     /// <param name="order">Its usable rows.</param>
     /// <param name="poolSize">Examples in the pool.</param>
     /// <param name="channel">Receives a warning after a pass in which members could not be read.</param>
-    public StreamedImages(ImageData data, RowOrder order, int poolSize, IChannel channel) : this(data, order, order.Usable, poolSize, channel)
-    {
-    }
+    public StreamedImages(ImageData data, RowOrder order, int poolSize, IChannel channel)
+        : this(data, order, order.Usable, poolSize, channel) { }
 
     private StreamedImages(ImageData data, RowOrder order, BitArray members, int poolSize, IChannel channel)
     {
@@ -70,7 +69,8 @@ internal sealed class StreamedImages : IImageExamples
                 yield return leaving;
         }
 
-        foreach (var index in (plan?.Leftover ?? Permutation(random, pixels.Count)).Skip(skip - draws).Where(index => index < pixels.Count))   // more are planned where an example was lost
+        // More are planned where an example was lost.
+        foreach (var index in (plan?.Leftover ?? Permutation(random, pixels.Count)).Skip(skip - draws).Where(index => index < pixels.Count))
         {
             cancellationToken.ThrowIfCancellationRequested();
             yield return new ImageExample(pixels[index], labels[index]);
@@ -130,7 +130,8 @@ internal sealed class StreamedImages : IImageExamples
         {
             channel.Warning(
                 MessageSensitivity.None,
-                $"{count - read:n0} of {count:n0} rows could be used in the first pass over the data and cannot be in a later one, which goes without them: "
+                $"{count - read:n0} of {count:n0} rows could be used in the first pass over the data and cannot be in a later one, which "
+                    + "goes without them: "
                 + $"of all rows now {rows.MissingLabels:n0} have no label, {rows.Unreadable}.");
         }
     }

@@ -19,13 +19,19 @@ internal sealed class TaskDataView : IDataView
         (this.parts, this.taskColumn) = (parts, taskColumn);
         var builder = new DataViewSchema.Builder();
         builder.AddColumn(taskColumn, TextDataViewType.Instance);
-        foreach (var columns in parts.SelectMany(part => part.Data.Schema.Where(column => !column.IsHidden).Select(column => (part.Task, Column: column))).GroupBy(pair => pair.Column.Name))
+        foreach (
+            var columns in parts
+                .SelectMany(part => part.Data.Schema.Where(column => !column.IsHidden).Select(column => (part.Task, Column: column)))
+                .GroupBy(pair => pair.Column.Name))
         {
             var (task, column) = columns.First();
             if (columns.Key == taskColumn)
-                throw new ArgumentException($"The data of task '{task}' have a column '{taskColumn}' already; the column with the tasks must have another name.");
+                throw new ArgumentException(
+                    $"The data of task '{task}' have a column '{taskColumn}' already; the column with the tasks must have another name.");
             if (columns.FirstOrDefault(pair => !pair.Column.Type.Equals(column.Type)) is { Task: { } other } differing)
-                throw new ArgumentException($"Column '{columns.Key}' is {column.Type} in the data of task '{task}' and {differing.Column.Type} in those of task '{other}'; it must be the same in all.");
+                throw new ArgumentException(
+                    $"Column '{columns.Key}' is {column.Type} in the data of task '{task}' and {differing.Column.Type} in those of task "
+                        + $"'{other}'; it must be the same in all.");
             builder.AddColumn(columns.Key, column.Type, ColumnAnnotations.Common([.. columns]));
         }
         Schema = builder.ToSchema();
@@ -45,7 +51,8 @@ internal sealed class TaskDataView : IDataView
         new Cursor(host, this, [.. columnsNeeded.Select(column => column.Name)]);
 
     /// <inheritdoc/>
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        [GetRowCursor(columnsNeeded, rand)];
 
     private sealed class Cursor(IChannelProvider provider, TaskDataView view, HashSet<string> active) : RootCursorBase(provider)
     {
@@ -59,7 +66,8 @@ internal sealed class TaskDataView : IDataView
 
         public override bool IsColumnActive(DataViewSchema.Column column) => active.Contains(column.Name);
 
-        public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId value) => value = new DataViewRowId((ulong)Position, 0);
+        public override ValueGetter<DataViewRowId> GetIdGetter() =>
+            (ref DataViewRowId value) => value = new DataViewRowId((ulong)Position, 0);
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
@@ -68,7 +76,9 @@ internal sealed class TaskDataView : IDataView
             if (column.Type.RawType != typeof(TValue))
                 throw Ch.Except($"Column '{column.Name}' has values of the type {column.Type.RawType}; {typeof(TValue)} was asked for.");
             if (column.Name == view.taskColumn)
-                return (ValueGetter<TValue>)(object)(ValueGetter<ReadOnlyMemory<char>>)((ref ReadOnlyMemory<char> value) => value = view.parts[part].Task.AsMemory());
+                return (ValueGetter<TValue>)
+                    (object)
+                        (ValueGetter<ReadOnlyMemory<char>>)((ref ReadOnlyMemory<char> value) => value = view.parts[part].Task.AsMemory());
 
             var (opened, getter) = (-1, (ValueGetter<TValue>?)null);
             var missing = Missing<TValue>(column.Type);
@@ -113,8 +123,11 @@ internal sealed class TaskDataView : IDataView
         {
             if (type is VectorDataViewType vector)
             {
-                return (ValueGetter<T>)typeof(Cursor).GetMethod(nameof(MissingVector), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
-                    .MakeGenericMethod(vector.ItemType.RawType).Invoke(null, [vector.Size])!;
+                return (ValueGetter<T>)
+                    typeof(Cursor)
+                        .GetMethod(nameof(MissingVector), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
+                        .MakeGenericMethod(vector.ItemType.RawType)
+                        .Invoke(null, [vector.Size])!;
             }
             var nothing = NothingOf<T>();
             return (ref T value) => value = nothing;
@@ -133,6 +146,9 @@ internal sealed class TaskDataView : IDataView
             };
         }
 
-        private static T NothingOf<T>() => typeof(T) == typeof(float) ? (T)(object)float.NaN : typeof(T) == typeof(double) ? (T)(object)double.NaN : default!;
+        private static T NothingOf<T>() =>
+            typeof(T) == typeof(float) ? (T)(object)float.NaN
+            : typeof(T) == typeof(double) ? (T)(object)double.NaN
+            : default!;
     }
 }

@@ -27,5 +27,6 @@ internal sealed class UnreadableImages(string column)
     }
 
     /// <summary>The end of a sentence about rows.</summary>
-    public override string ToString() => $"{Count:n0} have no readable image in column '{column}'{(FirstFailure is { } failure ? $" (the first: {failure})" : "")}";
+    public override string ToString() =>
+        $"{Count:n0} have no readable image in column '{column}'{(FirstFailure is { } failure ? $" (the first: {failure})" : "")}";
 }

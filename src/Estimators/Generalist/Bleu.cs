@@ -20,7 +20,10 @@ public static class Bleu
         ArgumentNullException.ThrowIfNull(references);
         Runtime.OptionChecks.AtLeast(1, order, nameof(order));
         if (candidates.Count != references.Count || references.Any(all => all.Count == 0))
-            throw new ArgumentException($"There are {candidates.Count} candidates and {references.Count} lists of references; as many are wanted, none of them empty.", nameof(references));
+            throw new ArgumentException(
+                $"There are {candidates.Count} candidates and {references.Count} lists of references; as many are wanted, none of them "
+                    + "empty.",
+                nameof(references));
 
         var (found, all) = (new long[order], new long[order]);
         var (candidateWords, referenceWords) = (0L, 0L);
@@ -29,7 +32,11 @@ public static class Bleu
             var words = Words(candidate);
             var others = texts.Select(Words).ToArray();
             candidateWords += words.Length;
-            referenceWords += others.Select(other => other.Length).OrderBy(length => Math.Abs(length - words.Length)).ThenBy(length => length).First();
+            referenceWords += others
+                .Select(other => other.Length)
+                .OrderBy(length => Math.Abs(length - words.Length))
+                .ThenBy(length => length)
+                .First();
             for (var n = 1; n <= order; n++)
             {
                 var most = new Dictionary<string, int>();
@@ -49,7 +56,11 @@ public static class Bleu
     }
 
     private static Dictionary<string, int> Count(string[] words, int n) =>
-        Enumerable.Range(0, Math.Max(0, words.Length - n + 1)).Select(start => string.Join(' ', words, start, n)).CountBy(gram => gram).ToDictionary();
+        Enumerable
+            .Range(0, Math.Max(0, words.Length - n + 1))
+            .Select(start => string.Join(' ', words, start, n))
+            .CountBy(gram => gram)
+            .ToDictionary();
 
     private static string[] Words(string text)
     {

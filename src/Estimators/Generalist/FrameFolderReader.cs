@@ -21,9 +21,16 @@ internal sealed class FrameFolderReader(ValueGetter<ReadOnlyMemory<char>> getter
         getter(ref folder);
         if (folder.IsEmpty)
             return false;
-        string[] files = [.. Directory.EnumerateFiles(folder.ToString()).Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase)).InNaturalOrder()];
+        string[] files =
+        [
+            .. Directory
+                .EnumerateFiles(folder.ToString())
+                .Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
+                .InNaturalOrder(),
+        ];
         if (files.Length == 0)
-            throw new InvalidOperationException($"The folder '{folder}' has no frames: at least one picture ({string.Join(", ", Extensions)}) is wanted.");
+            throw new InvalidOperationException(
+                $"The folder '{folder}' has no frames: at least one picture ({string.Join(", ", Extensions)}) is wanted.");
         for (var place = 0; place < frames; place++)
         {
             using var picture = MLImage.CreateFromFile(files[(int)((long)place * files.Length / frames)]);

@@ -21,7 +21,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="maskedFraction">Part of a text's tokens that are masked where masked tokens are to be found; at least one is.</param>
 /// <param name="seed">The seed.</param>
 /// <param name="device">Where the batches lie.</param>
-internal sealed class GeneralistBatches(IReadOnlyList<GeneralistTaskExamples> sets, GeneralistInputs inputs, int batchSize, double maskedFraction, int seed, Device device) : IBatchSource<GeneralistBatch>
+internal sealed class GeneralistBatches(
+    IReadOnlyList<GeneralistTaskExamples> sets,
+    GeneralistInputs inputs,
+    int batchSize,
+    double maskedFraction,
+    int seed,
+    Device device
+) : IBatchSource<GeneralistBatch>
 {
     // What is masked in data that are measured is the same each time, and not what an epoch masks.
     private const int MeasuringStream = -3;
@@ -96,9 +103,13 @@ internal sealed class GeneralistBatches(IReadOnlyList<GeneralistTaskExamples> se
         }
 
         var candidates = PaddedTexts.Create(set.Candidates, device);
-        var read = task.Kind.InputModality() == TokenModality.Text || task.Kind.IsCaption() ? PaddedTexts.Create([.. examples.Select(example => example.Text!)], device) : null;
+        var read =
+            task.Kind.InputModality() == TokenModality.Text || task.Kind.IsCaption()
+                ? PaddedTexts.Create([.. examples.Select(example => example.Text!)], device)
+                : null;
         if (!task.Kind.PredictsTokens())
-            return new GeneralistBatch(task, pictures, read, candidates, tensor(Array.ConvertAll(examples, example => (long)example.Label), device: device));
+            return new GeneralistBatch(
+                task, pictures, read, candidates, tensor(Array.ConvertAll(examples, example => (long)example.Label), device: device));
 
         var hidden_NL = task.Kind == GeneralistTaskKind.MaskedLanguageModel ? Hide(examples, (int)read!.Ids_NL.shape[1], random) : null;
         var labels_NL = where(hidden_NL ?? read!.Mask_NL, read!.Ids_NL, FilledLike(read.Ids_NL, GeneralistBatch.NotAsked));

@@ -60,7 +60,8 @@ internal sealed record GeneralistDocument
 
     /// <summary>How pictures become the input of a model.</summary>
     /// <exception cref="InvalidDataException">What is said about pictures is not valid.</exception>
-    public GeneralistInputs ReadInputs(GeneralistConfig config) => new(Images?.Read(Columns.Image, config), Videos?.Read(Columns.Video, config));
+    public GeneralistInputs ReadInputs(GeneralistConfig config) =>
+        new(Images?.Read(Columns.Image, config), Videos?.Read(Columns.Video, config));
 
     /// <summary>Reads a document.</summary>
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
@@ -68,7 +69,8 @@ internal sealed record GeneralistDocument
     {
         try
         {
-            var document = JsonSerializer.Deserialize<GeneralistDocument>(bytes, Json) ?? throw new InvalidDataException("The description of the model is empty.");
+            var document = JsonSerializer.Deserialize<GeneralistDocument>(bytes, Json)
+                ?? throw new InvalidDataException("The description of the model is empty.");
             document.Prediction.Validate();
             foreach (var task in document.Tasks)
                 task.Validate();

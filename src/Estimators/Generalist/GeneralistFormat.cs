@@ -21,7 +21,8 @@ internal static class GeneralistFormat
     private const uint OldestRead = 0x00010001;
 
     /// <summary>Writes the entries of a model.</summary>
-    public static void Save(ModelSaveContext context, GeneralistDocument document, TextTokenizer tokenizer, Generalist model, GeneralistSummary? training)
+    public static void Save(
+        ModelSaveContext context, GeneralistDocument document, TextTokenizer tokenizer, Generalist model, GeneralistSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
@@ -34,23 +35,31 @@ internal static class GeneralistFormat
 
     /// <summary>Reads the entries of a model and makes it.</summary>
     /// <exception cref="FormatException">The file is damaged, or newer than this version.</exception>
-    public static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) Load(IHostEnvironment environment, ModelLoadContext context, Device device) =>
-        ModelEntries.Load(environment, context, () => LoadEntries(context, device));
+    public static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) Load(
+        IHostEnvironment environment,
+        ModelLoadContext context,
+        Device device
+    ) => ModelEntries.Load(environment, context, () => LoadEntries(context, device));
 
-    private static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) LoadEntries(ModelLoadContext context, Device device)
+    private static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) LoadEntries(
+        ModelLoadContext context, Device device)
     {
         ModelEntries.RequireReadable(context, Version);
         context.CheckAtModel(GetVersion());
         var document = GeneralistDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, ModelEntries.ReadChecksum(context)));
-        var files = document.TokenizerFiles.ToDictionary(file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
-        var tokenizer = document.Tokenizer.Open(file => files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
+        var files = document.TokenizerFiles.ToDictionary(
+            file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
+        var tokenizer = document.Tokenizer.Open(file =>
+            files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
         var config = GeneralistConfig.FromJson(document.Model.ToJsonString());
         if (config.VocabularySize != tokenizer.VocabularySize)
             throw new InvalidDataException($"its tokenizer has {tokenizer.VocabularySize} tokens, but its model {config.VocabularySize}.");
         var inputs = document.ReadInputs(config);
         var weightsChecksum = ModelEntries.ReadChecksum(context);
-        var training = GeneralistTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)));
-        var model = ModelEntries.ReadModel(context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, sizeof(float), () => config.Build(device));
+        var training = GeneralistTrainingDocument.FromBytes(
+            ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)));
+        var model = ModelEntries.ReadModel(context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, sizeof(float), () =>
+            config.Build(device));
         return (document, new GeneralistScorer(model, tokenizer, inputs, document.Prediction, device), training);
     }
 

@@ -23,6 +23,8 @@ internal sealed record GeneralistPictures(PictureColumn Column, PixelNormalizati
         GC.KeepAlive(buffer);
         using var numbers_NCHW = buffer.First(buffer.Capacity);
         var all_NCHW = Normalization.Apply(numbers_NCHW, device);
-        return (Column.Frames is null ? all_NCHW : all_NCHW.view([pictures.Count, frames, .. all_NCHW.shape.AsSpan(1)])).MoveToOuterDisposeScope();
+        return (
+            Column.Frames is null ? all_NCHW : all_NCHW.view([pictures.Count, frames, .. all_NCHW.shape.AsSpan(1)])
+        ).MoveToOuterDisposeScope();
     }
 }

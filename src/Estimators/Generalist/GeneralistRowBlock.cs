@@ -15,7 +15,13 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="unscored">Is told when nothing is read any more; null where no pictures are read, or where another block of the same cursor
 /// tells.</param>
 internal sealed class GeneralistRowBlock(
-    GeneralistScorer scorer, GeneralistTask task, IReadOnlyList<GeneralistColumn> columns, GeneralistRowReader reader, (bool Pictures, bool Texts) reads, UnscoredRows? unscored) : IRowBlock
+    GeneralistScorer scorer,
+    GeneralistTask task,
+    IReadOnlyList<GeneralistColumn> columns,
+    GeneralistRowReader reader,
+    (bool Pictures, bool Texts) reads,
+    UnscoredRows? unscored
+) : IRowBlock
 {
     private readonly List<GeneralistExample> rows = [];
     private readonly List<string> texts = [];
@@ -42,22 +48,32 @@ internal sealed class GeneralistRowBlock(
         var text = reads.Texts ? reader.ReadText() : "";
         var second = task.Kind == GeneralistTaskKind.TextPairClassification ? reader.ReadSecondText() : null;
         texts.Add(text);
-        rows.Add(new GeneralistExample(picture, text.Length == 0 || second?.Length == 0 ? null : second is null ? scorer.Texts.Encode(text) : scorer.Texts.Encode(text, second)));
+        rows.Add(
+            new GeneralistExample(
+                picture,
+                text.Length == 0 || second?.Length == 0 ? null
+                    : second is null ? scorer.Texts.Encode(text)
+                    : scorer.Texts.Encode(text, second)));
     }
 
     /// <inheritdoc/>
     public IRowBlock? CreateTwin() => reads.Pictures ? new GeneralistRowBlock(scorer, task, columns, reader, reads, unscored: null) : null;
 
     /// <inheritdoc/>
-    public BlockColumn GetColumn(int column) => columns[column] switch
-    {
-        GeneralistColumn.PredictedLabel => BlockColumn.Of((int place, ref uint value) => value = PredictedLabel(Classes().Probabilities[place])),
-        GeneralistColumn.Score => Vector(place => Classes().Probabilities[place], task.ClassNames!.Count),
-        GeneralistColumn.Embedding => Vector(place => Classes().Embeddings[place], Width),
-        GeneralistColumn.PictureEmbedding => Vector(place => (pictures ??= Spread(row => row.Picture is not null, present => scorer.EmbedPictures(task, present)))[place], Width),
-        GeneralistColumn.TextEmbedding => Vector(place => (targets ??= Spread(row => row.Text is not null, present => scorer.EmbedTexts(task, present)))[place], Width),
-        _ => BlockColumn.Of((int place, ref ReadOnlyMemory<char> value) => value = (Predicted()[place] ?? "").AsMemory()),
-    };
+    public BlockColumn GetColumn(int column) =>
+        columns[column] switch
+        {
+            GeneralistColumn.PredictedLabel => BlockColumn.Of(
+                (int place, ref uint value) => value = PredictedLabel(Classes().Probabilities[place])),
+            GeneralistColumn.Score => Vector(place => Classes().Probabilities[place], task.ClassNames!.Count),
+            GeneralistColumn.Embedding => Vector(place => Classes().Embeddings[place], Width),
+            GeneralistColumn.PictureEmbedding => Vector(
+                place => (pictures ??= Spread(row => row.Picture is not null, present => scorer.EmbedPictures(task, present)))[place],
+                Width),
+            GeneralistColumn.TextEmbedding => Vector(
+                place => (targets ??= Spread(row => row.Text is not null, present => scorer.EmbedTexts(task, present)))[place], Width),
+            _ => BlockColumn.Of((int place, ref ReadOnlyMemory<char> value) => value = (Predicted()[place] ?? "").AsMemory()),
+        };
 
     /// <inheritdoc/>
     public void Report() => unscored?.Report();
@@ -99,7 +115,8 @@ internal sealed class GeneralistRowBlock(
         _ => Spread(IsPresent, present => scorer.Describe(task, present)),
     };
 
-    private bool IsPresent(GeneralistExample row) => (task.Kind.InputModality() == Routing.TokenModality.Text ? (object?)row.Text : row.Picture) is not null;
+    private bool IsPresent(GeneralistExample row) =>
+        (task.Kind.InputModality() == Routing.TokenModality.Text ? (object?)row.Text : row.Picture) is not null;
 
     // Computes something for the rows that have what it takes; null for the others.
     private T?[] Spread<T>(Func<GeneralistExample, bool> has, Func<IReadOnlyList<GeneralistExample>, T[]> compute) where T : class

@@ -29,17 +29,22 @@ internal sealed class GeneralistStartingPoint
     public ImageShape? Shape => (Inputs.Images ?? Inputs.Videos)?.Column.Frame.Shape;
 
     /// <summary>The trainings that made it, as far as they are known.</summary>
-    public IReadOnlyList<GeneralistSummary> Trainings => transformer.Training is { } last ? [.. last.Earlier, last with { Earlier = [] }] : [];
+    public IReadOnlyList<GeneralistSummary> Trainings =>
+        transformer.Training is { } last ? [.. last.Earlier, last with { Earlier = [] }] : [];
 
     /// <summary>Finds the generalist in a model.</summary>
     /// <param name="model">A generalist, the transformer of one of its tasks, or a chain of transformers with one in it.</param>
     /// <exception cref="ArgumentException">There is none, or there are several.</exception>
-    public static GeneralistStartingPoint Find(ITransformer model) => Generalists(model).Distinct().ToArray() switch
-    {
-        [var one] => new(one),
-        [] => throw new ArgumentException($"{Option} is a {model.GetType().Name} with no generalist in it; it must be a {nameof(GeneralistTransformer)}, or a pipeline with one in it."),
-        var several => throw new ArgumentException($"{Option} has {several.Length} generalists in it; it must have one: give the {nameof(GeneralistTransformer)} itself."),
-    };
+    public static GeneralistStartingPoint Find(ITransformer model) =>
+        Generalists(model).Distinct().ToArray() switch
+        {
+            [var one] => new(one),
+            [] => throw new ArgumentException(
+                $"{Option} is a {model.GetType().Name} with no generalist in it; it must be a {nameof(GeneralistTransformer)}, or a "
+                    + "pipeline with one in it."),
+            var several => throw new ArgumentException(
+                $"{Option} has {several.Length} generalists in it; it must have one: give the {nameof(GeneralistTransformer)} itself."),
+        };
 
     /// <summary>
     /// Checks that options do not contradict the model: what it decides is left as it is by default, or is what it is there.
@@ -49,17 +54,20 @@ internal sealed class GeneralistStartingPoint
     public void RequireAgreement(UniPerceiverGeneralist.Options options)
     {
         if (Config.Prompts > 0)
-            throw new ArgumentException($"{Option} has {Config.Prompts} prompts, which belong to one task; it must be the model that they were trained for.");
+            throw new ArgumentException(
+                $"{Option} has {Config.Prompts} prompts, which belong to one task; it must be the model that they were trained for.");
         var usual = new UniPerceiverGeneralist.Options();
         if (options.Tokenizer != usual.Tokenizer)
-            throw new ArgumentException($"{nameof(options.Tokenizer)} is {options.Tokenizer.Kind}, but the tokenizer is that of {Option}; leave it out.");
+            throw new ArgumentException(
+                $"{nameof(options.Tokenizer)} is {options.Tokenizer.Kind}, but the tokenizer is that of {Option}; leave it out.");
         Require(nameof(options.PatchSize), options.PatchSize, null, Config.PatchSize);
         if (options.Architecture is { } architecture)
             RequireArchitecture(architecture);
         if (options.Frames > Config.Frames)
             throw new ArgumentException($"{nameof(options.Frames)} is {options.Frames}; {Option} takes videos of at most {Config.Frames}.");
         if (options.Tasks.FirstOrDefault(task => task.Kind.InputModality() != TokenModality.Text && Inputs.Of(task) is null) is { } task)
-            throw new ArgumentException($"Task '{task.Name}' is {task.Kind}, and {Option} has learned no pictures of modality {task.Kind.InputModality()}.");
+            throw new ArgumentException(
+                $"Task '{task.Name}' is {task.Kind}, and {Option} has learned no pictures of modality {task.Kind.InputModality()}.");
         if (Shape is { } shape)
         {
             Require(nameof(options.Channels), options.Channels, null, shape.Channels);
@@ -71,7 +79,10 @@ internal sealed class GeneralistStartingPoint
         static void Require<T>(string name, T value, T usual, T earlier)
         {
             if (!Equals(value, usual) && !Equals(value, earlier))
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{name} is {value}, but that of {Option} is {(object?)earlier ?? "null"}, which stays as it is; leave it out."));
+                throw new ArgumentException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{name} is {value}, but that of {Option} is {(object?)earlier ?? "null"}, which stays as it is; leave it out."));
         }
     }
 
@@ -90,10 +101,12 @@ internal sealed class GeneralistStartingPoint
             DropPath = Config.DropPath,
         };
         var (asked, earlier) = (JsonNode.Parse(same.ToJson())!.AsObject(), JsonNode.Parse(Config.ToJson())!.AsObject());
-        if (asked.Select(property => property.Key).FirstOrDefault(name => !JsonNode.DeepEquals(asked[name], earlier[name])) is { } differing)
+        if (
+            asked.Select(property => property.Key).FirstOrDefault(name => !JsonNode.DeepEquals(asked[name], earlier[name])) is { } differing)
         {
             throw new ArgumentException(
-                $"{differing} of the {nameof(UniPerceiverGeneralist.Options.Architecture)} is {Text(asked[differing])}, but that of {Option} is "
+                $"{differing} of the {nameof(UniPerceiverGeneralist.Options.Architecture)} is {Text(asked[differing])}, but that of "
+                    + $"{Option} is "
                 + $"{Text(earlier[differing])}, which stays as it is; leave {nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
         }
 
@@ -108,7 +121,9 @@ internal sealed class GeneralistStartingPoint
     public void CopyTo(Generalist model, IChannel channel)
     {
         Use(earlier => NamedTensors.Copy(NamedTensors.Of(model), NamedTensors.Of(earlier)));
-        channel.Info(MessageSensitivity.None, $"Starting from an earlier model of the tasks [{string.Join(", ", transformer.Tasks.Select(task => task.Name))}].");
+        channel.Info(
+            MessageSensitivity.None,
+            $"Starting from an earlier model of the tasks [{string.Join(", ", transformer.Tasks.Select(task => task.Name))}].");
     }
 
     /// <summary>
@@ -120,10 +135,13 @@ internal sealed class GeneralistStartingPoint
     /// <param name="learned">Those of the model; null where it has learned none.</param>
     /// <param name="name">The name of the column.</param>
     /// <param name="channel">Receives a warning where the pixels are far from those that the model has learned.</param>
-    public static GeneralistPictures? Continue(PictureColumn? column, PixelNormalization? measured, GeneralistPictures? learned, string name, IChannel channel)
+    public static GeneralistPictures? Continue(
+        PictureColumn? column, PixelNormalization? measured, GeneralistPictures? learned, string name, IChannel channel)
     {
         if (learned is null || column is null)
-            return learned is null ? null : learned with { Column = learned.Column with { Frame = learned.Column.Frame with { Name = name } } };
+            return learned is null
+                ? null
+                : learned with { Column = learned.Column with { Frame = learned.Column.Frame with { Name = name } } };
         learned.Normalization.WarnOfOtherPixels(measured!, Option, channel);
         return new(column, learned.Normalization);
     }

@@ -9,8 +9,13 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="CutTexts">Texts that were too long and lost their last tokens.</param>
 /// <param name="Seed">The seed that repeats the training, with the same data, machine and number of threads, unless it was ended by
 /// time.</param>
-public sealed record GeneralistSummary(TrainingResult Training, IReadOnlyDictionary<string, int> Examples, long UnusedRows, long CutTexts, int Seed)
-    : TrainingSummary
+public sealed record GeneralistSummary(
+    TrainingResult Training,
+    IReadOnlyDictionary<string, int> Examples,
+    long UnusedRows,
+    long CutTexts,
+    int Seed
+) : TrainingSummary
 {
     /// <summary>
     /// The trainings that the model had gone through before, where it started from an earlier one

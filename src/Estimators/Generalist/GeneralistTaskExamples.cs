@@ -7,4 +7,5 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="Candidates">The tokens of its class names, or all tokens of the vocabulary; empty where texts of the batch are the
 /// candidates.</param>
 /// <param name="Examples">The examples.</param>
-internal sealed record GeneralistTaskExamples(GeneralistTask Task, IReadOnlyList<int[]> Candidates, IReadOnlyList<GeneralistExample> Examples);
+internal sealed record GeneralistTaskExamples(
+    GeneralistTask Task, IReadOnlyList<int[]> Candidates, IReadOnlyList<GeneralistExample> Examples);

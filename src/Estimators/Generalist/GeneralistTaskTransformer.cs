@@ -7,8 +7,21 @@ using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(GeneralistTaskTransformer), null, typeof(SignatureLoadModel), "MoE generalist's task", GeneralistTaskTransformer.LoaderSignature)]
-[assembly: LoadableClass(typeof(RowBlockMapper), typeof(GeneralistTaskTransformer), null, typeof(SignatureLoadRowMapper), "MoE generalist's task", GeneralistTaskTransformer.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(GeneralistTaskTransformer),
+    null,
+    typeof(SignatureLoadModel),
+    "MoE generalist's task",
+    GeneralistTaskTransformer.LoaderSignature
+)]
+[assembly: LoadableClass(
+    typeof(RowBlockMapper),
+    typeof(GeneralistTaskTransformer),
+    null,
+    typeof(SignatureLoadRowMapper),
+    "MoE generalist's task",
+    GeneralistTaskTransformer.LoaderSignature
+)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -64,7 +77,13 @@ public sealed class GeneralistTaskTransformer : ITransformer
         host.CheckValue(input, nameof(input));
         var binding = Bind(input.Schema);
         return new ScoringDataView(
-            host, input, binding.Inputs, (rows, _) => Open(rows, binding), Scorer.Prediction.BatchSize, CreateMapper(input.Schema), CreateMapper);
+            host,
+            input,
+            binding.Inputs,
+            (rows, _) => Open(rows, binding),
+            Scorer.Prediction.BatchSize,
+            CreateMapper(input.Schema),
+            CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -108,7 +127,11 @@ public sealed class GeneralistTaskTransformer : ITransformer
             return Scorer.Describe(Task, chunk);
         })];
         string[][] references = [.. pictures.Select(group => group.Select(pair => pair.Second).ToArray())];
-        return new CaptionMetrics(pictures.Length, Bleu.Corpus(described, references, 1), Bleu.Corpus(described, references, 4), Measure(examples, cancellationToken));
+        return new CaptionMetrics(
+            pictures.Length,
+            Bleu.Corpus(described, references, 1),
+            Bleu.Corpus(described, references, 4),
+            Measure(examples, cancellationToken));
     }
 
     /// <summary>
@@ -127,13 +150,20 @@ public sealed class GeneralistTaskTransformer : ITransformer
         var pictureOf = Number(examples.Select(example => Convert.ToHexString(SHA256.HashData(example.Picture!))), out var firstPictures);
         var textOf = Number(texts, out var firstTexts);
         return RetrievalMetrics.Measure(
-            Embed(firstPictures, chunk => Scorer.EmbedPictures(Task, chunk)), Embed(firstTexts, chunk => Scorer.EmbedTexts(Task, chunk)), [.. pictureOf.Zip(textOf)]);
+            Embed(firstPictures, chunk => Scorer.EmbedPictures(Task, chunk)),
+            Embed(firstTexts, chunk => Scorer.EmbedTexts(Task, chunk)),
+            [.. pictureOf.Zip(textOf)]);
 
-        float[][] Embed(IEnumerable<int> rows, Func<GeneralistExample[], float[][]> embed) => [.. rows.Select(row => examples[row]).Chunk(Scorer.Prediction.BatchSize).SelectMany(chunk =>
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            return embed(chunk);
-        })];
+        float[][] Embed(IEnumerable<int> rows, Func<GeneralistExample[], float[][]> embed) =>
+            [
+                .. rows.Select(row => examples[row])
+                    .Chunk(Scorer.Prediction.BatchSize)
+                    .SelectMany(chunk =>
+                    {
+                        cancellationToken.ThrowIfCancellationRequested();
+                        return embed(chunk);
+                    }),
+            ];
     }
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema)
@@ -159,7 +189,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
         context.CheckAtModel(GetVersion());
         try
         {
-            var task = JsonSerializer.Deserialize<GeneralistTask>(ModelEntries.Read(context, TaskEntry, ModelEntries.ReadChecksum(context)), GeneralistDocument.Json);
+            var task = JsonSerializer.Deserialize<GeneralistTask>(
+                ModelEntries.Read(context, TaskEntry, ModelEntries.ReadChecksum(context)), GeneralistDocument.Json);
             context.LoadModel<GeneralistTransformer, SignatureLoadModel>(environment, out var generalist, ModelEntry);
             return generalist.Open(task ?? throw new InvalidDataException("the task is empty."));
         }
@@ -170,15 +201,17 @@ public sealed class GeneralistTaskTransformer : ITransformer
     }
 
     // And this one where the transform of a single row was saved on its own.
-    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
+    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) =>
+        Create(environment, context).CreateMapper(inputSchema);
 
-    private static VersionInfo GetVersion() => new(
-        modelSignature: "MOEGTASK",
-        verWrittenCur: Version,
-        verReadableCur: Version,
-        verWeCanReadBack: Version,
-        loaderSignature: LoaderSignature,
-        loaderAssemblyName: typeof(GeneralistTaskTransformer).Assembly.FullName);
+    private static VersionInfo GetVersion() =>
+        new(
+            modelSignature: "MOEGTASK",
+            verWrittenCur: Version,
+            verReadableCur: Version,
+            verWeCanReadBack: Version,
+            loaderSignature: LoaderSignature,
+            loaderAssemblyName: typeof(GeneralistTaskTransformer).Assembly.FullName);
 
     private void Require(bool holds, string otherwise)
     {
@@ -209,7 +242,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
         {
             cancellationToken.ThrowIfCancellationRequested();
             host.CheckAlive();
-            var (picture, text) = (binding.Pictures is null ? null : reader.ReadPicture(Task), binding.Text is null ? null : reader.ReadText());
+            var (picture, text) = (
+                binding.Pictures is null ? null : reader.ReadPicture(Task), binding.Text is null ? null : reader.ReadText());
             var (second, label) = (binding.SecondText is null ? null : reader.ReadSecondText(), labelOf?.Invoke());
             if ((binding.Pictures is not null && picture is null) || text?.Length == 0 || second?.Length == 0 || label?.Length == 0)
             {
@@ -222,20 +256,30 @@ public sealed class GeneralistTaskTransformer : ITransformer
         }
         var notes = new List<string>();
         if (unused > 0)
-            notes.Add($"{unused:n0} are left out, because what the task asks for is missing or cannot be read{(binding.Pictures is null ? "" : reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable ? $" ({unreadable})" : "")}");
+            notes.Add(
+                $"{unused:n0} are left out, because what the task asks for is missing or cannot be "
+                    + $"read{(binding.Pictures is null ? "" : reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable ? $" ({unreadable})" : "")}");
         if (encoder.Cut > 0)
-            notes.Add($"{encoder.Cut:n0} have texts of more tokens than the model's {nameof(GeneralistConfig.TextLength)} allows, which were cut off");
+            notes.Add(
+                $"{encoder.Cut:n0} have texts of more tokens than the model's {nameof(GeneralistConfig.TextLength)} allows, which were "
+                    + "cut off");
         if (notes.Count > 0)
         {
             using var channel = host.Start("Read");
             channel.Warning(MessageSensitivity.None, $"Of the rows of task '{Task.Name}' {string.Join("; ", notes)}.");
         }
-        return examples.Count > 0 ? new(examples, texts, unused, encoder.Cut) : throw new InvalidOperationException($"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
+        return examples.Count > 0
+            ? new(examples, texts, unused, encoder.Cut)
+            : throw new InvalidOperationException(
+                $"Task '{Task.Name}' has no usable row in the data: at least one with [{string.Join(", ", binding.Inputs)}] is wanted.");
     }
 
-    private int NumberOf(string label) => Task.ClassNames!.Index().FirstOrDefault(pair => pair.Item == label, (Index: -1, Item: "")).Index is >= 0 and var number
-        ? number
-        : throw new InvalidOperationException($"A row of task '{Task.Name}' has '{label}' in column '{Names.Label}'; the classes are [{string.Join(", ", Task.ClassNames!)}].");
+    private int NumberOf(string label) =>
+        Task.ClassNames!.Index().FirstOrDefault(pair => pair.Item == label, (Index: -1, Item: "")).Index is >= 0 and var number
+            ? number
+            : throw new InvalidOperationException(
+                $"A row of task '{Task.Name}' has '{label}' in column '{Names.Label}'; the classes are "
+                    + $"[{string.Join(", ", Task.ClassNames!)}].");
 
     private static int[] Number(IEnumerable<string> keys, out List<int> first)
     {
@@ -254,9 +298,12 @@ public sealed class GeneralistTaskTransformer : ITransformer
     private IRowBlock[] Open(DataViewRow[] rows, Binding binding)
     {
         var readers = Array.ConvertAll(rows, row => OpenReader(row, binding));
-        var unscored = binding.Pictures is { } pictures ? new UnscoredRows(host, pictures.Name, Unscored, [.. readers.Select(reader => reader.PicturesOf(Task))]) : null;
-        return Array.ConvertAll(
-            readers, IRowBlock (reader) => new GeneralistRowBlock(Scorer, Task, binding.Columns, reader, (binding.Pictures is not null, binding.Text is not null), unscored));
+        var unscored = binding.Pictures is { } pictures
+            ? new UnscoredRows(host, pictures.Name, Unscored, [.. readers.Select(reader => reader.PicturesOf(Task))])
+            : null;
+        return Array.ConvertAll(readers, IRowBlock (reader) =>
+            new GeneralistRowBlock(
+                Scorer, Task, binding.Columns, reader, (binding.Pictures is not null, binding.Text is not null), unscored));
     }
 
     // What rows without a picture get.
@@ -276,7 +323,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
     private RowBlockMapper CreateMapper(DataViewSchema schema)
     {
         var binding = Bind(schema);
-        return new RowBlockMapper(this, OutputColumns(schema, binding), [.. binding.Inputs.Select(name => schema[name])], (row, _) => Open([row], binding)[0]);
+        return new RowBlockMapper(this, OutputColumns(schema, binding), [.. binding.Inputs.Select(name => schema[name])], (row, _) =>
+            Open([row], binding)[0]);
     }
 
     private DataViewSchema.DetachedColumn[] OutputColumns(DataViewSchema schema, Binding binding)
@@ -287,12 +335,19 @@ public sealed class GeneralistTaskTransformer : ITransformer
             var values = new TextLabelValues([.. Task.ClassNames!.Select(name => name.AsMemory())]);
             return new ClassificationColumns(Names.PredictedLabel, Names.Score, Names.Embedding, values.Count, width, values).For(schema);
         }
-        return [.. binding.Columns.Select(column => column switch
-        {
-            GeneralistColumn.PictureEmbedding => new DataViewSchema.DetachedColumn(Names.PictureEmbedding, new VectorDataViewType(NumberDataViewType.Single, width)),
-            GeneralistColumn.TextEmbedding => new DataViewSchema.DetachedColumn(Names.TextEmbedding, new VectorDataViewType(NumberDataViewType.Single, width)),
-            _ => new DataViewSchema.DetachedColumn(Names.PredictedText, TextDataViewType.Instance),
-        })];
+        return
+        [
+            .. binding.Columns.Select(column =>
+                column switch
+                {
+                    GeneralistColumn.PictureEmbedding => new DataViewSchema.DetachedColumn(
+                        Names.PictureEmbedding, new VectorDataViewType(NumberDataViewType.Single, width)),
+                    GeneralistColumn.TextEmbedding => new DataViewSchema.DetachedColumn(
+                        Names.TextEmbedding, new VectorDataViewType(NumberDataViewType.Single, width)),
+                    _ => new DataViewSchema.DetachedColumn(Names.PredictedText, TextDataViewType.Instance),
+                }
+            ),
+        ];
     }
 
     // What the task reads of a schema, and what it adds. Retrieval takes pictures, texts or both; in training, as here for measuring, it
@@ -304,7 +359,8 @@ public sealed class GeneralistTaskTransformer : ITransformer
         var (readPictures, readText) = (!ofText, ofText || (training && Task.Kind.IsCaption()));
         if (Task.Kind.IsRetrieval())
         {
-            (readPictures, readText) = (training || schema.GetColumnOrNull(pictures!.Name) is not null, training || schema.GetColumnOrNull(Names.Text) is not null);
+            (readPictures, readText) = (
+                training || schema.GetColumnOrNull(pictures!.Name) is not null, training || schema.GetColumnOrNull(Names.Text) is not null);
             if (!readPictures && !readText)
                 throw host.ExceptSchemaMismatch(nameof(schema), "picture", $"{pictures!.Name}' or '{Names.Text}");
         }
@@ -318,14 +374,19 @@ public sealed class GeneralistTaskTransformer : ITransformer
         GeneralistColumn[] columns = Task.Kind switch
         {
             _ when Task.Kind.IsClassification() => [GeneralistColumn.PredictedLabel, GeneralistColumn.Score, GeneralistColumn.Embedding],
-            _ when Task.Kind.IsRetrieval() => [.. readPictures ? [GeneralistColumn.PictureEmbedding] : Array.Empty<GeneralistColumn>(), .. readText ? [GeneralistColumn.TextEmbedding] : Array.Empty<GeneralistColumn>()],
+            _ when Task.Kind.IsRetrieval() =>
+            [
+                .. readPictures ? [GeneralistColumn.PictureEmbedding] : Array.Empty<GeneralistColumn>(),
+                .. readText ? [GeneralistColumn.TextEmbedding] : Array.Empty<GeneralistColumn>(),
+            ],
             _ => [GeneralistColumn.PredictedText],
         };
         return new Binding(pictures, text, second, label, columns);
     }
 
     /// <summary>The columns that a task reads and adds.</summary>
-    private sealed record Binding(PictureColumn? Pictures, string? Text, string? SecondText, string? Label, IReadOnlyList<GeneralistColumn> Columns)
+    private sealed record Binding(
+        PictureColumn? Pictures, string? Text, string? SecondText, string? Label, IReadOnlyList<GeneralistColumn> Columns)
     {
         public IReadOnlyList<string> Inputs { get; } = [.. new[] { Pictures?.Name, Text, SecondText, Label }.OfType<string>()];
     }

@@ -7,7 +7,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="mostTokens">Tokens of a sequence, its ends included, at least 2.</param>
 internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
 {
-    private readonly Lazy<bool> tokensBeginWithSpaces = new(() => Enumerable.Range(0, tokenizer.VocabularySize).Any(id => tokenizer.BytesOf(id) is [(byte)' ', _, ..]));
+    private readonly Lazy<bool> tokensBeginWithSpaces = new(() =>
+        Enumerable.Range(0, tokenizer.VocabularySize).Any(id => tokenizer.BytesOf(id) is [(byte)' ', _, ..]));
 
     /// <summary>Texts that were too long so far.</summary>
     public long Cut { get; private set; }
@@ -69,19 +70,24 @@ internal sealed class GeneralistTexts(TextTokenizer tokenizer, int mostTokens)
     /// What a task chooses among, as it stands before any data: the vocabulary, the names of its classes, or nothing where texts are looked
     /// for.
     /// </summary>
-    public int[][] CandidatesOf(GeneralistTask task) => task.Kind.PredictsTokens() ? Vocabulary() : [.. (task.ClassNames ?? []).Select(Encode)];
+    public int[][] CandidatesOf(GeneralistTask task) =>
+        task.Kind.PredictsTokens() ? Vocabulary() : [.. (task.ClassNames ?? []).Select(Encode)];
 
     /// <summary>Checks that the model can tell a task's classes: their names are all it has of them.</summary>
     /// <exception cref="ArgumentException">The names of two are the same tokens, once cut; the message has the names.</exception>
     public void RequireDistinctClasses(GeneralistTask task)
     {
-        var alike = (task.ClassNames ?? []).GroupBy(name => string.Join(' ', CutOff(name, out _))).FirstOrDefault(group => group.Count() > 1);
+        var alike = (task.ClassNames ?? [])
+            .GroupBy(name => string.Join(' ', CutOff(name, out _)))
+            .FirstOrDefault(group => group.Count() > 1);
         if (alike is null)
             return;
         var read = tokenizer.Decode(CutOff(alike.First(), out _));
         throw new ArgumentException(
-            $"The classes [{string.Join(", ", alike.Select(name => $"'{name}'"))}] of task '{task.Name}' are one to the model, which reads '{read}' of each: "
-            + $"at most {mostTokens - 1} tokens (TextLength {mostTokens}, with the end), and of those only what its tokenizer knows. Names that differ there are wanted.");
+            $"The classes [{string.Join(", ", alike.Select(name => $"'{name}'"))}] of task '{task.Name}' are one to the model, which "
+                + $"reads '{read}' of each: "
+                + $"at most {mostTokens - 1} tokens (TextLength {mostTokens}, with the end), and of those only what its tokenizer knows. "
+                + "Names that differ there are wanted.");
     }
 
     /// <summary>Every token of the vocabulary as a target: the token, then the end.</summary>

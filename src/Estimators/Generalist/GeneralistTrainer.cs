@@ -26,10 +26,12 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     private string? SecondTextName => options.Tasks.Any(ReadsPair) ? options.SecondTextColumnName : null;
 
     // All columns that must hold texts.
-    private string[] TextColumns => [.. new[] { options.TaskColumnName, HasClasses ? options.LabelColumnName : null, TextName, SecondTextName }.OfType<string>()];
+    private string[] TextColumns =>
+        [.. new[] { options.TaskColumnName, HasClasses ? options.LabelColumnName : null, TextName, SecondTextName }.OfType<string>()];
 
     // What the options say of a frame.
-    private ImageShape? FrameShape => options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
+    private ImageShape? FrameShape =>
+        options is { Channels: { } channels, ImageHeight: { } height, ImageWidth: { } width } ? new(channels, height, width) : null;
 
     /// <summary>Trains.</summary>
     public GeneralistTransformer Fit(IDataView data, IDataView? validation)
@@ -42,23 +44,39 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         using var session = new TrainingSession(host, options, validates: validation is not null, "examples");
         var channel = session.Channel;
         var rows = Read(channel, data, images, videos, "training");
-        var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();   // a class may be apart as a whole
+        // A class may be apart as a whole.
+        var tasks = options.Tasks.Select(task => WithClassNames(task, rows.ByTask[task.Name])).ToArray();
         var held = validation is null
             ? rows.SetApart(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
             : Read(channel, validation, images?.FindIn(host, validation.Schema), videos?.FindIn(host, validation.Schema), "validation");
-        var tokenizer = start?.Tokenizer ?? options.Tokenizer.Create(
-            tasks.SelectMany(task => (task.ClassNames ?? []).Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText })).OfType<string>()), options.CancellationToken);
+        var tokenizer = start?.Tokenizer
+            ?? options.Tokenizer.Create(
+                tasks.SelectMany(task =>
+                    (task.ClassNames ?? [])
+                        .Concat(rows.ByTask[task.Name].SelectMany(row => new[] { row.Text, row.SecondText }))
+                        .OfType<string>()),
+                options.CancellationToken);
         var texts = new GeneralistTexts(tokenizer, options.UsedArchitecture.TextLength);
         foreach (var task in tasks)
             texts.RequireDistinctClasses(task);
         var sets = Array.ConvertAll(tasks, task => Encode(texts, task, rows.ByTask[task.Name]));
         var heldSets = held is null ? null : Array.ConvertAll(tasks, task => Encode(texts, task, held.ByTask[task.Name]));
         if (texts.Cut > 0)
-            channel.Warning(MessageSensitivity.None, $"{texts.Cut:n0} texts have more tokens than {nameof(GeneralistConfig.TextLength)} {options.UsedArchitecture.TextLength} allows and were cut off.");
-        if (tokenizer.UnknownId is { } unknown && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown)) is > 0 and var strange)
+            channel.Warning(
+                MessageSensitivity.None,
+                $"{texts.Cut:n0} texts have more tokens than {nameof(GeneralistConfig.TextLength)} {options.UsedArchitecture.TextLength} "
+                    + "allows and were cut off.");
+        if (
+            tokenizer.UnknownId is { } unknown
+            && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown))
+                is > 0
+                    and var strange)
         {
-            channel.Warning(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture, $"{strange:n0} tokens of the validation data are characters that the training data lack; they are read as unknown."));
+            channel.Warning(
+                MessageSensitivity.None,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{strange:n0} tokens of the validation data are characters that the training data lack; they are read as unknown."));
         }
         var (imagePixels, videoPixels) = (Measure(images, TokenModality.Image, rows), Measure(videos, TokenModality.Video, rows));
         var inputs = start is null
@@ -68,28 +86,47 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 GeneralistStartingPoint.Continue(videos, videoPixels, start.Inputs.Videos, options.VideoColumnName, channel));
         var config = options.CreateConfig(tokenizer.VocabularySize, (images ?? videos)?.Frame.Shape, videos?.Frames ?? 1);
 
-        return session.With(() => config.Build(session.Device), model =>
-        {
-            model.RequireRoles([.. tasks.SelectMany(task => task.Roles)]);
-            channel.Say(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Training a model of {config.GetCost().Parameters:n0} parameters on {string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
-                + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}."));
-            ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
-            session.SayChosen(allChosen);
-            start?.CopyTo(model, channel);
-            session.Identify(config.ToJson(), () => Facts(tokenizer, sets, heldSets, start is null ? null : model));
-            var objective = new GeneralistObjective(model, options.LabelSmoothing!.Value, options.BalanceLossWeight ?? GeneralistObjective.UsualBalanceLossWeight);
-            var validationBatches = heldSets is null ? null : Batches(heldSets);
-            var result = session.Run(
-                model, objective.ComputeLoss, Batches(sets),
-                validationBatches is null ? null : token => objective.Evaluate(session.Watch(validationBatches.InOrder(token)), token));
-            var summary = new GeneralistSummary(result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, session.Seed)
-            { Earlier = start?.Trainings ?? [], Options = options.Describe(), Chosen = allChosen };
-            return new GeneralistTransformer(host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device), tasks, options.CreateColumns(), summary);
-        });
+        return session.With(
+            () => config.Build(session.Device),
+            model =>
+            {
+                model.RequireRoles([.. tasks.SelectMany(task => task.Roles)]);
+                channel.Say(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Training a model of {config.GetCost().Parameters:n0} parameters on "
+                            + $"{string.Join(", ", sets.Select(set => $"{set.Examples.Count} examples of task '{set.Task.Name}'"))}; "
+                            + $"{tokenizer.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}."));
+                ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
+                session.SayChosen(allChosen);
+                start?.CopyTo(model, channel);
+                session.Identify(config.ToJson(), () => Facts(tokenizer, sets, heldSets, start is null ? null : model));
+                var objective = new GeneralistObjective(
+                    model, options.LabelSmoothing!.Value, options.BalanceLossWeight ?? GeneralistObjective.UsualBalanceLossWeight);
+                var validationBatches = heldSets is null ? null : Batches(heldSets);
+                var result = session.Run(
+                    model,
+                    objective.ComputeLoss,
+                    Batches(sets),
+                    validationBatches is null ? null : token => objective.Evaluate(session.Watch(validationBatches.InOrder(token)), token));
+                var summary = new GeneralistSummary(
+                    result, sets.ToDictionary(set => set.Task.Name, set => set.Examples.Count), rows.Unused, texts.Cut, session.Seed)
+                {
+                    Earlier = start?.Trainings ?? [],
+                    Options = options.Describe(),
+                    Chosen = allChosen,
+                };
+                return new GeneralistTransformer(
+                    host,
+                    new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device),
+                    tasks,
+                    options.CreateColumns(),
+                    summary);
+            }
+        );
 
-        GeneralistBatches Batches(GeneralistTaskExamples[] examples) => new(examples, inputs, options.BatchSize!.Value, options.MaskedFraction, session.Seed, session.Device);
+        GeneralistBatches Batches(GeneralistTaskExamples[] examples) =>
+            new(examples, inputs, options.BatchSize!.Value, options.MaskedFraction, session.Seed, session.Device);
     }
 
     /// <summary>The columns after the estimator, from the columns before it.</summary>
@@ -98,13 +135,22 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     {
         host.CheckValue(input, nameof(input));
         foreach (var name in TextColumns)
-            Require(name, "text", column => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.ItemType == TextDataViewType.Instance, TextDataViewType.Instance.ToString());
+            Require(
+                name,
+                "text",
+                column => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.ItemType == TextDataViewType.Instance,
+                TextDataViewType.Instance.ToString());
         if (HasImages)
-            ImageColumn.Check(host, input, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing);
+            ImageColumn.Check(
+                host, input, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing);
         if (HasVideos)
         {
             Require(options.VideoColumnName, "video", PictureColumn.CanBeVideos, PictureColumn.ExpectedVideo);
-            if (input.TryFindColumn(options.VideoColumnName, out var videos) && videos.ItemType == TextDataViewType.Instance && !HasImages && FrameShape is null)
+            if (
+                input.TryFindColumn(options.VideoColumnName, out var videos)
+                && videos.ItemType == TextDataViewType.Instance
+                && !HasImages
+                && FrameShape is null)
                 throw PictureColumn.NoFrameShape(options.VideoColumnName);
         }
         return input;
@@ -128,26 +174,40 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     }
 
     // What a training that is continued must have as it was, besides its options and the model's configuration.
-    private IEnumerable<KeyValuePair<string, string>> Facts(TextTokenizer tokenizer, GeneralistTaskExamples[] sets, GeneralistTaskExamples[]? held, Generalist? initial) =>
-    [
-        new(nameof(options.Tokenizer), tokenizer.Kind.ToString()),
-        new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
-        new(nameof(options.Tasks), GeneralistFingerprint.Describe(sets.Select(set => set.Task))),
-        .. sets.SelectMany(set => GeneralistFingerprint.Describe(set, "training")),
-        .. (held ?? []).SelectMany(set => GeneralistFingerprint.Describe(set, "validation")),
-    ];
+    private IEnumerable<KeyValuePair<string, string>> Facts(
+        TextTokenizer tokenizer,
+        GeneralistTaskExamples[] sets,
+        GeneralistTaskExamples[]? held,
+        Generalist? initial
+    ) =>
+        [
+            new(nameof(options.Tokenizer), tokenizer.Kind.ToString()),
+            new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
+            new(nameof(options.Tasks), GeneralistFingerprint.Describe(sets.Select(set => set.Task))),
+            .. sets.SelectMany(set => GeneralistFingerprint.Describe(set, "training")),
+            .. (held ?? []).SelectMany(set => GeneralistFingerprint.Describe(set, "validation")),
+        ];
 
     private (PictureColumn? Images, PictureColumn? Videos) FindPictures(DataViewSchema schema)
     {
-        var images = HasImages ? PictureColumn.FindImages(host, schema, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing) : null;
+        var images = HasImages
+            ? PictureColumn.FindImages(
+                host, schema, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing)
+            : null;
         if (!HasVideos)
             return (images, null);
         if (options.StartingPoint is not { } start)
-            return (images, PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? FrameShape, options.Resizing));
-        var videos = PictureColumn.FindVideos(host, schema, options.VideoColumnName, options.Frames, FrameShape, options.Resizing, usual: start.Config.Frames);
+            return (
+                images,
+                PictureColumn.FindVideos(
+                    host, schema, options.VideoColumnName, options.Frames, images?.Frame.Shape ?? FrameShape, options.Resizing));
+        var videos = PictureColumn.FindVideos(
+            host, schema, options.VideoColumnName, options.Frames, FrameShape, options.Resizing, usual: start.Config.Frames);
         return videos.Frames <= start.Config.Frames
             ? (images, videos)
-            : throw new ArgumentException($"Column '{videos.Name}' has videos of {videos.Frames} frames; {nameof(options.InitialModel)} takes at most {start.Config.Frames}.");
+            : throw new ArgumentException(
+                $"Column '{videos.Name}' has videos of {videos.Frames} frames; {nameof(options.InitialModel)} takes at most "
+                    + $"{start.Config.Frames}.");
     }
 
     // Over the rows that are trained on alone.
@@ -170,7 +230,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         var rows = new Rows(tasks.Keys.ToDictionary(name => name, _ => new List<Row>()));
         foreach (var name in TextColumns)
             RequireText(host, data.Schema, name);
-        using var cursor = data.GetRowCursor([.. TextColumns.Concat(new[] { images?.Name, videos?.Name }.OfType<string>()).Select(name => data.Schema[name])]);
+        using var cursor = data.GetRowCursor([
+            .. TextColumns.Concat(new[] { images?.Name, videos?.Name }.OfType<string>()).Select(name => data.Schema[name]),
+        ]);
         var taskOf = GeneralistRowReader.TextOf(cursor, options.TaskColumnName);
         var labelOf = HasClasses ? GeneralistRowReader.TextOf(cursor, options.LabelColumnName) : null;
         var reader = new GeneralistRowReader(cursor, images, videos, TextName, SecondTextName);
@@ -181,7 +243,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
             host.CheckAlive();
             var name = taskOf();
             if (!tasks.TryGetValue(name, out var task))
-                throw new InvalidOperationException($"A row of the {what} data has '{name}' in column '{options.TaskColumnName}'; the declared tasks are [{string.Join(", ", tasks.Keys)}].");
+                throw new InvalidOperationException(
+                    $"A row of the {what} data has '{name}' in column '{options.TaskColumnName}'; the declared tasks are "
+                        + $"[{string.Join(", ", tasks.Keys)}].");
             var label = task.Kind.IsClassification() ? labelOf!() : null;
             var text = ReadsText(task) ? reader.ReadText() : null;
             var second = ReadsPair(task) ? reader.ReadSecondText() : null;
@@ -195,17 +259,24 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 rows.ByTask[name].Add(new Row(picture, text, null, label));
         }
 
-        var unreadable = new[] { reader.Images?.Unreadable, reader.Videos?.Unreadable }.OfType<UnreadableImages>().Where(all => all.Count > 0).ToArray();
+        var unreadable = new[] { reader.Images?.Unreadable, reader.Videos?.Unreadable }
+            .OfType<UnreadableImages>()
+            .Where(all => all.Count > 0)
+            .ToArray();
         rows.Unused = missingLabels + missingTexts + unreadable.Sum(all => all.Count);
         if (rows.Unused > 0)
         {
-            channel.Warning(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture,
-                $"Of the {what} data {rows.Unused:n0} rows are left out: {missingLabels:n0} without a label in column '{options.LabelColumnName}', {missingTexts:n0} without a text that their task reads"
-                + $"{string.Concat(unreadable.Select(all => $", {all}"))}."));
+            channel.Warning(
+                MessageSensitivity.None,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Of the {what} data {rows.Unused:n0} rows are left out: {missingLabels:n0} without a label in column "
+                        + $"'{options.LabelColumnName}', {missingTexts:n0} without a text that their task reads"
+                        + $"{string.Concat(unreadable.Select(all => $", {all}"))}."));
         }
         return rows.ByTask.FirstOrDefault(pair => pair.Value.Count == 0) is { Key: { } none }
-            ? throw new InvalidOperationException($"Task '{none}' has no usable row in the {what} data: at least one is wanted for every declared task.")
+            ? throw new InvalidOperationException(
+                $"Task '{none}' has no usable row in the {what} data: at least one is wanted for every declared task.")
             : rows;
     }
 
@@ -213,18 +284,21 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
     {
         var labels = (task.ClassNames ?? []).Index().ToDictionary(pair => pair.Item, pair => pair.Index);
         var examples = rows.Select(row =>
-        {
-            var label = 0;
-            if (row.Label is not null && !labels.TryGetValue(row.Label, out label))
-                throw new InvalidOperationException($"A row of task '{task.Name}' has '{row.Label}' in column '{options.LabelColumnName}'; the classes are [{string.Join(", ", task.ClassNames!)}].");
-            var text = (row.Text, row.SecondText) switch
             {
-                (null, _) => null,
-                ({ } one, null) => texts.Encode(task, one),
-                ({ } one, { } other) => texts.Encode(one, other),
-            };
-            return new GeneralistExample(row.Picture, text, label);
-        }).ToList();
+                var label = 0;
+                if (row.Label is not null && !labels.TryGetValue(row.Label, out label))
+                    throw new InvalidOperationException(
+                        $"A row of task '{task.Name}' has '{row.Label}' in column '{options.LabelColumnName}'; the classes are "
+                            + $"[{string.Join(", ", task.ClassNames!)}].");
+                var text = (row.Text, row.SecondText) switch
+                {
+                    (null, _) => null,
+                    ({ } one, null) => texts.Encode(task, one),
+                    ({ } one, { } other) => texts.Encode(one, other),
+                };
+                return new GeneralistExample(row.Picture, text, label);
+            })
+            .ToList();
         return new(task, texts.CandidatesOf(task), examples);
     }
 
@@ -235,7 +309,8 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         string[] names = [.. rows.Select(row => row.Label!).Distinct()];
         return names.Length >= 2
             ? task with { ClassNames = names }
-            : throw new InvalidOperationException($"All rows of task '{task.Name}' are of the class '{names[0]}'; a classifier needs examples of at least 2.");
+            : throw new InvalidOperationException(
+                $"All rows of task '{task.Name}' are of the class '{names[0]}'; a classifier needs examples of at least 2.");
     }
 
     private static bool ReadsText(GeneralistTask task) => task.Kind.InputModality() == TokenModality.Text || !task.Kind.IsClassification();
@@ -262,9 +337,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 var count = Math.Max(1, (int)Math.Round(rows.Count * fraction));
                 if (count >= rows.Count)
                 {
-                    throw new InvalidOperationException(string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"{nameof(options.ValidationFraction)} is {fraction}, which leaves nothing of the {rows.Count:n0} rows of task '{name}' to train on."));
+                    throw new InvalidOperationException(
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"{nameof(options.ValidationFraction)} is {fraction}, which leaves nothing of the {rows.Count:n0} rows of "
+                                + $"task '{name}' to train on."));
                 }
                 var chosen = Enumerable.Range(0, rows.Count).ToArray();
                 random.Shuffle(chosen);

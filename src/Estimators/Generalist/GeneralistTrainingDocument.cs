@@ -11,8 +11,13 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
     }
 
     [SetsRequiredMembers]
-    private GeneralistTrainingDocument(GeneralistSummary training) : base(training, training.Training, training.Seed) =>
-        (Examples, UnusedRows, CutTexts, Earlier) = (training.Examples, training.UnusedRows, training.CutTexts, [.. training.Earlier.Select(earlier => new GeneralistTrainingDocument(earlier))]);
+    private GeneralistTrainingDocument(GeneralistSummary training)
+        : base(training, training.Training, training.Seed) =>
+        (Examples, UnusedRows, CutTexts, Earlier) = (
+            training.Examples,
+            training.UnusedRows,
+            training.CutTexts,
+            [.. training.Earlier.Select(earlier => new GeneralistTrainingDocument(earlier))]);
 
     /// <summary>See <see cref="GeneralistSummary.Examples"/>.</summary>
     public required IReadOnlyDictionary<string, int> Examples { get; init; }
@@ -33,10 +38,15 @@ internal sealed record GeneralistTrainingDocument : TrainingDocument
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>
     public static GeneralistSummary? FromBytes(ReadOnlySpan<byte> bytes) => Read<GeneralistTrainingDocument>(bytes)?.ToSummary();
 
-    private GeneralistSummary ToSummary() => new(ToResult(), Examples, UnusedRows, CutTexts, Seed)
-    {
-        Options = Options,
-        Chosen = Chosen,
-        Earlier = [.. Earlier.Select(training => training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training."))],
-    };
+    private GeneralistSummary ToSummary() =>
+        new(ToResult(), Examples, UnusedRows, CutTexts, Seed)
+        {
+            Options = Options,
+            Chosen = Chosen,
+            Earlier =
+            [
+                .. Earlier.Select(training =>
+                    training?.ToSummary() ?? throw new InvalidDataException("The history of the training lacks an earlier training.")),
+            ],
+        };
 }

@@ -9,7 +9,8 @@ using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
-[assembly: LoadableClass(typeof(GeneralistTransformer), null, typeof(SignatureLoadModel), "MoE generalist", GeneralistFormat.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(GeneralistTransformer), null, typeof(SignatureLoadModel), "MoE generalist", GeneralistFormat.LoaderSignature)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -24,7 +25,12 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
 
     private readonly IHost host;
 
-    internal GeneralistTransformer(IHostEnvironment environment, GeneralistScorer scorer, IReadOnlyList<GeneralistTask> tasks, GeneralistColumns columns, GeneralistSummary? training)
+    internal GeneralistTransformer(
+        IHostEnvironment environment,
+        GeneralistScorer scorer,
+        IReadOnlyList<GeneralistTask> tasks,
+        GeneralistColumns columns,
+        GeneralistSummary? training)
     {
         host = environment.Register(nameof(GeneralistTransformer));
         (Scorer, Tasks, Columns, Training) = (scorer, tasks, columns, training);
@@ -58,7 +64,11 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// <param name="name">The name of one of <see cref="Tasks"/>.</param>
     /// <exception cref="ArgumentException">There is no such task.</exception>
     public GeneralistTaskTransformer ForTask(string name) =>
-        Open(Tasks.FirstOrDefault(task => task.Name == name) ?? throw new ArgumentException($"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].", nameof(name)));
+        Open(
+            Tasks.FirstOrDefault(task => task.Name == name)
+                ?? throw new ArgumentException(
+                    $"There is no task '{name}'; those of the model are [{string.Join(", ", Tasks.Select(task => task.Name))}].",
+                    nameof(name)));
 
     /// <summary>
     /// The transformer of a task that the model was not trained for, or of one of its tasks with other class names: no training. Where
@@ -89,9 +99,13 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         ArgumentNullException.ThrowIfNull(task);
         task.Validate();
         if (task.Kind.IsClassification() && task.ClassNames is null)
-            throw new ArgumentException($"{nameof(GeneralistTask.ClassNames)} of task '{task.Name}' is null; the names of the classes to choose among are wanted.", nameof(task));
+            throw new ArgumentException(
+                $"{nameof(GeneralistTask.ClassNames)} of task '{task.Name}' is null; the names of the classes to choose among are wanted.",
+                nameof(task));
         if (task.Kind.InputModality() != TokenModality.Text && Scorer.Inputs.Of(task) is null)
-            throw new ArgumentException($"Task '{task.Name}' is {task.Kind}, and the model has learned no pictures of modality {task.Kind.InputModality()}.", nameof(task));
+            throw new ArgumentException(
+                $"Task '{task.Name}' is {task.Kind}, and the model has learned no pictures of modality {task.Kind.InputModality()}.",
+                nameof(task));
         Scorer.Use(model =>
         {
             model.RequireRoles(task.Roles);
@@ -123,7 +137,10 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         var (examples, _, unused, cut) = ForTask(task).ReadAll(data, options.CancellationToken);
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (tuned, result) = new PromptTuner(host, Scorer, options).Run(task, examples);
-        return With(tuned, task, new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
+        return With(
+            tuned,
+            task,
+            new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
     }
 
     /// <summary>
@@ -178,14 +195,24 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// <exception cref="InvalidOperationException">A task has no usable row.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public IReadOnlyList<LayerInterference> MeasureInterference(
-        IReadOnlyList<(string Task, IDataView Data)> tasks, int batches = 16, int batchSize = 16, int seed = 0, CancellationToken cancellationToken = default)
+        IReadOnlyList<(string Task, IDataView Data)> tasks,
+        int batches = 16,
+        int batchSize = 16,
+        int seed = 0,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tasks);
         OptionChecks.AtLeast(2, batches, nameof(batches));
         OptionChecks.AtLeast(1, batchSize, nameof(batchSize));
-        var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples)).ToArray();
-        return Scorer.Use(model => TaskInterference.Measure(
-            model, [.. sets.Select(set => (set.Task.Name, Scorer.BatchesOf(set, batchSize, seed).ReadEpochs(batches, cancellationToken)))], cancellationToken));
+        var sets = tasks
+            .Select(task => (Transformer: ForTask(task.Task), task.Data))
+            .Select(pair => Scorer.SetOf(pair.Transformer.Task, pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples))
+            .ToArray();
+        return Scorer.Use(model =>
+            TaskInterference.Measure(
+                model,
+                [.. sets.Select(set => (set.Task.Name, Scorer.BatchesOf(set, batchSize, seed).ReadEpochs(batches, cancellationToken)))],
+                cancellationToken));
     }
 
     /// <summary>
@@ -209,9 +236,15 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
         if (tasks.Count == 0)
             throw new ArgumentException("There is no task; at least one is wanted, with its rows.", nameof(tasks));
         OptionChecks.AtLeast(1, rows, nameof(rows));
-        var sets = tasks.Select(task => (Transformer: ForTask(task.Task), task.Data)).Select(pair => Scorer.SetOf(pair.Transformer.Task, Some(pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples))).ToArray();
-        return Scorer.Use(model => ExpertActivation.Measure(
-            model, sets.SelectMany(set => Scorer.BatchesOf(set, Scorer.Prediction.BatchSize, seed).InOrder(cancellationToken)), cancellationToken));
+        var sets = tasks
+            .Select(task => (Transformer: ForTask(task.Task), task.Data))
+            .Select(pair => Scorer.SetOf(pair.Transformer.Task, Some(pair.Transformer.ReadAll(pair.Data, cancellationToken).Examples)))
+            .ToArray();
+        return Scorer.Use(model =>
+            ExpertActivation.Measure(
+                model,
+                sets.SelectMany(set => Scorer.BatchesOf(set, Scorer.Prediction.BatchSize, seed).InOrder(cancellationToken)),
+                cancellationToken));
 
         GeneralistExample[] Some(IReadOnlyList<GeneralistExample> examples)
         {
@@ -241,14 +274,16 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     private void RequireNoPrompts()
     {
         if (Model.Config.Prompts > 0)
-            throw new InvalidOperationException($"The model has {Model.Config.Prompts} prompts already: prompts are trained for, and put into, the model without.");
+            throw new InvalidOperationException(
+                $"The model has {Model.Config.Prompts} prompts already: prompts are trained for, and put into, the model without.");
     }
 
     private GeneralistTransformer With(Generalist tuned, GeneralistTask task, GeneralistSummary? training) =>
         new(host, new GeneralistScorer(tuned, Tokenizer, Scorer.Inputs, Scorer.Prediction, Scorer.Device), [task], Columns, training);
 
     IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) =>
-        throw new InvalidOperationException($"A {nameof(GeneralistTransformer)} adds no columns; {nameof(ForTask)} gives the transformer of a task.");
+        throw new InvalidOperationException(
+            $"A {nameof(GeneralistTransformer)} adds no columns; {nameof(ForTask)} gives the transformer of a task.");
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {

@@ -46,7 +46,8 @@ internal sealed class MaskedText
     public (IReadOnlyList<int?> Tokens, int Asked) NextWindow(int most)
     {
         var next = masks[answered];
-        var start = Math.Clamp(next - (most / 4), 0, Math.Max(0, tokens.Count - most));   // more of what follows than of what stands before: other masks are there
+        // More of what follows than of what stands before: other masks are there.
+        var start = Math.Clamp(next - (most / 4), 0, Math.Max(0, tokens.Count - most));
         var end = Math.Min(tokens.Count, start + most);
         var told = end == tokens.Count ? end : Math.Max(next + 1, start + (most * 3 / 4));
         return (tokens.GetRange(start, end - start), masks.Skip(answered).Count(place => place < told));

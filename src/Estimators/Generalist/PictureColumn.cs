@@ -14,7 +14,9 @@ namespace Microsoft.ML.MoE.Estimators;
 internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFolder)
 {
     /// <summary>What columns of videos we take, for messages.</summary>
-    public const string ExpectedVideo = "a known-size vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder of frames";
+    public const string ExpectedVideo =
+        "a known-size vector of Single or Byte with the dimensions (frames, height, width, channels), or a text that names a folder of "
+            + "frames";
 
     // Frames of a folder where nobody says how many; the paper's number.
     private const int UsualFrames = 8;
@@ -28,8 +30,15 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
     /// <summary>Finds a column of images.</summary>
     /// <inheritdoc cref="ImageColumn.Find"/>
     public static PictureColumn FindImages(
-        IExceptionContext context, DataViewSchema schema, string name, int? channels, int? height, int? width, ImageResizingEstimator.ResizingKind resizing, ImageShape? usual = null) =>
-        new(ImageColumn.Find(context, schema, name, channels, height, width, resizing, usual), Frames: null, IsFolder: false);
+        IExceptionContext context,
+        DataViewSchema schema,
+        string name,
+        int? channels,
+        int? height,
+        int? width,
+        ImageResizingEstimator.ResizingKind resizing,
+        ImageShape? usual = null
+    ) => new(ImageColumn.Find(context, schema, name, channels, height, width, resizing, usual), Frames: null, IsFolder: false);
 
     /// <summary>Finds a column of videos.</summary>
     /// <param name="context">Marks exceptions as ML.NET does.</param>
@@ -41,25 +50,43 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
     /// <param name="usual">Frames of folders where nobody says how many.</param>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such videos.</exception>
     public static PictureColumn FindVideos(
-        IExceptionContext context, DataViewSchema schema, string name, int? frames, ImageShape? shape, ImageResizingEstimator.ResizingKind resizing, int usual = UsualFrames)
+        IExceptionContext context,
+        DataViewSchema schema,
+        string name,
+        int? frames,
+        ImageShape? shape,
+        ImageResizingEstimator.ResizingKind resizing,
+        int usual = UsualFrames)
     {
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "video", name);
         if (column.Type is TextDataViewType)
         {
             if (shape is not { } size)
                 throw NoFrameShape(name);
-            return new(new ImageColumn(name, new ImageColumnType(ImageColumnKind.Image, []), size, ChannelsLast: true, resizing), frames ?? usual, IsFolder: true);
+            return new(
+                new ImageColumn(name, new ImageColumnType(ImageColumnKind.Image, []), size, ChannelsLast: true, resizing),
+                frames ?? usual,
+                IsFolder: true);
         }
 
-        if (column.Type is not VectorDataViewType { IsKnownSize: true, Dimensions.Length: 4 } vector || ImageColumnType.From(vector) is not { } type)
+        if (
+            column.Type is not VectorDataViewType { IsKnownSize: true, Dimensions.Length: 4 } vector
+            || ImageColumnType.From(vector) is not { } type)
             throw context.ExceptSchemaMismatch(nameof(schema), "video", name, ExpectedVideo, column.Type.ToString());
         var dimensions = vector.Dimensions;
         if (frames is { } wanted && wanted != dimensions[0])
-            throw new ArgumentException($"Column '{name}' has videos of {dimensions[0]} frames, but {wanted} are wanted; leave the number of frames out of the options.");
+            throw new ArgumentException(
+                $"Column '{name}' has videos of {dimensions[0]} frames, but {wanted} are wanted; leave the number of frames out of the "
+                    + "options.");
         var found = new ImageShape(dimensions[3], dimensions[1], dimensions[2]);
         if (shape is { } asked && asked != found)
-            throw new ArgumentException($"Column '{name}' has frames of {found}; the model's images are of {asked}. Both must be of one size.");
-        return new(new ImageColumn(name, new ImageColumnType(type.Kind, [found.Height, found.Width, found.Channels]), found, ChannelsLast: true, resizing), dimensions[0], IsFolder: false);
+            throw new ArgumentException(
+                $"Column '{name}' has frames of {found}; the model's images are of {asked}. Both must be of one size.");
+        return new(
+            new ImageColumn(
+                name, new ImageColumnType(type.Kind, [found.Height, found.Width, found.Channels]), found, ChannelsLast: true, resizing),
+            dimensions[0],
+            IsFolder: false);
     }
 
     /// <summary>Whether a column may hold videos, as far as can be said before there are data.</summary>
@@ -72,7 +99,9 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
 
     /// <summary>The error of a column of folders where nothing says what a frame is.</summary>
     public static ArgumentException NoFrameShape(string name) =>
-        new($"Column '{name}' names folders of frames, which do not tell their size: set Channels, ImageHeight and ImageWidth in the options.");
+        new(
+            $"Column '{name}' names folders of frames, which do not tell their size: set Channels, ImageHeight and ImageWidth in the "
+                + "options.");
 
     /// <summary>Finds a column that can stand in for this one in another schema.</summary>
     /// <exception cref="ArgumentException">There is no such column, or its pictures differ.</exception>
@@ -82,7 +111,12 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
             return this with { Frame = Frame.FindIn(context, schema) };
         var found = FindVideos(context, schema, Name, Frames, Frame.Shape, Frame.Resizing);
         if (found.IsFolder != IsFolder || found.Frame.Type.Kind != Frame.Type.Kind)
-            throw context.ExceptSchemaMismatch(nameof(schema), "video", Name, IsFolder ? "a text, as in training" : $"a vector of {Frame.Type.Kind}, as in training", schema[Name].Type.ToString());
+            throw context.ExceptSchemaMismatch(
+                nameof(schema),
+                "video",
+                Name,
+                IsFolder ? "a text, as in training" : $"a vector of {Frame.Type.Kind}, as in training",
+                schema[Name].Type.ToString());
         return found;
     }
 

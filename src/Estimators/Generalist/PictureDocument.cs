@@ -49,6 +49,9 @@ internal sealed record PictureDocument
             throw new InvalidDataException($"The videos have {frames} frames; the model takes 1 to {config.Frames}.");
         Normalization.Validate(config.Channels);
         var shape = new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth);
-        return new(new PictureColumn(new ImageColumn(column, new ImageColumnType(Kind, Dimensions), shape, ChannelsLast, Resizing), Frames, IsFolder), Normalization);
+        return new(
+            new PictureColumn(
+                new ImageColumn(column, new ImageColumnType(Kind, Dimensions), shape, ChannelsLast, Resizing), Frames, IsFolder),
+            Normalization);
     }
 }

@@ -19,7 +19,9 @@ internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTun
         using var channel = host.Start("TunePrompts");
         using var seed = new GeneratorScope(options.Seed, scorer.Device);
         using var inference = torch.inference_mode(false);
-        var tuned = scorer.Use(model => PromptDelta.Extend(model, options.Prompts, options.ClassificationHead && task.Kind.IsClassification() ? task : null, scorer.Device));
+        var tuned = scorer.Use(model =>
+            PromptDelta.Extend(
+                model, options.Prompts, options.ClassificationHead && task.Kind.IsClassification() ? task : null, scorer.Device));
         try
         {
             foreach (var (name, parameter) in tuned.named_parameters())
@@ -28,9 +30,12 @@ internal sealed class PromptTuner(IHost host, GeneralistScorer scorer, PromptTun
             var loop = new TrainingLoop<GeneralistBatch>(tuned, new GeneralistObjective(tuned).ComputeLoss, options.Training);
             using var cancellation = new HostCancellation(host, options.CancellationToken);
             var trained = tuned.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel());
-            channel.Info(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture,
-                $"Tuning {trained:n0} of {tuned.Config.GetCost().Parameters:n0} parameters for task '{task.Name}' on {examples.Count:n0} examples; {options.Steps:n0} steps."));
+            channel.Info(
+                MessageSensitivity.None,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Tuning {trained:n0} of {tuned.Config.GetCost().Parameters:n0} parameters for task '{task.Name}' on "
+                        + $"{examples.Count:n0} examples; {options.Steps:n0} steps."));
             var result = loop.Run(cancellation.Watch(batches), progress: options.Progress, cancellationToken: cancellation.Token);
             foreach (var parameter in tuned.parameters())
                 parameter.requires_grad = true;

@@ -39,7 +39,15 @@ public sealed record PromptTuningOptions
     /// <summary>Stops the training with an <see cref="OperationCanceledException"/>.</summary>
     public CancellationToken CancellationToken { get; init; }
 
-    internal TrainingOptions Training => new() { Epochs = int.MaxValue, MaxSteps = Steps, LearningRate = LearningRate, WeightDecay = 0, GradientClipNorm = GradientClipNorm };
+    internal TrainingOptions Training =>
+        new()
+        {
+            Epochs = int.MaxValue,
+            MaxSteps = Steps,
+            LearningRate = LearningRate,
+            WeightDecay = 0,
+            GradientClipNorm = GradientClipNorm,
+        };
 
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value

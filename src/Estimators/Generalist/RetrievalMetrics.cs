@@ -12,7 +12,14 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="PictureRecallAt5">The part of the texts that have a picture of theirs among the nearest 5.</param>
 /// <param name="PictureRecallAt10">The part of the texts that have a picture of theirs among the nearest 10.</param>
 public sealed record RetrievalMetrics(
-    int Pictures, int Texts, double TextRecallAt1, double TextRecallAt5, double TextRecallAt10, double PictureRecallAt1, double PictureRecallAt5, double PictureRecallAt10)
+    int Pictures,
+    int Texts,
+    double TextRecallAt1,
+    double TextRecallAt5,
+    double TextRecallAt10,
+    double PictureRecallAt1,
+    double PictureRecallAt5,
+    double PictureRecallAt10)
 {
     /// <summary>Measures representations.</summary>
     /// <param name="pictures">The representations of pictures.</param>
@@ -23,20 +30,28 @@ public sealed record RetrievalMetrics(
         var ofPictures = Ranks(pictures, texts, pairs.ToLookup(pair => pair.Picture, pair => pair.Text));
         var ofTexts = Ranks(texts, pictures, pairs.ToLookup(pair => pair.Text, pair => pair.Picture));
         return new(
-            pictures.Length, texts.Length, Recall(ofPictures, 1), Recall(ofPictures, 5), Recall(ofPictures, 10), Recall(ofTexts, 1), Recall(ofTexts, 5), Recall(ofTexts, 10));
+            pictures.Length,
+            texts.Length,
+            Recall(ofPictures, 1),
+            Recall(ofPictures, 5),
+            Recall(ofPictures, 10),
+            Recall(ofTexts, 1),
+            Recall(ofTexts, 5),
+            Recall(ofTexts, 10));
     }
 
     private static double Recall(int[] ranks, int within) => ranks.Count(rank => rank < within) / (double)ranks.Length;
 
     // For each query how many wrong candidates are at least as near as the nearest right one: what a model that calls everything alike does
     // not pass for.
-    private static int[] Ranks(float[][] queries, float[][] candidates, ILookup<int, int> right) => Array.ConvertAll(Enumerable.Range(0, queries.Length).ToArray(), query =>
-    {
-        var scores = Array.ConvertAll(candidates, candidate => Dot(queries[query], candidate));
-        var owned = right[query].ToHashSet();
-        var best = owned.Max(candidate => scores[candidate]);
-        return Enumerable.Range(0, scores.Length).Count(candidate => !owned.Contains(candidate) && scores[candidate] >= best);
-    });
+    private static int[] Ranks(float[][] queries, float[][] candidates, ILookup<int, int> right) =>
+        Array.ConvertAll(Enumerable.Range(0, queries.Length).ToArray(), query =>
+        {
+            var scores = Array.ConvertAll(candidates, candidate => Dot(queries[query], candidate));
+            var owned = right[query].ToHashSet();
+            var best = owned.Max(candidate => scores[candidate]);
+            return Enumerable.Range(0, scores.Length).Count(candidate => !owned.Contains(candidate) && scores[candidate] >= best);
+        });
 
     private static float Dot(float[] one, float[] other)
     {

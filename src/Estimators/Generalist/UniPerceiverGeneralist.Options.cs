@@ -170,7 +170,10 @@ public sealed partial class UniPerceiverGeneralist
         {
             const string OfInitialModel = $"that of {nameof(InitialModel)}";
             if (Architecture is null)
-                yield return new(nameof(Architecture), nameof(Generalist), InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
+                yield return new(
+                    nameof(Architecture),
+                    nameof(Generalist),
+                    InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
             if (PatchSize is null && Tasks.Any(task => task.Kind.InputModality() != TokenModality.Text))
             {
                 yield return new(
@@ -244,13 +247,22 @@ public sealed partial class UniPerceiverGeneralist
             base.Validate();
             Refuse(Precision == Precision.BFloat16, nameof(Precision), Precision, "a generalist computes in float32");
             Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a generalist does not tell its layers apart");
-            foreach (var (name, value) in new[]
-            {
-                (nameof(TaskColumnName), TaskColumnName), (nameof(ImageColumnName), ImageColumnName), (nameof(VideoColumnName), VideoColumnName), (nameof(TextColumnName), TextColumnName),
-                (nameof(SecondTextColumnName), SecondTextColumnName), (nameof(LabelColumnName), LabelColumnName), (nameof(PredictedLabelColumnName), PredictedLabelColumnName),
-                (nameof(ScoreColumnName), ScoreColumnName), (nameof(PictureEmbeddingColumnName), PictureEmbeddingColumnName), (nameof(TextEmbeddingColumnName), TextEmbeddingColumnName),
-                (nameof(PredictedTextColumnName), PredictedTextColumnName),
-            })
+            foreach (
+                var (name, value) in new[]
+                {
+                    (nameof(TaskColumnName), TaskColumnName),
+                    (nameof(ImageColumnName), ImageColumnName),
+                    (nameof(VideoColumnName), VideoColumnName),
+                    (nameof(TextColumnName), TextColumnName),
+                    (nameof(SecondTextColumnName), SecondTextColumnName),
+                    (nameof(LabelColumnName), LabelColumnName),
+                    (nameof(PredictedLabelColumnName), PredictedLabelColumnName),
+                    (nameof(ScoreColumnName), ScoreColumnName),
+                    (nameof(PictureEmbeddingColumnName), PictureEmbeddingColumnName),
+                    (nameof(TextEmbeddingColumnName), TextEmbeddingColumnName),
+                    (nameof(PredictedTextColumnName), PredictedTextColumnName),
+                }
+            )
             {
                 if (string.IsNullOrWhiteSpace(value))
                     throw new ArgumentException($"{name} is '{value}'; it must be the name of a column.");
@@ -270,8 +282,16 @@ public sealed partial class UniPerceiverGeneralist
         private void ValidateValues()
         {
             var attributes = UsedArchitecture.Attributes;
-            if (Tasks.SelectMany(task => task.Roles).SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute))).FirstOrDefault(pair => !attributes.Contains(pair.Attribute)) is { Task: { } of, Attribute: { } unknown })
-                throw new ArgumentException($"Task '{of}' has the attribute '{unknown}', which {nameof(GeneralistConfig.Attributes)} [{string.Join(", ", attributes)}] lack.");
+            if (
+                Tasks
+                    .SelectMany(task => task.Roles)
+                    .SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute)))
+                    .FirstOrDefault(pair => !attributes.Contains(pair.Attribute)) is
+                { Task: { } of, Attribute: { } unknown }
+            )
+                throw new ArgumentException(
+                    $"Task '{of}' has the attribute '{unknown}', which {nameof(GeneralistConfig.Attributes)} "
+                        + $"[{string.Join(", ", attributes)}] lack.");
             OptionChecks.AtLeast(2, UsedArchitecture.TextLength, nameof(GeneralistConfig.TextLength));
             OptionChecks.AtLeast(1, Frames ?? 1, nameof(Frames));
             CreatePrediction().Validate();

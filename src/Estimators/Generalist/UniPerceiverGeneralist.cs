@@ -53,5 +53,6 @@ public sealed partial class UniPerceiverGeneralist : IEstimator<GeneralistTransf
 
     /// <summary>The columns after this estimator: those before it. A task's transformer adds its own.</summary>
     /// <exception cref="ArgumentException">A column that a task reads is missing or has the wrong type.</exception>
-    public SchemaShape GetOutputSchema(SchemaShape inputSchema) => new GeneralistTrainer(host, options, chosen).GetOutputSchema(inputSchema);
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema) =>
+        new GeneralistTrainer(host, options, chosen).GetOutputSchema(inputSchema);
 }

@@ -26,9 +26,12 @@ internal static class DeviceSelection
         if (fallbackToCpu)
             return CPU;
 
-        throw new InvalidOperationException(deviceCount == 0
-            ? $"MLContext.GpuDeviceId is {gpuDeviceId}, but libtorch finds no CUDA device. "
-              + "Install a CUDA build of libtorch (package TorchSharp-cuda-linux or TorchSharp-cuda-windows) and the GPU's driver, set GpuDeviceId to null, or set FallbackToCpu to true."
-            : $"MLContext.GpuDeviceId is {gpuDeviceId}, but libtorch finds {deviceCount} CUDA device(s): use 0 to {deviceCount - 1}, set GpuDeviceId to null, or set FallbackToCpu to true.");
+        throw new InvalidOperationException(
+            deviceCount == 0
+                ? $"MLContext.GpuDeviceId is {gpuDeviceId}, but libtorch finds no CUDA device. "
+                    + "Install a CUDA build of libtorch (package TorchSharp-cuda-linux or TorchSharp-cuda-windows) and the GPU's driver, "
+                    + "set GpuDeviceId to null, or set FallbackToCpu to true."
+                : $"MLContext.GpuDeviceId is {gpuDeviceId}, but libtorch finds {deviceCount} CUDA device(s): use 0 to {deviceCount - 1}, "
+                    + "set GpuDeviceId to null, or set FallbackToCpu to true.");
     }
 }

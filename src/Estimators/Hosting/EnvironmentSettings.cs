@@ -29,6 +29,9 @@ internal static class EnvironmentSettings
     public static int SelectSeed(this IHost host, int? option, TrainingState? continued)
     {
         var earlier = continued?.Identity.GetValueOrDefault(nameof(TrainerOptions.Seed));
-        return option ?? (host as IHostEnvironmentInternal)?.Seed ?? (earlier is null ? null : (int?)int.Parse(earlier, CultureInfo.InvariantCulture)) ?? Random.Shared.Next();
+        return option
+            ?? (host as IHostEnvironmentInternal)?.Seed
+            ?? (earlier is null ? null : (int?)int.Parse(earlier, CultureInfo.InvariantCulture))
+            ?? Random.Shared.Next();
     }
 }

@@ -35,8 +35,10 @@ internal sealed class HostCancellation(IHost host, CancellationToken token) : ID
     {
         public int? BatchesPerEpoch => batches.BatchesPerEpoch;
 
-        public IEnumerable<T> ReadEpoch(int epoch, CancellationToken cancellationToken) => cancellation.Watch(batches.ReadEpoch(epoch, cancellationToken));
+        public IEnumerable<T> ReadEpoch(int epoch, CancellationToken cancellationToken) =>
+            cancellation.Watch(batches.ReadEpoch(epoch, cancellationToken));
 
-        public IEnumerable<T> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken) => cancellation.Watch(batches.ReadEpoch(epoch, skip, cancellationToken));
+        public IEnumerable<T> ReadEpoch(int epoch, int skip, CancellationToken cancellationToken) =>
+            cancellation.Watch(batches.ReadEpoch(epoch, skip, cancellationToken));
     }
 }

@@ -50,7 +50,8 @@ public abstract class TrainerOptions : TrainingOptions
     }
 
     // What a column is called changes no weight.
-    internal override bool IsInIdentity(PropertyInfo option) => base.IsInIdentity(option) && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
+    internal override bool IsInIdentity(PropertyInfo option) =>
+        base.IsInIdentity(option) && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
 
     /// <summary>Refuses an option that a kind of model has no use for.</summary>
     /// <exception cref="ArgumentException">It is set.</exception>

@@ -19,10 +19,13 @@ internal static class TrainingReports
     /// <param name="samples">What it counts, such as "images".</param>
     public static string Describe(string what, TrainingProgress progress, string samples)
     {
-        var step = progress.EpochCompleted ? "" : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
+        var step = progress.EpochCompleted
+            ? ""
+            : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}{Describe(progress.AuxiliaryLoss, progress.ExpertLoad)}"
+            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss "
+                + $"{progress.Loss:0.0000}{Describe(progress.AuxiliaryLoss, progress.ExpertLoad)}"
             + $"{Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} {samples}/s, learning rate {progress.LearningRate:0.0e0}.");
     }
 
@@ -30,11 +33,13 @@ internal static class TrainingReports
     public static string Describe(TrainingResult result)
     {
         var end = string.Create(
-            CultureInfo.InvariantCulture, $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
+            CultureInfo.InvariantCulture,
+            $"Training ended after {result.Epochs.Count} epochs and {result.Steps:n0} steps ({result.StopReason}).");
         return result.BestEpoch is { } best
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"{end} The best was epoch {best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
+                $"{end} The best was epoch "
+                    + $"{best.Epoch}{Describe(best.Validation)}{(result.BestWeightsRestored ? "; the model has its weights" : "")}.")
             : end;
     }
 
@@ -44,10 +49,15 @@ internal static class TrainingReports
 
     private static string Describe(double balanceLoss, IReadOnlyList<ExpertLoad>? load)
     {
-        var balance = load is { Count: > 0 } || balanceLoss != 0 ? string.Create(CultureInfo.InvariantCulture, $", balance loss {balanceLoss:0.0000}") : "";
-        return load is not { Count: > 0 } || load.Max(layer => layer.Counts.Count) > MostExpertsReported ? balance : string.Create(
-            CultureInfo.InvariantCulture,
-            $"{balance}, expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0} "
-            + $"with {load.Average(layer => layer.DroppedFraction):P1} dropped");
+        var balance =
+            load is { Count: > 0 } || balanceLoss != 0
+                ? string.Create(CultureInfo.InvariantCulture, $", balance loss {balanceLoss:0.0000}")
+                : "";
+        return load is not { Count: > 0 } || load.Max(layer => layer.Counts.Count) > MostExpertsReported
+            ? balance
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"{balance}, expert load {load.Min(layer => layer.Fractions.Min()):P0} to {load.Max(layer => layer.Fractions.Max()):P0} "
+                    + $"with {load.Average(layer => layer.DroppedFraction):P1} dropped");
     }
 }

@@ -63,9 +63,10 @@ internal sealed class TrainingSession : IDisposable
     public bool IsContinued => continued is not null;
 
     /// <summary>How long training will be, in words.</summary>
-    public string Length => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{options.Epochs} epochs{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
+    public string Length =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{options.Epochs} epochs{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
 
     /// <summary>
     /// Says what a training that is continued must have as it was, besides its options and its seed. Asked for where there are checkpoints
@@ -167,7 +168,12 @@ internal sealed class TrainingSession : IDisposable
     private IBatchSource<T> Prefetched<T>(IBatchSource<T> source) => cancellation.Watch(InBackground(source));
 
     private TrainingLoop<TBatch> Loop<TBatch>(
-        torch.nn.Module module, Func<TBatch, StepLoss> computeLoss, TrainingOptions training, LoopParts parts, IReadOnlyDictionary<string, string> identity) =>
+        torch.nn.Module module,
+        Func<TBatch, StepLoss> computeLoss,
+        TrainingOptions training,
+        LoopParts parts,
+        IReadOnlyDictionary<string, string> identity
+    ) =>
         new(module, computeLoss, training)
         {
             Companions = parts.Companions,

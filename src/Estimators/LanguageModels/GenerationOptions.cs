@@ -34,7 +34,8 @@ public sealed record GenerationOptions
     /// <summary>Generation ends before the first of these texts, none of them empty. Default: none.</summary>
     public IReadOnlyList<string> StopStrings { get; init; } = [];
 
-    internal SamplingOptions Sampling => new() { Temperature = Temperature, TopK = TopK, TopP = TopP, RepetitionPenalty = RepetitionPenalty };
+    internal SamplingOptions Sampling =>
+        new() { Temperature = Temperature, TopK = TopK, TopP = TopP, RepetitionPenalty = RepetitionPenalty };
 
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value

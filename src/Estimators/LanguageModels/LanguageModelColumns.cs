@@ -25,11 +25,19 @@ internal sealed record LanguageModelColumns
     public string? Continuation { get; init; }
 
     /// <summary>What is added, in the order of the columns.</summary>
-    public IReadOnlyList<(LanguageModelColumn Column, string Name)> Added => [.. new[]
-    {
-        (LanguageModelColumn.LogLikelihood, LogLikelihood), (LanguageModelColumn.TokenCount, TokenCount), (LanguageModelColumn.Perplexity, Perplexity),
-        (LanguageModelColumn.Embedding, Embedding), (LanguageModelColumn.Continuation, Continuation),
-    }.Where(column => column.Item2 is not null).Select(column => (column.Item1, column.Item2!))];
+    public IReadOnlyList<(LanguageModelColumn Column, string Name)> Added =>
+        [
+            .. new[]
+            {
+                (LanguageModelColumn.LogLikelihood, LogLikelihood),
+                (LanguageModelColumn.TokenCount, TokenCount),
+                (LanguageModelColumn.Perplexity, Perplexity),
+                (LanguageModelColumn.Embedding, Embedding),
+                (LanguageModelColumn.Continuation, Continuation),
+            }
+                .Where(column => column.Item2 is not null)
+                .Select(column => (column.Item1, column.Item2!)),
+        ];
 
     /// <summary>Checks the names.</summary>
     /// <exception cref="ArgumentException">A name is empty, or two are the same, or nothing is added.</exception>
@@ -39,23 +47,31 @@ internal sealed record LanguageModelColumns
         foreach (var (option, name) in names)
         {
             if (string.IsNullOrWhiteSpace(name))
-                throw new ArgumentException($"{option} is empty; it must name a column{(option == "TextColumnName" ? "" : ", or be null to leave it out")}.");
+                throw new ArgumentException(
+                    $"{option} is empty; it must name a column{(option == "TextColumnName" ? "" : ", or be null to leave it out")}.");
         }
         if (Added.Count == 0)
             throw new ArgumentException("No column is added: the names of all of them are null.");
         if (Added.GroupBy(column => column.Name).FirstOrDefault(group => group.Count() > 1) is { } twice)
-            throw new ArgumentException($"{string.Join(" and ", twice.Select(column => $"{column.Column}ColumnName"))} are both '{twice.Key}'; they must differ.");
+            throw new ArgumentException(
+                $"{string.Join(" and ", twice.Select(column => $"{column.Column}ColumnName"))} are both '{twice.Key}'; they must differ.");
     }
 
     /// <summary>The columns to add.</summary>
     /// <param name="width">Width of the model.</param>
-    public DataViewSchema.DetachedColumn[] ToColumns(int width) => [.. Added.Select(column => new DataViewSchema.DetachedColumn(column.Name, column.Column switch
-    {
-        LanguageModelColumn.TokenCount => NumberDataViewType.Int32,
-        LanguageModelColumn.Embedding => new VectorDataViewType(NumberDataViewType.Single, width),
-        LanguageModelColumn.Continuation => TextDataViewType.Instance,
-        _ => NumberDataViewType.Single,
-    }))];
+    public DataViewSchema.DetachedColumn[] ToColumns(int width) =>
+        [
+            .. Added.Select(column => new DataViewSchema.DetachedColumn(
+                column.Name,
+                column.Column switch
+                {
+                    LanguageModelColumn.TokenCount => NumberDataViewType.Int32,
+                    LanguageModelColumn.Embedding => new VectorDataViewType(NumberDataViewType.Single, width),
+                    LanguageModelColumn.Continuation => TextDataViewType.Instance,
+                    _ => NumberDataViewType.Single,
+                }
+            )),
+        ];
 
     /// <summary>What an estimator promises before it has seen data.</summary>
     public IEnumerable<SchemaShape.Column> ToShapes() => Added.Select(column => new SchemaShape.Column(
@@ -74,6 +90,9 @@ internal sealed record LanguageModelColumns
     public DataViewSchema.Column FindText(IExceptionContext context, DataViewSchema schema)
     {
         var column = schema.GetColumnOrNull(Text) ?? throw context.ExceptSchemaMismatch(nameof(schema), "text", Text);
-        return column.Type is TextDataViewType ? column : throw context.ExceptSchemaMismatch(nameof(schema), "text", Text, TextDataViewType.Instance.ToString(), column.Type.ToString());
+        return column.Type is TextDataViewType
+            ? column
+            : throw context.ExceptSchemaMismatch(
+                nameof(schema), "text", Text, TextDataViewType.Instance.ToString(), column.Type.ToString());
     }
 }

@@ -56,7 +56,8 @@ internal sealed record LanguageModelDocument
     {
         try
         {
-            var document = JsonSerializer.Deserialize<LanguageModelDocument>(bytes, Json) ?? throw new InvalidDataException("The description of the model is empty.");
+            var document = JsonSerializer.Deserialize<LanguageModelDocument>(bytes, Json)
+                ?? throw new InvalidDataException("The description of the model is empty.");
             if (document.PredictionBatchSize < 1)
                 throw new InvalidDataException($"The prediction batch size is {document.PredictionBatchSize}; it must be at least 1.");
             document.Columns.Validate();

@@ -32,7 +32,12 @@ internal static class LanguageModelFormat
     private const int LeastBytesPerWeight = 2;   // tables of experts may be bfloat16
 
     /// <summary>Writes the entries of a model.</summary>
-    public static void Save(ModelSaveContext context, LanguageModelDocument document, TextTokenizer tokenizer, LanguageModel model, LanguageModelSummary? training)
+    public static void Save(
+        ModelSaveContext context,
+        LanguageModelDocument document,
+        TextTokenizer tokenizer,
+        LanguageModel model,
+        LanguageModelSummary? training)
     {
         context.CheckAtModel();
         context.SetVersionInfo(GetVersion());
@@ -57,17 +62,21 @@ internal static class LanguageModelFormat
         ModelEntries.RequireReadable(context, VersionWritten);
         context.CheckAtModel(GetVersion());
         var document = LanguageModelDocument.FromBytes(ModelEntries.Read(context, DocumentEntry, ModelEntries.ReadChecksum(context)));
-        var files = document.TokenizerFiles.ToDictionary(file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
-        var tokenizer = document.Tokenizer.Open(file => files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
+        var files = document.TokenizerFiles.ToDictionary(
+            file => file, file => ModelEntries.Read(context, file, ModelEntries.ReadChecksum(context)));
+        var tokenizer = document.Tokenizer.Open(file =>
+            files.GetValueOrDefault(file) ?? throw new InvalidDataException($"the tokenizer's file '{file}' is missing."));
         var config = document.ReadModel();
         if (config.VocabularySize != tokenizer.VocabularySize)
             throw new InvalidDataException($"its tokenizer has {tokenizer.VocabularySize} tokens, but its model {config.VocabularySize}.");
         var weightsChecksum = ModelEntries.ReadChecksum(context);
-        var training = context.Header.ModelVerWritten >= FirstWithTraining
-            ? LanguageModelTrainingDocument.FromBytes(ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)))
-            : null;
-        var model = ModelEntries.ReadModel(
-            context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, LeastBytesPerWeight, () => config.Build(device, config.ComputeType(document.Precision, device)));
+        var training =
+            context.Header.ModelVerWritten >= FirstWithTraining
+                ? LanguageModelTrainingDocument.FromBytes(
+                    ModelEntries.Read(context, TrainingDocument.Entry, ModelEntries.ReadChecksum(context)))
+                : null;
+        var model = ModelEntries.ReadModel(context, WeightsEntry, weightsChecksum, config.GetCost().Parameters, LeastBytesPerWeight, () =>
+            config.Build(device, config.ComputeType(document.Precision, device)));
         return new(document, tokenizer, training, model);
     }
 

@@ -6,7 +6,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="Bytes">Their length in UTF-8.</param>
 /// <param name="LogLikelihood">Sum of the natural logarithms of the tokens' probabilities.</param>
 /// <param name="Layers">How the sparse layers used their experts, in the order of the blocks.</param>
-public sealed record LanguageModelMetrics(long Documents, long Tokens, long Bytes, double LogLikelihood, IReadOnlyList<SparseLayerUsage> Layers)
+public sealed record LanguageModelMetrics(
+    long Documents, long Tokens, long Bytes, double LogLikelihood, IReadOnlyList<SparseLayerUsage> Layers)
 {
     /// <summary>Mean loss in nats per token.</summary>
     public double Loss => -LogLikelihood / Tokens;

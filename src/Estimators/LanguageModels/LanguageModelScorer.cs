@@ -37,11 +37,13 @@ internal sealed class LanguageModelScorer : IDisposable
 
     /// <summary>Scores texts.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public DocumentScore[] Score(IReadOnlyList<string> texts, bool withEmbeddings) => Score([.. texts.Select(Tokenizer.Encode)], withEmbeddings, null, CancellationToken.None);
+    public DocumentScore[] Score(IReadOnlyList<string> texts, bool withEmbeddings) =>
+        Score([.. texts.Select(Tokenizer.Encode)], withEmbeddings, null, CancellationToken.None);
 
     /// <summary>Scores documents.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public DocumentScore[] Score(IReadOnlyList<int[]> documents, bool withEmbeddings, IReadOnlyList<ExpertUsage>? usage, CancellationToken cancellationToken)
+    public DocumentScore[] Score(
+        IReadOnlyList<int[]> documents, bool withEmbeddings, IReadOnlyList<ExpertUsage>? usage, CancellationToken cancellationToken)
     {
         DocumentScore[] scores = [];
         Use(model =>
@@ -57,8 +59,13 @@ internal sealed class LanguageModelScorer : IDisposable
     public TextGeneration Generate(string? prompt, GenerationOptions options, int seed)
     {
         TokenGenerator? generator = null;
-        Use(model => generator = new TokenGenerator(
-            model, [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)], options.Sampling, seed, Tokenizer.UnknownId is { } unknown ? [unknown] : []));
+        Use(model =>
+            generator = new TokenGenerator(
+                model,
+                [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)],
+                options.Sampling,
+                seed,
+                Tokenizer.UnknownId is { } unknown ? [unknown] : []));
         return new TextGeneration(this, options, generator!);
     }
 

@@ -10,5 +10,11 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="EmptyTexts">Rows of both sets that were left out because their text is empty or missing.</param>
 /// <param name="Seed">The seed that repeats the training, with the same data, machine and number of threads, unless it was ended by
 /// time.</param>
-public sealed record LanguageModelSummary(TrainingResult Training, int Documents, long TrainingTokens, long ValidationTokens, long EmptyTexts, int Seed)
-    : TrainingSummary;
+public sealed record LanguageModelSummary(
+    TrainingResult Training,
+    int Documents,
+    long TrainingTokens,
+    long ValidationTokens,
+    long EmptyTexts,
+    int Seed
+) : TrainingSummary;

@@ -33,7 +33,8 @@ internal sealed class LanguageModelTrainer
         if (!input.TryFindColumn(columns.Text, out var text))
             throw host.ExceptSchemaMismatch(nameof(input), "text", columns.Text);
         if (text.Kind != SchemaShape.Column.VectorKind.Scalar || text.ItemType != TextDataViewType.Instance)
-            throw host.ExceptSchemaMismatch(nameof(input), "text", columns.Text, TextDataViewType.Instance.ToString(), text.GetTypeString());
+            throw host.ExceptSchemaMismatch(
+                nameof(input), "text", columns.Text, TextDataViewType.Instance.ToString(), text.GetTypeString());
 
         var shapes = input.ToDictionary(column => column.Name);
         foreach (var column in columns.ToShapes())
@@ -50,7 +51,10 @@ internal sealed class LanguageModelTrainer
 
         using var session = new TrainingSession(host, options, validates: validation is not null, "tokens");
         var texts = TextRows.Read(host, trainData, text, options.CancellationToken).ToArray();
-        var (tokenizer, data) = Encode(session.Channel, texts, validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
+        var (tokenizer, data) = Encode(
+            session.Channel,
+            texts,
+            validation is null ? null : TextRows.Read(host, validation, validationText!.Value, options.CancellationToken));
         var config = options.CreateConfig(tokenizer.VocabularySize);
         var computeType = config.ComputeType(options.Precision, session.Device);
         Announce(session, config, data, computeType);
@@ -58,24 +62,45 @@ internal sealed class LanguageModelTrainer
             ? [.. chosen, new(nameof(options.Architecture), nameof(LanguageModel), "a size that trains on a CPU in minutes")]
             : chosen;
         session.SayChosen(allChosen);
-        return session.With(() => config.Build(session.Device, computeType), model =>
-        {
-            session.Identify(config.ToJson(), () => Facts(computeType, tokenizer, data));
-            var result = Train(session, model, tokenizer, data);
-            var summary = new LanguageModelSummary(result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, session.Seed)
-            { Options = options.Describe(), Chosen = allChosen };
-            return new LanguageModelTransformer(
-                host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation, options.Precision, options.PredictionBatchSize, summary);
-        });
+        return session.With(
+            () => config.Build(session.Device, computeType),
+            model =>
+            {
+                session.Identify(config.ToJson(), () => Facts(computeType, tokenizer, data));
+                var result = Train(session, model, tokenizer, data);
+                var summary = new LanguageModelSummary(
+                    result, data.Training.Count, data.TrainingTokens, data.ValidationTokens, data.EmptyTexts, session.Seed)
+                {
+                    Options = options.Describe(),
+                    Chosen = allChosen,
+                };
+                return new LanguageModelTransformer(
+                    host,
+                    new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize),
+                    columns,
+                    options.Continuation,
+                    options.Precision,
+                    options.PredictionBatchSize,
+                    summary);
+            }
+        );
     }
 
     private TrainingResult Train(TrainingSession session, LanguageModel model, TextTokenizer tokenizer, FitData data)
     {
         var objective = new LanguageModelObjective(model);
         return session.Run(
-            model, objective.ComputeLoss,
-            new TokenWindows(TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize!.Value, session.Seed, session.Device),
-            data.Validation is { } documents ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token) : null);
+            model,
+            objective.ComputeLoss,
+            new TokenWindows(
+                TokenWindows.Join(data.Training, tokenizer.SeparatorId),
+                model.Config.ContextLength,
+                options.BatchSize!.Value,
+                session.Seed,
+                session.Device),
+            data.Validation is { } documents
+                ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token)
+                : null);
     }
 
     // What a training that is continued must have as it was, besides its options and the model's configuration.
@@ -92,7 +117,11 @@ internal sealed class LanguageModelTrainer
         // Tokens can only be cut off where the vocabulary is there before.
         var heldTexts = validationTexts;
         IReadOnlyList<string> trainingTexts = texts;
-        if (validationTexts is null && options.ValidationFraction > 0 && options.Tokenizer.LearnsVocabulary && Array.Exists(texts, text => text.Length > 0))
+        if (
+            validationTexts is null
+            && options.ValidationFraction > 0
+            && options.Tokenizer.LearnsVocabulary
+            && Array.Exists(texts, text => text.Length > 0))
             (trainingTexts, heldTexts) = TextSplit.Cut(texts, options.ValidationFraction);
 
         var tokenizer = options.Tokenizer.Create(trainingTexts, options.CancellationToken);
@@ -112,11 +141,16 @@ internal sealed class LanguageModelTrainer
 
     private static void ReportUnknown(IChannel channel, TextTokenizer tokenizer, List<int[]> held)
     {
-        if (tokenizer.UnknownId is { } unknown && held.Sum(document => (long)document.Count(token => token == unknown)) is > 0 and var count)
+        if (
+            tokenizer.UnknownId is { } unknown
+            && held.Sum(document => (long)document.Count(token => token == unknown)) is > 0 and var count)
         {
-            channel.Warning(MessageSensitivity.None, string.Create(
-                CultureInfo.InvariantCulture,
-                $"Of the validation data {count:n0} of {held.Sum(document => (long)document.Length):n0} tokens are characters that the training data lack; they are read as unknown."));
+            channel.Warning(
+                MessageSensitivity.None,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Of the validation data {count:n0} of {held.Sum(document => (long)document.Length):n0} tokens are characters that "
+                        + $"the training data lack; they are read as unknown."));
         }
     }
 
@@ -135,9 +169,14 @@ internal sealed class LanguageModelTrainer
         }
 
         if (documents.Count == 0)
-            throw new InvalidOperationException(empty == 0 ? $"The {what} data have no rows." : $"The {what} data have no text in column '{columns.Text}': all {empty:n0} rows are empty.");
+            throw new InvalidOperationException(
+                empty == 0
+                    ? $"The {what} data have no rows."
+                    : $"The {what} data have no text in column '{columns.Text}': all {empty:n0} rows are empty.");
         if (empty > 0)
-            channel.Warning(MessageSensitivity.None, $"Of the {what} data {documents.Count:n0} rows are used; {empty:n0} have no text in column '{columns.Text}'.");
+            channel.Warning(
+                MessageSensitivity.None,
+                $"Of the {what} data {documents.Count:n0} rows are used; {empty:n0} have no text in column '{columns.Text}'.");
         return (documents, empty);
     }
 
@@ -146,7 +185,9 @@ internal sealed class LanguageModelTrainer
         var all = documents.Sum(document => (long)document.Length);
         var left = all - Math.Max(1, (long)Math.Round(all * fraction));
         if (left < 1)
-            throw new InvalidOperationException($"{nameof(PeerLanguageModel.Options.ValidationFraction)} is {fraction}, which leaves nothing of {all:n0} tokens to train on.");
+            throw new InvalidOperationException(
+                $"{nameof(PeerLanguageModel.Options.ValidationFraction)} is {fraction}, which leaves nothing of {all:n0} tokens to train "
+                    + $"on.");
 
         var (first, last) = (new List<int[]>(), new List<int[]>());
         foreach (var document in documents)
@@ -165,11 +206,19 @@ internal sealed class LanguageModelTrainer
     {
         var cost = config.GetCost();
         var (tables, optimizer) = config.GetTableBytes();
-        var memory = tables > 0 ? string.Create(CultureInfo.InvariantCulture, $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.") : "";
-        session.Channel.Say(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Training a language model of {cost.Parameters:n0} parameters ({cost.ActiveParameters:n0} active for a token) on {data.TrainingTokens:n0} tokens of {data.Training.Count:n0} texts, "
-            + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {session.Length}; {session.Device}, {computeType}.{memory}"));
+        var memory =
+            tables > 0
+                ? string.Create(
+                    CultureInfo.InvariantCulture,
+                    $" The tables of experts take {tables / 1e9:0.00} GB, and their optimizer {optimizer / 1e9:0.00} GB.")
+                : "";
+        session.Channel.Say(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"Training a language model of {cost.Parameters:n0} parameters ({cost.ActiveParameters:n0} active for a token) on "
+                    + $"{data.TrainingTokens:n0} tokens of {data.Training.Count:n0} texts, "
+                    + $"validating on {data.ValidationTokens:n0}; {config.VocabularySize:n0} tokens in the vocabulary; {session.Length}; "
+                    + $"{session.Device}, {computeType}.{memory}"));
     }
 
     /// <summary>The documents of a training.</summary>

@@ -11,8 +11,10 @@ internal sealed record LanguageModelTrainingDocument : TrainingDocument
     }
 
     [SetsRequiredMembers]
-    private LanguageModelTrainingDocument(LanguageModelSummary training) : base(training, training.Training, training.Seed) =>
-        (Documents, TrainingTokens, ValidationTokens, EmptyTexts) = (training.Documents, training.TrainingTokens, training.ValidationTokens, training.EmptyTexts);
+    private LanguageModelTrainingDocument(LanguageModelSummary training)
+        : base(training, training.Training, training.Seed) =>
+        (Documents, TrainingTokens, ValidationTokens, EmptyTexts) = (
+            training.Documents, training.TrainingTokens, training.ValidationTokens, training.EmptyTexts);
 
     /// <summary>See <see cref="LanguageModelSummary.Documents"/>.</summary>
     public required int Documents { get; init; }
@@ -27,7 +29,8 @@ internal sealed record LanguageModelTrainingDocument : TrainingDocument
     public required long EmptyTexts { get; init; }
 
     /// <summary>Writes a training; null for a model that was saved without one.</summary>
-    public static byte[] ToBytes(LanguageModelSummary? training) => Write(training is null ? null : new LanguageModelTrainingDocument(training));
+    public static byte[] ToBytes(LanguageModelSummary? training) =>
+        Write(training is null ? null : new LanguageModelTrainingDocument(training));
 
     /// <summary>Reads what <see cref="ToBytes"/> wrote.</summary>
     /// <exception cref="InvalidDataException">The bytes are something else.</exception>

@@ -12,8 +12,16 @@ using Microsoft.ML.MoE.Training;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
-[assembly: LoadableClass(typeof(LanguageModelTransformer), null, typeof(SignatureLoadModel), "MoE language model", LanguageModelFormat.LoaderSignature)]
-[assembly: LoadableClass(typeof(RowBlockMapper), typeof(LanguageModelTransformer), null, typeof(SignatureLoadRowMapper), "MoE language model", LanguageModelFormat.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(LanguageModelTransformer), null, typeof(SignatureLoadModel), "MoE language model", LanguageModelFormat.LoaderSignature)]
+[assembly: LoadableClass(
+    typeof(RowBlockMapper),
+    typeof(LanguageModelTransformer),
+    null,
+    typeof(SignatureLoadRowMapper),
+    "MoE language model",
+    LanguageModelFormat.LoaderSignature
+)]
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -103,7 +111,14 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     {
         host.CheckValue(input, nameof(input));
         var text = columns.FindText(host, input.Schema);
-        return new ScoringDataView(host, input, [text.Name], (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+        return new ScoringDataView(
+            host,
+            input,
+            [text.Name],
+            (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)),
+            predictionBatchSize,
+            CreateMapper(input.Schema),
+            CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -123,7 +138,9 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     public LanguageModelMetrics Evaluate(IDataView data, CancellationToken cancellationToken = default)
     {
         host.CheckValue(data, nameof(data));
-        ExpertUsage[] usage = Model.Config.SparseExperts is { } experts ? [.. Model.Config.SparseBlocksOrMiddle.Select(_ => new ExpertUsage(experts))] : [];
+        ExpertUsage[] usage = Model.Config.SparseExperts is { } experts
+            ? [.. Model.Config.SparseBlocksOrMiddle.Select(_ => new ExpertUsage(experts))]
+            : [];
         var (documents, tokens, bytes, logLikelihood) = (0L, 0L, 0L, 0.0);
         var waiting = new List<int[]>();
         foreach (var text in TextRows.Read(host, data, columns.FindText(host, data.Schema), cancellationToken))
@@ -141,12 +158,19 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
         Score();
         if (tokens == 0)
             throw new InvalidOperationException($"No row has a text with a token in column '{columns.Text}': at least one is wanted.");
-        return new(documents, tokens, bytes, logLikelihood, [.. usage.Zip(Model.Config.SparseBlocksOrMiddle.Order(), (layer, block) => SparseLayerUsage.From(block, layer))]);
+        return new(
+            documents,
+            tokens,
+            bytes,
+            logLikelihood,
+            [.. usage.Zip(Model.Config.SparseBlocksOrMiddle.Order(), (layer, block) => SparseLayerUsage.From(block, layer))]);
 
         void Score()
         {
             host.CheckAlive();
-            logLikelihood += scorer.Score(waiting, withEmbeddings: false, usage.Length > 0 ? usage : null, cancellationToken).Sum(score => score.LogLikelihood);
+            logLikelihood += scorer
+                .Score(waiting, withEmbeddings: false, usage.Length > 0 ? usage : null, cancellationToken)
+                .Sum(score => score.LogLikelihood);
             waiting.Clear();
         }
     }
@@ -162,7 +186,8 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     /// <param name="cancellationToken">Ends it within a token, with an <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public IAsyncEnumerable<string> GenerateAsync(string? prompt, GenerationOptions? options = null, CancellationToken cancellationToken = default)
+    public IAsyncEnumerable<string> GenerateAsync(
+        string? prompt, GenerationOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new GenerationOptions();
         options.Validate();
@@ -198,12 +223,17 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     }
 
     // And this one where the transform of a single row was saved on its own.
-    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) => Create(environment, context).CreateMapper(inputSchema);
+    private static RowBlockMapper Create(IHostEnvironment environment, ModelLoadContext context, DataViewSchema inputSchema) =>
+        Create(environment, context).CreateMapper(inputSchema);
 
-    private async IAsyncEnumerable<string> Generate(string? prompt, GenerationOptions options, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<string> Generate(
+        string? prompt, GenerationOptions options, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Each token is made on the thread pool: who listens may be a user interface.
-        using var generation = await Task.Run(() => scorer.Generate(prompt, options, options.Seed ?? Random.Shared.Next()), cancellationToken).ConfigureAwait(false);
+        using var generation = await Task.Run(
+                () => scorer.Generate(prompt, options, options.Seed ?? Random.Shared.Next()),
+                cancellationToken)
+            .ConfigureAwait(false);
         while (await Task.Run(generation.Next, cancellationToken).ConfigureAwait(false) is { } ready)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -226,5 +256,6 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     private TextRowBlock Open(DataViewRow row, Func<int, bool> isActive) =>
         new TextRowBlock(scorer, columns, continuation, row.GetGetter<ReadOnlyMemory<char>>(row.Schema[columns.Text]), isActive);
 
-    private RowBlockMapper CreateMapper(DataViewSchema schema) => new(this, columns.ToColumns(Model.Config.Width), [columns.FindText(host, schema)], Open);
+    private RowBlockMapper CreateMapper(DataViewSchema schema) =>
+        new(this, columns.ToColumns(Model.Config.Width), [columns.FindText(host, schema)], Open);
 }

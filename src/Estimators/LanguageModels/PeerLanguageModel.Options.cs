@@ -68,7 +68,8 @@ public sealed partial class PeerLanguageModel
                     SparseLayer = config.SparseLayer is MixtureSlotOptions mixture
                         ? mixture with { BalanceLossWeight = weight }
                         : throw new ArgumentException(
-                            $"{nameof(BalanceLossWeight)} is {weight}, but {nameof(config.SparseLayer)} is {config.SparseLayer?.GetType().Name ?? "null"}, "
+                            $"{nameof(BalanceLossWeight)} is {weight}, but {nameof(config.SparseLayer)} is "
+                                + $"{config.SparseLayer?.GetType().Name ?? "null"}, "
                             + "which has no balance loss; leave it out."),
                 };
             }
@@ -89,7 +90,10 @@ public sealed partial class PeerLanguageModel
 
         /// <summary>Those of language models first.</summary>
         internal override IEnumerable<RecipeStep> Recipe =>
-            [new(nameof(WeightDecay), 0.1, "usual for language models"), .. base.Recipe.Where(step => step.Option != nameof(LabelSmoothing))];
+            [
+                new(nameof(WeightDecay), 0.1, "usual for language models"),
+                .. base.Recipe.Where(step => step.Option != nameof(LabelSmoothing)),
+            ];
 
         /// <summary>A copy that later changes do not reach.</summary>
         internal override Options Copy() => (Options)base.Copy();
@@ -101,10 +105,12 @@ public sealed partial class PeerLanguageModel
             base.Validate();
             CreateColumns().Validate();
             if (Continuation is null || Tokenizer is null)
-                throw new ArgumentException($"{(Continuation is null ? nameof(Continuation) : nameof(Tokenizer))} is null; it must be set.");
+                throw new ArgumentException(
+                    $"{(Continuation is null ? nameof(Continuation) : nameof(Tokenizer))} is null; it must be set.");
             Continuation.Validate();
             Refuse(LabelSmoothing is > 0, nameof(LabelSmoothing), LabelSmoothing, "a language model learns the next token as it is");
-            Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a language model starts from random weights, whose layers learn alike");
+            Refuse(
+                LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a language model starts from random weights, whose layers learn alike");
             CreateConfig(vocabularySize: 2).SparseLayer?.TableOptions?.RequireRateBeside(Optimizer);
         }
     }

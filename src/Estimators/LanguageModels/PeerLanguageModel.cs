@@ -15,7 +15,8 @@ public sealed partial class PeerLanguageModel : IEstimator<LanguageModelTransfor
 {
     private readonly LanguageModelTrainer trainer;
 
-    internal PeerLanguageModel(IHostEnvironment environment, Options options) => trainer = new LanguageModelTrainer(environment, nameof(PeerLanguageModel), options);
+    internal PeerLanguageModel(IHostEnvironment environment, Options options) =>
+        trainer = new LanguageModelTrainer(environment, nameof(PeerLanguageModel), options);
 
     /// <summary>Trains a model.</summary>
     /// <param name="input">The training data.</param>

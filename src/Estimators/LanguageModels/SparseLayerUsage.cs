@@ -12,7 +12,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="Unevenness">How far the gates' sums are from even, in nats: 0 when even, log N when one expert has all.</param>
 /// <param name="UnweightedUsage">The share of the experts that were chosen at all, 0 to 1.</param>
 /// <param name="UnweightedUnevenness">As <paramref name="Unevenness"/>, with every choice counted as 1.</param>
-public sealed record SparseLayerUsage(int Block, long Experts, double Usage, double Unevenness, double UnweightedUsage, double UnweightedUnevenness)
+public sealed record SparseLayerUsage(
+    int Block, long Experts, double Usage, double Unevenness, double UnweightedUsage, double UnweightedUnevenness)
 {
     internal static SparseLayerUsage From(int block, ExpertUsage usage) =>
         new(block, usage.Experts, usage.Usage, usage.Unevenness, usage.UnweightedUsage, usage.UnweightedUnevenness);

@@ -8,10 +8,17 @@ namespace Microsoft.ML.MoE.Estimators;
 /// continuation is.
 /// </summary>
 internal sealed class TextRowBlock(
-    LanguageModelScorer scorer, LanguageModelColumns columns, GenerationOptions continuation, ValueGetter<ReadOnlyMemory<char>> getter, Func<int, bool> isActive) : IRowBlock
+    LanguageModelScorer scorer,
+    LanguageModelColumns columns,
+    GenerationOptions continuation,
+    ValueGetter<ReadOnlyMemory<char>> getter,
+    Func<int, bool> isActive
+) : IRowBlock
 {
     private readonly IReadOnlyList<(LanguageModelColumn Column, string Name)> added = columns.Added;
-    private readonly bool withEmbeddings = Enumerable.Range(0, columns.Added.Count).Any(column => columns.Added[column].Column == LanguageModelColumn.Embedding && isActive(column));
+    private readonly bool withEmbeddings = Enumerable
+        .Range(0, columns.Added.Count)
+        .Any(column => columns.Added[column].Column == LanguageModelColumn.Embedding && isActive(column));
     private readonly List<string> texts = [];
     private DocumentScore[]? scores;
     private string?[] continuations = [];

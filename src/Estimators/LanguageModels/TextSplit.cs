@@ -16,7 +16,9 @@ internal static class TextSplit
         var all = texts.Sum(text => (long)text.EnumerateRunes().Count());
         var left = all - Math.Max(1, (long)Math.Round(all * fraction));
         if (left < 1)
-            throw new InvalidOperationException($"{nameof(PeerLanguageModel.Options.ValidationFraction)} is {fraction}, which leaves nothing of {all:n0} characters to train on.");
+            throw new InvalidOperationException(
+                $"{nameof(PeerLanguageModel.Options.ValidationFraction)} is {fraction}, which leaves nothing of {all:n0} characters to "
+                    + "train on.");
 
         var (first, last) = (new List<string>(), new List<string>());
         foreach (var text in texts)

@@ -31,7 +31,11 @@ internal sealed class TokenTextStream(TextTokenizer tokenizer, IReadOnlyList<str
     private string Take(string added, bool end)
     {
         held += added;
-        var stop = stopStrings.Select(text => held.IndexOf(text, StringComparison.Ordinal)).Where(place => place >= 0).DefaultIfEmpty(-1).Min();
+        var stop = stopStrings
+            .Select(text => held.IndexOf(text, StringComparison.Ordinal))
+            .Where(place => place >= 0)
+            .DefaultIfEmpty(-1)
+            .Min();
         if (stop >= 0)
         {
             Stopped = true;

@@ -35,7 +35,8 @@ internal static class ModelEntries
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or FormatException or OverflowException)
         {
-            throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");   // the inner exception stays out, so that ours is the base exception
+            // The inner exception stays out, so that ours is the base exception.
+            throw environment.ExceptDecode($"The model '{context.Directory}' in this file cannot be loaded: {exception.Message}");
         }
         catch (InvalidOperationException exception)
         {
@@ -51,13 +52,14 @@ internal static class ModelEntries
     }
 
     /// <summary>Writes the weights of a model as an entry, tensor by tensor.</summary>
-    public static void WriteWeights(ModelSaveContext context, string entry, torch.nn.Module model) => context.SaveBinaryStream(entry, writer =>
-    {
-        using var sha = SHA256.Create();
-        using (var hashing = new CryptoStream(writer.BaseStream, sha, CryptoStreamMode.Write, leaveOpen: true))
-            ModuleWeights.Save(model, hashing);
-        context.Writer.Write(sha.Hash!);
-    });
+    public static void WriteWeights(ModelSaveContext context, string entry, torch.nn.Module model) =>
+        context.SaveBinaryStream(entry, writer =>
+        {
+            using var sha = SHA256.Create();
+            using (var hashing = new CryptoStream(writer.BaseStream, sha, CryptoStreamMode.Write, leaveOpen: true))
+                ModuleWeights.Save(model, hashing);
+            context.Writer.Write(sha.Hash!);
+        });
 
     /// <summary>Refuses what a newer version wrote.</summary>
     /// <exception cref="InvalidDataException">It did.</exception>
@@ -66,7 +68,8 @@ internal static class ModelEntries
         if (context.Header.ModelVerReadable > newest)
         {
             throw new InvalidDataException(
-                $"it was saved by a newer version of MoE.ML (format 0x{context.Header.ModelVerReadable:x8}; this version reads up to 0x{newest:x8}). Update the package MoE.ML.");
+                $"it was saved by a newer version of MoE.ML (format 0x{context.Header.ModelVerReadable:x8}; this version reads up to "
+                    + $"0x{newest:x8}). Update the package MoE.ML.");
         }
     }
 
@@ -113,7 +116,9 @@ internal static class ModelEntries
     /// <param name="leastBytes">The fewest bytes that a parameter takes.</param>
     /// <param name="build">Makes the model.</param>
     /// <exception cref="InvalidDataException">There is no such entry, its checksum differs, or it holds other weights.</exception>
-    public static TModel ReadModel<TModel>(ModelLoadContext context, string entry, byte[] checksum, long parameters, int leastBytes, Func<TModel> build) where TModel : torch.nn.Module
+    public static TModel ReadModel<TModel>(
+        ModelLoadContext context, string entry, byte[] checksum, long parameters, int leastBytes, Func<TModel> build)
+        where TModel : torch.nn.Module
     {
         TModel? model = null;
         try
@@ -121,7 +126,8 @@ internal static class ModelEntries
             Read(context, entry, checksum, stream =>
             {
                 if (parameters <= 0 || parameters > stream.Length / leastBytes)
-                    throw new InvalidDataException($"its description asks for {parameters} parameters, but '{entry}' has {stream.Length} bytes.");
+                    throw new InvalidDataException(
+                        $"its description asks for {parameters} parameters, but '{entry}' has {stream.Length} bytes.");
                 model = build();
                 ModuleWeights.Load(model, stream, stream.Length);
             });

@@ -88,7 +88,8 @@ internal abstract record TrainingDocument
                 throw new InvalidDataException($"The history of the training has an expert load without counts in epoch {epoch.Epoch}.");
         }
         var best = BestEpoch is { } number
-            ? Epochs.FirstOrDefault(epoch => epoch.Epoch == number) ?? throw new InvalidDataException($"The history of the training has no epoch {number}, which is said to be the best.")
+            ? Epochs.FirstOrDefault(epoch => epoch.Epoch == number)
+                ?? throw new InvalidDataException($"The history of the training has no epoch {number}, which is said to be the best.")
             : null;
         return new TrainingResult(Epochs, Steps, StopReason, best, BestWeightsRestored);
     }

@@ -19,5 +19,6 @@ internal sealed class BufferedVectors<T>(DataViewRow cursor, DataViewSchema.Colu
     }
 
     /// <inheritdoc/>
-    public override Delegate CreateGetter(Func<int> current) => (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => vectors[current()].CopyTo(ref value));
+    public override Delegate CreateGetter(Func<int> current) =>
+        (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => vectors[current()].CopyTo(ref value));
 }

@@ -10,7 +10,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="ClassCount">Number of classes.</param>
 /// <param name="EmbeddingWidth">Length of that vector.</param>
 /// <param name="LabelValues">What the classes are called, where known.</param>
-internal sealed record ClassificationColumns(string PredictedLabelName, string ScoreName, string? EmbeddingName, int ClassCount, int EmbeddingWidth, LabelValues? LabelValues)
+internal sealed record ClassificationColumns(
+    string PredictedLabelName, string ScoreName, string? EmbeddingName, int ClassCount, int EmbeddingWidth, LabelValues? LabelValues)
 {
     /// <summary>Position of the predicted label among the added columns.</summary>
     public const int PredictedLabel = 0;
@@ -24,7 +25,8 @@ internal sealed record ClassificationColumns(string PredictedLabelName, string S
     /// <summary>The columns to add to a schema.</summary>
     public DataViewSchema.DetachedColumn[] For(DataViewSchema input)
     {
-        var scoreSet = input.GetMaxAnnotationKind(out _, AnnotationUtils.Kinds.ScoreColumnSetId) + 1;   // tells our columns from those of other scorers before us
+        // Tells our columns from those of other scorers before us.
+        var scoreSet = input.GetMaxAnnotationKind(out _, AnnotationUtils.Kinds.ScoreColumnSetId) + 1;
 
         var label = Annotations(scoreSet, AnnotationUtils.Const.ScoreValueKind.PredictedLabel);
         LabelValues?.AddTo(label, AnnotationUtils.Kinds.KeyValues);
@@ -39,17 +41,26 @@ internal sealed record ClassificationColumns(string PredictedLabelName, string S
             new(PredictedLabelName, new KeyDataViewType(typeof(uint), ClassCount), label.ToAnnotations()),
             new(ScoreName, new VectorDataViewType(NumberDataViewType.Single, ClassCount), score.ToAnnotations()),
         ];
-        return EmbeddingName is null ? columns : [.. columns, new(EmbeddingName, new VectorDataViewType(NumberDataViewType.Single, EmbeddingWidth))];
+        return EmbeddingName is null
+            ? columns
+            : [.. columns, new(EmbeddingName, new VectorDataViewType(NumberDataViewType.Single, EmbeddingWidth))];
     }
 
     /// <summary>What an estimator promises before it has seen data.</summary>
-    public static IEnumerable<SchemaShape.Column> Shapes(string predictedLabelName, string scoreName, string? embeddingName, SchemaShape.Column label)
+    public static IEnumerable<SchemaShape.Column> Shapes(
+        string predictedLabelName, string scoreName, string? embeddingName, SchemaShape.Column label)
     {
         var annotations = AnnotationUtils.GetTrainerOutputAnnotation().ToList();
         if (label.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out var values))
             annotations.Add(values);
-        yield return new(predictedLabelName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, new SchemaShape(annotations));
-        yield return new(scoreName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, new SchemaShape(AnnotationUtils.AnnotationsForMulticlassScoreColumn(label)));
+        yield return new(
+            predictedLabelName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, new SchemaShape(annotations));
+        yield return new(
+            scoreName,
+            SchemaShape.Column.VectorKind.Vector,
+            NumberDataViewType.Single,
+            false,
+            new SchemaShape(AnnotationUtils.AnnotationsForMulticlassScoreColumn(label)));
         if (embeddingName is not null)
             yield return new(embeddingName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false);
     }

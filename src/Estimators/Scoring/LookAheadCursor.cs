@@ -28,7 +28,13 @@ internal sealed class LookAheadCursor : RootCursorBase
     private bool disposed;
 
     public LookAheadCursor(
-        IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active, IRowBlock block, int largestBlock)
+        IChannelProvider provider,
+        DataViewRowCursor input,
+        DataViewSchema schema,
+        ColumnBindings bindings,
+        bool[] active,
+        IRowBlock block,
+        int largestBlock)
         : base(provider)
     {
         Schema = schema;
@@ -67,9 +73,12 @@ internal sealed class LookAheadCursor : RootCursorBase
             throw Ch.ExceptParam(nameof(column), $"Column '{column.Name}' is not active in this cursor.");
 
         var index = bindings.MapColumnIndex(out var isSource, column.Index);
-        var getters = Array.ConvertAll(buffers, buffer => isSource ? buffer.CreateInputGetter(index, Place) : buffer.CreateAddedGetter(index, Place));
+        var getters = Array.ConvertAll(buffers, buffer =>
+            isSource ? buffer.CreateInputGetter(index, Place) : buffer.CreateAddedGetter(index, Place));
         if (getters[0] is not ValueGetter<TValue>)
-            throw Ch.Except($"Column '{column.Name}' has values of the type {getters[0].GetType().GetGenericArguments()[0]}; {typeof(TValue)} was asked for.");
+            throw Ch.Except(
+                $"Column '{column.Name}' has values of the type {getters[0].GetType().GetGenericArguments()[0]}; {typeof(TValue)} was "
+                    + "asked for.");
         var typed = Array.ConvertAll(getters, getter => (ValueGetter<TValue>)getter);
         return typed.Length == 1 ? typed[0] : (ref TValue value) => typed[turn](ref value);
     }
@@ -109,7 +118,8 @@ internal sealed class LookAheadCursor : RootCursorBase
         base.Dispose(disposing);
     }
 
-    private int Place() => place >= 0 ? place : throw Ch.Except("The cursor is not at a row: call MoveNext first, and stop when it returns false.");
+    private int Place() =>
+        place >= 0 ? place : throw Ch.Except("The cursor is not at a row: call MoveNext first, and stop when it returns false.");
 
     private void TakeNextBlock()
     {

@@ -9,8 +9,11 @@ namespace Microsoft.ML.MoE.Estimators;
 internal static class OnnxExport
 {
     /// <summary>The error that names a transformer.</summary>
-    public static InvalidOperationException Refuse(ITransformer transformer) => new(
-        $"The transformer {transformer.GetType().Name} cannot be exported to ONNX: its network has no ONNX form, and a model without it would ask for its outputs as inputs. "
-        + "Save the whole with mlContext.Model.Save. To export only the steps behind it, give ConvertToOnnx those steps and its output in memory "
-        + "(mlContext.Data.Cache).");
+    public static InvalidOperationException Refuse(ITransformer transformer) =>
+        new(
+            $"The transformer {transformer.GetType().Name} cannot be exported to ONNX: its network has no ONNX form, and a model without "
+                + "it would ask for its outputs as inputs. "
+                + "Save the whole with mlContext.Model.Save. To export only the steps behind it, give ConvertToOnnx those steps and its "
+                + "output in memory "
+                + "(mlContext.Data.Cache).");
 }

@@ -9,7 +9,11 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="inputs">The columns that the model reads.</param>
 /// <param name="open">Makes a block for a row, given which of the added columns are wanted.</param>
 internal sealed class RowBlockMapper(
-    ITransformer transformer, DataViewSchema.DetachedColumn[] outputColumns, IReadOnlyList<DataViewSchema.Column> inputs, Func<DataViewRow, Func<int, bool>, IRowBlock> open) : IRowMapper
+    ITransformer transformer,
+    DataViewSchema.DetachedColumn[] outputColumns,
+    IReadOnlyList<DataViewSchema.Column> inputs,
+    Func<DataViewRow, Func<int, bool>, IRowBlock> open
+) : IRowMapper
 {
     /// <inheritdoc/>
     public DataViewSchema.DetachedColumn[] GetOutputColumns() => outputColumns;

@@ -30,7 +30,13 @@ internal sealed class ScoringDataView : ITransformCanSaveOnnx
     /// <param name="mapper">Adds the same columns row by row.</param>
     /// <param name="mapperFactory">Makes such a mapper for another schema.</param>
     public ScoringDataView(
-        IHost host, IDataView source, IReadOnlyList<string> modelInputs, Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open, int batchSize, IRowMapper mapper, Func<DataViewSchema, IRowMapper> mapperFactory)
+        IHost host,
+        IDataView source,
+        IReadOnlyList<string> modelInputs,
+        Func<DataViewRow[], Func<int, bool>, IRowBlock[]> open,
+        int batchSize,
+        IRowMapper mapper,
+        Func<DataViewSchema, IRowMapper> mapperFactory)
     {
         this.host = host;
         this.source = source;
@@ -88,5 +94,8 @@ internal sealed class ScoringDataView : ITransformCanSaveOnnx
     }
 
     private DataViewRowCursor[] Open(DataViewRowCursor[] inputs, bool[] active) =>
-        [.. inputs.Zip(open(inputs, column => active[bindings.AddedColumnIndices[column]]), (input, block) => new LookAheadCursor(host, input, Schema, bindings, active, block, batchSize))];
+        [
+            .. inputs.Zip(open(inputs, column => active[bindings.AddedColumnIndices[column]]), (input, block) =>
+                new LookAheadCursor(host, input, Schema, bindings, active, block, batchSize)),
+        ];
 }

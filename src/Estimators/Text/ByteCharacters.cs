@@ -7,7 +7,9 @@ namespace Microsoft.ML.MoE.Estimators;
 internal static class ByteCharacters
 {
     private static readonly char[] Characters = CreateTable();
-    private static readonly Dictionary<char, byte> Bytes = Characters.Select((character, value) => (character, value)).ToDictionary(pair => pair.character, pair => (byte)pair.value);
+    private static readonly Dictionary<char, byte> Bytes = Characters
+        .Select((character, value) => (character, value))
+        .ToDictionary(pair => pair.character, pair => (byte)pair.value);
 
     /// <summary>The character of a byte.</summary>
     public static char Of(byte value) => Characters[value];

@@ -112,7 +112,8 @@ public sealed class BytePairTokenizer : TextTokenizer
         Dictionary<string, int> ids;
         try
         {
-            ids = JsonSerializer.Deserialize<Dictionary<string, int>>(vocabulary, Json) ?? throw new InvalidDataException("The vocabulary is empty.");
+            ids = JsonSerializer.Deserialize<Dictionary<string, int>>(vocabulary, Json)
+                ?? throw new InvalidDataException("The vocabulary is empty.");
         }
         catch (JsonException exception)
         {
@@ -127,8 +128,13 @@ public sealed class BytePairTokenizer : TextTokenizer
         string[] list = [.. lines.SkipWhile(line => line.StartsWith(VersionLine, StringComparison.Ordinal))];
         foreach (var merge in list)
         {
-            if (merge.Split(' ') is not [var left, var right] || !ids.ContainsKey(left) || !ids.ContainsKey(right) || !ids.ContainsKey(left + right))
-                throw new InvalidDataException($"The merge '{merge}' is not two tokens of the vocabulary with a space between them that together are a third.");
+            if (
+                merge.Split(' ') is not [var left, var right]
+                || !ids.ContainsKey(left)
+                || !ids.ContainsKey(right)
+                || !ids.ContainsKey(left + right))
+                throw new InvalidDataException(
+                    $"The merge '{merge}' is not two tokens of the vocabulary with a space between them that together are a third.");
         }
         return new(kind, ids, list);
     }
@@ -146,11 +152,16 @@ public sealed class BytePairTokenizer : TextTokenizer
     private void RequireNoMarks(string vocabularyFile)
     {
         var made = Merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal)).ToHashSet();
-        var marked = Vocabulary.Keys.Where(token => token.Length > EndOfWord.Length && token.EndsWith(EndOfWord, StringComparison.Ordinal) && !made.Contains(token)).Order(StringComparer.Ordinal).ToArray();
+        var marked = Vocabulary
+            .Keys.Where(token =>
+                token.Length > EndOfWord.Length && token.EndsWith(EndOfWord, StringComparison.Ordinal) && !made.Contains(token))
+            .Order(StringComparer.Ordinal)
+            .ToArray();
         if (marked.Length > 0)
         {
             throw new InvalidDataException(
-                $"The vocabulary '{vocabularyFile}' marks the end of a word with '{EndOfWord}', as CLIP's does: it has {marked.Length} tokens such as '{marked[0]}' that no merge makes. "
+                $"The vocabulary '{vocabularyFile}' marks the end of a word with '{EndOfWord}', as CLIP's does: it has {marked.Length} "
+                    + $"tokens such as '{marked[0]}' that no merge makes. "
                 + "GPT-2's format is wanted, in which a word begins with the space before it ('Ġ').");
         }
     }
@@ -160,7 +171,8 @@ public sealed class BytePairTokenizer : TextTokenizer
         for (var value = 0; value < 256; value++)
         {
             if (!vocabulary.ContainsKey(ByteCharacters.Of((byte)value).ToString()))
-                throw new InvalidDataException($"The vocabulary lacks the byte {value} ('{ByteCharacters.Of((byte)value)}'); it must have all 256.");
+                throw new InvalidDataException(
+                    $"The vocabulary lacks the byte {value} ('{ByteCharacters.Of((byte)value)}'); it must have all 256.");
         }
 
         var bytes = new byte[size][];
@@ -168,7 +180,9 @@ public sealed class BytePairTokenizer : TextTokenizer
         foreach (var (token, id) in vocabulary)
         {
             if (token != EndOfText)
-                bytes[id] = ByteCharacters.Read(token) ?? throw new InvalidDataException($"The token '{token}' of the vocabulary is not written in the characters that stand for bytes.");
+                bytes[id] = ByteCharacters.Read(token)
+                    ?? throw new InvalidDataException(
+                        $"The token '{token}' of the vocabulary is not written in the characters that stand for bytes.");
         }
         return bytes;
     }

@@ -56,7 +56,9 @@ public sealed class CharacterTokenizer : TextTokenizer
             cancellationToken.ThrowIfCancellationRequested();
             characters.UnionWith(text.EnumerateRunes());   // half a surrogate pair comes out as U+FFFD, as when encoding
         }
-        return characters.Count > 0 ? new(characters) : throw new InvalidOperationException("The texts have no characters: a vocabulary needs at least one.");
+        return characters.Count > 0
+            ? new(characters)
+            : throw new InvalidOperationException("The texts have no characters: a vocabulary needs at least one.");
     }
 
     /// <inheritdoc/>

@@ -18,7 +18,8 @@ internal static class TiktokenEncodings
     public static void Require(string encoding)
     {
         if (!Known.ContainsKey(encoding ?? ""))
-            throw new ArgumentException($"The Tiktoken encoding is '{encoding}'; it must be one of {string.Join(", ", Known.Keys)}.", nameof(encoding));
+            throw new ArgumentException(
+                $"The Tiktoken encoding is '{encoding}'; it must be one of {string.Join(", ", Known.Keys)}.", nameof(encoding));
     }
 
     /// <summary>How the encoding cuts text.</summary>

@@ -30,7 +30,8 @@ public sealed class TiktokenTextTokenizer : TextTokenizer
         this.ranks = ranks;
         bytes = Read(ranks);
         using var stream = new MemoryStream(ranks, writable: false);
-        tokenizer = TiktokenTokenizer.Create(stream, new RegexPreTokenizer(TiktokenEncodings.Pattern(encoding), specialTokens: null), normalizer: null);
+        tokenizer = TiktokenTokenizer.Create(
+            stream, new RegexPreTokenizer(TiktokenEncodings.Pattern(encoding), specialTokens: null), normalizer: null);
     }
 
     /// <summary>Name of the encoding.</summary>
@@ -56,14 +57,17 @@ public sealed class TiktokenTextTokenizer : TextTokenizer
         try
         {
             var assembly = Assembly.Load(package);
-            var name = Array.Find(assembly.GetManifestResourceNames(), resource => resource.EndsWith(".tiktoken.deflate", StringComparison.Ordinal))
-                ?? throw new InvalidOperationException($"The package {package} holds no Tiktoken vocabulary; version 2.0.1 of it does.");
-            using var lines = new StreamReader(new DeflateStream(assembly.GetManifestResourceStream(name)!, CompressionMode.Decompress), System.Text.Encoding.ASCII);
+            var name = Array.Find(assembly.GetManifestResourceNames(), resource =>
+                resource.EndsWith(".tiktoken.deflate", StringComparison.Ordinal)
+            ) ?? throw new InvalidOperationException($"The package {package} holds no Tiktoken vocabulary; version 2.0.1 of it does.");
+            using var lines = new StreamReader(
+                new DeflateStream(assembly.GetManifestResourceStream(name)!, CompressionMode.Decompress), System.Text.Encoding.ASCII);
             return new(encoding, Unpack(lines.ReadToEnd()));
         }
         catch (FileNotFoundException exception)
         {
-            throw new InvalidOperationException($"The encoding {encoding} needs the package {package}: add it to the application's project.", exception);
+            throw new InvalidOperationException(
+                $"The encoding {encoding} needs the package {package}: add it to the application's project.", exception);
         }
     }
 
@@ -77,28 +81,38 @@ public sealed class TiktokenTextTokenizer : TextTokenizer
     // The packages leave the ids out, which are the lines' numbers, and put a line with their count before them.
     private static byte[] Unpack(string packed)
     {
-        var lines = packed.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).SkipWhile(line => line.StartsWith(CapacityLine, StringComparison.Ordinal));
-        return System.Text.Encoding.ASCII.GetBytes(string.Concat(lines.Select((line, number) => string.Create(CultureInfo.InvariantCulture, $"{line.Split(' ')[0]} {number}\n"))));
+        var lines = packed
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            .SkipWhile(line => line.StartsWith(CapacityLine, StringComparison.Ordinal));
+        return System.Text.Encoding.ASCII.GetBytes(
+            string.Concat(lines.Select((line, number) => string.Create(CultureInfo.InvariantCulture, $"{line.Split(' ')[0]} {number}\n"))));
     }
 
     private static byte[][] Read(byte[] ranks)
     {
         var tokens = new SortedDictionary<int, byte[]>();
-        foreach (var line in System.Text.Encoding.ASCII.GetString(ranks).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        foreach (
+            var line in System
+                .Text.Encoding.ASCII.GetString(ranks)
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             try
             {
-                if (line.Split(' ') is not [var token, var id] || !tokens.TryAdd(int.Parse(id, CultureInfo.InvariantCulture), Convert.FromBase64String(token)))
+                if (
+                    line.Split(' ') is not [var token, var id]
+                    || !tokens.TryAdd(int.Parse(id, CultureInfo.InvariantCulture), Convert.FromBase64String(token)))
                     throw new FormatException("it is not a token and an id of its own");
             }
             catch (Exception exception) when (exception is FormatException or OverflowException)
             {
-                throw new InvalidDataException($"The line '{line}' of the Tiktoken vocabulary cannot be read: {exception.Message}", exception);
+                throw new InvalidDataException(
+                    $"The line '{line}' of the Tiktoken vocabulary cannot be read: {exception.Message}", exception);
             }
         }
 
         if (tokens.Count == 0 || tokens.Keys.Last() != tokens.Count - 1 || tokens.Keys.First() != 0)
-            throw new InvalidDataException($"The Tiktoken vocabulary has {tokens.Count} tokens; their ids must be 0 to {tokens.Count - 1}.");
+            throw new InvalidDataException(
+                $"The Tiktoken vocabulary has {tokens.Count} tokens; their ids must be 0 to {tokens.Count - 1}.");
         if (tokens.Values.Count(token => token.Length == 1) != 256)
             throw new InvalidDataException("The Tiktoken vocabulary lacks some of the 256 bytes.");
         return [.. tokens.Values];

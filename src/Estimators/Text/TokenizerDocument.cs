@@ -25,8 +25,8 @@ internal sealed record TokenizerDocument
             {
                 TokenizerKind.Bytes => new ByteTokenizer(),
                 TokenizerKind.Characters => new CharacterTokenizer((Characters ?? "").EnumerateRunes()),
-                TokenizerKind.BytePairs or TokenizerKind.BytePairFiles =>
-                    BytePairTokenizer.Parse(Kind, readFile(BytePairTokenizer.VocabularyFileName), readFile(BytePairTokenizer.MergesFileName)),
+                TokenizerKind.BytePairs or TokenizerKind.BytePairFiles => BytePairTokenizer.Parse(
+                    Kind, readFile(BytePairTokenizer.VocabularyFileName), readFile(BytePairTokenizer.MergesFileName)),
                 TokenizerKind.Tiktoken => new TiktokenTextTokenizer(Encoding ?? "", readFile(TiktokenTextTokenizer.RanksFileName)),
                 _ => throw new InvalidDataException($"The kind of tokenizer {Kind} is not known."),
             };

@@ -11,7 +11,6 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <inheritdoc cref="ImageClassifierEstimator" path="/remarks"/>
 public sealed partial class VisionTransformerImageClassifier : ImageClassifierEstimator
 {
-    internal VisionTransformerImageClassifier(IHostEnvironment environment, Options options) : base(environment, nameof(VisionTransformerImageClassifier), options)
-    {
-    }
+    internal VisionTransformerImageClassifier(IHostEnvironment environment, Options options)
+        : base(environment, nameof(VisionTransformerImageClassifier), options) { }
 }

@@ -10,7 +10,6 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <inheritdoc cref="ImageClassifierEstimator" path="/remarks"/>
 public sealed partial class WideNetImageClassifier : ImageClassifierEstimator
 {
-    internal WideNetImageClassifier(IHostEnvironment environment, Options options) : base(environment, nameof(WideNetImageClassifier), options)
-    {
-    }
+    internal WideNetImageClassifier(IHostEnvironment environment, Options options)
+        : base(environment, nameof(WideNetImageClassifier), options) { }
 }

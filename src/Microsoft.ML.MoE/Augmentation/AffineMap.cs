@@ -40,13 +40,29 @@ internal readonly record struct AffineMap(double Xx, double Xy, double X1, doubl
 
         // libtorch counts from -1 to 1 from border to border, whatever the size. Its own affine_grid multiplies matrices for this, which
         // takes several times as long on a CPU.
-        double[] numbers = [.. maps_N.SelectMany(map => new[] { map.Xx * 2 / width, map.Xy * 2 / width, map.X1 * 2 / width, map.Yx * 2 / height, map.Yy * 2 / height, map.Y1 * 2 / height })];
+        double[] numbers =
+        [
+            .. maps_N.SelectMany(map =>
+                new[]
+                {
+                    map.Xx * 2 / width,
+                    map.Xy * 2 / width,
+                    map.X1 * 2 / width,
+                    map.Yx * 2 / height,
+                    map.Yy * 2 / height,
+                    map.Y1 * 2 / height,
+                }
+            ),
+        ];
         var map_6N11 = tensor(numbers, [maps_N.Length, 6, 1, 1], pixels_NCHW.dtype).to(pixels_NCHW.device).transpose(0, 1);
         var x_W = Range(pixels_NCHW.shape[3], pixels_NCHW.dtype, pixels_NCHW.device).Minus((width - 1) / 2);
         var y_H1 = Range(pixels_NCHW.shape[2], pixels_NCHW.dtype, pixels_NCHW.device).Minus((height - 1) / 2).unsqueeze(1);
         var grid_NHW2 = stack([From(0), From(3)], -1);
-        return nn.functional.grid_sample(pixels_NCHW - fill_1C11, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Zeros, align_corners: false)
-            .PlusInPlace(fill_1C11).ClampInPlace(0, 1).MoveToOuterDisposeScope();
+        return nn.functional.grid_sample(
+                pixels_NCHW - fill_1C11, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Zeros, align_corners: false)
+            .PlusInPlace(fill_1C11)
+            .ClampInPlace(0, 1)
+            .MoveToOuterDisposeScope();
 
         // One coordinate of where each pixel comes from.
         Tensor From(int row) => (map_6N11[row] * x_W).Plus((map_6N11[row + 1] * y_H1).Plus(map_6N11[row + 2]));

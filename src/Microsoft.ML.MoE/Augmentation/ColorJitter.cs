@@ -59,8 +59,12 @@ public sealed record ColorJitter
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var images = pixels_NCHW.shape[0];
-        var uniform_NR = RandomNumbers.Uniform(images, 1 + (2 * Operations.Length), generator);   // whether, how much of each, and when each
-        var orders_N = Enumerable.Range(0, (int)images).Select(n => Operations.OrderBy(operation => uniform_NR[n, 1 + Operations.Length + operation]).ToArray()).ToArray();
+        // Whether, how much of each, and when each.
+        var uniform_NR = RandomNumbers.Uniform(images, 1 + (2 * Operations.Length), generator);
+        var orders_N = Enumerable
+            .Range(0, (int)images)
+            .Select(n => Operations.OrderBy(operation => uniform_NR[n, 1 + Operations.Length + operation]).ToArray())
+            .ToArray();
         double[] strengths = [Brightness, Contrast, Saturation, Hue];
 
         var result_NCHW = pixels_NCHW.clone();
@@ -71,7 +75,11 @@ public sealed record ColorJitter
                 if (strengths[operation] == 0)
                     continue;
                 var group = ImageGroup.Of(images, n => uniform_NR[n, 0] < Probability && orders_N[n][turn] == operation);
-                group.Change(result_NCHW, members_MCHW => Change(members_MCHW, operation, group.Numbers(n => Factor(operation, strengths[operation], uniform_NR[n, 1 + operation]), members_MCHW)));
+                group.Change(result_NCHW, members_MCHW =>
+                    Change(
+                        members_MCHW,
+                        operation,
+                        group.Numbers(n => Factor(operation, strengths[operation], uniform_NR[n, 1 + operation]), members_MCHW)));
             }
         }
         return result_NCHW.MoveToOuterDisposeScope();

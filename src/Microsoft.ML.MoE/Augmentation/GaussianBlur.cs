@@ -53,7 +53,8 @@ public sealed record GaussianBlur
         var uniform_N2 = RandomNumbers.Uniform(images, 2, generator);
         var group = ImageGroup.Of(images, n => uniform_N2[n, 0] < Probability);
         var result_NCHW = images_NCHW.clone();
-        group.Change(result_NCHW, images_MCHW => Blur(images_MCHW, group.Numbers(n => MinSigma + (uniform_N2[n, 1] * (MaxSigma - MinSigma)), images_MCHW).flatten(1)));
+        group.Change(result_NCHW, images_MCHW =>
+            Blur(images_MCHW, group.Numbers(n => MinSigma + (uniform_N2[n, 1] * (MaxSigma - MinSigma)), images_MCHW).flatten(1)));
         return result_NCHW.MoveToOuterDisposeScope();
     }
 
@@ -61,8 +62,16 @@ public sealed record GaussianBlur
     private static Tensor Blur(Tensor images_MCHW, Tensor sigma_M1)
     {
         var (images, channels, height, width) = (images_MCHW.shape[0], images_MCHW.shape[1], images_MCHW.shape[2], images_MCHW.shape[3]);
-        var rows_MCWH = images_MCHW.reshape(images, channels * height, width).bmm(Weights(sigma_M1, width)).view(images, channels, height, width).transpose(2, 3);
-        return rows_MCWH.reshape(images, channels * width, height).bmm(Weights(sigma_M1, height)).view(images, channels, width, height).transpose(2, 3);
+        var rows_MCWH = images_MCHW
+            .reshape(images, channels * height, width)
+            .bmm(Weights(sigma_M1, width))
+            .view(images, channels, height, width)
+            .transpose(2, 3);
+        return rows_MCWH
+            .reshape(images, channels * width, height)
+            .bmm(Weights(sigma_M1, height))
+            .view(images, channels, width, height)
+            .transpose(2, 3);
     }
 
     // What each old pixel of a line gives to each new one, (M, L old, L new).

@@ -36,7 +36,9 @@ public sealed record Grayscale
         var uniform_N1 = RandomNumbers.Uniform(images, 1, generator);
         var result_NCHW = pixels_NCHW.clone();
         if (PixelOperations.HaveColour(pixels_NCHW))
-            ImageGroup.Of(images, n => uniform_N1[n, 0] < Probability).Change(result_NCHW, pixels_MCHW => PixelOperations.Luminance(pixels_MCHW).expand_as(pixels_MCHW));
+            ImageGroup
+                .Of(images, n => uniform_N1[n, 0] < Probability)
+                .Change(result_NCHW, pixels_MCHW => PixelOperations.Luminance(pixels_MCHW).expand_as(pixels_MCHW));
         return result_NCHW.MoveToOuterDisposeScope();
     }
 }

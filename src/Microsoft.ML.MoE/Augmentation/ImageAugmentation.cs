@@ -89,11 +89,14 @@ public sealed record ImageAugmentation
         OptionChecks.AtLeast(0, CropPadding, nameof(CropPadding));
         OptionChecks.Between(0, 1, FlipProbability, nameof(FlipProbability));
         if (RandomResizedCrop is not null && CropPadding > 0)
-            throw new ArgumentException($"{nameof(RandomResizedCrop)} is set and {nameof(CropPadding)} is {CropPadding}; an image is cropped one way or the other: leave out one of them.");
+            throw new ArgumentException(
+                $"{nameof(RandomResizedCrop)} is set and {nameof(CropPadding)} is {CropPadding}; an image is cropped one way or the "
+                    + "other: leave out one of them.");
         if (ChangesColours && Pixels is null)
         {
             throw new ArgumentException(
-                $"{nameof(Pixels)} is not set, but {nameof(RandAugment)}, {nameof(ColorJitter)}, {nameof(Grayscale)} or {nameof(Solarize)} is, which work on pixels from 0 to 1: "
+                $"{nameof(Pixels)} is not set, but {nameof(RandAugment)}, {nameof(ColorJitter)}, {nameof(Grayscale)} or "
+                    + $"{nameof(Solarize)} is, which work on pixels from 0 to 1: "
                 + "say how the images are normalised.");
         }
         Pixels?.Validate();
@@ -151,12 +154,15 @@ public sealed record ImageAugmentation
     {
         var device = images_NCHW.device;
         var (images, channels, height, width) = (images_NCHW.shape[0], images_NCHW.shape[1], images_NCHW.shape[2], images_NCHW.shape[3]);
-        var padded_NCX = nn.functional.pad(images_NCHW, [CropPadding, CropPadding, CropPadding, CropPadding]).flatten(2);   // (N, C, (H + 2P) · (W + 2P))
+        // (N, C, (H + 2P) · (W + 2P)).
+        var padded_NCX = nn.functional.pad(images_NCHW, [CropPadding, CropPadding, CropPadding, CropPadding]).flatten(2);
 
         var rows_NH = RandomOffsets(images, generator, device).Plus(Range(height, device: device));
         var columns_NW = RandomOffsets(images, generator, device).Plus(RandomlyMirrored(images, width, generator, device));
         var pixels_NHW = rows_NH.unsqueeze(2).Times(width + (2 * CropPadding)).Plus(columns_NW.unsqueeze(1));
-        return padded_NCX.gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width)).view(images, channels, height, width);
+        return padded_NCX
+            .gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width))
+            .view(images, channels, height, width);
     }
 
     private Tensor RandomOffsets(long images, Generator generator, Device device) =>

@@ -20,8 +20,15 @@ internal readonly record struct ImageBox(int Top, int Bottom, int Left, int Righ
     {
         using var scope = NewDisposeScope();
         var edges_4N11 = tensor(
-            [.. boxes.Select(box => box.Top), .. boxes.Select(box => box.Bottom), .. boxes.Select(box => box.Left), .. boxes.Select(box => box.Right)],
-            [4, boxes.Length, 1, 1], int32).to(device);
+                [
+                    .. boxes.Select(box => box.Top),
+                    .. boxes.Select(box => box.Bottom),
+                    .. boxes.Select(box => box.Left),
+                    .. boxes.Select(box => box.Right),
+                ],
+                [4, boxes.Length, 1, 1],
+                int32)
+            .to(device);
         var row_H1 = Range(height, int32, device).unsqueeze(1);
         var column_W = Range(width, int32, device);
         var inRows_NH1 = row_H1.ge(edges_4N11[0]) & row_H1.lt(edges_4N11[1]);

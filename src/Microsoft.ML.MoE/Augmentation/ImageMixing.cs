@@ -63,7 +63,10 @@ internal sealed record ImageMixing
         Validate();
         ImageShapes.Require(images_NCHW);
         if (labels_N.dim() != 1 || labels_N.dtype != ScalarType.Int64 || labels_N.shape[0] != images_NCHW.shape[0])
-            throw new ArgumentException($"The labels are {labels_N.dtype} ({string.Join(", ", labels_N.shape)}); Int64 ({images_NCHW.shape[0]}) is wanted, one label an image.", nameof(labels_N));
+            throw new ArgumentException(
+                $"The labels are {labels_N.dtype} ({string.Join(", ", labels_N.shape)}); Int64 ({images_NCHW.shape[0]}) is wanted, one "
+                    + "label an image.",
+                nameof(labels_N));
         OptionChecks.AtLeast(1, classes, nameof(classes));
 
         using var _ = no_grad();

@@ -11,6 +11,7 @@ internal static class ImageShapes
     public static void Require(Tensor images_NCHW)
     {
         if (images_NCHW.dim() != 4)
-            throw new ArgumentException($"The images have the shape ({string.Join(", ", images_NCHW.shape)}); (N, C, H, W) is wanted.", nameof(images_NCHW));
+            throw new ArgumentException(
+                $"The images have the shape ({string.Join(", ", images_NCHW.shape)}); (N, C, H, W) is wanted.", nameof(images_NCHW));
     }
 }

@@ -61,8 +61,14 @@ internal static class PixelOperations
         if (height < 3 || width < 3)
             return pixels_NCHW.alias();   // all border
         using var scope = NewDisposeScope();
-        var threes_NCHW = pixels_NCHW.narrow(3, 0, width - 2).Plus(pixels_NCHW.narrow(3, 1, width - 2)).Plus(pixels_NCHW.narrow(3, 2, width - 2));
-        var nines_NCHW = threes_NCHW.narrow(2, 0, height - 2).Plus(threes_NCHW.narrow(2, 1, height - 2)).Plus(threes_NCHW.narrow(2, 2, height - 2));
+        var threes_NCHW = pixels_NCHW
+            .narrow(3, 0, width - 2)
+            .Plus(pixels_NCHW.narrow(3, 1, width - 2))
+            .Plus(pixels_NCHW.narrow(3, 2, width - 2));
+        var nines_NCHW = threes_NCHW
+            .narrow(2, 0, height - 2)
+            .Plus(threes_NCHW.narrow(2, 1, height - 2))
+            .Plus(threes_NCHW.narrow(2, 2, height - 2));
         var smooth_NCHW = pixels_NCHW.clone();
         var inner_NCHW = smooth_NCHW.narrow(2, 1, height - 2).narrow(3, 1, width - 2);
         inner_NCHW.TimesInPlace(4.0 / 13).PlusInPlace(nines_NCHW, 1.0 / 13);   // (4 · middle + sum of nine) / 13
@@ -85,8 +91,12 @@ internal static class PixelOperations
 
         // The circle in sixths from red: about 0 where red is the most, 2 where green is, 4 where blue is.
         var sixths_N1HW = where(
-            most_N1HW.eq(red_N1HW), (green_N1HW - blue_N1HW) / divisor_N1HW,
-            where(most_N1HW.eq(green_N1HW), ((blue_N1HW - red_N1HW) / divisor_N1HW).PlusInPlace(2), ((red_N1HW - green_N1HW) / divisor_N1HW).PlusInPlace(4)));
+            most_N1HW.eq(red_N1HW),
+            (green_N1HW - blue_N1HW) / divisor_N1HW,
+            where(
+                most_N1HW.eq(green_N1HW),
+                ((blue_N1HW - red_N1HW) / divisor_N1HW).PlusInPlace(2),
+                ((red_N1HW - green_N1HW) / divisor_N1HW).PlusInPlace(4)));
 
         // Each channel is at its most within 1 sixth of its own place on the circle, 0, 2 or 4, and has fallen to its least 2 sixths from
         // it. One channel after the other, since libtorch would lay out the result of all three at once with the channels last, where
@@ -124,7 +134,11 @@ internal static class PixelOperations
         var range_NC11 = pixels_NCHW.amax([2, 3], keepdim: true) - least_NC11;
         var varies_NC11 = range_NC11.GreaterThan(0.5 / White);   // less than half a level is rounding, which must not become a pattern
         var shift_NC11 = where(varies_NC11, least_NC11, zeros_like(least_NC11));
-        return pixels_NCHW.sub(shift_NC11).div_(where(varies_NC11, range_NC11, ones_like(range_NC11))).ClampInPlace(0, 1).MoveToOuterDisposeScope();
+        return pixels_NCHW
+            .sub(shift_NC11)
+            .div_(where(varies_NC11, range_NC11, ones_like(range_NC11)))
+            .ClampInPlace(0, 1)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -142,11 +156,17 @@ internal static class PixelOperations
         var last_X1 = count_XL.gather(1, level_XP.amax([1], keepdim: true));
         var step_X1 = last_X1.SubtractedFrom(level_XP.shape[1]).DividedBy(White).floor_();
         var below_XL = count_XL.cumsum(1).sub_(count_XL);
-        var new_XL = below_XL.PlusInPlace(step_X1.DividedBy(2).floor_()).div_(step_X1.Clamp(min: 1)).floor_().ClampInPlace(max: White).DividedByInPlace(White);
+        var new_XL = below_XL
+            .PlusInPlace(step_X1.DividedBy(2).floor_())
+            .div_(step_X1.Clamp(min: 1))
+            .floor_()
+            .ClampInPlace(max: White)
+            .DividedByInPlace(White);
         var equal_NCHW = new_XL.gather(1, level_XP).view(pixels_NCHW.shape);
         return where(step_X1.GreaterThan(0).view(pixels_NCHW.shape[0], -1, 1, 1), equal_NCHW, pixels_NCHW).MoveToOuterDisposeScope();
     }
 
     // A point of the line from one image, at 0, through the other, at 1.
-    private static Tensor Blend(Tensor zero_NCHW, Tensor one_NCHW, Tensor factor_N111) => zero_NCHW.lerp(one_NCHW, factor_N111).ClampInPlace(0, 1);
+    private static Tensor Blend(Tensor zero_NCHW, Tensor one_NCHW, Tensor factor_N111) =>
+        zero_NCHW.lerp(one_NCHW, factor_N111).ClampInPlace(0, 1);
 }

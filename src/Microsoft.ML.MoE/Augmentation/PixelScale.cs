@@ -20,7 +20,8 @@ public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> 
     public void Validate()
     {
         if (Mean.Count == 0 || Mean.Count != Deviation.Count)
-            throw new ArgumentException($"{nameof(Mean)} has {Mean.Count} numbers and {nameof(Deviation)} has {Deviation.Count}; one of each a channel is wanted.");
+            throw new ArgumentException(
+                $"{nameof(Mean)} has {Mean.Count} numbers and {nameof(Deviation)} has {Deviation.Count}; one of each a channel is wanted.");
         if (!Mean.All(float.IsFinite))
             throw new ArgumentException($"{nameof(Mean)} is ({string.Join(", ", Mean)}); finite numbers are wanted.");
         if (!Deviation.All(deviation => float.IsFinite(deviation) && deviation > 0))
@@ -31,9 +32,14 @@ public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> 
     internal Tensor ToPixels(Tensor images_NCHW)
     {
         if (images_NCHW.shape[1] != Mean.Count)
-            throw new ArgumentException($"The images have {images_NCHW.shape[1]} channels and {nameof(PixelScale)} has {Mean.Count}; they must be equal.");
+            throw new ArgumentException(
+                $"The images have {images_NCHW.shape[1]} channels and {nameof(PixelScale)} has {Mean.Count}; they must be equal.");
         using var scope = NewDisposeScope();
-        return images_NCHW.mul(Channels(Deviation, images_NCHW)).PlusInPlace(Channels(Mean, images_NCHW)).ClampInPlace(0, 1).MoveToOuterDisposeScope();   // in the layout of the images
+        return images_NCHW
+            .mul(Channels(Deviation, images_NCHW))
+            .PlusInPlace(Channels(Mean, images_NCHW))
+            .ClampInPlace(0, 1)
+            .MoveToOuterDisposeScope();   // in the layout of the images
     }
 
     /// <summary>Normalised images of pixels.</summary>
@@ -43,5 +49,6 @@ public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> 
         return pixels_NCHW.sub(Channels(Mean, pixels_NCHW)).div_(Channels(Deviation, pixels_NCHW)).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Channels(IReadOnlyList<float> numbers, Tensor like) => tensor([.. numbers], [1, numbers.Count, 1, 1], like.dtype).to(like.device);
+    private static Tensor Channels(IReadOnlyList<float> numbers, Tensor like) =>
+        tensor([.. numbers], [1, numbers.Count, 1, 1], like.dtype).to(like.device);
 }

@@ -76,17 +76,26 @@ public sealed record RandAugment
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var (operations_NS, magnitudes_NS) = Draw((int)images, generator);
-        var fill_1C11 = tensor(Fill?.ToArray() ?? [.. Enumerable.Repeat(0.5f, (int)channels)], [1, channels, 1, 1], pixels_NCHW.dtype).to(pixels_NCHW.device);
+        var fill_1C11 = tensor(Fill?.ToArray() ?? [.. Enumerable.Repeat(0.5f, (int)channels)], [1, channels, 1, 1], pixels_NCHW.dtype)
+            .to(pixels_NCHW.device);
         var result_NCHW = pixels_NCHW.clone();
         for (var turn = 0; turn < Operations; turn++)
         {
             // Operations that move pixels are one, by maps of their own.
-            foreach (var group in Enumerable.Range(0, (int)images).GroupBy(n => Moves(operations_NS[n, turn]) ? RandAugmentOperation.Rotate : operations_NS[n, turn]).OrderBy(group => group.Key))
+            foreach (
+                var group in Enumerable
+                    .Range(0, (int)images)
+                    .GroupBy(n => Moves(operations_NS[n, turn]) ? RandAugmentOperation.Rotate : operations_NS[n, turn])
+                    .OrderBy(group => group.Key))
             {
                 var members = new ImageGroup([.. group]);
-                members.Change(result_NCHW, pixels_MCHW => group.Key == RandAugmentOperation.Rotate
-                    ? AffineMap.Warp(pixels_MCHW, Array.ConvertAll(members.Members, n => Map(operations_NS[n, turn], magnitudes_NS[n, turn], pixels_MCHW)), fill_1C11)
-                    : Change(pixels_MCHW, group.Key, magnitude => members.Numbers(n => magnitude(magnitudes_NS[n, turn]), pixels_MCHW)));
+                members.Change(result_NCHW, pixels_MCHW =>
+                    group.Key == RandAugmentOperation.Rotate
+                        ? AffineMap.Warp(
+                            pixels_MCHW,
+                            Array.ConvertAll(members.Members, n => Map(operations_NS[n, turn], magnitudes_NS[n, turn], pixels_MCHW)),
+                            fill_1C11)
+                        : Change(pixels_MCHW, group.Key, magnitude => members.Numbers(n => magnitude(magnitudes_NS[n, turn]), pixels_MCHW)));
             }
         }
         return result_NCHW.MoveToOuterDisposeScope();
@@ -101,7 +110,10 @@ public sealed record RandAugment
     {
         var all = ImageGroup.Of(pixels_NCHW.shape[0], _ => true);
         return Moves(operation)
-            ? AffineMap.Warp(pixels_NCHW, Array.ConvertAll(all.Members, _ => Map(operation, magnitude, pixels_NCHW)), Filled([1, 1, 1, 1], fill, pixels_NCHW.dtype, pixels_NCHW.device))
+            ? AffineMap.Warp(
+                pixels_NCHW,
+                Array.ConvertAll(all.Members, _ => Map(operation, magnitude, pixels_NCHW)),
+                Filled([1, 1, 1, 1], fill, pixels_NCHW.dtype, pixels_NCHW.device))
             : Change(pixels_NCHW, operation, number => all.Numbers(_ => number(magnitude), pixels_NCHW));
     }
 
@@ -123,19 +135,22 @@ public sealed record RandAugment
     }
 
     // `numbers` makes a number for each image out of its magnitude.
-    private static Tensor Change(Tensor pixels_NCHW, RandAugmentOperation operation, Func<Func<double, double>, Tensor> numbers) => operation switch
-    {
-        RandAugmentOperation.Identity => pixels_NCHW.alias(),
-        RandAugmentOperation.AutoContrast => PixelOperations.AutoContrast(pixels_NCHW),
-        RandAugmentOperation.Equalize => PixelOperations.Equalize(pixels_NCHW),
-        RandAugmentOperation.Solarize => PixelOperations.Solarize(pixels_NCHW, numbers(magnitude => (1 - Math.Abs(magnitude)) * 256 / 255)),
-        RandAugmentOperation.Posterize => PixelOperations.Posterize(pixels_NCHW, numbers(magnitude => Math.Pow(2, Math.Round(4 * Math.Abs(magnitude))))),
-        RandAugmentOperation.Color => PixelOperations.Saturation(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-        RandAugmentOperation.Contrast => PixelOperations.Contrast(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-        RandAugmentOperation.Brightness => PixelOperations.Brightness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-        RandAugmentOperation.Sharpness => PixelOperations.Sharpness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-        _ => throw new ArgumentOutOfRangeException(nameof(operation), operation, null),
-    };
+    private static Tensor Change(Tensor pixels_NCHW, RandAugmentOperation operation, Func<Func<double, double>, Tensor> numbers) =>
+        operation switch
+        {
+            RandAugmentOperation.Identity => pixels_NCHW.alias(),
+            RandAugmentOperation.AutoContrast => PixelOperations.AutoContrast(pixels_NCHW),
+            RandAugmentOperation.Equalize => PixelOperations.Equalize(pixels_NCHW),
+            RandAugmentOperation.Solarize => PixelOperations.Solarize(
+                pixels_NCHW, numbers(magnitude => (1 - Math.Abs(magnitude)) * 256 / 255)),
+            RandAugmentOperation.Posterize => PixelOperations.Posterize(
+                pixels_NCHW, numbers(magnitude => Math.Pow(2, Math.Round(4 * Math.Abs(magnitude))))),
+            RandAugmentOperation.Color => PixelOperations.Saturation(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
+            RandAugmentOperation.Contrast => PixelOperations.Contrast(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
+            RandAugmentOperation.Brightness => PixelOperations.Brightness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
+            RandAugmentOperation.Sharpness => PixelOperations.Sharpness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
+            _ => throw new ArgumentOutOfRangeException(nameof(operation), operation, null),
+        };
 
     private (RandAugmentOperation[,] Operations_NS, double[,] Magnitudes_NS) Draw(int images, Generator generator)
     {

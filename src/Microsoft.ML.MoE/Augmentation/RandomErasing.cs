@@ -72,7 +72,9 @@ public sealed record RandomErasing
 
         var ids_M = tensor(chosen_M, int64).to(device);
         var mask_M1HW = ImageBox.Mask([.. chosen_M.Select(n => boxes_N[n])], height, width, device);
-        var noise_MCHW = randn([chosen_M.Length, images_NCHW.shape[1], height, width], float32, CPU, generator: generator).to(device).to_type(images_NCHW.dtype);
+        var noise_MCHW = randn([chosen_M.Length, images_NCHW.shape[1], height, width], float32, CPU, generator: generator)
+            .to(device)
+            .to_type(images_NCHW.dtype);
         return images_NCHW.index_copy(0, ids_M, where(mask_M1HW, noise_MCHW, images_NCHW.index_select(0, ids_M))).MoveToOuterDisposeScope();
     }
 
@@ -92,7 +94,8 @@ public sealed record RandomErasing
                 var (rows, columns) = ((int)Math.Round(Math.Sqrt(area * aspect)), (int)Math.Round(Math.Sqrt(area / aspect)));
                 if (rows > height || columns > width)
                     continue;
-                var (top, left) = ((int)(uniform_NR[n, first + 2] * (height - rows + 1)), (int)(uniform_NR[n, first + 3] * (width - columns + 1)));
+                var (top, left) = (
+                    (int)(uniform_NR[n, first + 2] * (height - rows + 1)), (int)(uniform_NR[n, first + 3] * (width - columns + 1)));
                 boxes_N[n] = new(top, top + rows, left, left + columns);
             }
         }

@@ -60,8 +60,10 @@ public sealed record RandomResizedCrop
 
         var rows_NH = Positions(boxes_N, box => (box.Top, box.Bottom), height, images_NCHW);
         var columns_NW = Positions(boxes_N, box => (box.Left, box.Right), width, images_NCHW);
-        var grid_NHW2 = stack([columns_NW.unsqueeze(1).expand(images, height, width), rows_NH.unsqueeze(2).expand(images, height, width)], -1);
-        return nn.functional.grid_sample(images_NCHW, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Border, align_corners: false).MoveToOuterDisposeScope();
+        var grid_NHW2 = stack(
+            [columns_NW.unsqueeze(1).expand(images, height, width), rows_NH.unsqueeze(2).expand(images, height, width)], -1);
+        return nn.functional.grid_sample(images_NCHW, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Border, align_corners: false)
+            .MoveToOuterDisposeScope();
     }
 
     // Where along one side each new pixel lies in the old image, as libtorch counts, from -1 to 1 from border to border. Middles of the
@@ -92,7 +94,8 @@ public sealed record RandomResizedCrop
                 var (rows, columns) = ((int)Math.Round(Math.Sqrt(area / aspect)), (int)Math.Round(Math.Sqrt(area * aspect)));
                 if (rows < 1 || columns < 1 || rows > height || columns > width)
                     continue;
-                var (top, left) = ((int)(uniform_NR[n, first + 2] * (height - rows + 1)), (int)(uniform_NR[n, first + 3] * (width - columns + 1)));
+                var (top, left) = (
+                    (int)(uniform_NR[n, first + 2] * (height - rows + 1)), (int)(uniform_NR[n, first + 3] * (width - columns + 1)));
                 boxes_N[n] = new(top, top + rows, left, left + columns);
                 break;
             }

@@ -42,12 +42,16 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     /// <param name="device">Where the tables lie; CPU by default.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="InvalidOperationException">The tables do not fit into the memory that is available.</exception>
-    public ExpertTables(ExpertKind kind, int experts, int width, NeuronActivation activation, ExpertTableOptions options, Device? device = null) : base(nameof(ExpertTables))
+    public ExpertTables(
+        ExpertKind kind, int experts, int width, NeuronActivation activation, ExpertTableOptions options, Device? device = null)
+        : base(nameof(ExpertTables))
     {
         options.Validate();
         (Kind, Experts, Width, Activation, Options) = (kind, experts, width, activation, options);
         AvailableMemory.Require(
-            checked(TableCount(kind) * options.TableBytes(experts, width)), $"{TableCount(kind)} table{(TableCount(kind) == 1 ? "" : "s")} of {experts:N0} experts of width {width} in {options.Precision}", device);
+            checked(TableCount(kind) * options.TableBytes(experts, width)),
+            $"{TableCount(kind)} table{(TableCount(kind) == 1 ? "" : "s")} of {experts:N0} experts of width {width} in {options.Precision}",
+            device);
         if (kind == ExpertKind.Value)
         {
             values = Table(device);
@@ -133,15 +137,20 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         var (all, relu) = (Tables.Select(table => (Tensor)table.Value).ToArray(), Activation == NeuronActivation.Relu);
-        IExpertTablesKernel kernel = Options.Precision == TablePrecision.BFloat16 ? new ManagedExpertTables<BFloat16Rows>(all, relu) : new ManagedExpertTables<Float32Rows>(all, relu);
+        IExpertTablesKernel kernel =
+            Options.Precision == TablePrecision.BFloat16
+                ? new ManagedExpertTables<BFloat16Rows>(all, relu)
+                : new ManagedExpertTables<Float32Rows>(all, relu);
         return ExpertTablesFunction.Apply(kernel, AddGradient, x_TD, gates_TM, ids_TM);
     }
 
     /// <summary>The path through libtorch's operators, for every device.</summary>
-    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ForwardByTorch(new TorchExpertTables(this), x_TD, gates_TM, ids_TM);
+    internal Tensor ForwardByTorch(Tensor x_TD, Tensor gates_TM, Tensor ids_TM) =>
+        ForwardByTorch(new TorchExpertTables(this), x_TD, gates_TM, ids_TM);
 
     /// <summary>The same with a kernel of the caller.</summary>
-    internal Tensor ForwardByTorch(TorchExpertTables kernel, Tensor x_TD, Tensor gates_TM, Tensor ids_TM) => ExpertTablesFunction.Apply(kernel, AddGradient, x_TD, gates_TM, ids_TM);
+    internal Tensor ForwardByTorch(TorchExpertTables kernel, Tensor x_TD, Tensor gates_TM, Tensor ids_TM) =>
+        ExpertTablesFunction.Apply(kernel, AddGradient, x_TD, gates_TM, ids_TM);
 
     /// <summary>How many tables experts of a kind have.</summary>
     internal static int TableCount(ExpertKind kind) => kind switch
@@ -164,7 +173,8 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     }
 
     /// <inheritdoc cref="IRowSparseTables.AddGradient"/>
-    internal void AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors) => (Gradient ??= new RowSparseGradient(this)).Add(ids_TM, factors);
+    internal void AddGradient(Tensor ids_TM, IReadOnlyList<RowFactors> factors) =>
+        (Gradient ??= new RowSparseGradient(this)).Add(ids_TM, factors);
 
     private unsafe Parameter Table(Device? device)
     {
@@ -189,16 +199,24 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
     private void Check(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         if (x_TD.dim() != 2 || x_TD.shape[1] != Width || x_TD.dtype != float32)
-            throw new ArgumentException($"The tokens are {x_TD.dtype} ({string.Join(", ", x_TD.shape)}); Float32 (T, {Width}) is wanted.", nameof(x_TD));
+            throw new ArgumentException(
+                $"The tokens are {x_TD.dtype} ({string.Join(", ", x_TD.shape)}); Float32 (T, {Width}) is wanted.", nameof(x_TD));
         if (gates_TM.dim() != 2 || gates_TM.shape[0] != x_TD.shape[0] || gates_TM.dtype != float32)
-            throw new ArgumentException($"The gates are {gates_TM.dtype} ({string.Join(", ", gates_TM.shape)}); Float32 ({x_TD.shape[0]}, M) is wanted.", nameof(gates_TM));
+            throw new ArgumentException(
+                $"The gates are {gates_TM.dtype} ({string.Join(", ", gates_TM.shape)}); Float32 ({x_TD.shape[0]}, M) is wanted.",
+                nameof(gates_TM));
         if (!ids_TM.shape.SequenceEqual(gates_TM.shape) || ids_TM.dtype != int64)
-            throw new ArgumentException($"The experts are {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}); Int64 ({string.Join(", ", gates_TM.shape)}) is wanted, as are the gates.", nameof(ids_TM));
+            throw new ArgumentException(
+                $"The experts are {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}); Int64 ({string.Join(", ", gates_TM.shape)}) is "
+                    + "wanted, as are the gates.",
+                nameof(ids_TM));
         var stored = Options.Precision == TablePrecision.BFloat16 ? bfloat16 : float32;
         foreach (var (name, table) in Tables)
         {
             if (table.dtype != stored || table.device_type != x_TD.device_type)
-                throw new InvalidOperationException($"Table '{name}' is {table.dtype} on {table.device}; {stored} on {x_TD.device} is wanted, as its options and the tokens are.");
+                throw new InvalidOperationException(
+                    $"Table '{name}' is {table.dtype} on {table.device}; {stored} on {x_TD.device} is wanted, as its options and the "
+                        + "tokens are.");
         }
 
         if (ids_TM.device_type != DeviceType.CPU || ids_TM.numel() == 0)
@@ -206,6 +224,7 @@ public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IH
         using var scope = NewDisposeScope();
         var (least, most) = (ids_TM.min().ReadInt64(), ids_TM.max().ReadInt64());
         if (least < 0 || most >= Experts)
-            throw new ArgumentException($"The tokens have experts from {least} to {most}; there are those from 0 to {Experts - 1}.", nameof(ids_TM));
+            throw new ArgumentException(
+                $"The tokens have experts from {least} to {most}; there are those from 0 to {Experts - 1}.", nameof(ids_TM));
     }
 }

@@ -65,13 +65,18 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     public override Tensor forward(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         if (x_TD.dim() != 2 || x_TD.shape[1] != w1_EDF.shape[1])
-            throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {w1_EDF.shape[1]}) is wanted.", nameof(x_TD));
+            throw new ArgumentException(
+                $"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, {w1_EDF.shape[1]}) is wanted.", nameof(x_TD));
         if (gates_TK.dim() != 2 || gates_TK.shape[0] != x_TD.shape[0])
-            throw new ArgumentException($"The gates have the shape ({string.Join(", ", gates_TK.shape)}); ({x_TD.shape[0]}, K) is wanted, as there are {x_TD.shape[0]} tokens.", nameof(gates_TK));
+            throw new ArgumentException(
+                $"The gates have the shape ({string.Join(", ", gates_TK.shape)}); ({x_TD.shape[0]}, K) is wanted, as there are "
+                    + $"{x_TD.shape[0]} tokens.",
+                nameof(gates_TK));
         if (!plan.Kept_TK.shape.SequenceEqual(gates_TK.shape) || plan.RowEnds_E.shape[0] != Experts)
         {
             throw new ArgumentException(
-                $"The dispatch plan is for {plan.Kept_TK.shape[0]} tokens with {plan.Kept_TK.shape[1]} choices among {plan.RowEnds_E.shape[0]} experts; "
+                $"The dispatch plan is for {plan.Kept_TK.shape[0]} tokens with {plan.Kept_TK.shape[1]} choices among "
+                    + $"{plan.RowEnds_E.shape[0]} experts; "
                 + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
         }
 
@@ -81,14 +86,18 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     }
 
     /// <summary>The path for float32 on the CPU.</summary>
-    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => ManagedExpertsFunction.Apply(x_TD, gates_TK, new FeedForwardWeights(w1_EDF, b1_EF, w2_EFD, b2_ED), plan.Rows);
+    internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
+        ManagedExpertsFunction.Apply(x_TD, gates_TK, new FeedForwardWeights(w1_EDF, b1_EF, w2_EFD, b2_ED), plan.Rows);
 
     /// <summary>The path for bfloat16 on the CPU.</summary>
     internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
         var weights = new FeedForwardWeights(
-            CastWeights.Of(w1_EDF, bfloat16), CastWeights.Of(b1_EF, float32), CastWeights.Of(w2_EFD, bfloat16), CastWeights.Of(b2_ED, float32));
+            CastWeights.Of(w1_EDF, bfloat16),
+            CastWeights.Of(b1_EF, float32),
+            CastWeights.Of(w2_EFD, bfloat16),
+            CastWeights.Of(b2_ED, float32));
         return BFloat16ExpertsFunction.Apply(x_TD, gates_TK, weights, plan.Rows).MoveToOuterDisposeScope();
     }
 
@@ -98,8 +107,12 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
         using var scope = NewDisposeScope();
         var type = x_TD.dtype;
         var x_RD = Rows.Gather(x_TD, plan.TokenOfRow_R);
-        var hidden_RF = GroupedMatMul.Apply(x_RD, CastWeights.Of(w1_EDF, type), plan.RowEnds_E).Plus(Rows.Gather(CastWeights.Of(b1_EF, type), plan.ExpertOfRow_R));
-        var y_RD = GroupedMatMul.Apply(nn.functional.gelu(hidden_RF), CastWeights.Of(w2_EFD, type), plan.RowEnds_E).Plus(Rows.Gather(CastWeights.Of(b2_ED, type), plan.ExpertOfRow_R));
+        var hidden_RF = GroupedMatMul
+            .Apply(x_RD, CastWeights.Of(w1_EDF, type), plan.RowEnds_E)
+            .Plus(Rows.Gather(CastWeights.Of(b1_EF, type), plan.ExpertOfRow_R));
+        var y_RD = GroupedMatMul
+            .Apply(nn.functional.gelu(hidden_RF), CastWeights.Of(w2_EFD, type), plan.RowEnds_E)
+            .Plus(Rows.Gather(CastWeights.Of(b2_ED, type), plan.ExpertOfRow_R));
 
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RD.to_type(float32) * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TD.shape[0]).MoveToOuterDisposeScope();

@@ -46,7 +46,9 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
     public override Tensor forward(Tensor x_TI, Tensor gates_TK, DispatchPlan plan)
     {
         using var scope = NewDisposeScope();
-        var y_RO = GroupedMatMul.Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), w_EIO, plan.RowEnds_E).Plus(Rows.Gather(b_EO, plan.ExpertOfRow_R));
+        var y_RO = GroupedMatMul
+            .Apply(Rows.Gather(x_TI, plan.TokenOfRow_R), w_EIO, plan.RowEnds_E)
+            .Plus(Rows.Gather(b_EO, plan.ExpertOfRow_R));
         var gates_R = (gates_TK * plan.Kept_TK).flatten().gather(0, plan.PairOfRow_R);
         return Rows.ScatterAdd(y_RO * gates_R.unsqueeze(1), plan.TokenOfRow_R, x_TI.shape[0]).MoveToOuterDisposeScope();
     }

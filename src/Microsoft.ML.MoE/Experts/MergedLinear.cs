@@ -14,7 +14,10 @@ public sealed record MergedLinear(Tensor Weight_OI, Tensor Bias_O)
     /// <summary>Applies the layer.</summary>
     /// <param name="x">float32 (…, I).</param>
     /// <returns>float32 (…, O).</returns>
-    public Tensor Apply(Tensor x) => ManagedLinearFunction.Suits(x, Weight_OI) ? ManagedLinearFunction.Apply(x, Weight_OI, Bias_O) : nn.functional.linear(x, Weight_OI, Bias_O);
+    public Tensor Apply(Tensor x) =>
+        ManagedLinearFunction.Suits(x, Weight_OI)
+            ? ManagedLinearFunction.Apply(x, Weight_OI, Bias_O)
+            : nn.functional.linear(x, Weight_OI, Bias_O);
 
     internal MergedLinear DetachFromDisposeScope() => new(Weight_OI.DetachFromDisposeScope(), Bias_O.DetachFromDisposeScope());
 

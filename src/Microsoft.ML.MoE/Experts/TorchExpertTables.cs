@@ -31,7 +31,8 @@ internal sealed class TorchExpertTables(ExpertTables tables, long chunkNumbers =
     }
 
     /// <inheritdoc/>
-    public (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens)
+    public (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(
+        Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens)
     {
         using var scope = NewDisposeScope();
         var all = tables.Tables.Select(table => (Tensor)table.Value).ToArray();
@@ -44,27 +45,41 @@ internal sealed class TorchExpertTables(ExpertTables tables, long chunkNumbers =
         var multiples = Gated
             ? new[] { scaled_TM * Activate(products[1]), scaled_TM * products[0] * Derive(products[1]), gates_TM * neurons_TM }
             : [scaled_TM * Derive(products[0]), gates_TM * neurons_TM];
-        var dx_TD = wantsTokens ? all[..^1].Select((table, i) => Sum(table, ids_TM, multiples[i])).Aggregate((sum, next) => sum.Plus(next)) : null;
-        return (dx_TD?.MoveToOuterDisposeScope(), (dots_TM * neurons_TM).MoveToOuterDisposeScope(), [.. multiples.Select(multiple => multiple.MoveToOuterDisposeScope())]);
+        var dx_TD = wantsTokens
+            ? all[..^1].Select((table, i) => Sum(table, ids_TM, multiples[i])).Aggregate((sum, next) => sum.Plus(next))
+            : null;
+        return (
+            dx_TD?.MoveToOuterDisposeScope(),
+            (dots_TM * neurons_TM).MoveToOuterDisposeScope(),
+            [.. multiples.Select(multiple => multiple.MoveToOuterDisposeScope())]);
     }
 
     private Tensor Neurons(Tensor[] products) => Gated ? Activate(products[1]) * products[0] : Activate(products[0]);
 
     private Tensor Activate(Tensor x) => tables.Activation == NeuronActivation.Relu ? nn.functional.relu(x) : nn.functional.gelu(x);
 
-    private Tensor Derive(Tensor x) => tables.Activation == NeuronActivation.Relu
-        ? x.GreaterThan(0).to_type(float32)
-        : x.DividedBy(Math.Sqrt(2)).erf().Plus(1).DividedBy(2).Plus((x * x.Squared().DividedBy(-2).exp()).DividedBy(Math.Sqrt(2 * Math.PI)));   // Φ(x) + x·φ(x)
+    private Tensor Derive(Tensor x) =>
+        tables.Activation == NeuronActivation.Relu
+            ? x.GreaterThan(0).to_type(float32)
+            : x.DividedBy(Math.Sqrt(2))
+                .erf()
+                .Plus(1)
+                .DividedBy(2)
+                .Plus((x * x.Squared().DividedBy(-2).exp()).DividedBy(Math.Sqrt(2 * Math.PI)));   // Φ(x) + x·φ(x)
 
     // The product of each pair's row with its token's vector (T, M).
     private Tensor Dot(Tensor table_ND, Tensor ids_TM, Tensor vectors_TD)
     {
         using var scope = NewDisposeScope();
-        var parts = Chunks(ids_TM).Select(chunk =>
-        {
-            using var inner = NewDisposeScope();
-            return Gather(table_ND, ids_TM, chunk).matmul(vectors_TD.narrow(0, chunk.First, chunk.Count).unsqueeze(2)).squeeze(2).MoveToOuterDisposeScope();
-        });
+        var parts = Chunks(ids_TM)
+            .Select(chunk =>
+            {
+                using var inner = NewDisposeScope();
+                return Gather(table_ND, ids_TM, chunk)
+                    .matmul(vectors_TD.narrow(0, chunk.First, chunk.Count).unsqueeze(2))
+                    .squeeze(2)
+                    .MoveToOuterDisposeScope();
+            });
         return cat([zeros([0, ids_TM.shape[1]], float32, ids_TM.device), .. parts], 0).MoveToOuterDisposeScope();
     }
 
@@ -74,11 +89,17 @@ internal sealed class TorchExpertTables(ExpertTables tables, long chunkNumbers =
         using var scope = NewDisposeScope();
         if (table_ND.dtype == float32 && ids_TM.numel() > 0)
             return TorchScripts.EmbeddingBag(table_ND, ids_TM, weights_TM).MoveToOuterDisposeScope();
-        var parts = Chunks(ids_TM).Select(chunk =>
-        {
-            using var inner = NewDisposeScope();
-            return weights_TM.narrow(0, chunk.First, chunk.Count).unsqueeze(1).matmul(Gather(table_ND, ids_TM, chunk)).squeeze(1).MoveToOuterDisposeScope();
-        });
+        var parts = Chunks(ids_TM)
+            .Select(chunk =>
+            {
+                using var inner = NewDisposeScope();
+                return weights_TM
+                    .narrow(0, chunk.First, chunk.Count)
+                    .unsqueeze(1)
+                    .matmul(Gather(table_ND, ids_TM, chunk))
+                    .squeeze(1)
+                    .MoveToOuterDisposeScope();
+            });
         return cat([zeros([0, table_ND.shape[1]], float32, ids_TM.device), .. parts], 0).MoveToOuterDisposeScope();
     }
 

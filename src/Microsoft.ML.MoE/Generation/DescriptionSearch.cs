@@ -32,14 +32,22 @@ internal sealed class DescriptionSearch
     /// <param name="merged">Keeps the merged experts; null to merge them anew.</param>
     /// <param name="excluded">Tokens that must not come; null for none.</param>
     /// <exception cref="ArgumentException">The task predicts no words in their order.</exception>
-    public DescriptionSearch(Generalist model, GeneralistTask task, Tensor vocabulary_VD, int endToken, MergedExperts? merged = null, IEnumerable<int>? excluded = null)
+    public DescriptionSearch(
+        Generalist model,
+        GeneralistTask task,
+        Tensor vocabulary_VD,
+        int endToken,
+        MergedExperts? merged = null,
+        IEnumerable<int>? excluded = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(task);
         ArgumentNullException.ThrowIfNull(vocabulary_VD);
         if (!task.Kind.IsCaption() && task.Kind != GeneralistTaskKind.CausalLanguageModel)
-            throw new ArgumentException($"Task '{task.Name}' is {task.Kind}; one that describes pictures or continues texts is wanted.", nameof(task));
-        (this.model, this.task, this.vocabulary_VD, this.endToken, this.merged, this.excluded) = (model, task, vocabulary_VD, endToken, merged, [.. excluded ?? []]);
+            throw new ArgumentException(
+                $"Task '{task.Name}' is {task.Kind}; one that describes pictures or continues texts is wanted.", nameof(task));
+        (this.model, this.task, this.vocabulary_VD, this.endToken, this.merged, this.excluded) = (
+            model, task, vocabulary_VD, endToken, merged, [.. excluded ?? []]);
     }
 
     /// <summary>Describes pictures.</summary>
@@ -100,21 +108,38 @@ internal sealed class DescriptionSearch
             var next = NextTokens(pictures, prompt, open, LengthBefore(prompt.Length, place, mostTokens), beams);
             var byPicture = open.Zip(next).ToLookup(pair => pair.First.picture, pair => pair.Second);
             for (var picture = 0; picture < count; picture++)
-                kept[picture] = [.. kept[picture].Where(one => one.Ended).Concat(byPicture[picture].SelectMany(all => all)).OrderByDescending(one => one.Score).Take(beams)];
+                kept[picture] =
+                [
+                    .. kept[picture]
+                        .Where(one => one.Ended)
+                        .Concat(byPicture[picture].SelectMany(all => all))
+                        .OrderByDescending(one => one.Score)
+                        .Take(beams),
+                ];
         }
         return Array.ConvertAll(kept, all => all[0].Tokens);
     }
 
     // The best few tokens after each beginning.
-    private Beginning[][] NextTokens(GeneralistSequence? pictures, int[] prompt, (int Picture, Beginning Beginning)[] open, int before, int beams)
+    private Beginning[][] NextTokens(
+        GeneralistSequence? pictures, int[] prompt, (int Picture, Beginning Beginning)[] open, int before, int beams)
     {
         using var scope = NewDisposeScope();
-        long[] ids = [.. open.SelectMany(one => prompt.Concat(one.Beginning.Tokens).TakeLast(before).Append(endToken)).Select(id => (long)id)];   // at the next token's place anything may stand
+        long[] ids =
+        [
+            .. open.SelectMany(one => prompt.Concat(one.Beginning.Tokens).TakeLast(before).Append(endToken)).Select(id => (long)id),
+        ];   // at the next token's place anything may stand
         var ids_BL = tensor(ids, [open.Length, before + 1], int64, vocabulary_VD.device);
         var sequence = pictures is null
             ? model.EmbedCausalText(ids_BL, task.InputRole)
             : model.EmbedDescription(
-                pictures with { Tokens_NLD = pictures.Tokens_NLD.index_select(0, tensor([.. open.Select(one => (long)one.Picture)], int64, vocabulary_VD.device)) }, ids_BL, task.DescriptionRole);
+                pictures with
+                {
+                    Tokens_NLD = pictures.Tokens_NLD.index_select(
+                        0, tensor([.. open.Select(one => (long)one.Picture)], int64, vocabulary_VD.device)),
+                },
+                ids_BL,
+                task.DescriptionRole);
         var states_BD = model.Encode(sequence, merged).States_NLD.select(1, -1);
         var logs_BV = model.Compare(states_BD, vocabulary_VD, task.Kind).log_softmax(-1);
         var (values, tokens) = logs_BV.topk((int)Math.Min(beams + excluded.Count, logs_BV.shape[1]), dim: -1);
@@ -129,6 +154,8 @@ internal sealed class DescriptionSearch
         public double Score => LogProbability / Math.Max(1, Tokens.Length + (Ended ? 1 : 0));
 
         public Beginning Append(int token, double logProbability, int end) =>
-            token == end ? new(Tokens, LogProbability + logProbability, Ended: true) : new([.. Tokens, token], LogProbability + logProbability, Ended: false);
+            token == end
+                ? new(Tokens, LogProbability + logProbability, Ended: true)
+                : new([.. Tokens, token], LogProbability + logProbability, Ended: false);
     }
 }

@@ -30,7 +30,13 @@ internal sealed class TokenGenerator : IDisposable
     /// <param name="excluded">Tokens that must not come.</param>
     /// <param name="useCache">False to read everything anew for each token: the same scores, for tests and comparisons.</param>
     /// <exception cref="ArgumentException">There is no token, or an option is out of range.</exception>
-    public TokenGenerator(LanguageModel model, IEnumerable<int> tokens, SamplingOptions sampling, int seed, IEnumerable<int>? excluded = null, bool useCache = true)
+    public TokenGenerator(
+        LanguageModel model,
+        IEnumerable<int> tokens,
+        SamplingOptions sampling,
+        int seed,
+        IEnumerable<int>? excluded = null,
+        bool useCache = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokens);

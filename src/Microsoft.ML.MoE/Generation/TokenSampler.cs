@@ -70,7 +70,8 @@ internal sealed class TokenSampler
         var count = weights.Length;
         if (options.TopK is not null || options.TopP is not null)
         {
-            Array.Sort(tokens, (one, other) => weights[other].CompareTo(weights[one]) is not 0 and var order ? order : one.CompareTo(other));
+            Array.Sort(tokens, (one, other) =>
+                weights[other].CompareTo(weights[one]) is not 0 and var order ? order : one.CompareTo(other));
             count = Math.Min(options.TopK ?? count, count);
             if (options.TopP is { } topP)
                 count = Nucleus(tokens.AsSpan(0, count), weights, topP);

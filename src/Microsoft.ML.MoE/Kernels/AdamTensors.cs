@@ -8,4 +8,5 @@ namespace Microsoft.ML.MoE.Kernels;
 /// <param name="FirstMoments">Running means of the gradients.</param>
 /// <param name="SecondMoments">Running means of the squared gradients.</param>
 /// <param name="Steps">How many updates each parameter has had: float32 scalars on the parameters' device.</param>
-internal readonly record struct AdamTensors(Tensor[] Parameters, Tensor[] Gradients, Tensor[] FirstMoments, Tensor[] SecondMoments, Tensor[] Steps);
+internal readonly record struct AdamTensors(
+    Tensor[] Parameters, Tensor[] Gradients, Tensor[] FirstMoments, Tensor[] SecondMoments, Tensor[] Steps);

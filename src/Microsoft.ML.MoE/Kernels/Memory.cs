@@ -14,7 +14,9 @@ internal static class Memory
     public static unsafe void* Address(Tensor tensor)
     {
         if (tensor.device.type != DeviceType.CPU || !tensor.is_contiguous())
-            throw new ArgumentException($"A contiguous tensor on the CPU is wanted; this one is on {tensor.device}{(tensor.is_contiguous() ? "" : " and not contiguous")}.");
+            throw new ArgumentException(
+                "A contiguous tensor on the CPU is wanted; this one is on "
+                    + $"{tensor.device}{(tensor.is_contiguous() ? "" : " and not contiguous")}.");
         if (tensor.NumberOfElements == 0)
             return null;
 
@@ -24,18 +26,24 @@ internal static class Memory
 
     /// <summary>The address of the first number of a contiguous float32 tensor on the CPU.</summary>
     public static unsafe float* Floats(Tensor tensor) =>
-        HoldsFloats(tensor) ? (float*)Address(tensor) : throw new ArgumentException($"A float32 tensor on the CPU is wanted; this one is {tensor.dtype} on {tensor.device}.");
+        HoldsFloats(tensor)
+            ? (float*)Address(tensor)
+            : throw new ArgumentException($"A float32 tensor on the CPU is wanted; this one is {tensor.dtype} on {tensor.device}.");
 
     /// <summary>Whether a tensor's numbers are float32 in the CPU's memory.</summary>
     public static bool HoldsFloats(Tensor tensor) => tensor.device_type == DeviceType.CPU && tensor.dtype == ScalarType.Float32;
 
     /// <summary>The address of the first number of a contiguous bfloat16 tensor on the CPU.</summary>
     public static unsafe ushort* Halves(Tensor tensor) =>
-        tensor.dtype == ScalarType.BFloat16 ? (ushort*)Address(tensor) : throw new ArgumentException($"A bfloat16 tensor is wanted; this one is {tensor.dtype}.");
+        tensor.dtype == ScalarType.BFloat16
+            ? (ushort*)Address(tensor)
+            : throw new ArgumentException($"A bfloat16 tensor is wanted; this one is {tensor.dtype}.");
 
     /// <summary>The address of the first number of a contiguous int64 tensor on the CPU.</summary>
     public static unsafe long* Longs(Tensor tensor) =>
-        tensor.dtype == ScalarType.Int64 ? (long*)Address(tensor) : throw new ArgumentException($"An int64 tensor is wanted; this one is {tensor.dtype}.");
+        tensor.dtype == ScalarType.Int64
+            ? (long*)Address(tensor)
+            : throw new ArgumentException($"An int64 tensor is wanted; this one is {tensor.dtype}.");
 
     /// <summary>
     /// A view of a parameter, for operations whose backward pass makes the gradient in managed code. The view's own backward pass hands on

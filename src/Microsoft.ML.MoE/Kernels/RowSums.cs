@@ -47,8 +47,10 @@ internal static unsafe class RowSums
         for (; column + (8 * Vector512<float>.Count) <= columns; column += 8 * Vector512<float>.Count)
         {
             var target = sum + column;
-            var (a, b, c, d) = (Vector512.Load(target), Vector512.Load(target + 16), Vector512.Load(target + 32), Vector512.Load(target + 48));
-            var (e, f, g, h) = (Vector512.Load(target + 64), Vector512.Load(target + 80), Vector512.Load(target + 96), Vector512.Load(target + 112));
+            var (a, b, c, d) = (
+                Vector512.Load(target), Vector512.Load(target + 16), Vector512.Load(target + 32), Vector512.Load(target + 48));
+            var (e, f, g, h) = (
+                Vector512.Load(target + 64), Vector512.Load(target + 80), Vector512.Load(target + 96), Vector512.Load(target + 112));
             for (var i = 0; i < count; i++)
             {
                 var row = rows + (ids[i] * stride) + column;
@@ -76,7 +78,8 @@ internal static unsafe class RowSums
         for (; column + (4 * Vector512<float>.Count) <= columns; column += 4 * Vector512<float>.Count)
         {
             var target = sum + column;
-            var (a, b, c, d) = (Vector512.Load(target), Vector512.Load(target + 16), Vector512.Load(target + 32), Vector512.Load(target + 48));
+            var (a, b, c, d) = (
+                Vector512.Load(target), Vector512.Load(target + 16), Vector512.Load(target + 32), Vector512.Load(target + 48));
             for (var i = 0; i < count; i++)
             {
                 var row = rows + (ids[i] * stride) + column;

@@ -32,6 +32,8 @@ internal static class Rows
     {
         using var scope = NewDisposeScope();
         var (rows, width) = (rows_RD.shape[0], rows_RD.shape[1]);
-        return zeros([count, width], rows_RD.dtype, rows_RD.device).scatter_add(0, index_R.unsqueeze(1).expand(rows, width), rows_RD).MoveToOuterDisposeScope();
+        return zeros([count, width], rows_RD.dtype, rows_RD.device)
+            .scatter_add(0, index_R.unsqueeze(1).expand(rows, width), rows_RD)
+            .MoveToOuterDisposeScope();
     }
 }

@@ -81,7 +81,8 @@ internal static class TorchScripts
 
     // Compiled once per process, at the first use, on whichever thread comes first. The functions hold no state and never change, so
     // sharing them shares nothing but code.
-    private static readonly Lazy<jit.CompilationUnit> Compiled = new(() => jit.compile(Source), LazyThreadSafetyMode.ExecutionAndPublication);
+    private static readonly Lazy<jit.CompilationUnit> Compiled = new(
+        () => jit.compile(Source), LazyThreadSafetyMode.ExecutionAndPublication);
 
     /// <summary>
     /// One matrix product per expert over contiguous rows: rows [offsets[e-1], offsets[e]) of <paramref name="x_RD"/> times
@@ -101,15 +102,20 @@ internal static class TorchScripts
     public static Tensor GroupedMatMul(Tensor x_RD, Tensor w_EDF, Tensor offsets_E_int32)
     {
         if (x_RD.dim() != 2 || w_EDF.dim() != 3 || x_RD.shape[1] != w_EDF.shape[1])
-            throw new ArgumentException($"Rows [{Shape(x_RD)}] and expert weights [{Shape(w_EDF)}] do not match: (R, D) and (E, D, F) are wanted.");
+            throw new ArgumentException(
+                $"Rows [{Shape(x_RD)}] and expert weights [{Shape(w_EDF)}] do not match: (R, D) and (E, D, F) are wanted.");
         if (offsets_E_int32.dim() != 1 || offsets_E_int32.shape[0] != w_EDF.shape[0] || offsets_E_int32.dtype != ScalarType.Int32)
-            throw new ArgumentException($"Offsets are {offsets_E_int32.dtype} [{Shape(offsets_E_int32)}]; one Int32 for each of the {w_EDF.shape[0]} experts is wanted.");
+            throw new ArgumentException(
+                $"Offsets are {offsets_E_int32.dtype} [{Shape(offsets_E_int32)}]; one Int32 for each of the {w_EDF.shape[0]} experts is "
+                    + "wanted.");
         if (x_RD.dtype != w_EDF.dtype || x_RD.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
-            throw new ArgumentException($"Rows are {x_RD.dtype} and expert weights are {w_EDF.dtype}; both must be the same one of Float32, BFloat16 and Float16.");
+            throw new ArgumentException(
+                $"Rows are {x_RD.dtype} and expert weights are {w_EDF.dtype}; both must be the same one of Float32, BFloat16 and Float16.");
 
         long alignment = 16 / x_RD.element_size();
         if (w_EDF.shape[1] % alignment != 0 || w_EDF.shape[2] % alignment != 0)
-            throw new ArgumentException($"Expert weights are [{Shape(w_EDF)}] {w_EDF.dtype}; both widths must be multiples of {alignment} (16 bytes).");
+            throw new ArgumentException(
+                $"Expert weights are [{Shape(w_EDF)}] {w_EDF.dtype}; both widths must be multiples of {alignment} (16 bytes).");
 
         if (x_RD.device_type == DeviceType.META)
             return empty(x_RD.shape[0], w_EDF.shape[2], dtype: x_RD.dtype, device: x_RD.device);
@@ -130,7 +136,11 @@ internal static class TorchScripts
     public static void FusedAdamW(AdamTensors tensors, AdamStep step, Tensor? gradientDivisor, Tensor? skip)
     {
         var (parameters, gradients, first, second, steps) = tensors;
-        using Scalar lr = Number(step.LearningRate), b1 = Number(step.Beta1), b2 = Number(step.Beta2), decay = Number(step.WeightDecay), eps = Number(step.Epsilon);
+        using Scalar lr = Number(step.LearningRate),
+            b1 = Number(step.Beta1),
+            b2 = Number(step.Beta2),
+            decay = Number(step.WeightDecay),
+            eps = Number(step.Epsilon);
         _ = Invoke("fused_adamw_", parameters, gradients, first, second, steps, lr, b1, b2, decay, eps, gradientDivisor, skip);
     }
 
@@ -144,9 +154,13 @@ internal static class TorchScripts
     /// <param name="step">The step.</param>
     /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
     /// <param name="skip">As for <see cref="FusedAdamW"/>.</param>
-    public static void FusedSgd(Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, SgdStep step, Tensor? gradientDivisor, Tensor? skip)
+    public static void FusedSgd(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] momenta, SgdStep step, Tensor? gradientDivisor, Tensor? skip)
     {
-        using Scalar lr = Number(step.LearningRate), decayOfSum = Number(step.Momentum), decay = Number(step.WeightDecay), lookAhead = Number(step.Nesterov);
+        using Scalar lr = Number(step.LearningRate),
+            decayOfSum = Number(step.Momentum),
+            decay = Number(step.WeightDecay),
+            lookAhead = Number(step.Nesterov);
         _ = Invoke("fused_sgd_", parameters, gradients, momenta, lr, decayOfSum, lookAhead, decay, gradientDivisor, skip);
     }
 
@@ -163,7 +177,11 @@ internal static class TorchScripts
     public static void Lamb(AdamTensors tensors, AdamStep step, bool trustRatio, Tensor? gradientDivisor, Tensor skip)
     {
         var (parameters, gradients, first, second, steps) = tensors;
-        using Scalar lr = Number(step.LearningRate), b1 = Number(step.Beta1), b2 = Number(step.Beta2), decay = Number(step.WeightDecay), eps = Number(step.Epsilon);
+        using Scalar lr = Number(step.LearningRate),
+            b1 = Number(step.Beta1),
+            b2 = Number(step.Beta2),
+            decay = Number(step.WeightDecay),
+            eps = Number(step.Epsilon);
         using var ratio = Number(trustRatio);
         _ = Invoke("lamb_", parameters, gradients, first, second, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor, skip);
     }
@@ -206,9 +224,13 @@ internal static class TorchScripts
     public static Tensor EmbeddingBag(Tensor table_ND, Tensor ids_CM, Tensor weights_CM)
     {
         if (table_ND.dim() != 2 || ids_CM.dim() != 2 || !ids_CM.shape.SequenceEqual(weights_CM.shape))
-            throw new ArgumentException($"The table [{Shape(table_ND)}], rows [{Shape(ids_CM)}] and weights [{Shape(weights_CM)}] do not match: (N, D), (C, M) and (C, M) are wanted.");
+            throw new ArgumentException(
+                $"The table [{Shape(table_ND)}], rows [{Shape(ids_CM)}] and weights [{Shape(weights_CM)}] do not match: (N, D), (C, M) "
+                    + "and (C, M) are wanted.");
         if (table_ND.dtype != ScalarType.Float32 || weights_CM.dtype != ScalarType.Float32 || ids_CM.dtype != ScalarType.Int64)
-            throw new ArgumentException($"The table is {table_ND.dtype}, rows are {ids_CM.dtype} and weights {weights_CM.dtype}; Float32, Int64 and Float32 are wanted.");
+            throw new ArgumentException(
+                $"The table is {table_ND.dtype}, rows are {ids_CM.dtype} and weights {weights_CM.dtype}; Float32, Int64 and Float32 are "
+                    + "wanted.");
 
         using var scope = NewDisposeScope();
         var (bags, rows) = (ids_CM.shape[0], ids_CM.shape[1]);
@@ -221,7 +243,8 @@ internal static class TorchScripts
     private static Tensor? Invoke(string function, params object?[] arguments)
     {
         if (arguments.FirstOrDefault(argument => argument is not (null or Tensor or Tensor[] or Scalar)) is { } other)
-            throw new ArgumentException($"'{function}' was given a {other.GetType()}; tensors and scalars that the caller holds are wanted.");
+            throw new ArgumentException(
+                $"'{function}' was given a {other.GetType()}; tensors and scalars that the caller holds are wanted.");
         var result = Compiled.Value.invoke(function, arguments!);
         GC.KeepAlive(arguments);
         return (Tensor?)result;

@@ -40,7 +40,8 @@ internal static class VectorGelu
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Density(Vector512<float> x)
     {
-        var power = Vector512.Max(x * x * Vector512.Create(-0.5f * 1.4426950409f), Vector512.Create(-149f));   // below, float32 has no number
+        // Below, float32 has no number.
+        var power = Vector512.Max(x * x * Vector512.Create(-0.5f * 1.4426950409f), Vector512.Create(-149f));
         var integer = Vector512.Round(power);
         var fraction = power - integer;
         var y = Vector512.Create(1.525273e-5f);
@@ -67,7 +68,9 @@ internal static class VectorGelu
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Distribution(Vector512<float> x, Vector512<float> bell)
     {
-        var t = Vector512<float>.One / Vector512.FusedMultiplyAdd(Vector512.Abs(x), Vector512.Create(0.45f * 0.70710678f), Vector512<float>.One);
+        var t =
+            Vector512<float>.One
+            / Vector512.FusedMultiplyAdd(Vector512.Abs(x), Vector512.Create(0.45f * 0.70710678f), Vector512<float>.One);
         var p = Vector512.Create(-0.0215126812f);
         p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.0989918239f));
         p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(-0.157085382f));

@@ -50,7 +50,8 @@ internal static unsafe class VectorMemory
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Widen(Vector256<ushort> halves) => Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(halves), 16).AsSingle();
+    private static Vector512<float> Widen(Vector256<ushort> halves) =>
+        Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(halves), 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<ushort> Narrow(Vector512<float> numbers)
@@ -58,7 +59,8 @@ internal static unsafe class VectorMemory
         var bits = numbers.AsUInt32();
         var rounded = bits + Vector512.Create(0x7fffu) + (Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One);
         var quiet = bits | Vector512.Create(0x00400000u);   // rounded up, some NaN would become infinite or lose their sign
-        return Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(Vector512.ConditionalSelect(Vector512.Equals(numbers, numbers).AsUInt32(), rounded, quiet), 16));
+        return Avx512F.ConvertToVector256UInt16(
+            Vector512.ShiftRightLogical(Vector512.ConditionalSelect(Vector512.Equals(numbers, numbers).AsUInt32(), rounded, quiet), 16));
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -24,7 +24,8 @@ internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
     public CausalSelfAttention(int width, int heads, Device? device = null) : base(nameof(CausalSelfAttention))
     {
         if (heads < 1 || width % heads != 0)
-            throw new ArgumentException($"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
+            throw new ArgumentException(
+                $"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
         this.heads = heads;
         queryKeyValue = new Dense(width, 3L * width, device);
         output = new Dense(width, width, device);
@@ -46,7 +47,8 @@ internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
         var before = cache?.Length ?? 0;
-        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
+        // (N, L, 3D) -> (3, N, H, L, A).
+        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);
         // By split and unbind, whose backward passes join gradients: those of an index fill the rest with zeros and add.
         var parts = qkv_3NHLA.split([2, 1], 0);
         var turned = (rotary is null ? parts[0] : rotary.forward(parts[0], before)).unbind(0);
@@ -54,7 +56,9 @@ internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
         if (cache is not null)
             (key_NHPA, value_NHPA) = cache.Append(block, key_NHPA, value_NHPA);
 
-        var mixed_NHLA = IsFusedBetter(x_NLD) ? Fuse(query_NHLA, key_NHPA, value_NHPA, before) : Define(query_NHLA, key_NHPA, value_NHPA, before);
+        var mixed_NHLA = IsFusedBetter(x_NLD)
+            ? Fuse(query_NHLA, key_NHPA, value_NHPA, before)
+            : Define(query_NHLA, key_NHPA, value_NHPA, before);
         var mixed_NLD = mixed_NHLA.transpose(1, 2).reshape(sequences, length, width);   // (N, H, L, A) -> (N, L, D)
         return output.forward(mixed_NLD).MoveToOuterDisposeScope();
     }
@@ -74,7 +78,8 @@ internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
         if (query_NHLA.shape[2] == 1)
             return nn.functional.scaled_dot_product_attention(query_NHLA, key_NHPA, value_NHPA);
         using var scope = NewDisposeScope();
-        return nn.functional.scaled_dot_product_attention(query_NHLA, key_NHPA, value_NHPA, attn_mask: Visible(query_NHLA, before)).MoveToOuterDisposeScope();
+        return nn.functional.scaled_dot_product_attention(query_NHLA, key_NHPA, value_NHPA, attn_mask: Visible(query_NHLA, before))
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>The plain definition, softmax(Q·Kᵀ/√A)·V over the keys up to the query's own, with the softmax in float32.</summary>

@@ -41,7 +41,8 @@ internal sealed class ConditionalBlock : nn.Module
     /// <param name="options">Widths, heads, experts.</param>
     /// <param name="dropPathProbability">Probability that a sequence leaves a branch out, while training.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public ConditionalBlock(ConditionalBlockOptions options, double dropPathProbability, Device? device = null) : base(nameof(ConditionalBlock))
+    public ConditionalBlock(ConditionalBlockOptions options, double dropPathProbability, Device? device = null)
+        : base(nameof(ConditionalBlock))
     {
         options.Validate();
         heads = options.Heads;
@@ -68,14 +69,17 @@ internal sealed class ConditionalBlock : nn.Module
     /// <param name="prompts_PD">Vectors that every token sees besides, in the role of the first tokens, float32 (P, D); null for none. They
     /// are keys and values only, and come out nowhere.</param>
     /// <returns>Tokens, and what the gates decided: none in a dense block.</returns>
-    public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(Tensor x_NLD, SequenceContext context, Tensor? prompts_PD = null)
+    public (Tensor Output_NLD, IReadOnlyList<ConditionalRouting> Routings) Apply(
+        Tensor x_NLD, SequenceContext context, Tensor? prompts_PD = null)
     {
         using var scope = NewDisposeScope();
         var (attended_NLD, attending) = Attend(x_NLD, context, prompts_PD);
         x_NLD = x_NLD.Plus(attended_NLD);
         var (mixed_NLD, feeding) = Mix(x_NLD, context);
         x_NLD = x_NLD.Plus(mixed_NLD);
-        return (x_NLD.MoveToOuterDisposeScope(), attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
+        return (
+            x_NLD.MoveToOuterDisposeScope(),
+            attending is null ? [] : [attending.MoveToOuterDisposeScope(), feeding!.MoveToOuterDisposeScope()]);
     }
 
     // γ₁ · DropPath(Attention(LN₁(x)))
@@ -84,7 +88,8 @@ internal sealed class ConditionalBlock : nn.Module
         var normed_NLD = attentionNorm.forward(x_NLD);
         var routing = Route(attentionRouter, normed_NLD, context);
         var prompts_1PX = prompts_PD is null ? null : Project(prompts_PD.unsqueeze(0), context, routing);
-        var mixed_NLD = Attention(queryKeyValue.Apply(normed_NLD, context.Layout, routing, context.Merged), prompts_1PX, context.Visible_NLL);
+        var mixed_NLD = Attention(
+            queryKeyValue.Apply(normed_NLD, context.Layout, routing, context.Merged), prompts_1PX, context.Visible_NLL);
         return (dropPath.forward(attentionOutput.Apply(mixed_NLD, context.Layout, routing, context.Merged)) * gamma1_D, routing);
     }
 
@@ -113,11 +118,13 @@ internal sealed class ConditionalBlock : nn.Module
     {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (qkv_NLX.shape[0], qkv_NLX.shape[1], qkv_NLX.shape[2] / 3);
-        var parts = qkv_NLX.view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);   // (N, L, 3D) -> 3 × (N, H, L, A)
+        // (N, L, 3D) -> 3 × (N, H, L, A).
+        var parts = qkv_NLX.view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);
         var (keys_NHLA, values_NHLA) = (parts[1], parts[2]);
         if (prompts_1PX is not null)
         {
-            var ofPrompts = prompts_1PX.view(1, -1, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);   // (1, P, 3D) -> 3 × (1, H, P, A)
+            // (1, P, 3D) -> 3 × (1, H, P, A).
+            var ofPrompts = prompts_1PX.view(1, -1, 3, heads, width / heads).permute(2, 0, 3, 1, 4).unbind(0);
             var count = prompts_1PX.shape[1];
             keys_NHLA = cat([ofPrompts[1].expand(sequences, heads, count, -1), keys_NHLA], 2);
             values_NHLA = cat([ofPrompts[2].expand(sequences, heads, count, -1), values_NHLA], 2);

@@ -47,7 +47,8 @@ public sealed record ConditionalBlockOptions
         OptionChecks.Defined(RoutingLevel, nameof(RoutingLevel));
         OptionChecks.Above(0, LayerScale, nameof(LayerScale));
         if (Width % Heads != 0)
-            throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
+            throw new ArgumentException(
+                $"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
         if (Experts is { } experts)
             new TopKRouterOptions { Experts = experts, ExpertsPerToken = ExpertsPerToken }.Validate();
     }

@@ -58,14 +58,16 @@ public sealed class ConditionalLinear : nn.Module
         return cat([.. parts.Select((part, index) => layers[layout.RoleOf(index)].Apply(part.contiguous()))], 1).MoveToOuterDisposeScope();
     }
 
-    private MergedLinear Merge(ConditionalRouting routing, int role) => experts!.Merge(routing.Decision.ExpertIds_TK[role], routing.Decision.Gates_TK[role]);
+    private MergedLinear Merge(ConditionalRouting routing, int role) =>
+        experts!.Merge(routing.Decision.ExpertIds_TK[role], routing.Decision.Gates_TK[role]);
 
     private Tensor ByToken(Tensor x_NLI, ConditionalRouting routing)
     {
         var x_TI = x_NLI.flatten(0, 1);
         var y_TO = routing.Tokens_T is not { } tokens_T
             ? experts!.forward(x_TI, routing.Decision.Gates_TK, routing.Plan!)
-            : Rows.ScatterAdd(experts!.forward(Rows.Gather(x_TI, tokens_T), routing.Decision.Gates_TK, routing.Plan!), tokens_T, x_TI.shape[0]);
+            : Rows.ScatterAdd(
+                experts!.forward(Rows.Gather(x_TI, tokens_T), routing.Decision.Gates_TK, routing.Plan!), tokens_T, x_TI.shape[0]);
         return y_TO.view(x_NLI.shape[0], x_NLI.shape[1], -1);
     }
 }

@@ -17,7 +17,8 @@ internal sealed class DenseSlot : FeedForwardSlot
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the matrix products.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public DenseSlot(int width, DenseSlotOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(DenseSlot))
+    public DenseSlot(int width, DenseSlotOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(DenseSlot))
     {
         options.Validate();
         this.computeType = computeType;

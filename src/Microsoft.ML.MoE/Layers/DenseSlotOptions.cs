@@ -11,7 +11,8 @@ public sealed record DenseSlotOptions : FeedForwardSlotOptions
     public int HiddenWidth { get; init; } = 1024;
 
     /// <inheritdoc/>
-    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new DenseSlot(width, this, device, computeType);
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new DenseSlot(width, this, device, computeType);
 
     /// <inheritdoc/>
     internal override LayerCost GetCost(int width)

@@ -43,7 +43,8 @@ internal sealed class DropPath : nn.Module<Tensor, Tensor>
             return x.alias();
         using var scope = NewDisposeScope();
         long[] onePerSample = [x.shape[0], .. Enumerable.Repeat(1L, (int)x.dim() - 1)];
-        var factors = Draws.Uniform(onePerSample, x.device).AtLeast(probability).to_type(float32).DividedBy(1 - probability);   // in bfloat16 the factor's rounding would shift the mean
+        // In bfloat16 the factor's rounding would shift the mean.
+        var factors = Draws.Uniform(onePerSample, x.device).AtLeast(probability).to_type(float32).DividedBy(1 - probability);
         return (x * factors).to_type(x.dtype).MoveToOuterDisposeScope();
     }
 }

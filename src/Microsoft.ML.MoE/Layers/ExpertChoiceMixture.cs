@@ -38,7 +38,8 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the experts' matrix products; the router computes in float32.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public ExpertChoiceMixture(int width, ExpertChoiceOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(ExpertChoiceMixture))
+    public ExpertChoiceMixture(int width, ExpertChoiceOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(ExpertChoiceMixture))
     {
         options.Validate();
         this.options = options;
@@ -50,7 +51,8 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
 
     private protected override bool TokensCompete => true;
 
-    private protected override ExpertSelection Join(IReadOnlyList<ExpertSelection> selections) => ExpertSelection.Join(selections, dimension: 1);
+    private protected override ExpertSelection Join(IReadOnlyList<ExpertSelection> selections) =>
+        ExpertSelection.Join(selections, dimension: 1);
 
     private protected override FeedForwardSlotOutput Compute(Tensor x_TD)
     {
@@ -61,7 +63,11 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
         var (gates_EC, tokens_EC) = probs_TE.T.topk((int)places, dim: 1);
         var plan = Plan(tokens_EC, tokens);
         var output_TD = experts.forward(x_TD.to_type(computeType), probs_TE, plan);
-        return new FeedForwardSlotOutput(output_TD, null, new ExpertSelection(plan.ExpertOfRow_R.view(options.Experts, places), gates_EC.detach(), options.Experts)).MoveToOuterDisposeScope();
+        return new FeedForwardSlotOutput(
+            output_TD,
+            null,
+            new ExpertSelection(plan.ExpertOfRow_R.view(options.Experts, places), gates_EC.detach(), options.Experts)
+        ).MoveToOuterDisposeScope();
     }
 
     // Every (token, expert) is a pair; those that the experts chose get a row.
@@ -75,7 +81,13 @@ public sealed class ExpertChoiceMixture : FeedForwardSlot
         var pairOfRow_R = tokenOfRow_R.Times(count).Plus(expertOfRow_R);
         var kept_TE = zeros([tokens * count], @bool, device).scatter(0, pairOfRow_R, ones_like(pairOfRow_R, @bool)).view(tokens, count);
         return new DispatchPlan(
-            pairOfRow_R, tokenOfRow_R, expertOfRow_R, Range(count, int64, device).Plus(1).Times(places).to_type(int32), kept_TE, Filled([count], places, int64, device), zeros([], int64, device))
-            .MoveToOuterDisposeScope();
+            pairOfRow_R,
+            tokenOfRow_R,
+            expertOfRow_R,
+            Range(count, int64, device).Plus(1).Times(places).to_type(int32),
+            kept_TE,
+            Filled([count], places, int64, device),
+            zeros([], int64, device)
+        ).MoveToOuterDisposeScope();
     }
 }

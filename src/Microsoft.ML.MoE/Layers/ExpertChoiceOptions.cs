@@ -25,7 +25,8 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
     public long TokensPerExpert(long tokens) => Math.Clamp((long)Math.Round(CapacityFactor * tokens / Experts), 1, Math.Max(tokens, 1));
 
     /// <inheritdoc/>
-    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new ExpertChoiceMixture(width, this, device, computeType);
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new ExpertChoiceMixture(width, this, device, computeType);
 
     /// <inheritdoc/>
     internal override LayerCost GetCost(int width)
@@ -34,7 +35,10 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
         {
             var router = (long)Experts * width;
             var expert = (2L * width * ExpertWidth) + ExpertWidth + width;
-            return new LayerCost(router + (Experts * expert), router + (long)(CapacityFactor * expert), router + (long)(CapacityFactor * 2 * width * ExpertWidth));
+            return new LayerCost(
+                router + (Experts * expert),
+                router + (long)(CapacityFactor * expert),
+                router + (long)(CapacityFactor * 2 * width * ExpertWidth));
         }
     }
 
@@ -44,6 +48,7 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
         OptionChecks.AtLeast(1, Experts, nameof(Experts));
         OptionChecks.AtLeast(1, ExpertWidth, nameof(ExpertWidth));
         if (!(CapacityFactor > 0 && CapacityFactor <= Experts))
-            throw new ArgumentException($"{nameof(CapacityFactor)} is {CapacityFactor}; it must be above 0 and at most {nameof(Experts)} ({Experts}).");
+            throw new ArgumentException(
+                $"{nameof(CapacityFactor)} is {CapacityFactor}; it must be above 0 and at most {nameof(Experts)} ({Experts}).");
     }
 }

@@ -44,9 +44,15 @@ public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSl
         if (x_TD.dim() != 2)
             throw new ArgumentException($"The tokens have the shape ({string.Join(", ", x_TD.shape)}); (T, D) is wanted.", nameof(x_TD));
         if (mask_T is not null && (mask_T.dtype != ScalarType.Bool || mask_T.dim() != 1 || mask_T.shape[0] != x_TD.shape[0]))
-            throw new ArgumentException($"The mask is {mask_T.dtype} ({string.Join(", ", mask_T.shape)}); one Bool for each of the {x_TD.shape[0]} tokens is wanted.", nameof(mask_T));
+            throw new ArgumentException(
+                $"The mask is {mask_T.dtype} ({string.Join(", ", mask_T.shape)}); one Bool for each of the {x_TD.shape[0]} tokens is "
+                    + "wanted.",
+                nameof(mask_T));
         if (sequences < 1 || x_TD.shape[0] % sequences != 0)
-            throw new ArgumentException($"There are {x_TD.shape[0]} tokens and {sequences} sequences; at least one sequence is wanted, and equally many tokens in each.", nameof(sequences));
+            throw new ArgumentException(
+                $"There are {x_TD.shape[0]} tokens and {sequences} sequences; at least one sequence is wanted, and equally many tokens in "
+                    + "each.",
+                nameof(sequences));
         return sequences > 1 && !training && TokensCompete ? ComputeApart(x_TD, mask_T, sequences) : Compute(x_TD, mask_T);
     }
 
@@ -87,5 +93,6 @@ public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSl
     }
 
     /// <summary>The selections of several sequences as one.</summary>
-    private protected virtual ExpertSelection Join(IReadOnlyList<ExpertSelection> selections) => ExpertSelection.Join(selections, dimension: 0);
+    private protected virtual ExpertSelection Join(IReadOnlyList<ExpertSelection> selections) =>
+        ExpertSelection.Join(selections, dimension: 0);
 }

@@ -33,7 +33,12 @@ internal sealed class KeyValueCache : IDisposable
 
         // Zeros, not leftovers of other tensors: what is beyond the length is never read, but a NaN there would be hard to tell from a
         // mistake.
-        Tensor[] Make() => [.. Enumerable.Range(0, blocks).Select(_ => zeros([sequences, heads, capacity, headWidth], type, device).DetachFromDisposeScope())];
+        Tensor[] Make() =>
+            [
+                .. Enumerable
+                    .Range(0, blocks)
+                    .Select(_ => zeros([sequences, heads, capacity, headWidth], type, device).DetachFromDisposeScope()),
+            ];
     }
 
     /// <summary>Number of sequences N.</summary>

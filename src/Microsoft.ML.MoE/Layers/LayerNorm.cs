@@ -38,7 +38,8 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
     /// <param name="x">Input, float32 (…, D).</param>
     /// <returns>Output, float32 (…, D).</returns>
     public override Tensor forward(Tensor x) =>
-        x.device.type == DeviceType.META ? Define(x) : nn.functional.layer_norm(x, shape, gamma_D, beta_D, epsilon);   // libtorch has no meta kernel for it
+        // Libtorch has no meta kernel for it.
+        x.device.type == DeviceType.META ? Define(x) : nn.functional.layer_norm(x, shape, gamma_D, beta_D, epsilon);
 
     /// <summary>The plain definition: for the meta device, and what tests compare with.</summary>
     /// <param name="x">Input, float32 (…, D).</param>
@@ -46,6 +47,8 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var centred = x - x.mean([-1], keepdim: true);
-        return (centred / centred.Squared().mean([-1], keepdim: true).Plus(epsilon).sqrt() * gamma_D).Plus(beta_D).MoveToOuterDisposeScope();
+        return (centred / centred.Squared().mean([-1], keepdim: true).Plus(epsilon).sqrt() * gamma_D)
+            .Plus(beta_D)
+            .MoveToOuterDisposeScope();
     }
 }

@@ -32,7 +32,14 @@ internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
     /// <param name="computeType">Type of the matrix products; float32 by default.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <exception cref="ArgumentException">The probability is out of range.</exception>
-    public MixerBlock(int patches, int width, int spatialWidth, int channelWidth, double dropPath = 0, ScalarType computeType = ScalarType.Float32, Device? device = null)
+    public MixerBlock(
+        int patches,
+        int width,
+        int spatialWidth,
+        int channelWidth,
+        double dropPath = 0,
+        ScalarType computeType = ScalarType.Float32,
+        Device? device = null)
         : base(nameof(MixerBlock))
     {
         this.computeType = computeType;
@@ -57,7 +64,8 @@ internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
     }
 
     // T(MLP_S(T(LN(x))))
-    private Tensor MixPatches(Tensor x_NSC) => Branch(spatial.forward(spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2)).transpose(1, 2));
+    private Tensor MixPatches(Tensor x_NSC) =>
+        Branch(spatial.forward(spatialNorm.forward(x_NSC).to_type(computeType).transpose(1, 2)).transpose(1, 2));
 
     // MLP_C(LN'(y))
     private Tensor MixChannels(Tensor y_NSC) => Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)));

@@ -23,7 +23,8 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
     /// <param name="computeType">Type of the experts' matrix products; float32 by default. The router always computes in float32.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public MixtureOfExperts(int width, MixtureOfExpertsOptions options, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(MixtureOfExperts))
+    public MixtureOfExperts(int width, MixtureOfExpertsOptions options, ScalarType computeType = ScalarType.Float32, Device? device = null)
+        : base(nameof(MixtureOfExperts))
     {
         options.Validate();
         this.options = options;
@@ -48,8 +49,12 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
         var decision = router.forward(x_TD);
         var plan = training
             ? DispatchPlan.Create(decision, options.Router.Experts, options.TrainingCapacity)
-            : DispatchPlan.Create(decision, options.Router.Experts, options.EvaluationCapacity, options.EvaluationCapacity is null ? 1 : items);
-        return new MixtureOfExpertsOutput(experts.forward(x_TD.to_type(computeType), decision.Gates_TK, plan), new RoutingRecord(decision, plan)).MoveToOuterDisposeScope();
+            : DispatchPlan.Create(
+                decision, options.Router.Experts, options.EvaluationCapacity, options.EvaluationCapacity is null ? 1 : items);
+        return new MixtureOfExpertsOutput(
+            experts.forward(x_TD.to_type(computeType), decision.Gates_TK, plan),
+            new RoutingRecord(decision, plan)
+        ).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the tokens with the assignment of an earlier call.</summary>

@@ -9,5 +9,6 @@ namespace Microsoft.ML.MoE.Layers;
 /// <param name="Routing">What was decided and computed.</param>
 public sealed record MixtureOfExpertsOutput(Tensor Output_TD, RoutingRecord Routing)
 {
-    internal MixtureOfExpertsOutput MoveToOuterDisposeScope() => new(Output_TD.MoveToOuterDisposeScope(), Routing.MoveToOuterDisposeScope());
+    internal MixtureOfExpertsOutput MoveToOuterDisposeScope() =>
+        new(Output_TD.MoveToOuterDisposeScope(), Routing.MoveToOuterDisposeScope());
 }

@@ -21,7 +21,8 @@ internal sealed class MixtureSlot : FeedForwardSlot
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the experts' matrix products.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public MixtureSlot(int width, MixtureSlotOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(MixtureSlot))
+    public MixtureSlot(int width, MixtureSlotOptions options, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(MixtureSlot))
     {
         options.Validate();
         this.options = options;
@@ -35,8 +36,10 @@ internal sealed class MixtureSlot : FeedForwardSlot
     {
         using var scope = NewDisposeScope();
         var (output_TD, routing) = mixture.forward(x_TD);
-        var selection = new ExpertSelection(routing.ExpertIds_TK, routing.Gates_TK.detach(), options.Mixture.Router.Experts, routing.DroppedCount);
-        var loss = x_TD.shape[0] == 0 ? zeros([], float32, x_TD.device) : routing.BalanceLoss.Times(options.BalanceLossWeight);   // of no tokens there is no mean
+        var selection = new ExpertSelection(
+            routing.ExpertIds_TK, routing.Gates_TK.detach(), options.Mixture.Router.Experts, routing.DroppedCount);
+        // Of no tokens there is no mean.
+        var loss = x_TD.shape[0] == 0 ? zeros([], float32, x_TD.device) : routing.BalanceLoss.Times(options.BalanceLossWeight);
         return new FeedForwardSlotOutput(output_TD, loss, selection).MoveToOuterDisposeScope();
     }
 }

@@ -25,7 +25,8 @@ public sealed record MixtureSlotOptions : FeedForwardSlotOptions
     public double BalanceLossWeight { get; init; } = 0.01;
 
     /// <inheritdoc/>
-    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new MixtureSlot(width, this, device, computeType);
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new MixtureSlot(width, this, device, computeType);
 
     /// <inheritdoc/>
     internal override LayerCost GetCost(int width)

@@ -25,7 +25,8 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     public MultiHeadAttention(int width, int heads, Device? device = null) : base(nameof(MultiHeadAttention))
     {
         if (heads < 1 || width % heads != 0)
-            throw new ArgumentException($"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
+            throw new ArgumentException(
+                $"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
         this.heads = heads;
         queryKeyValue = new Dense(width, 3L * width, device);
         output = new Dense(width, width, device);
@@ -39,7 +40,8 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
-        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);   // (N, L, 3D) -> (3, N, H, L, A)
+        // (N, L, 3D) -> (3, N, H, L, A).
+        var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);
         var parts = qkv_3NHLA.unbind(0);
         var mixed_NHLA = IsFusedBetter(x_NLD)
             ? nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])

@@ -20,7 +20,8 @@ internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
     /// <param name="width">Model width D.</param>
     /// <param name="computeType">Type of the matrix product; float32 by default.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public PatchEmbedding(int channels, int patchSize, int width, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(PatchEmbedding))
+    public PatchEmbedding(int channels, int patchSize, int width, ScalarType computeType = ScalarType.Float32, Device? device = null)
+        : base(nameof(PatchEmbedding))
     {
         this.patchSize = patchSize;
         this.computeType = computeType;

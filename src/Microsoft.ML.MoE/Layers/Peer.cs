@@ -54,6 +54,10 @@ public sealed class Peer : FeedForwardSlot
         var (ids_THK, scores_THK) = keys.forward(query.forward(x_TD));
         var gates_THK = options.Gate == GateFunction.Softmax ? scores_THK.softmax(-1) : scores_THK.sigmoid();
         var (ids_TM, gates_TM) = (ids_THK.flatten(1), gates_THK.flatten(1));
-        return new FeedForwardSlotOutput(experts.forward(x_TD, gates_TM, ids_TM), null, new ExpertSelection(ids_TM, gates_TM.detach(), options.Experts)).MoveToOuterDisposeScope();
+        return new FeedForwardSlotOutput(
+            experts.forward(x_TD, gates_TM, ids_TM),
+            null,
+            new ExpertSelection(ids_TM, gates_TM.detach(), options.Experts)
+        ).MoveToOuterDisposeScope();
     }
 }

@@ -69,12 +69,14 @@ public sealed record PeerOptions : FeedForwardSlotOptions
 
     internal override ExpertTableOptions? TableOptions => Tables;
 
-    internal ProductKeyOptions Keys => new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
+    internal ProductKeyOptions Keys =>
+        new(Experts, Heads, ExpertsPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     internal ExpertKind Kind => Gated ? ExpertKind.GatedNeuron : ExpertKind.Neuron;
 
     /// <inheritdoc/>
-    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new Peer(width, this, device);
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new Peer(width, this, device);
 
     /// <inheritdoc/>
     internal override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(Kind), Tables);

@@ -27,7 +27,8 @@ internal static class PositionGrid
         var (patches, width) = (from.Rows * from.Columns, positions_1LD.shape[2]);
         var before = positions_1LD.shape[1] - patches;
         var grid_1DHW = positions_1LD.narrow(1, before, patches).view(1, from.Rows, from.Columns, width).permute(0, 3, 1, 2);
-        var resized_1DHW = nn.functional.interpolate(grid_1DHW, size: [to.Rows, to.Columns], mode: InterpolationMode.Bicubic, align_corners: false);
+        var resized_1DHW = nn.functional.interpolate(
+            grid_1DHW, size: [to.Rows, to.Columns], mode: InterpolationMode.Bicubic, align_corners: false);
         var resized_1LD = resized_1DHW.permute(0, 2, 3, 1).reshape(1, to.Rows * to.Columns, width);   // (1, D, H, W) -> (1, L, D)
         return cat([positions_1LD.narrow(1, 0, before), resized_1LD], 1).MoveToOuterDisposeScope();
     }

@@ -16,7 +16,11 @@ internal static class ProductKeyCost
             var active = keys.Heads * keys.KeysPerHead * row;
             var macs = (queries * width) + (queries * keys.SubKeys) + active;
             return new LayerCost(
-                retrieval + (keys.Keys * row), retrieval + active, macs, tables * options.TableBytes(keys.Keys, width), options.OptimizerBytes(keys.Keys, width, tables));
+                retrieval + (keys.Keys * row),
+                retrieval + active,
+                macs,
+                tables * options.TableBytes(keys.Keys, width),
+                options.OptimizerBytes(keys.Keys, width, tables));
         }
     }
 }

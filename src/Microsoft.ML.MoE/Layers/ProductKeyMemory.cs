@@ -44,6 +44,10 @@ public sealed class ProductKeyMemory : FeedForwardSlot
         using var scope = NewDisposeScope();
         var (ids_THK, scores_THK) = keys.forward(query.forward(x_TD));
         var (ids_TM, gates_TM) = (ids_THK.flatten(1), scores_THK.softmax(-1).flatten(1));
-        return new FeedForwardSlotOutput(memories.forward(x_TD, gates_TM, ids_TM), null, new ExpertSelection(ids_TM, gates_TM.detach(), options.Memories)).MoveToOuterDisposeScope();
+        return new FeedForwardSlotOutput(
+            memories.forward(x_TD, gates_TM, ids_TM),
+            null,
+            new ExpertSelection(ids_TM, gates_TM.detach(), options.Memories)
+        ).MoveToOuterDisposeScope();
     }
 }

@@ -41,13 +41,16 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
 
     internal override ExpertTableOptions? TableOptions => Tables;
 
-    internal ProductKeyOptions Keys => new(Memories, Heads, MemoriesPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
+    internal ProductKeyOptions Keys =>
+        new(Memories, Heads, MemoriesPerHead, QueryWidth, SharedSubKeys) { LearningRateScale = KeyLearningRateScale };
 
     /// <inheritdoc/>
-    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) => new ProductKeyMemory(width, this, device);
+    public override FeedForwardSlot Create(int width, Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new ProductKeyMemory(width, this, device);
 
     /// <inheritdoc/>
-    internal override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(ExpertKind.Value), Tables);
+    internal override LayerCost GetCost(int width) =>
+        ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(ExpertKind.Value), Tables);
 
     /// <inheritdoc/>
     public override void Validate()

@@ -31,11 +31,18 @@ internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <exception cref="ArgumentException">The channels change, but there is no projection of them.</exception>
     public ReRepresentation(
-        (int From, int To) patches, (int From, int To) channels, bool rescalesChannels, bool channelsFirst, ScalarType computeType = ScalarType.Float32, Device? device = null)
+        (int From, int To) patches,
+        (int From, int To) channels,
+        bool rescalesChannels,
+        bool channelsFirst,
+        ScalarType computeType = ScalarType.Float32,
+        Device? device = null)
         : base(nameof(ReRepresentation))
     {
         if (!rescalesChannels && channels.From != channels.To)
-            throw new ArgumentException($"The channels are to change from {channels.From} to {channels.To}, but there is no projection of channels.", nameof(channels));
+            throw new ArgumentException(
+                $"The channels are to change from {channels.From} to {channels.To}, but there is no projection of channels.",
+                nameof(channels));
         this.channelsFirst = channelsFirst;
         this.computeType = computeType;
         patchNorm = new LayerNorm(channelsFirst ? channels.To : channels.From, device: device);

@@ -33,12 +33,14 @@ internal sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor
     public RoleEmbedding(RoutingLevel level, int width, IReadOnlyList<string> names, Device? device = null) : base(nameof(RoleEmbedding))
     {
         if (level.DependsOnData())
-            throw new ArgumentException($"The level is {level}, which has no vector for a role; Modality, Task or Attribute is wanted.", nameof(level));
+            throw new ArgumentException(
+                $"The level is {level}, which has no vector for a role; Modality, Task or Attribute is wanted.", nameof(level));
         this.level = level;
         this.device = device;
         this.names = level == RoutingLevel.Modality ? Enum.GetNames<TokenModality>() : [.. names];
         if (this.names.Length == 0 || this.names.Distinct().Count() != this.names.Length)
-            throw new ArgumentException($"The names at level {level} are [{string.Join(", ", this.names)}]; at least one is wanted, none twice.", nameof(names));
+            throw new ArgumentException(
+                $"The names at level {level} are [{string.Join(", ", this.names)}]; at least one is wanted, none twice.", nameof(names));
         if (level == RoutingLevel.Attribute)
         {
             projection = new Dense(this.names.Length, width, device);
@@ -75,7 +77,10 @@ internal sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor
     {
         var name = level == RoutingLevel.Task ? role.Task : role.Modality.ToString();
         var index = Array.IndexOf(names, name);
-        return index >= 0 ? index : throw new ArgumentException(
-            $"The model was not trained for a task '{name}'; a router at level {level} knows [{string.Join(", ", names)}] only. Routers at level {RoutingLevel.Attribute} take new tasks.");
+        return index >= 0
+            ? index
+            : throw new ArgumentException(
+                $"The model was not trained for a task '{name}'; a router at level {level} knows [{string.Join(", ", names)}] only. "
+                    + $"Routers at level {RoutingLevel.Attribute} take new tasks.");
     }
 }

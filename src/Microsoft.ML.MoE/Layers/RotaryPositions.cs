@@ -27,7 +27,8 @@ internal sealed class RotaryPositions : nn.Module<Tensor, Tensor>
     public RotaryPositions(int headWidth, int length, Device? device = null) : base(nameof(RotaryPositions))
     {
         if (headWidth < 2 || headWidth % 2 != 0)
-            throw new ArgumentException($"The width of a head is {headWidth}; it must be even, as rotations are of pairs.", nameof(headWidth));
+            throw new ArgumentException(
+                $"The width of a head is {headWidth}; it must be even, as rotations are of pairs.", nameof(headWidth));
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var frequencies_A = Enumerable.Range(0, headWidth / 2).Select(pair => Math.Pow(Base, -2.0 * pair / headWidth)).ToArray();
@@ -51,6 +52,7 @@ internal sealed class RotaryPositions : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var cos_LA = cosine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
         var sin_LA = sine.narrow(0, first, x.shape[^2]).to_type(x.dtype);
-        return (x * cos_LA).Plus(x.roll(x.shape[^1] / 2, -1) * sin_LA).MoveToOuterDisposeScope();   // a pair's numbers change places; the sine has the signs
+        // A pair's numbers change places; the sine has the signs.
+        return (x * cos_LA).Plus(x.roll(x.shape[^1] / 2, -1) * sin_LA).MoveToOuterDisposeScope();
     }
 }

@@ -12,4 +12,5 @@ namespace Microsoft.ML.MoE.Layers;
 /// <param name="Mask_NL">False for padding, bool (N, L); null for none.</param>
 /// <param name="Visible_NLL">True where a token (row) sees another (column), bool, (N, L, L) or (1, L, L); null where all see all.</param>
 /// <param name="Merged">Keeps the merged experts for later calls; null to merge them anew.</param>
-internal sealed record SequenceContext(SequenceLayout Layout, Tensor? Roles_RD = null, Tensor? Mask_NL = null, Tensor? Visible_NLL = null, MergedExperts? Merged = null);
+internal sealed record SequenceContext(
+    SequenceLayout Layout, Tensor? Roles_RD = null, Tensor? Mask_NL = null, Tensor? Visible_NLL = null, MergedExperts? Merged = null);

@@ -15,7 +15,10 @@ public sealed class SequenceLayout
     public SequenceLayout(params IReadOnlyList<SequencePart> parts)
     {
         if (parts.Count == 0 || parts.Any(part => part.Length < 1))
-            throw new ArgumentException($"The parts have [{string.Join(", ", parts.Select(part => part.Length))}] tokens; at least one part is wanted, and at least 1 token in each.", nameof(parts));
+            throw new ArgumentException(
+                $"The parts have [{string.Join(", ", parts.Select(part => part.Length))}] tokens; at least one part is wanted, and at "
+                    + "least 1 token in each.",
+                nameof(parts));
         Parts = [.. parts];
         Roles = [.. Parts.Select(part => part.Role).Distinct()];
         roleOfPart = [.. Parts.Select(part => Roles.ToList().IndexOf(part.Role))];

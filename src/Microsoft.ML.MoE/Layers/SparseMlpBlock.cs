@@ -37,31 +37,38 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
     /// <param name="computeType">Type of the matrix products; float32 by default. Routers always compute in float32.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <exception cref="ArgumentException">An option is out of range, or an inner size differs where it is not rescaled.</exception>
-    public SparseMlpBlock(SparseMlpBlockOptions options, ScalarType computeType = ScalarType.Float32, Device? device = null) : base(nameof(SparseMlpBlock))
+    public SparseMlpBlock(SparseMlpBlockOptions options, ScalarType computeType = ScalarType.Float32, Device? device = null)
+        : base(nameof(SparseMlpBlock))
     {
         var (patches, width, innerPatches, innerWidth) = (options.Patches, options.Width, options.InnerPatches, options.InnerWidth);
         if (options.ReRepresented == ReRepresentedAxes.None && (innerPatches, innerWidth) != (patches, width))
         {
             throw new ArgumentException(
-                $"Without re-represent layers the mixtures work on {patches} patches of {width} channels, not on {innerPatches} of {innerWidth}.", nameof(options));
+                $"Without re-represent layers the mixtures work on {patches} patches of {width} channels, not on {innerPatches} of "
+                    + $"{innerWidth}.",
+                nameof(options));
         }
 
         this.computeType = computeType;
         var rescalesChannels = options.ReRepresented == ReRepresentedAxes.PatchesAndChannels;
         if (options.ReRepresented != ReRepresentedAxes.None)
-            enter = new ReRepresentation((patches, innerPatches), (width, innerWidth), rescalesChannels, channelsFirst: false, computeType, device);
+            enter = new ReRepresentation(
+                (patches, innerPatches), (width, innerWidth), rescalesChannels, channelsFirst: false, computeType, device);
         spatialNorm = new LayerNorm(innerWidth, device: device);
         if (options.SpatialRouter is { } spatialRouter)
-            spatialMixture = new MixtureOfExperts(innerPatches, options.MixtureOptions(spatialRouter, options.SpatialWidth), computeType, device);
+            spatialMixture = new MixtureOfExperts(
+                innerPatches, options.MixtureOptions(spatialRouter, options.SpatialWidth), computeType, device);
         else
             spatial = new FeedForward(innerPatches, options.SpatialWidth, device);
         channelNorm = new LayerNorm(innerWidth, device: device);
         if (options.ChannelRouter is { } channelRouter)
-            channelMixture = new MixtureOfExperts(innerWidth, options.MixtureOptions(channelRouter, options.ChannelWidth), computeType, device);
+            channelMixture = new MixtureOfExperts(
+                innerWidth, options.MixtureOptions(channelRouter, options.ChannelWidth), computeType, device);
         else
             channel = new FeedForward(innerWidth, options.ChannelWidth, device);
         if (options.ReRepresented != ReRepresentedAxes.None)
-            leave = new ReRepresentation((innerPatches, patches), (innerWidth, width), rescalesChannels, channelsFirst: true, computeType, device);
+            leave = new ReRepresentation(
+                (innerPatches, patches), (innerWidth, width), rescalesChannels, channelsFirst: true, computeType, device);
         if (options.DropPath != 0)
             dropPath = new DropPath(options.DropPath);
         RegisterComponents();
@@ -84,7 +91,8 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
         Branch(Apply(spatial, spatialMixture, spatialNorm.forward(x_NPD).transpose(1, 2), routing).transpose(1, 2));
 
     // MoE_C(LN'(y))
-    private Tensor MixChannels(Tensor y_NPD, List<RoutingRecord> routing) => Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing));
+    private Tensor MixChannels(Tensor y_NPD, List<RoutingRecord> routing) =>
+        Branch(Apply(channel, channelMixture, channelNorm.forward(y_NPD), routing));
 
     private Tensor Branch(Tensor x_NPD) => dropPath is null ? x_NPD : dropPath.forward(x_NPD);
 

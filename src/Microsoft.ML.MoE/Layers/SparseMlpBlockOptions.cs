@@ -18,7 +18,8 @@ public sealed record SparseMlpBlockOptions
     /// <param name="channelWidth">Hidden width of the channel network or of each channel expert.</param>
     [SetsRequiredMembers]
     public SparseMlpBlockOptions(int patches, int width, int spatialWidth, int channelWidth) =>
-        (Patches, Width, InnerPatches, InnerWidth, SpatialWidth, ChannelWidth) = (patches, width, patches, width, spatialWidth, channelWidth);
+        (Patches, Width, InnerPatches, InnerWidth, SpatialWidth, ChannelWidth) = (
+            patches, width, patches, width, spatialWidth, channelWidth);
 
     /// <summary>Patches S of an image.</summary>
     public required int Patches { get; init; }

@@ -49,7 +49,8 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
         {
             RequireAtLeast0(blocks[i], $"Position {i} of the list of blocks");
             if (i > 0 && blocks[i] <= blocks[i - 1])
-                throw new ArgumentException($"The list of blocks has {blocks[i]} after {blocks[i - 1]}; positions must ascend.", nameof(blocks));
+                throw new ArgumentException(
+                    $"The list of blocks has {blocks[i]} after {blocks[i - 1]}; positions must ascend.", nameof(blocks));
         }
         return new(Kind.Listed, blocks.Length, [.. blocks]);
     }
@@ -94,14 +95,17 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
         }
         catch (Exception exception) when (exception is ArgumentException or OverflowException or FormatException)
         {
-            throw new FormatException($"'{text}' does not say which blocks: 'last N', 'first N' or ascending positions from 0 are wanted.", exception);
+            throw new FormatException(
+                $"'{text}' does not say which blocks: 'last N', 'first N' or ascending positions from 0 are wanted.", exception);
         }
 
-        static int Number(string word) => int.Parse(word, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture);
+        static int Number(string word) =>
+            int.Parse(word, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture);
     }
 
     /// <inheritdoc/>
-    public bool Equals(BlockPositions? other) => other is not null && kind == other.kind && count == other.count && listed.AsSpan().SequenceEqual(other.listed);
+    public bool Equals(BlockPositions? other) =>
+        other is not null && kind == other.kind && count == other.count && listed.AsSpan().SequenceEqual(other.listed);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as BlockPositions);
@@ -109,5 +113,6 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(kind, count, listed.LastOrDefault());
 
-    private static int RequireAtLeast0(int value, string what) => value >= 0 ? value : throw new ArgumentException($"{what} is {value}; it must be at least 0.");
+    private static int RequireAtLeast0(int value, string what) =>
+        value >= 0 ? value : throw new ArgumentException($"{what} is {value}; it must be at least 0.");
 }

@@ -18,5 +18,6 @@ internal sealed class BlockPositionsConverter : JsonConverter<BlockPositions>
         }
     }
 
-    public override void Write(Utf8JsonWriter writer, BlockPositions value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
+    public override void Write(Utf8JsonWriter writer, BlockPositions value, JsonSerializerOptions options) =>
+        writer.WriteStringValue(value.ToString());
 }

@@ -73,7 +73,11 @@ public sealed class Generalist : nn.Module
             prompts = new Parameter(Draws.Normal(empty([config.Blocks, config.Prompts, width], float32, device), 0, 0.02));
         embeddingNorm = new LayerNorm(width, device: device);
         if (Enumerable.Range(0, config.Blocks).Any(config.IsSparse) && !config.Block.RoutingLevel.DependsOnData())
-            roles = new RoleEmbedding(config.Block.RoutingLevel, width, config.Block.RoutingLevel == RoutingLevel.Task ? config.Tasks : config.Attributes, device);
+            roles = new RoleEmbedding(
+                config.Block.RoutingLevel,
+                width,
+                config.Block.RoutingLevel == RoutingLevel.Task ? config.Tasks : config.Attributes,
+                device);
         for (var block = 0; block < config.Blocks; block++)
         {
             var options = config.IsSparse(block) ? config.Block : config.Block with { Experts = null };
@@ -119,7 +123,9 @@ public sealed class Generalist : nn.Module
     public GeneralistSequence EmbedImages(Tensor images_NCHW, TokenRole role)
     {
         if (images_NCHW.dim() != 4 || !images_NCHW.shape.AsSpan(1).SequenceEqual(ImageShape))
-            throw new ArgumentException($"The images are ({string.Join(", ", images_NCHW.shape)}); (N, {string.Join(", ", ImageShape)}) is wanted.", nameof(images_NCHW));
+            throw new ArgumentException(
+                $"The images are ({string.Join(", ", images_NCHW.shape)}); (N, {string.Join(", ", ImageShape)}) is wanted.",
+                nameof(images_NCHW));
         using var scope = NewDisposeScope();
         return Behind(Pictures(images_NCHW), role).MoveToOuterDisposeScope();
     }
@@ -132,14 +138,22 @@ public sealed class Generalist : nn.Module
     /// <exception cref="ArgumentException">The videos have another shape, or no frame, or too many.</exception>
     public GeneralistSequence EmbedVideos(Tensor videos_NFCHW, TokenRole role)
     {
-        if (videos_NFCHW.dim() != 5 || !videos_NFCHW.shape.AsSpan(2).SequenceEqual(ImageShape) || videos_NFCHW.shape[1] < 1 || videos_NFCHW.shape[1] > Config.Frames)
+        if (
+            videos_NFCHW.dim() != 5
+            || !videos_NFCHW.shape.AsSpan(2).SequenceEqual(ImageShape)
+            || videos_NFCHW.shape[1] < 1
+            || videos_NFCHW.shape[1] > Config.Frames)
         {
             throw new ArgumentException(
-                $"The videos are ({string.Join(", ", videos_NFCHW.shape)}); (N, F, {string.Join(", ", ImageShape)}) with 1 to {Config.Frames} frames F is wanted.", nameof(videos_NFCHW));
+                $"The videos are ({string.Join(", ", videos_NFCHW.shape)}); (N, F, {string.Join(", ", ImageShape)}) with 1 to "
+                    + $"{Config.Frames} frames F is wanted.",
+                nameof(videos_NFCHW));
         }
         using var scope = NewDisposeScope();
         var (videos, frames) = (videos_NFCHW.shape[0], videos_NFCHW.shape[1]);
-        var tokens_NFVD = Pictures(videos_NFCHW.flatten(0, 1)).view(videos, frames, Config.Patches, -1).Plus(positionsOfFrames.narrow(0, 0, frames).unsqueeze(1));
+        var tokens_NFVD = Pictures(videos_NFCHW.flatten(0, 1))
+            .view(videos, frames, Config.Patches, -1)
+            .Plus(positionsOfFrames.narrow(0, 0, frames).unsqueeze(1));
         return Behind(tokens_NFVD.flatten(1, 2), role).MoveToOuterDisposeScope();
     }
 
@@ -177,10 +191,16 @@ public sealed class Generalist : nn.Module
         var text_NLD = embeddingNorm.forward(cat([Words(ids_NL, null), asked_NLD], 1));
 
         // No word sees what comes after it, so that padding changes nothing; but routers that look at tokens must leave it out.
-        var mask = mask_NL is not null && Config.Block.RoutingLevel.DependsOnData() ? cat([ones([texts, before], @bool, mask_NL.device), mask_NL, mask_NL], 1) : null;
+        var mask =
+            mask_NL is not null && Config.Block.RoutingLevel.DependsOnData()
+                ? cat([ones([texts, before], @bool, mask_NL.device), mask_NL, mask_NL], 1)
+                : null;
         return new GeneralistSequence(
-            cat([picture.Tokens_NLD, text_NLD], 1), new SequenceLayout([.. picture.Layout.Parts, new SequencePart(description, 2 * length)]), mask,
-            DescriptionMask(before, length, ids_NL.device)).MoveToOuterDisposeScope();
+            cat([picture.Tokens_NLD, text_NLD], 1),
+            new SequenceLayout([.. picture.Layout.Parts, new SequencePart(description, 2 * length)]),
+            mask,
+            DescriptionMask(before, length, ids_NL.device)
+        ).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -196,7 +216,8 @@ public sealed class Generalist : nn.Module
     {
         CheckText(ids_NL);
         using var scope = NewDisposeScope();
-        var start = new GeneralistSequence(embeddingNorm.forward(Special(ids_NL.shape[0], 1)), new SequenceLayout(new SequencePart(role, 1)));
+        var start = new GeneralistSequence(
+            embeddingNorm.forward(Special(ids_NL.shape[0], 1)), new SequenceLayout(new SequencePart(role, 1)));
         return EmbedDescription(start, ids_NL, role, mask_NL).MoveToOuterDisposeScope();
     }
 
@@ -213,7 +234,8 @@ public sealed class Generalist : nn.Module
             throw new InvalidOperationException("Merged experts are for evaluation, and the model is in training mode.");
         using var scope = NewDisposeScope();
         var x_NLD = sequence.Tokens_NLD;
-        var context = new SequenceContext(sequence.Layout, roles?.forward(sequence.Layout.Roles), sequence.Mask_NL, Visible(sequence), merged);
+        var context = new SequenceContext(
+            sequence.Layout, roles?.forward(sequence.Layout.Roles), sequence.Mask_NL, Visible(sequence), merged);
         var balance = zeros([], float32, x_NLD.device);
         var routings = new List<ConditionalRouting>();
         foreach (var (index, block) in blocks.Index())
@@ -229,7 +251,11 @@ public sealed class Generalist : nn.Module
 
     /// <summary>The weights of a block's second feed-forward layer, of all its experts together.</summary>
     internal Tensor SecondFeedForwardMatrix(int block) =>
-        named_parameters().Single(pair => pair.name.StartsWith(FormattableString.Invariant($"blocks.{block}.contract."), StringComparison.Ordinal) && pair.name.EndsWith("weight", StringComparison.Ordinal)).parameter;
+        named_parameters()
+            .Single(pair =>
+                pair.name.StartsWith(FormattableString.Invariant($"blocks.{block}.contract."), StringComparison.Ordinal)
+                && pair.name.EndsWith("weight", StringComparison.Ordinal))
+            .parameter;
 
     /// <summary>Throws where the routers do not know a role.</summary>
     /// <exception cref="ArgumentException">A role has a task or an attribute that the model was not made for.</exception>
@@ -251,7 +277,8 @@ public sealed class Generalist : nn.Module
     {
         using var scope = NewDisposeScope();
         var scale = logScales[(int)kind].Clamp(max: Math.Log(LargestScale)).exp();
-        var cosines_NM = nn.functional.normalize(inputs_ND, dim: -1).matmul(nn.functional.normalize(candidates_MD, dim: -1).transpose(0, 1));
+        var cosines_NM = nn.functional.normalize(inputs_ND, dim: -1)
+            .matmul(nn.functional.normalize(candidates_MD, dim: -1).transpose(0, 1));
         return (scale * cosines_NM).MoveToOuterDisposeScope();
     }
 
@@ -269,7 +296,9 @@ public sealed class Generalist : nn.Module
     {
         ArgumentNullException.ThrowIfNull(task);
         if (task.ClassNames is { } names && names.Count != candidates_MD.shape[0])
-            throw new ArgumentException($"There are {candidates_MD.shape[0]} candidates and {names.Count} classes of task '{task.Name}'; as many are wanted.", nameof(candidates_MD));
+            throw new ArgumentException(
+                $"There are {candidates_MD.shape[0]} candidates and {names.Count} classes of task '{task.Name}'; as many are wanted.",
+                nameof(candidates_MD));
         using var scope = NewDisposeScope();
         var scores_NM = Compare(inputs_ND, candidates_MD, task.Kind);
         return (ClassesOfHead(task) is { } classes ? head!.Apply(scores_NM, inputs_ND, classes) : scores_NM).MoveToOuterDisposeScope();
@@ -307,7 +336,9 @@ public sealed class Generalist : nn.Module
             (null, null) => null,
             ({ } visible_1LL, null) => visible_1LL,
             (null, { } mask_N1L) => mask_N1L.expand(mask_N1L.shape[0], mask_N1L.shape[2], mask_N1L.shape[2]),
-            ({ } visible_1LL, { } mask_N1L) => visible_1LL.logical_and(mask_N1L).logical_or(eye(mask_N1L.shape[2], dtype: @bool, device: mask_N1L.device)),
+            ({ } visible_1LL, { } mask_N1L) => visible_1LL
+                .logical_and(mask_N1L)
+                .logical_or(eye(mask_N1L.shape[2], dtype: @bool, device: mask_N1L.device)),
         };
     }
 
@@ -336,7 +367,9 @@ public sealed class Generalist : nn.Module
         if (ids_NL.dim() != 2 || ids_NL.dtype != int64 || ids_NL.numel() == 0 || ids_NL.shape[1] > Config.TextLength)
         {
             throw new ArgumentException(
-                $"The tokens are {ids_NL.dtype} ({string.Join(", ", ids_NL.shape)}); Int64 (N, L) with 1 to {Config.TextLength} tokens is wanted.", nameof(ids_NL));
+                $"The tokens are {ids_NL.dtype} ({string.Join(", ", ids_NL.shape)}); Int64 (N, L) with 1 to {Config.TextLength} tokens is "
+                    + "wanted.",
+                nameof(ids_NL));
         }
     }
 }

@@ -170,7 +170,10 @@ public sealed record GeneralistConfig
             var dense = ParametersWith(linearCopies: 1);
             var macs = (length - 1) * PatchSize * PatchSize * Channels * width;
             macs += Blocks * ((length * LinearWeights) + (2 * length * length * width)) + (length * width * width);
-            return new ModelCost(ParametersWith(Block.Experts ?? 1) + router, dense + (sparse * LinearParameters * (Math.Min(Block.ExpertsPerToken, Block.Experts ?? 1) - 1)) + router, macs);
+            return new ModelCost(
+                ParametersWith(Block.Experts ?? 1) + router,
+                dense + (sparse * LinearParameters * (Math.Min(Block.ExpertsPerToken, Block.Experts ?? 1) - 1)) + router,
+                macs);
         }
     }
 
@@ -209,15 +212,24 @@ public sealed record GeneralistConfig
         Block.Validate();
         Head?.Validate();
         if (Head is { ClassNames: null })
-            throw new ArgumentException($"{nameof(Head)} is task '{Head.Name}' of kind {Head.Kind} without class names; a classification with the names of its classes is wanted.");
+            throw new ArgumentException(
+                $"{nameof(Head)} is task '{Head.Name}' of kind {Head.Kind} without class names; a classification with the names of its "
+                    + "classes is wanted.");
         if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
-            throw new ArgumentException($"Images are {ImageWidth}×{ImageHeight} and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
+            throw new ArgumentException(
+                $"Images are {ImageWidth}×{ImageHeight} and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
         if (SparseBlocks is { } positions && !positions.Fit(Blocks))
             throw new ArgumentException($"{nameof(SparseBlocks)} is {positions}, but {nameof(Blocks)} is {Blocks}.");
         if (Attributes.Count == 0 || Attributes.Any(string.IsNullOrWhiteSpace) || Attributes.Distinct().Count() != Attributes.Count)
-            throw new ArgumentException($"{nameof(Attributes)} is [{string.Join(", ", Attributes)}]; at least one name is wanted, none empty and none twice.");
-        if (Block.Experts is not null && Block.RoutingLevel == RoutingLevel.Task && (Tasks.Count == 0 || Tasks.Distinct().Count() != Tasks.Count))
-            throw new ArgumentException($"{nameof(Tasks)} is [{string.Join(", ", Tasks)}]; with a router at level {RoutingLevel.Task} at least one is wanted, none twice.");
+            throw new ArgumentException(
+                $"{nameof(Attributes)} is [{string.Join(", ", Attributes)}]; at least one name is wanted, none empty and none twice.");
+        if (
+            Block.Experts is not null
+            && Block.RoutingLevel == RoutingLevel.Task
+            && (Tasks.Count == 0 || Tasks.Distinct().Count() != Tasks.Count))
+            throw new ArgumentException(
+                $"{nameof(Tasks)} is [{string.Join(", ", Tasks)}]; with a router at level {RoutingLevel.Task} at least one is wanted, "
+                    + "none twice.");
     }
 
     /// <summary>The configuration as JSON.</summary>
@@ -230,7 +242,8 @@ public sealed record GeneralistConfig
     {
         try
         {
-            var config = JsonSerializer.Deserialize<GeneralistConfig>(json, Json) ?? throw new InvalidDataException("The model configuration is empty.");
+            var config = JsonSerializer.Deserialize<GeneralistConfig>(json, Json)
+                ?? throw new InvalidDataException("The model configuration is empty.");
             config.Validate();
             return config;
         }
@@ -268,10 +281,19 @@ public sealed record GeneralistConfig
         {
             long width = Block.Width;
             var sparse = Enumerable.Range(0, Blocks).Count(IsSparse);
-            var embedding = ((VocabularySize + TextLength + Patches + Frames + 3L) * width)   // the two types and <SPE>
-                + ((((long)PatchSize * PatchSize * Channels) + 1) * width) + (2 * width);
-            var blocks = (Blocks * (LinearParameters + (6 * width))) + (sparse * (linearCopies - 1) * LinearParameters);   // two norms and two LayerScales
-            return embedding + blocks + ((long)Blocks * Prompts * width) + (Head is null ? 0 : 1 + (Head.ClassNames!.Count * (width + 1))) + (2 * width) + ((width + 1) * width) + Enum.GetValues<GeneralistTaskKind>().Length;
+            var embedding =
+                ((VocabularySize + TextLength + Patches + Frames + 3L) * width)   // the two types and <SPE>
+                + ((((long)PatchSize * PatchSize * Channels) + 1) * width)
+                + (2 * width);
+            // Two norms and two LayerScales.
+            var blocks = (Blocks * (LinearParameters + (6 * width))) + (sparse * (linearCopies - 1) * LinearParameters);
+            return embedding
+                + blocks
+                + ((long)Blocks * Prompts * width)
+                + (Head is null ? 0 : 1 + (Head.ClassNames!.Count * (width + 1)))
+                + (2 * width)
+                + ((width + 1) * width)
+                + Enum.GetValues<GeneralistTaskKind>().Length;
         }
     }
 }

@@ -17,5 +17,8 @@ public sealed record GeneralistOutput(Tensor States_NLD, Tensor BalanceLoss, IRe
     public Tensor Representation_ND() => States_NLD.select(1, 0);
 
     internal GeneralistOutput MoveToOuterDisposeScope() =>
-        new(States_NLD.MoveToOuterDisposeScope(), BalanceLoss.MoveToOuterDisposeScope(), [.. Routings.Select(routing => routing.MoveToOuterDisposeScope())]);
+        new(
+            States_NLD.MoveToOuterDisposeScope(),
+            BalanceLoss.MoveToOuterDisposeScope(),
+            [.. Routings.Select(routing => routing.MoveToOuterDisposeScope())]);
 }

@@ -16,9 +16,15 @@ public static class GeneralistPresets
         new("uni-perceiver-tiny", WithoutExperts(GeneralistConfig.Tiny), null, "the paper's comparison of routers, without experts"),
     ];
 
-    private static GeneralistPreset Deployed(string name, GeneralistConfig config, int published) => new(name, config, published, string.Create(
-        CultureInfo.InvariantCulture,
-        $"published as deployed, 8 experts merged for two roles and without routers: {config.GetDeployedParameters(2):n0} of ours"));
+    private static GeneralistPreset Deployed(string name, GeneralistConfig config, int published) =>
+        new(
+            name,
+            config,
+            published,
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"published as deployed, 8 experts merged for two roles and without routers: {config.GetDeployedParameters(2):n0} of "
+                    + $"ours"));
 
     private static GeneralistPreset Dense(string name, GeneralistConfig config, int published) =>
         new(name, WithoutExperts(config), published, "without experts; the published count leaves out what not every task needs");

@@ -59,7 +59,8 @@ public sealed record GeneralistTask
 
     /// <summary>The role of a description's words.</summary>
     [JsonIgnore]
-    public TokenRole DescriptionRole => new(Name, TokenModality.Text, DescriptionAttributes ?? AttributeTable.AttributesOf(StandardRole.Description));
+    public TokenRole DescriptionRole =>
+        new(Name, TokenModality.Text, DescriptionAttributes ?? AttributeTable.AttributesOf(StandardRole.Description));
 
     /// <summary>The role of the targets' tokens.</summary>
     [JsonIgnore]
@@ -97,9 +98,12 @@ public sealed record GeneralistTask
         if (ClassNames is { } names)
         {
             if (!Kind.IsClassification())
-                throw new ArgumentException($"{nameof(ClassNames)} of task '{Name}' is set, but a task of kind {Kind} has no classes; it must be null.");
+                throw new ArgumentException(
+                    $"{nameof(ClassNames)} of task '{Name}' is set, but a task of kind {Kind} has no classes; it must be null.");
             if (names.Count < 2 || names.Any(string.IsNullOrEmpty) || names.Distinct().Count() != names.Count)
-                throw new ArgumentException($"{nameof(ClassNames)} of task '{Name}' is [{string.Join(", ", names)}]; at least 2 names are wanted, none empty and none twice.");
+                throw new ArgumentException(
+                    $"{nameof(ClassNames)} of task '{Name}' is [{string.Join(", ", names)}]; at least 2 names are wanted, none empty and "
+                        + "none twice.");
         }
         _ = Roles;
     }

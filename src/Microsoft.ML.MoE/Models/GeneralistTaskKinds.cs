@@ -7,16 +7,22 @@ public static class GeneralistTaskKinds
 {
     /// <summary>Whether the answer is one of some classes that have names.</summary>
     /// <param name="kind">The kind.</param>
-    public static bool IsClassification(this GeneralistTaskKind kind) => kind
-        is GeneralistTaskKind.ImageClassification or GeneralistTaskKind.VideoClassification or GeneralistTaskKind.TextClassification or GeneralistTaskKind.TextPairClassification;
+    public static bool IsClassification(this GeneralistTaskKind kind) =>
+        kind
+            is GeneralistTaskKind.ImageClassification
+                or GeneralistTaskKind.VideoClassification
+                or GeneralistTaskKind.TextClassification
+                or GeneralistTaskKind.TextPairClassification;
 
     /// <summary>Whether pictures and texts are looked for that belong together.</summary>
     /// <param name="kind">The kind.</param>
-    public static bool IsRetrieval(this GeneralistTaskKind kind) => kind is GeneralistTaskKind.ImageTextRetrieval or GeneralistTaskKind.VideoTextRetrieval;
+    public static bool IsRetrieval(this GeneralistTaskKind kind) =>
+        kind is GeneralistTaskKind.ImageTextRetrieval or GeneralistTaskKind.VideoTextRetrieval;
 
     /// <summary>Whether a picture is described.</summary>
     /// <param name="kind">The kind.</param>
-    public static bool IsCaption(this GeneralistTaskKind kind) => kind is GeneralistTaskKind.ImageCaption or GeneralistTaskKind.VideoCaption;
+    public static bool IsCaption(this GeneralistTaskKind kind) =>
+        kind is GeneralistTaskKind.ImageCaption or GeneralistTaskKind.VideoCaption;
 
     /// <summary>Whether the answers are tokens of the vocabulary.</summary>
     /// <param name="kind">The kind.</param>
@@ -25,10 +31,13 @@ public static class GeneralistTaskKinds
 
     /// <summary>What the input is.</summary>
     /// <param name="kind">The kind.</param>
-    public static TokenModality InputModality(this GeneralistTaskKind kind) => kind switch
-    {
-        GeneralistTaskKind.ImageClassification or GeneralistTaskKind.ImageTextRetrieval or GeneralistTaskKind.ImageCaption => TokenModality.Image,
-        GeneralistTaskKind.VideoClassification or GeneralistTaskKind.VideoTextRetrieval or GeneralistTaskKind.VideoCaption => TokenModality.Video,
-        _ => TokenModality.Text,
-    };
+    public static TokenModality InputModality(this GeneralistTaskKind kind) =>
+        kind switch
+        {
+            GeneralistTaskKind.ImageClassification or GeneralistTaskKind.ImageTextRetrieval or GeneralistTaskKind.ImageCaption =>
+                TokenModality.Image,
+            GeneralistTaskKind.VideoClassification or GeneralistTaskKind.VideoTextRetrieval or GeneralistTaskKind.VideoCaption =>
+                TokenModality.Video,
+            _ => TokenModality.Text,
+        };
 }

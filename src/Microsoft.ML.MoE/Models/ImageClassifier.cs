@@ -43,7 +43,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
             else
                 continue;
             if (!value.shape.AsSpan().SequenceEqual(mine.shape))
-                throw new InvalidOperationException($"Tensor '{name}' is ({string.Join(", ", value.shape)}) in the earlier model and ({string.Join(", ", mine.shape)}) in this one.");
+                throw new InvalidOperationException(
+                    $"Tensor '{name}' is ({string.Join(", ", value.shape)}) in the earlier model and ({string.Join(", ", mine.shape)}) in "
+                        + "this one.");
             mine.copy_(value);
         }
     }
@@ -57,7 +59,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
         if (shape.Length != 4 || shape[1] != Config.Channels || shape[2] != Config.ImageHeight || shape[3] != Config.ImageWidth)
         {
             throw new ArgumentException(
-                $"The images have the shape ({string.Join(", ", shape)}); this model takes (N, {Config.Channels}, {Config.ImageHeight}, {Config.ImageWidth}).", nameof(images_NCHW));
+                $"The images have the shape ({string.Join(", ", shape)}); this model takes (N, {Config.Channels}, {Config.ImageHeight}, "
+                    + $"{Config.ImageWidth}).",
+                nameof(images_NCHW));
         }
     }
 }

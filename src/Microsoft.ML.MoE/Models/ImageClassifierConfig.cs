@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Everything that determines an image classifier's shape. Immutable; written to model files as JSON.</summary>
-[JsonPolymorphic(TypeDiscriminatorPropertyName = Architecture, UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
+[JsonPolymorphic(
+    TypeDiscriminatorPropertyName = Architecture, UnknownDerivedTypeHandling = JsonUnknownDerivedTypeHandling.FailSerialization)]
 [JsonDerivedType(typeof(WideNetConfig), "WideNet")]
 [JsonDerivedType(typeof(VisionTransformerConfig), "VisionTransformer")]
 [JsonDerivedType(typeof(SparseMlpConfig), "SparseMlp")]
@@ -72,12 +73,16 @@ public abstract record ImageClassifierConfig
     {
         var (mine, theirs) = (JsonNode.Parse(ToJson())!.AsObject(), JsonNode.Parse(earlier.ToJson())!.AsObject());
         if (!JsonNode.DeepEquals(mine[Architecture], theirs[Architecture]))
-            throw new ArgumentException($"The initial model is a {theirs[Architecture]}; a {mine[Architecture]} cannot take over its weights.");
-        var differing = mine.Select(property => property.Key).Except(FreeProperties).FirstOrDefault(name => !JsonNode.DeepEquals(mine[name], theirs[name]));
+            throw new ArgumentException(
+                $"The initial model is a {theirs[Architecture]}; a {mine[Architecture]} cannot take over its weights.");
+        var differing = mine.Select(property => property.Key)
+            .Except(FreeProperties)
+            .FirstOrDefault(name => !JsonNode.DeepEquals(mine[name], theirs[name]));
         if (differing is not null)
         {
             throw new ArgumentException(
-                $"{differing} is {Text(mine[differing])}, but the initial model has {Text(theirs[differing])}; a {mine[Architecture]} can take over the weights only where the two agree.");
+                $"{differing} is {Text(mine[differing])}, but the initial model has {Text(theirs[differing])}; a {mine[Architecture]} can "
+                    + "take over the weights only where the two agree.");
         }
 
         static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";
@@ -92,7 +97,9 @@ public abstract record ImageClassifierConfig
     /// has.
     /// </summary>
     internal ScalarType ComputeType(Precision precision, Device device) =>
-        precision == Precision.Auto && device.type == DeviceType.CPU && MatrixWidth < LeastWidthForBFloat16 ? ScalarType.Float32 : precision.Resolve(device);
+        precision == Precision.Auto && device.type == DeviceType.CPU && MatrixWidth < LeastWidthForBFloat16
+            ? ScalarType.Float32
+            : precision.Resolve(device);
 
     /// <summary>Makes the model with fresh random weights.</summary>
     /// <param name="device">Where the weights lie; CPU by default.</param>
@@ -122,7 +129,9 @@ public abstract record ImageClassifierConfig
         RequireAtLeast(1, PatchSize, nameof(PatchSize));
         RequireAtLeast(2, ClassCount, nameof(ClassCount));
         if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
-            throw new ArgumentException($"The image is {ImageWidth}×{ImageHeight} pixels and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of it.");
+            throw new ArgumentException(
+                $"The image is {ImageWidth}×{ImageHeight} pixels and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of "
+                    + "it.");
     }
 
     // Checks what depends on how many patches the images have.
@@ -140,7 +149,8 @@ public abstract record ImageClassifierConfig
     {
         try
         {
-            var config = JsonSerializer.Deserialize<ImageClassifierConfig>(json, Json) ?? throw new InvalidDataException("The model configuration is empty.");
+            var config = JsonSerializer.Deserialize<ImageClassifierConfig>(json, Json)
+                ?? throw new InvalidDataException("The model configuration is empty.");
             config.Validate();
             return config;
         }

@@ -41,7 +41,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
     /// <exception cref="ArgumentException">The configuration is not valid.</exception>
     /// <exception cref="InvalidOperationException">A sparse layer's tables do not fit into the memory that is available.</exception>
-    public LanguageModel(LanguageModelConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(LanguageModel))
+    public LanguageModel(LanguageModelConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(LanguageModel))
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
@@ -88,8 +89,16 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         CheckTokens(ids_NL, Config.ContextLength);
         using var scope = NewDisposeScope();
         var (states_NLD, chosen) = Encode(ids_NL, mask_NL?.flatten(), null);
-        var auxiliary = chosen.Select(output => output.AuxiliaryLoss).OfType<Tensor>().Aggregate(zeros([], float32, ids_NL.device), (sum, loss) => sum.Plus(loss));
-        return new LanguageModelOutput(Score(states_NLD), states_NLD, auxiliary, [.. chosen.Select(output => output.Selection).OfType<ExpertSelection>()]).MoveToOuterDisposeScope();
+        var auxiliary = chosen
+            .Select(output => output.AuxiliaryLoss)
+            .OfType<Tensor>()
+            .Aggregate(zeros([], float32, ids_NL.device), (sum, loss) => sum.Plus(loss));
+        return new LanguageModelOutput(
+            Score(states_NLD),
+            states_NLD,
+            auxiliary,
+            [.. chosen.Select(output => output.Selection).OfType<ExpertSelection>()]
+        ).MoveToOuterDisposeScope();
     }
 
     /// <summary>An empty memory of some sequences for <see cref="Advance"/>.</summary>
@@ -99,7 +108,14 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     {
         if (sequences < 1)
             throw new ArgumentException($"The number of sequences is {sequences}; it must be at least 1.", nameof(sequences));
-        return new(Config.Blocks, sequences, Config.Heads, Config.ContextLength, Config.Width / Config.Heads, computeType, parameters().First().device);
+        return new(
+            Config.Blocks,
+            sequences,
+            Config.Heads,
+            Config.ContextLength,
+            Config.Width / Config.Heads,
+            computeType,
+            parameters().First().device);
     }
 
     /// <summary>
@@ -116,7 +132,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         ArgumentNullException.ThrowIfNull(cache);
         CheckTokens(ids_NL, cache.Capacity - cache.Length);
         if (ids_NL.shape[0] != cache.Sequences)
-            throw new ArgumentException($"There are tokens of {ids_NL.shape[0]} sequences; the cache is of {cache.Sequences}.", nameof(ids_NL));
+            throw new ArgumentException(
+                $"There are tokens of {ids_NL.shape[0]} sequences; the cache is of {cache.Sequences}.", nameof(ids_NL));
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var (states_NLD, _) = Encode(ids_NL, null, cache);
@@ -141,12 +158,14 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     }
 
     // Attentionᵢ(LNᵢ(x))
-    private Tensor Attend(int i, Tensor x_NLD, KeyValueCache? cache) => Drop(attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(computeType), rotary, cache, i));
+    private Tensor Attend(int i, Tensor x_NLD, KeyValueCache? cache) =>
+        Drop(attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(computeType), rotary, cache, i));
 
     // FFNᵢ(LN'ᵢ(x))
     private Tensor Mix(int i, Tensor x_NLD, Tensor? mask_T, List<FeedForwardSlotOutput> chosen)
     {
-        var output = feedForwards[i].forward(feedForwardNorms[i].forward(x_NLD).flatten(0, 1), mask_T, x_NLD.shape[0]);   // (N, L, D) -> (T, D)
+        // (N, L, D) -> (T, D).
+        var output = feedForwards[i].forward(feedForwardNorms[i].forward(x_NLD).flatten(0, 1), mask_T, x_NLD.shape[0]);
         chosen.Add(output);
         return Drop(output.Output_TD.view(x_NLD.shape));
     }
@@ -163,11 +182,14 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     private void CheckTokens(Tensor ids_NL, int room)
     {
         if (ids_NL.dim() != 2 || ids_NL.dtype != int64 || ids_NL.numel() == 0)
-            throw new ArgumentException($"The tokens are {ids_NL.dtype} ({string.Join(", ", ids_NL.shape)}); Int64 (N, L) with at least one token is wanted.", nameof(ids_NL));
+            throw new ArgumentException(
+                $"The tokens are {ids_NL.dtype} ({string.Join(", ", ids_NL.shape)}); Int64 (N, L) with at least one token is wanted.",
+                nameof(ids_NL));
         if (ids_NL.shape[1] > room)
         {
             throw new ArgumentException(
-                $"There are {ids_NL.shape[1]} tokens, and room for {room}: the model's context length is {Config.ContextLength}{(room < Config.ContextLength ? $", and {Config.ContextLength - room} have been read" : "")}.",
+                $"There are {ids_NL.shape[1]} tokens, and room for {room}: the model's context length is "
+                    + $"{Config.ContextLength}{(room < Config.ContextLength ? $", and {Config.ContextLength - room} have been read" : "")}.",
                 nameof(ids_NL));
         }
         if (ids_NL.device_type != DeviceType.CPU)
@@ -175,6 +197,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         using var scope = NewDisposeScope();
         var (least, most) = (ids_NL.min().ReadInt64(), ids_NL.max().ReadInt64());
         if (least < 0 || most >= Config.VocabularySize)
-            throw new ArgumentException($"There are tokens from {least} to {most}; the vocabulary has those from 0 to {Config.VocabularySize - 1}.", nameof(ids_NL));
+            throw new ArgumentException(
+                $"There are tokens from {least} to {most}; the vocabulary has those from 0 to {Config.VocabularySize - 1}.",
+                nameof(ids_NL));
     }
 }

@@ -136,7 +136,8 @@ public sealed record LanguageModelConfig
             var positions = Positions == PositionKind.Learned ? ContextLength * width : 0;
             var block = (4 * ((width * width) + width)) + (4 * width);
             var shared = (Blocks * block) + (2 * width);
-            var active = (TieEmbeddings ? embedding : head + width) + (positions > 0 ? width : 0);   // of an embedding that only reads, one row
+            // Of an embedding that only reads, one row.
+            var active = (TieEmbeddings ? embedding : head + width) + (positions > 0 ? width : 0);
             return new ModelCost(
                 embedding + head + positions + shared + slots.Sum(slot => slot.Parameters),
                 active + shared + slots.Sum(slot => slot.ActiveParameters),
@@ -185,16 +186,22 @@ public sealed record LanguageModelConfig
         OptionChecks.Defined(Positions, nameof(Positions));
         OptionChecks.AtLeastAndBelow(0, 1, Dropout, nameof(Dropout));
         if (Width % Heads != 0)
-            throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
+            throw new ArgumentException(
+                $"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
         if (Positions == PositionKind.Rotary && Width / Heads % 2 != 0)
-            throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}, so a head is {Width / Heads} wide; with {nameof(Positions)} {Positions} that must be even.");
+            throw new ArgumentException(
+                $"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}, so a head is {Width / Heads} wide; with {nameof(Positions)} "
+                    + $"{Positions} that must be even.");
         SparseLayer?.Validate();
         if (SparseBlocks is not { } blocks)
             return;
         if (SparseLayer is null)
-            throw new ArgumentException($"{nameof(SparseBlocks)} is set, but {nameof(SparseLayer)} is null: nothing says what those blocks have.");
+            throw new ArgumentException(
+                $"{nameof(SparseBlocks)} is set, but {nameof(SparseLayer)} is null: nothing says what those blocks have.");
         if (blocks.Count == 0 || blocks.Distinct().Count() != blocks.Count || blocks.Any(block => block < 0 || block >= Blocks))
-            throw new ArgumentException($"{nameof(SparseBlocks)} is [{string.Join(", ", blocks)}]; it must have different blocks from 0 to {Blocks - 1}, and at least one.");
+            throw new ArgumentException(
+                $"{nameof(SparseBlocks)} is [{string.Join(", ", blocks)}]; it must have different blocks from 0 to {Blocks - 1}, and at "
+                    + "least one.");
     }
 
     /// <summary>The configuration as JSON.</summary>
@@ -207,7 +214,8 @@ public sealed record LanguageModelConfig
     {
         try
         {
-            var config = JsonSerializer.Deserialize<LanguageModelConfig>(json, Json) ?? throw new InvalidDataException("The model configuration is empty.");
+            var config = JsonSerializer.Deserialize<LanguageModelConfig>(json, Json)
+                ?? throw new InvalidDataException("The model configuration is empty.");
             config.Validate();
             return config;
         }
@@ -222,7 +230,9 @@ public sealed record LanguageModelConfig
     /// has.
     /// </summary>
     internal ScalarType ComputeType(Precision precision, Device device) =>
-        precision == Precision.Auto && device.type == DeviceType.CPU && Width < LeastWidthForBFloat16 ? ScalarType.Float32 : precision.Resolve(device);
+        precision == Precision.Auto && device.type == DeviceType.CPU && Width < LeastWidthForBFloat16
+            ? ScalarType.Float32
+            : precision.Resolve(device);
 
     /// <summary>What a block has in its feed-forward slot.</summary>
     internal FeedForwardSlotOptions FeedForwardOf(int block) =>

@@ -12,7 +12,8 @@ namespace Microsoft.ML.MoE.Models;
 /// <param name="AuxiliaryLoss">Weighted losses of sparse layers, summed: a float32 scalar to add to the main loss; 0 where there are
 /// none.</param>
 /// <param name="Selections">The experts that each sparse layer used, in the order of the blocks; dense layers have none.</param>
-public sealed record LanguageModelOutput(Tensor Logits_NLV, Tensor States_NLD, Tensor AuxiliaryLoss, IReadOnlyList<ExpertSelection> Selections)
+public sealed record LanguageModelOutput(
+    Tensor Logits_NLV, Tensor States_NLD, Tensor AuxiliaryLoss, IReadOnlyList<ExpertSelection> Selections)
 {
     internal LanguageModelOutput MoveToOuterDisposeScope() => new(
         Logits_NLV.MoveToOuterDisposeScope(), States_NLD.MoveToOuterDisposeScope(), AuxiliaryLoss.MoveToOuterDisposeScope(),

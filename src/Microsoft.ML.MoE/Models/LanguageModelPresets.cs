@@ -18,22 +18,64 @@ public static class LanguageModelPresets
     [
         new("lm-base-peer", LanguageModelConfig.Base, $"{Paper}; 1024² experts, 8 heads of 16"),
         new("lm-base-dense", LanguageModelConfig.Base with { SparseLayer = null }, Paper),
-        new("lm-base-moe", LanguageModelConfig.Base with { SparseLayer = new ExpertChoiceOptions { Experts = 128, ExpertWidth = 4 * 768 } }, $"{Paper}; 128 experts that choose their tokens"),
-        new("lm-base-pkm", LanguageModelConfig.Base with { SparseLayer = new ProductKeyMemoryOptions() }, $"{Paper}; 1024² memories, 8 heads of 32"),
+        new(
+            "lm-base-moe",
+            LanguageModelConfig.Base with { SparseLayer = new ExpertChoiceOptions { Experts = 128, ExpertWidth = 4 * 768 } },
+            $"{Paper}; 128 experts that choose their tokens"),
+        new(
+            "lm-base-pkm",
+            LanguageModelConfig.Base with { SparseLayer = new ProductKeyMemoryOptions() },
+            $"{Paper}; 1024² memories, 8 heads of 32"),
         new("lm-medium-peer", LanguageModelConfig.Medium, "6 blocks of width 384 on bytes"),
         new("lm-medium-dense", LanguageModelConfig.Medium with { SparseLayer = null }, "6 blocks of width 384 on bytes"),
         new("lm-small-peer", LanguageModelConfig.Small, Cpu),
         new("lm-small-dense", LanguageModelConfig.Small with { SparseLayer = null }, Cpu),
         new("lm-small-moe", LanguageModelConfig.Small with { SparseLayer = Mixture(8, 512) }, $"{Cpu}; 8 experts, 2 a token"),
-        new("lm-small-pkm", LanguageModelConfig.Small with { SparseLayer = new ProductKeyMemoryOptions { Memories = 128 * 128, Heads = 4, QueryWidth = 64 } }, Cpu),
+        new(
+            "lm-small-pkm",
+            LanguageModelConfig.Small with
+            {
+                SparseLayer = new ProductKeyMemoryOptions
+                {
+                    Memories = 128 * 128,
+                    Heads = 4,
+                    QueryWidth = 64,
+                },
+            },
+            Cpu),
         new("lm-nano-peer", LanguageModelConfig.Nano, Tests),
         new("lm-nano-dense", LanguageModelConfig.Nano with { SparseLayer = null }, Tests),
         new("lm-nano-moe", LanguageModelConfig.Nano with { SparseLayer = Mixture(4, 32) }, Tests),
-        new("lm-nano-expert-choice", LanguageModelConfig.Nano with { SparseLayer = new ExpertChoiceOptions { Experts = 4, ExpertWidth = 32 } }, Tests),
-        new("lm-nano-pkm", LanguageModelConfig.Nano with { SparseLayer = new ProductKeyMemoryOptions { Memories = 256, Heads = 2, MemoriesPerHead = 8, QueryWidth = 16 } }, Tests),
-        new("lm-nano-peer-everywhere", LanguageModelConfig.Nano with { SparseBlocks = [0, 1, 2], Positions = PositionKind.Learned, TieEmbeddings = true }, $"{Tests}; learned positions, tied embeddings"),
+        new(
+            "lm-nano-expert-choice",
+            LanguageModelConfig.Nano with { SparseLayer = new ExpertChoiceOptions { Experts = 4, ExpertWidth = 32 } },
+            Tests),
+        new(
+            "lm-nano-pkm",
+            LanguageModelConfig.Nano with
+            {
+                SparseLayer = new ProductKeyMemoryOptions
+                {
+                    Memories = 256,
+                    Heads = 2,
+                    MemoriesPerHead = 8,
+                    QueryWidth = 16,
+                },
+            },
+            Tests),
+        new(
+            "lm-nano-peer-everywhere",
+            LanguageModelConfig.Nano with { SparseBlocks = [0, 1, 2], Positions = PositionKind.Learned, TieEmbeddings = true },
+            $"{Tests}; learned positions, tied embeddings"),
     ];
 
     private static MixtureSlotOptions Mixture(int experts, int width) =>
-        new() { Mixture = new MixtureOfExpertsOptions { Router = new TopKRouterOptions { Experts = experts, ExpertsPerToken = 2 }, ExpertWidth = width } };
+        new()
+        {
+            Mixture = new MixtureOfExpertsOptions
+            {
+                Router = new TopKRouterOptions { Experts = experts, ExpertsPerToken = 2 },
+                ExpertWidth = width,
+            },
+        };
 }

@@ -25,7 +25,8 @@ public abstract class MixerClassifier : ImageClassifier, IHasLayers
     private readonly Dense classes;
     private readonly MixerClassifierConfig config;
 
-    private protected MixerClassifier(string name, MixerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
+    private protected MixerClassifier(string name, MixerClassifierConfig config, Device? device, ScalarType computeType)
+        : base(name, config)
     {
         this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
@@ -51,8 +52,15 @@ public abstract class MixerClassifier : ImageClassifier, IHasLayers
     /// <summary>The position, from 0, of a block of a list of blocks.</summary>
     private protected abstract int BlockOf(string list, int index);
 
-    private protected MixerBlock DenseBlock(int block, ScalarType computeType, Device? device) => new(
-        config.Patches, config.Width, config.SpatialWidth, config.ChannelWidth, DropPath.ProbabilityOf(config.DropPath, block, config.Blocks), computeType, device);
+    private protected MixerBlock DenseBlock(int block, ScalarType computeType, Device? device) =>
+        new(
+            config.Patches,
+            config.Width,
+            config.SpatialWidth,
+            config.ChannelWidth,
+            DropPath.ProbabilityOf(config.DropPath, block, config.Blocks),
+            computeType,
+            device);
 
     // λ.
     private protected virtual double BalanceLossWeight => 0;

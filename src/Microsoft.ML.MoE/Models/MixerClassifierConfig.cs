@@ -49,11 +49,14 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
 
     private protected static long LayerNorm(long width) => 2 * width;
 
-    private protected long StemAndHeadParameters => checked(Linear((long)PatchSize * PatchSize * Channels, Width) + LayerNorm(Width) + Linear(Width, ClassCount));
+    private protected long StemAndHeadParameters =>
+        checked(Linear((long)PatchSize * PatchSize * Channels, Width) + LayerNorm(Width) + Linear(Width, ClassCount));
 
-    private protected long StemAndHeadMacs => checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + ((long)Width * ClassCount));
+    private protected long StemAndHeadMacs =>
+        checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + ((long)Width * ClassCount));
 
-    private protected long DenseBlockParameters => checked(FeedForward(Patches, SpatialWidth) + FeedForward(Width, ChannelWidth) + (2 * LayerNorm(Width)));
+    private protected long DenseBlockParameters =>
+        checked(FeedForward(Patches, SpatialWidth) + FeedForward(Width, ChannelWidth) + (2 * LayerNorm(Width)));
 
     private protected long DenseBlockMacs => checked(2L * Patches * Width * ((long)SpatialWidth + ChannelWidth));
 }

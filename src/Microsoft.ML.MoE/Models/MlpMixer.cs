@@ -20,7 +20,8 @@ public sealed class MlpMixer : MixerClassifier
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
     /// <exception cref="ArgumentException">The configuration is not valid.</exception>
-    public MlpMixer(MlpMixerConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(MlpMixer), config, device, computeType)
+    public MlpMixer(MlpMixerConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(MlpMixer), config, device, computeType)
     {
         for (var i = 0; i < config.Blocks; i++)
             blocks.Add(DenseBlock(i, computeType, device));

@@ -67,5 +67,6 @@ public sealed record MlpMixerConfig : MixerClassifierConfig
     }
 
     /// <inheritdoc/>
-    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new MlpMixer(this, device, computeType);
+    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new MlpMixer(this, device, computeType);
 }

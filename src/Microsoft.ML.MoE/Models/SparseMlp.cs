@@ -23,13 +23,18 @@ public sealed class SparseMlp : MixerClassifier
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
     /// <exception cref="ArgumentException">The configuration is not valid.</exception>
-    public SparseMlp(SparseMlpConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(SparseMlp), config, device, computeType)
+    public SparseMlp(SparseMlpConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(SparseMlp), config, device, computeType)
     {
         this.config = config;
         for (var i = 0; i < config.Blocks; i++)
         {
             if (IsSparse(i))
-                sparseBlocks.Add(new SparseMlpBlock(config.BlockOptions with { DropPath = DropPath.ProbabilityOf(config.DropPath, i, config.Blocks) }, computeType, device));
+                sparseBlocks.Add(
+                    new SparseMlpBlock(
+                        config.BlockOptions with { DropPath = DropPath.ProbabilityOf(config.DropPath, i, config.Blocks) },
+                        computeType,
+                        device));
             else
                 denseBlocks.Add(DenseBlock(i, computeType, device));
         }
@@ -38,7 +43,8 @@ public sealed class SparseMlp : MixerClassifier
 
     private protected override double BalanceLossWeight => config.BalanceLossWeight;
 
-    private protected override int BlockOf(string list, int index) => Enumerable.Range(0, config.Blocks).Where(block => IsSparse(block) == (list == nameof(sparseBlocks))).ElementAt(index);
+    private protected override int BlockOf(string list, int index) =>
+        Enumerable.Range(0, config.Blocks).Where(block => IsSparse(block) == (list == nameof(sparseBlocks))).ElementAt(index);
 
     private protected override Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing)
     {

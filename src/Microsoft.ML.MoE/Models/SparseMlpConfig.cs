@@ -167,7 +167,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
 
     internal override ImageClassifierConfig WithBalanceLossWeight(double weight) => this with { BalanceLossWeight = weight };
 
-    private protected override IEnumerable<string> FreeProperties => [.. base.FreeProperties, nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight)];
+    private protected override IEnumerable<string> FreeProperties =>
+        [.. base.FreeProperties, nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight)];
 
     /// <inheritdoc/>
     public override ModelCost GetCost()
@@ -194,25 +195,32 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     }
 
     /// <inheritdoc/>
-    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new SparseMlp(this, device, computeType);
+    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new SparseMlp(this, device, computeType);
 
     internal override void ValidateArchitecture()
     {
         base.ValidateArchitecture();
         if (SparseBlocks is null)
-            throw new ArgumentException($"{nameof(SparseBlocks)} is null; use {nameof(BlockPositions)}.{nameof(BlockPositions.None)} for a dense model.");
+            throw new ArgumentException(
+                $"{nameof(SparseBlocks)} is null; use {nameof(BlockPositions)}.{nameof(BlockPositions.None)} for a dense model.");
         if (!SparseBlocks.Fit(Blocks))
-            throw new ArgumentException($"{nameof(SparseBlocks)} is '{SparseBlocks}', but {nameof(Blocks)} is {Blocks}; positions count from 0.");
+            throw new ArgumentException(
+                $"{nameof(SparseBlocks)} is '{SparseBlocks}', but {nameof(Blocks)} is {Blocks}; positions count from 0.");
         if (!Enum.IsDefined(ReRepresented))
-            throw new ArgumentException($"{nameof(ReRepresented)} is {ReRepresented}; it must be one of {string.Join(", ", Enum.GetNames<ReRepresentedAxes>())}.");
+            throw new ArgumentException(
+                $"{nameof(ReRepresented)} is {ReRepresented}; it must be one of {string.Join(", ", Enum.GetNames<ReRepresentedAxes>())}.");
         RequireAtLeast(1, InnerPatches ?? 1, nameof(InnerPatches));
         RequireAtLeast(1, InnerWidth ?? 1, nameof(InnerWidth));
         if (UsedInnerWidth < 1)
-            throw new ArgumentException($"{nameof(InnerWidth)} is null, which is half of {nameof(Width)} ({Width}); it must be at least 1.");
+            throw new ArgumentException(
+                $"{nameof(InnerWidth)} is null, which is half of {nameof(Width)} ({Width}); it must be at least 1.");
         RequireAtLeast(1, SpatialExpertWidth, nameof(SpatialExpertWidth));
         RequireAtLeast(1, ChannelExpertWidth, nameof(ChannelExpertWidth));
         if (ReRepresented != ReRepresentedAxes.PatchesAndChannels && UsedInnerWidth != Width)
-            throw new ArgumentException($"{nameof(InnerWidth)} is {InnerWidth}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or {nameof(Width)} ({Width}).");
+            throw new ArgumentException(
+                $"{nameof(InnerWidth)} is {InnerWidth}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or "
+                    + $"{nameof(Width)} ({Width}).");
         RequireChoices(SpatialExperts, nameof(SpatialExperts), SpatialExpertsPerItem, nameof(SpatialExpertsPerItem));
         RequireChoices(ChannelExperts, nameof(ChannelExperts), ChannelExpertsPerItem, nameof(ChannelExpertsPerItem));
         if (!(RouterNoise >= 0) || double.IsInfinity(RouterNoise))
@@ -226,7 +234,9 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     private protected override void ValidatePatches()
     {
         if (ReRepresented == ReRepresentedAxes.None && UsedInnerPatches != Patches)
-            throw new ArgumentException($"{nameof(InnerPatches)} is {InnerPatches}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or the image's {Patches} patches.");
+            throw new ArgumentException(
+                $"{nameof(InnerPatches)} is {InnerPatches}, but {nameof(ReRepresented)} is {ReRepresented}; it must be null or the "
+                    + $"image's {Patches} patches.");
     }
 
     private static void RequireChoices(int experts, string expertsName, int choices, string choicesName)
@@ -244,8 +254,12 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     {
         checked
         {
-            var rescaledPatches = ReRepresented == ReRepresentedAxes.None ? 0 : (2 * LayerNorm(Width)) + Linear(Patches, patches) + Linear(patches, Patches);
-            var rescaledChannels = ReRepresented == ReRepresentedAxes.PatchesAndChannels ? LayerNorm(Width) + LayerNorm(width) + Linear(Width, width) + Linear(width, Width) : 0;
+            var rescaledPatches =
+                ReRepresented == ReRepresentedAxes.None ? 0 : (2 * LayerNorm(Width)) + Linear(Patches, patches) + Linear(patches, Patches);
+            var rescaledChannels =
+                ReRepresented == ReRepresentedAxes.PatchesAndChannels
+                    ? LayerNorm(Width) + LayerNorm(width) + Linear(Width, width) + Linear(width, Width)
+                    : 0;
             return rescaledPatches + rescaledChannels;
         }
     }

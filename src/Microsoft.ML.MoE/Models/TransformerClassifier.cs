@@ -29,7 +29,8 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
     private readonly ModuleList<DropPath> dropPaths = nn.ModuleList<DropPath>();   // one a block
     private readonly TransformerClassifierConfig config;
 
-    private protected TransformerClassifier(string name, TransformerClassifierConfig config, Device? device, ScalarType computeType) : base(name, config)
+    private protected TransformerClassifier(string name, TransformerClassifierConfig config, Device? device, ScalarType computeType)
+        : base(name, config)
     {
         this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
@@ -116,7 +117,9 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
             return Draws.Normal(positions_1LD, 0, config.PositionDeviation);
 
         using var scope = NewDisposeScope();
-        var waves_LD = PositionWaves.Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width).Times(config.PositionDeviation * Math.Sqrt(2));
+        var waves_LD = PositionWaves
+            .Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width)
+            .Times(config.PositionDeviation * Math.Sqrt(2));
         positions_1LD.zero_();   // what stands before the patches has no place
         positions_1LD.narrow(1, config.Tokens - waves_LD.shape[0], waves_LD.shape[0]).copy_(waves_LD);
         return positions_1LD;

@@ -95,7 +95,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
         RequireAtLeast(1, Blocks, nameof(Blocks));
         RequireAtLeast(0, Experts, nameof(Experts));
         if (Width % Heads != 0)
-            throw new ArgumentException($"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
+            throw new ArgumentException(
+                $"{nameof(Width)} is {Width} and {nameof(Heads)} is {Heads}; the width must be a multiple of the heads.");
         if (!(Dropout >= 0 && Dropout < 1))
             throw new ArgumentException($"{nameof(Dropout)} is {Dropout}; it must be at least 0 and below 1.");
         if (!(DropPath >= 0 && DropPath < 1))
@@ -103,11 +104,16 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
         if (!(PositionDeviation >= 0) || double.IsInfinity(PositionDeviation))
             throw new ArgumentException($"{nameof(PositionDeviation)} is {PositionDeviation}; it must be a finite number of at least 0.");
         if (!Enum.IsDefined(PositionStart))
-            throw new ArgumentException($"{nameof(PositionStart)} is {PositionStart}; it must be {nameof(PositionStart.Random)} or {nameof(PositionStart.SineCosine)}.");
+            throw new ArgumentException(
+                $"{nameof(PositionStart)} is {PositionStart}; it must be {nameof(PositionStart.Random)} or "
+                    + $"{nameof(PositionStart.SineCosine)}.");
         if (PositionStart == PositionStart.SineCosine && Width % 4 != 0)
-            throw new ArgumentException($"{nameof(PositionStart)} is {PositionStart} and {nameof(Width)} is {Width}; the width must be a multiple of 4.");
+            throw new ArgumentException(
+                $"{nameof(PositionStart)} is {PositionStart} and {nameof(Width)} is {Width}; the width must be a multiple of 4.");
         if (Pooling == Pooling.ClassToken && ClassToken != ClassToken.Learned)
-            throw new ArgumentException($"{nameof(Pooling)} is {nameof(Pooling.ClassToken)}, but {nameof(ClassToken)} is {ClassToken}; it must be {nameof(ClassToken.Learned)}.");
+            throw new ArgumentException(
+                $"{nameof(Pooling)} is {nameof(Pooling.ClassToken)}, but {nameof(ClassToken)} is {ClassToken}; it must be "
+                    + $"{nameof(ClassToken.Learned)}.");
         if (!(BalanceLossWeight >= 0) || double.IsInfinity(BalanceLossWeight))
             throw new ArgumentException($"{nameof(BalanceLossWeight)} is {BalanceLossWeight}; it must be a finite number of at least 0.");
         if (Experts > 0)
@@ -134,11 +140,19 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     private protected long LayerNormParameters => 2L * Width;
 
     private protected long StemAndHeadParameters =>
-        checked(Linear((long)PatchSize * PatchSize * Channels, Width) + ((long)Tokens * Width) + (ClassToken == ClassToken.Learned ? Width : 0)
-            + LayerNormParameters + (Representation ? Linear(Width, Width) : 0) + Linear(Width, ClassCount));
+        checked(
+            Linear((long)PatchSize * PatchSize * Channels, Width)
+            + ((long)Tokens * Width)
+            + (ClassToken == ClassToken.Learned ? Width : 0)
+            + LayerNormParameters
+            + (Representation ? Linear(Width, Width) : 0)
+            + Linear(Width, ClassCount));
 
     private protected long StemAndHeadMacs =>
-        checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + (Representation ? (long)Width * Width : 0) + ((long)Width * ClassCount));
+        checked(
+            ((long)Patches * PatchSize * PatchSize * Channels * Width)
+            + (Representation ? (long)Width * Width : 0)
+            + ((long)Width * ClassCount));
 
     private protected long AttentionMacs => checked((4L * Tokens * Width * Width) + (2L * Tokens * Tokens * Width));
 

@@ -55,7 +55,8 @@ public sealed class VisionTransformer : TransformerClassifier
         return x_NLD;
     }
 
-    private protected override IEnumerable<int> BlocksOf(string list, int index) => [list == nameof(mixtures) ? feedForwards.Count + index : index];
+    private protected override IEnumerable<int> BlocksOf(string list, int index) =>
+        [list == nameof(mixtures) ? feedForwards.Count + index : index];
 
     // MHAᵢ(LNᵢ(x))
     private Tensor Attend(int i, Tensor x_NLD) => Branch(i, attentions[i].forward(attentionNorms[i].forward(x_NLD).to_type(ComputeType)));
@@ -66,7 +67,8 @@ public sealed class VisionTransformer : TransformerClassifier
         var normed_NLD = feedForwardNorms[i].forward(x_NLD);
         if (i < feedForwards.Count)
             return Branch(i, feedForwards[i].forward(normed_NLD.to_type(ComputeType)));
-        var (output_TD, record) = mixtures[i - feedForwards.Count].forward(normed_NLD.flatten(0, 1), x_NLD.shape[0]);   // (N, L, D) -> (T, D)
+        // (N, L, D) -> (T, D).
+        var (output_TD, record) = mixtures[i - feedForwards.Count].forward(normed_NLD.flatten(0, 1), x_NLD.shape[0]);
         routing.Add(record);
         return Branch(i, output_TD.view(x_NLD.shape));
     }

@@ -26,7 +26,8 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     public int MixtureBlocks { get; init; }
 
     /// <summary>ViT-B/16: 87M parameters.</summary>
-    public static VisionTransformerConfig Base { get; } = new() { ClassToken = ClassToken.Learned, Pooling = Pooling.ClassToken, Representation = true, Experts = 0 };
+    public static VisionTransformerConfig Base { get; } =
+        new() { ClassToken = ClassToken.Learned, Pooling = Pooling.ClassToken, Representation = true, Experts = 0 };
 
     /// <summary>ViT-L/16: 305M parameters.</summary>
     public static VisionTransformerConfig Large { get; } = Base with { Width = 1024, Heads = 16, Blocks = 24, FeedForwardWidth = 4096 };
@@ -34,12 +35,14 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     /// <summary>
     /// ViT-MoE-B/16: the last 2 blocks have 4 experts of 4096; 128M parameters. That there are 2 is inferred from the published count.
     /// </summary>
-    public static VisionTransformerConfig MoeBase { get; } = Base with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 2 };
+    public static VisionTransformerConfig MoeBase { get; } =
+        Base with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 2 };
 
     /// <summary>
     /// ViT-MoE-L/16: the last 4 blocks have 4 experts of 4096; 406M parameters. That there are 4 is inferred from the published count.
     /// </summary>
-    public static VisionTransformerConfig MoeLarge { get; } = Large with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 4 };
+    public static VisionTransformerConfig MoeLarge { get; } =
+        Large with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, MixtureBlocks = 4 };
 
     /// <summary>A dense size that trains on a CPU in minutes: 28×28 grey images, 4 blocks of width 96.</summary>
     public static VisionTransformerConfig Small { get; } = new()
@@ -81,7 +84,8 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     };
 
     /// <summary><see cref="Tiny"/> with 4 experts of 32 in the last block.</summary>
-    public static VisionTransformerConfig MoeTiny { get; } = Tiny with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, ExpertWidth = 32, MixtureBlocks = 1 };
+    public static VisionTransformerConfig MoeTiny { get; } =
+        Tiny with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, ExpertWidth = 32, MixtureBlocks = 1 };
 
     /// <inheritdoc/>
     public override ModelCost GetCost()
@@ -90,23 +94,33 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
         {
             long dense = Blocks - MixtureBlocks;
             var expert = FeedForwardParameters(ExpertWidth);
-            var parameters = StemAndHeadParameters + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
-                + (dense * FeedForwardParameters(FeedForwardWidth)) + (MixtureBlocks * ((Experts * expert) + RouterParameters));
-            var macs = StemAndHeadMacs + (Blocks * AttentionMacs) + (dense * FeedForwardMacs(FeedForwardWidth)) + (MixtureBlocks * (ChosenExpertsMacs + RouterMacs));
+            var parameters =
+                StemAndHeadParameters
+                + (Blocks * ((2 * LayerNormParameters) + AttentionParameters))
+                + (dense * FeedForwardParameters(FeedForwardWidth))
+                + (MixtureBlocks * ((Experts * expert) + RouterParameters));
+            var macs =
+                StemAndHeadMacs
+                + (Blocks * AttentionMacs)
+                + (dense * FeedForwardMacs(FeedForwardWidth))
+                + (MixtureBlocks * (ChosenExpertsMacs + RouterMacs));
             return new ModelCost(parameters, parameters - (MixtureBlocks * (Experts - ExpertsPerToken) * expert), macs);
         }
     }
 
     /// <inheritdoc/>
-    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new VisionTransformer(this, device, computeType);
+    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new VisionTransformer(this, device, computeType);
 
     internal override void ValidateArchitecture()
     {
         base.ValidateArchitecture();
         RequireAtLeast(1, FeedForwardWidth, nameof(FeedForwardWidth));
         if (MixtureBlocks < 0 || MixtureBlocks > Blocks)
-            throw new ArgumentException($"{nameof(MixtureBlocks)} is {MixtureBlocks}; it must be between 0 and {nameof(Blocks)} ({Blocks}).");
+            throw new ArgumentException(
+                $"{nameof(MixtureBlocks)} is {MixtureBlocks}; it must be between 0 and {nameof(Blocks)} ({Blocks}).");
         if (MixtureBlocks > 0 != Experts > 0)
-            throw new ArgumentException($"{nameof(MixtureBlocks)} is {MixtureBlocks} and {nameof(Experts)} is {Experts}; either both are 0 or neither.");
+            throw new ArgumentException(
+                $"{nameof(MixtureBlocks)} is {MixtureBlocks} and {nameof(Experts)} is {Experts}; either both are 0 or neither.");
     }
 }

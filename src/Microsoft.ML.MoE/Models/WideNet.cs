@@ -35,7 +35,8 @@ public sealed class WideNet : TransformerClassifier
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <param name="computeType">Type of the matrix products, float32 (default) or bfloat16.</param>
     /// <exception cref="ArgumentException">The configuration is not valid.</exception>
-    public WideNet(WideNetConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32) : base(nameof(WideNet), config, device, computeType)
+    public WideNet(WideNetConfig config, Device? device = null, ScalarType computeType = ScalarType.Float32)
+        : base(nameof(WideNet), config, device, computeType)
     {
         this.config = config;
         for (var i = 0; i < (config.ShareLayerNorms ? 1 : config.Blocks); i++)
@@ -72,7 +73,8 @@ public sealed class WideNet : TransformerClassifier
     }
 
     // MHA(LNᵢ(x))
-    private Tensor Attend(int i, Tensor x_NLD) => Branch(i, Of(attentions, i).forward(Of(attentionNorms, i).forward(x_NLD).to_type(ComputeType)));
+    private Tensor Attend(int i, Tensor x_NLD) =>
+        Branch(i, Of(attentions, i).forward(Of(attentionNorms, i).forward(x_NLD).to_type(ComputeType)));
 
     // MoE(LN'ᵢ(x)), or FFN(LN'ᵢ(x)) in the dense model
     private Tensor Mix(int i, Tensor x_NLD, List<RoutingRecord> routing)
@@ -80,7 +82,8 @@ public sealed class WideNet : TransformerClassifier
         var normed_NLD = Of(mixtureNorms, i).forward(x_NLD);
         if (config.Experts == 0)
             return Branch(i, Of(feedForwards, i).forward(normed_NLD.to_type(ComputeType)));
-        return Branch(i, Route(i, normed_NLD.flatten(0, 1), x_NLD.shape[0], routing).view(x_NLD.shape));   // (N, L, D) -> (T, D) -> (N, L, D)
+        // (N, L, D) -> (T, D) -> (N, L, D).
+        return Branch(i, Route(i, normed_NLD.flatten(0, 1), x_NLD.shape[0], routing).view(x_NLD.shape));
     }
 
     // The first block of a group routes; the others take its experts.

@@ -98,17 +98,29 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         {
             long copies = ShareParameters ? 1 : Blocks;
             var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
-            var block = AttentionParameters + (Experts == 0 ? FeedForwardParameters(FeedForwardWidth) : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
+            var block =
+                AttentionParameters
+                + (
+                    Experts == 0
+                        ? FeedForwardParameters(FeedForwardWidth)
+                        : (Experts * FeedForwardParameters(ExpertWidth)) + RouterParameters);
             var idle = Experts == 0 ? 0 : (Experts - ExpertsPerToken) * FeedForwardParameters(ExpertWidth);
             var parameters = StemAndHeadParameters + layerNorms + (copies * block);
-            long routers = Experts == 0 ? 0 : RoutingReuse == RoutingReuse.ExpertsAndGates ? RoutingGroups ?? Blocks : Blocks;
-            var macs = StemAndHeadMacs + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : ChosenExpertsMacs))) + (routers * RouterMacs);
+            long routers =
+                Experts == 0 ? 0
+                : RoutingReuse == RoutingReuse.ExpertsAndGates ? RoutingGroups ?? Blocks
+                : Blocks;
+            var macs =
+                StemAndHeadMacs
+                + (Blocks * (AttentionMacs + (Experts == 0 ? FeedForwardMacs(FeedForwardWidth) : ChosenExpertsMacs)))
+                + (routers * RouterMacs);
             return new ModelCost(parameters, parameters - (copies * idle), macs);
         }
     }
 
     /// <inheritdoc/>
-    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new WideNet(this, device, computeType);
+    public override ImageClassifier Build(Device? device = null, ScalarType computeType = ScalarType.Float32) =>
+        new WideNet(this, device, computeType);
 
     internal override void ValidateArchitecture()
     {
@@ -117,14 +129,16 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         if (RoutingGroups is not { } groups)
             return;
         if (Experts == 0)
-            throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}, but {nameof(Experts)} is 0; a model without experts does not route.");
+            throw new ArgumentException(
+                $"{nameof(RoutingGroups)} is {groups}, but {nameof(Experts)} is 0; a model without experts does not route.");
         if (groups < 1 || Blocks % groups != 0)
             throw new ArgumentException($"{nameof(RoutingGroups)} is {groups}; it must divide {nameof(Blocks)} ({Blocks}).");
         if (groups < Blocks && !ShareParameters)
         {
             // Expert i of one block is not expert i of the next then, and the routers of all but a group's first block would never run.
             throw new ArgumentException(
-                $"{nameof(RoutingGroups)} is {groups} and {nameof(ShareParameters)} is false; blocks that do not share their experts cannot share an assignment: "
+                $"{nameof(RoutingGroups)} is {groups} and {nameof(ShareParameters)} is false; blocks that do not share their experts "
+                    + "cannot share an assignment: "
                 + $"set {nameof(RoutingGroups)} to null or {nameof(ShareParameters)} to true.");
         }
     }

@@ -53,7 +53,10 @@ internal sealed class DocumentScorer
     /// <returns>A score for each document, in their order.</returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public DocumentScore[] Score(
-        IReadOnlyList<int[]> documents, bool withEmbeddings = false, IReadOnlyList<ExpertUsage>? usage = null, CancellationToken cancellationToken = default)
+        IReadOnlyList<int[]> documents,
+        bool withEmbeddings = false,
+        IReadOnlyList<ExpertUsage>? usage = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
         var logLikelihoods = new double[documents.Count];
@@ -64,7 +67,8 @@ internal sealed class DocumentScorer
         model.eval();
         try
         {
-            foreach (var batch in Cut(documents).OrderBy(window => window.Length).Chunk(batchSize))   // windows of like length together, for little padding
+            // Windows of like length together, for little padding.
+            foreach (var batch in Cut(documents).OrderBy(window => window.Length).Chunk(batchSize))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 Score(documents, batch, logLikelihoods, sums, usage);
@@ -75,8 +79,15 @@ internal sealed class DocumentScorer
             model.train(wasTraining);
         }
 
-        return [.. documents.Select((document, i) => new DocumentScore(
-            logLikelihoods[i], document.Length, sums is null ? null : Array.ConvertAll(sums[i], sum => (float)(sum / (document.Length + 1)))))];
+        return
+        [
+            .. documents.Select(
+                (document, i) =>
+                    new DocumentScore(
+                        logLikelihoods[i],
+                        document.Length,
+                        sums is null ? null : Array.ConvertAll(sums[i], sum => (float)(sum / (document.Length + 1))))),
+        ];
     }
 
     /// <summary>
@@ -101,12 +112,17 @@ internal sealed class DocumentScorer
         }
     }
 
-    private void Score(IReadOnlyList<int[]> documents, Window[] windows, double[] logLikelihoods, double[][]? sums, IReadOnlyList<ExpertUsage>? usage)
+    private void Score(
+        IReadOnlyList<int[]> documents, Window[] windows, double[] logLikelihoods, double[][]? sums, IReadOnlyList<ExpertUsage>? usage)
     {
         using var scope = NewDisposeScope();
         var length = windows.Max(window => window.Length);
         var device = model.parameters().First().device;
-        var (ids, targets, present, scored) = (new long[windows.Length * length], new long[windows.Length * length], new bool[windows.Length * length], new bool[windows.Length * length]);
+        var (ids, targets, present, scored) = (
+            new long[windows.Length * length],
+            new long[windows.Length * length],
+            new bool[windows.Length * length],
+            new bool[windows.Length * length]);
         Array.Fill(targets, IgnoredTarget);
         for (var row = 0; row < windows.Length; row++)
         {
@@ -155,7 +171,8 @@ internal sealed class DocumentScorer
     private void AddUsage(IReadOnlyList<ExpertSelection> selections, Tensor? mask_NL, Tensor scored_NL, IReadOnlyList<ExpertUsage> usage)
     {
         if (usage.Count != selections.Count)
-            throw new ArgumentException($"There are {usage.Count} counters of usage; the model has {selections.Count} sparse layers.", nameof(usage));
+            throw new ArgumentException(
+                $"There are {usage.Count} counters of usage; the model has {selections.Count} sparse layers.", nameof(usage));
         var scored_T = mask_NL is null ? scored_NL.flatten() : scored_NL.masked_select(mask_NL);
         var rows_T = scored_T.nonzero().flatten();
         for (var layer = 0; layer < selections.Count; layer++)

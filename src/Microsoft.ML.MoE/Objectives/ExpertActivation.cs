@@ -28,7 +28,8 @@ internal static class ExpertActivation
     /// came.</returns>
     /// <exception cref="InvalidOperationException">The model has no experts, or there is no batch.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public static IReadOnlyList<GateActivation> Measure(Generalist model, IEnumerable<GeneralistBatch> batches, CancellationToken cancellationToken = default)
+    public static IReadOnlyList<GateActivation> Measure(
+        Generalist model, IEnumerable<GeneralistBatch> batches, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batches);
@@ -59,7 +60,13 @@ internal static class ExpertActivation
             model.train(wasTraining);
         }
         return sums.Count > 0
-            ? [.. Enumerable.Range(0, 2 * sparse.Length).SelectMany(gate => sums.Select(pair => pair.Value[gate].ToActivation(sparse[gate / 2], (BlockGate)(gate % 2), pair.Key)))]
+            ?
+            [
+                .. Enumerable
+                    .Range(0, 2 * sparse.Length)
+                    .SelectMany(gate =>
+                        sums.Select(pair => pair.Value[gate].ToActivation(sparse[gate / 2], (BlockGate)(gate % 2), pair.Key))),
+            ]
             : throw new InvalidOperationException("There is no batch: at least one is wanted.");
 
         void Add(GeneralistSequence sequence)
@@ -69,7 +76,9 @@ internal static class ExpertActivation
                 foreach (var (role, gates_E, chosen_E, count) in Count(sequence.Layout, routing, model.Config.Block.Experts!.Value))
                 {
                     if (!sums.TryGetValue(role, out var ofRole))
-                        sums.Add(role, ofRole = [.. Enumerable.Range(0, 2 * sparse.Length).Select(_ => new Sums(model.Config.Block.Experts.Value))]);
+                        sums.Add(
+                            role,
+                            ofRole = [.. Enumerable.Range(0, 2 * sparse.Length).Select(_ => new Sums(model.Config.Block.Experts.Value))]);
                     ofRole[gate].Add(gates_E, chosen_E, count);
                 }
             }
@@ -77,7 +86,8 @@ internal static class ExpertActivation
     }
 
     // What a gate gave the tokens of each role in one forward pass, summed over them, and how many they were.
-    private static List<(TokenRole Role, double[] Gates_E, double[] Chosen_E, long Count)> Count(SequenceLayout layout, ConditionalRouting routing, int experts)
+    private static List<(TokenRole Role, double[] Gates_E, double[] Chosen_E, long Count)> Count(
+        SequenceLayout layout, ConditionalRouting routing, int experts)
     {
         using var scope = NewDisposeScope();
         var (ids_TK, gates_TK) = (routing.Decision.ExpertIds_TK, routing.Decision.Gates_TK.to_type(float64));

@@ -12,4 +12,5 @@ namespace Microsoft.ML.MoE.Objectives;
 /// chosen. They sum to 1.</param>
 /// <param name="Frequencies">The part of the tokens for which each expert was chosen, whatever its weight, from 0 to 1. They sum to the
 /// experts that a token chooses.</param>
-public sealed record GateActivation(int Block, BlockGate Gate, TokenRole Role, IReadOnlyList<double> Shares, IReadOnlyList<double> Frequencies);
+public sealed record GateActivation(
+    int Block, BlockGate Gate, TokenRole Role, IReadOnlyList<double> Shares, IReadOnlyList<double> Frequencies);

@@ -25,7 +25,8 @@ internal sealed class GeneralistBatch : IDisposable
     /// <param name="hidden_NL">True for tokens that are masked, bool (N, L), for <see cref="GeneralistTaskKind.MaskedLanguageModel"/>; else
     /// null.</param>
     /// <exception cref="ArgumentException">What the task asks for is missing, or something else is there.</exception>
-    public GeneralistBatch(GeneralistTask task, Tensor? pictures, PaddedTexts? texts, PaddedTexts candidates, Tensor labels, Tensor? hidden_NL = null)
+    public GeneralistBatch(
+        GeneralistTask task, Tensor? pictures, PaddedTexts? texts, PaddedTexts candidates, Tensor labels, Tensor? hidden_NL = null)
     {
         ArgumentNullException.ThrowIfNull(task);
         ArgumentNullException.ThrowIfNull(candidates);
@@ -45,7 +46,9 @@ internal sealed class GeneralistBatch : IDisposable
         void Require(string what, bool found, bool wanted)
         {
             if (found != wanted)
-                throw new ArgumentException($"A batch of task '{task.Name}' has {(found ? "" : "not ")}{what}; a task of kind {task.Kind} wants {(wanted ? "them" : "none")}.");
+                throw new ArgumentException(
+                    $"A batch of task '{task.Name}' has {(found ? "" : "not ")}{what}; a task of kind {task.Kind} wants "
+                        + $"{(wanted ? "them" : "none")}.");
         }
     }
 

@@ -51,10 +51,13 @@ internal sealed class GeneralistObjective
         var smoothing = batch.Task.Kind.PredictsTokens() ? 0 : labelSmoothing;
         var main = nn.functional.cross_entropy(answers.Scores_RM, answers.Labels_R, label_smoothing: smoothing);
         if (batch.Task.Kind.IsRetrieval())
-            main = main.Plus(nn.functional.cross_entropy(answers.Scores_RM.transpose(0, 1), Owners(answers), label_smoothing: smoothing)).DividedBy(2);
+            main = main.Plus(nn.functional.cross_entropy(answers.Scores_RM.transpose(0, 1), Owners(answers), label_smoothing: smoothing))
+                .DividedBy(2);
         var plans = answers.Routings.Select(routing => routing.Plan).OfType<DispatchPlan>().ToArray();
         return new StepLoss(
-            main.Times(batch.Task.LossWeight).MoveToOuterDisposeScope(), answers.BalanceLoss.Times(balanceLossWeight).MoveToOuterDisposeScope(), batch.Count,
+            main.Times(batch.Task.LossWeight).MoveToOuterDisposeScope(),
+            answers.BalanceLoss.Times(balanceLossWeight).MoveToOuterDisposeScope(),
+            batch.Count,
             plans.Length == 0 ? null : [.. plans.Select(plan => plan.ExpertCounts_E.MoveToOuterDisposeScope())]);
     }
 
@@ -94,11 +97,16 @@ internal sealed class GeneralistObjective
         }
         return tasks.Count == 0
             ? throw new InvalidOperationException("The validation data has no rows: at least one is wanted.")
-            : new ValidationResult(tasks.Values.Average(task => task.Right / task.Count), tasks.Values.Average(task => task.Loss / task.Count), "MeanAccuracy", HigherIsBetter: true);
+            : new ValidationResult(
+                tasks.Values.Average(task => task.Right / task.Count),
+                tasks.Values.Average(task => task.Loss / task.Count),
+                "MeanAccuracy",
+                HigherIsBetter: true);
     }
 
     /// <summary>Embeds the inputs of a task.</summary>
-    internal static GeneralistSequence EmbedInputs(Generalist model, GeneralistTask task, Tensor? pictures, PaddedTexts? texts, Tensor? hidden_NL = null)
+    internal static GeneralistSequence EmbedInputs(
+        Generalist model, GeneralistTask task, Tensor? pictures, PaddedTexts? texts, Tensor? hidden_NL = null)
     {
         if (task.Kind == GeneralistTaskKind.CausalLanguageModel)
             return model.EmbedCausalText(texts!.Ids_NL, task.InputRole, texts.Mask_NL);
@@ -110,7 +118,9 @@ internal sealed class GeneralistObjective
 
     /// <summary>Embeds the images or videos of a task.</summary>
     internal static GeneralistSequence EmbedPictures(Generalist model, GeneralistTask task, Tensor pictures) =>
-        task.Kind.InputModality() == TokenModality.Video ? model.EmbedVideos(pictures, task.InputRole) : model.EmbedImages(pictures, task.InputRole);
+        task.Kind.InputModality() == TokenModality.Video
+            ? model.EmbedVideos(pictures, task.InputRole)
+            : model.EmbedImages(pictures, task.InputRole);
 
     // Every question of a batch with the scores of all candidates.
     private Answers Answer(GeneralistBatch batch)
@@ -133,7 +143,9 @@ internal sealed class GeneralistObjective
             ? model.Classify(questions_RD, candidates.Representation_ND(), batch.Task)
             : model.Compare(questions_RD, candidates.Representation_ND(), batch.Task.Kind);
         return new Answers(
-            scores_RM.MoveToOuterDisposeScope(), labels_R.alias().MoveToOuterDisposeScope(), inputs.BalanceLoss.Plus(candidates.BalanceLoss).MoveToOuterDisposeScope(),
+            scores_RM.MoveToOuterDisposeScope(),
+            labels_R.alias().MoveToOuterDisposeScope(),
+            inputs.BalanceLoss.Plus(candidates.BalanceLoss).MoveToOuterDisposeScope(),
             [.. inputs.Routings.Select(routing => routing.MoveToOuterDisposeScope())]);
     }
 

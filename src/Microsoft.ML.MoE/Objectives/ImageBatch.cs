@@ -15,9 +15,15 @@ internal sealed class ImageBatch : IDisposable
     public ImageBatch(Tensor images_NCHW, Tensor labels_N)
     {
         if (images_NCHW.dim() != 4 || images_NCHW.dtype != ScalarType.Float32 || images_NCHW.shape[0] == 0)
-            throw new ArgumentException($"The images are {images_NCHW.dtype} ({string.Join(", ", images_NCHW.shape)}); Float32 (N, C, H, W) with at least one image is wanted.", nameof(images_NCHW));
+            throw new ArgumentException(
+                $"The images are {images_NCHW.dtype} ({string.Join(", ", images_NCHW.shape)}); Float32 (N, C, H, W) with at least one "
+                    + "image is wanted.",
+                nameof(images_NCHW));
         if (labels_N.dim() != 1 || labels_N.dtype != ScalarType.Int64 || labels_N.shape[0] != images_NCHW.shape[0])
-            throw new ArgumentException($"The labels are {labels_N.dtype} ({string.Join(", ", labels_N.shape)}); Int64 ({images_NCHW.shape[0]}) is wanted, one label an image.", nameof(labels_N));
+            throw new ArgumentException(
+                $"The labels are {labels_N.dtype} ({string.Join(", ", labels_N.shape)}); Int64 ({images_NCHW.shape[0]}) is wanted, one "
+                    + "label an image.",
+                nameof(labels_N));
         Images_NCHW = images_NCHW.DetachFromDisposeScope();
         Labels_N = labels_N.DetachFromDisposeScope();
     }

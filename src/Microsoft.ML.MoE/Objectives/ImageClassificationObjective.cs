@@ -29,7 +29,8 @@ internal sealed class ImageClassificationObjective
     /// <param name="mixing">How training images are mixed with one another, with targets to match; null for
     /// <see cref="ImageMixing.None"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
-    public ImageClassificationObjective(ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null)
+    public ImageClassificationObjective(
+        ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(augmentation);
@@ -99,7 +100,8 @@ internal sealed class ImageClassificationObjective
 
             if (count == 0)
                 throw new InvalidOperationException("The validation data has no rows: at least one is wanted.");
-            return new ValidationResult(correct.item<long>() / (double)count, logLoss.item<double>() / count, "Accuracy", HigherIsBetter: true);
+            return new ValidationResult(
+                correct.item<long>() / (double)count, logLoss.item<double>() / count, "Accuracy", HigherIsBetter: true);
         }
         finally
         {

@@ -43,7 +43,9 @@ internal sealed class LanguageModelObjective
         return new StepLoss(
             main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count,
             counted.Length == 0 ? null : [.. counted.Select(selection => selection.CountChoices().MoveToOuterDisposeScope())],
-            counted.Length == 0 ? null : stack(counted.Select(selection => selection.DroppedCount ?? zeros([], int64, device))).MoveToOuterDisposeScope());
+            counted.Length == 0
+                ? null
+                : stack(counted.Select(selection => selection.DroppedCount ?? zeros([], int64, device))).MoveToOuterDisposeScope());
     }
 
     /// <summary>
@@ -56,7 +58,8 @@ internal sealed class LanguageModelObjective
     /// <param name="cancellationToken">Stops between two batches.</param>
     /// <exception cref="InvalidOperationException">There is no token.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public ValidationResult Evaluate(IReadOnlyList<int[]> documents, int separator, int batchSize = 32, CancellationToken cancellationToken = default)
+    public ValidationResult Evaluate(
+        IReadOnlyList<int[]> documents, int separator, int batchSize = 32, CancellationToken cancellationToken = default)
     {
         var scores = new DocumentScorer(model, separator, batchSize).Score(documents, cancellationToken: cancellationToken);
         var count = scores.Sum(score => (long)score.TokenCount);

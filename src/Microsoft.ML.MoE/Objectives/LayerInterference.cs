@@ -9,4 +9,8 @@ namespace Microsoft.ML.MoE.Objectives;
 /// <param name="MeanOfRatios">As the paper's authors compute it: the mean over batches a of task i of D(j, a) / D(i, a). It swings where a
 /// step for i does a batch of its own little good.</param>
 /// <param name="RatioOfMeans">The mean of D(j, a) over that of D(i, a).</param>
-public sealed record LayerInterference(int Block, IReadOnlyList<string> Tasks, IReadOnlyList<IReadOnlyList<double>> MeanOfRatios, IReadOnlyList<IReadOnlyList<double>> RatioOfMeans);
+public sealed record LayerInterference(
+    int Block,
+    IReadOnlyList<string> Tasks,
+    IReadOnlyList<IReadOnlyList<double>> MeanOfRatios,
+    IReadOnlyList<IReadOnlyList<double>> RatioOfMeans);

@@ -18,7 +18,10 @@ internal sealed record PaddedTexts(Tensor Ids_NL, Tensor Mask_NL) : IDisposable
     public static PaddedTexts Create(IReadOnlyList<IReadOnlyList<int>> texts, Device device)
     {
         if (texts.Count == 0 || texts.Any(text => text.Count == 0))
-            throw new ArgumentException($"There are {texts.Count} texts, {texts.Count(text => text.Count == 0)} of them without tokens; at least one text is wanted, with tokens in each.", nameof(texts));
+            throw new ArgumentException(
+                $"There are {texts.Count} texts, {texts.Count(text => text.Count == 0)} of them without tokens; at least one text is "
+                    + "wanted, with tokens in each.",
+                nameof(texts));
         var length = texts.Max(text => text.Count);
         var ids = new long[texts.Count * length];
         var mask = new bool[ids.Length];

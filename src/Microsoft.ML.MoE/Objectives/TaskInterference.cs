@@ -27,7 +27,9 @@ internal static class TaskInterference
     /// <exception cref="ArgumentException">A task has fewer than two batches, or another number than the first.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static IReadOnlyList<LayerInterference> Measure(
-        Generalist model, IReadOnlyList<(string Task, IEnumerable<GeneralistBatch> Batches)> batches, CancellationToken cancellationToken = default)
+        Generalist model,
+        IReadOnlyList<(string Task, IEnumerable<GeneralistBatch> Batches)> batches,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batches);
@@ -50,13 +52,21 @@ internal static class TaskInterference
                     model.zero_grad(set_to_none: true);
                     objective.ComputeLoss(batch).Main.DividedBy(batch.Task.LossWeight).backward();
                     foreach (var (block, weight) in weights.Index())
-                        gradients[number][block].Add((weight.grad?.flatten().clone() ?? zeros(weight.numel(), device: weight.device)).MoveToOuterDisposeScope());
+                        gradients[number]
+                            [block]
+                            .Add(
+                                (weight.grad?.flatten().clone() ?? zeros(weight.numel(), device: weight.device)).MoveToOuterDisposeScope());
                 }
             }
 
             using var noGrad = no_grad();
             string[] names = [.. batches.Select(task => task.Task)];
-            return [.. Enumerable.Range(0, weights.Length).Select(block => Measure(block, names, [.. gradients.Select(ofTask => stack(ofTask[block]))]))];
+            return
+            [
+                .. Enumerable
+                    .Range(0, weights.Length)
+                    .Select(block => Measure(block, names, [.. gradients.Select(ofTask => stack(ofTask[block]))])),
+            ];
         }
         finally
         {
@@ -74,11 +84,17 @@ internal static class TaskInterference
     {
         ArgumentNullException.ThrowIfNull(tasks);
         ArgumentNullException.ThrowIfNull(gradients_AP);
-        if (tasks.Count == 0 || tasks.Count != gradients_AP.Count || gradients_AP.Any(one => one.dim() != 2 || one.shape[0] < 2 || one.shape[0] != gradients_AP[0].shape[0]))
+        if (
+            tasks.Count == 0
+            || tasks.Count != gradients_AP.Count
+            || gradients_AP.Any(one => one.dim() != 2 || one.shape[0] < 2 || one.shape[0] != gradients_AP[0].shape[0]))
         {
-            throw new ArgumentException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"The tasks [{string.Join(", ", tasks)}] have [{string.Join(", ", gradients_AP.Select(one => one.shape[0]))}] gradients; at least two of each are wanted, and as many of all."), nameof(gradients_AP));
+            throw new ArgumentException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The tasks [{string.Join(", ", tasks)}] have [{string.Join(", ", gradients_AP.Select(one => one.shape[0]))}] "
+                        + $"gradients; at least two of each are wanted, and as many of all."),
+                nameof(gradients_AP));
         }
         using var scope = NewDisposeScope();
         var count = gradients_AP[0].shape[0];

@@ -15,9 +15,14 @@ internal sealed class TokenBatch : IDisposable
     public TokenBatch(Tensor inputs_NL, Tensor targets_NL)
     {
         if (inputs_NL.dim() != 2 || inputs_NL.dtype != ScalarType.Int64 || inputs_NL.numel() == 0)
-            throw new ArgumentException($"The inputs are {inputs_NL.dtype} ({string.Join(", ", inputs_NL.shape)}); Int64 (N, L) with at least one token is wanted.", nameof(inputs_NL));
+            throw new ArgumentException(
+                $"The inputs are {inputs_NL.dtype} ({string.Join(", ", inputs_NL.shape)}); Int64 (N, L) with at least one token is wanted.",
+                nameof(inputs_NL));
         if (targets_NL.dtype != ScalarType.Int64 || !targets_NL.shape.AsSpan().SequenceEqual(inputs_NL.shape))
-            throw new ArgumentException($"The targets are {targets_NL.dtype} ({string.Join(", ", targets_NL.shape)}); Int64 ({string.Join(", ", inputs_NL.shape)}) is wanted, like the inputs.", nameof(targets_NL));
+            throw new ArgumentException(
+                $"The targets are {targets_NL.dtype} ({string.Join(", ", targets_NL.shape)}); Int64 "
+                    + $"({string.Join(", ", inputs_NL.shape)}) is wanted, like the inputs.",
+                nameof(targets_NL));
         Inputs_NL = inputs_NL.DetachFromDisposeScope();
         Targets_NL = targets_NL.DetachFromDisposeScope();
     }

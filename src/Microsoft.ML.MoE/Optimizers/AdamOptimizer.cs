@@ -8,8 +8,8 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// </summary>
 internal abstract class AdamOptimizer : StatefulOptimizer
 {
-    private protected AdamOptimizer(IEnumerable<ParameterGroup> groups, double beta1, double beta2, double epsilon) : base(CreateStates(groups, beta1, beta2, epsilon)) =>
-        (Beta1, Beta2, Epsilon) = (beta1, beta2, epsilon);
+    private protected AdamOptimizer(IEnumerable<ParameterGroup> groups, double beta1, double beta2, double epsilon)
+        : base(CreateStates(groups, beta1, beta2, epsilon)) => (Beta1, Beta2, Epsilon) = (beta1, beta2, epsilon);
 
     private protected double Beta1 { get; }
 

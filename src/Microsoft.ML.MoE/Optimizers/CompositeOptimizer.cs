@@ -23,11 +23,15 @@ internal sealed class CompositeOptimizer : IOptimizer
         foreach (var (name, part) in parts)
         {
             if (name.Contains(Separator, StringComparison.Ordinal))
-                throw new ArgumentException($"The optimizer's name '{name}' has a '{Separator}', which separates it from the names of its state.", nameof(parts));
+                throw new ArgumentException(
+                    $"The optimizer's name '{name}' has a '{Separator}', which separates it from the names of its state.", nameof(parts));
             foreach (var parameter in part.Parameters)
             {
                 if (!owners.TryAdd(parameter.Handle, name))
-                    throw new ArgumentException($"A parameter of shape ({string.Join(", ", parameter.shape)}) belongs to optimizer '{owners[parameter.Handle]}' and to '{name}'; each is trained by one.", nameof(parts));
+                    throw new ArgumentException(
+                        $"A parameter of shape ({string.Join(", ", parameter.shape)}) belongs to optimizer '{owners[parameter.Handle]}' "
+                            + $"and to '{name}'; each is trained by one.",
+                        nameof(parts));
             }
         }
         this.parts = parts;
@@ -38,7 +42,9 @@ internal sealed class CompositeOptimizer : IOptimizer
 
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, Tensor> State =>
-        parts.SelectMany(part => part.Value.State.Select(state => KeyValuePair.Create($"{part.Key}{Separator}{state.Key}", state.Value))).ToDictionary();
+        parts
+            .SelectMany(part => part.Value.State.Select(state => KeyValuePair.Create($"{part.Key}{Separator}{state.Key}", state.Value)))
+            .ToDictionary();
 
     /// <inheritdoc/>
     /// <remarks>Where a later part refuses its share, the parts before it have taken theirs.</remarks>
@@ -50,7 +56,8 @@ internal sealed class CompositeOptimizer : IOptimizer
         {
             var end = name.IndexOf(Separator, StringComparison.Ordinal);
             if (end < 0 || !shares.TryGetValue(name[..end], out var share))
-                throw new InvalidDataException($"Tensor '{name}': none of the optimizers {string.Join(", ", parts.Keys.Select(part => $"'{part}'"))} has it.");
+                throw new InvalidDataException(
+                    $"Tensor '{name}': none of the optimizers {string.Join(", ", parts.Keys.Select(part => $"'{part}'"))} has it.");
             share.Add(name[(end + 1)..], value);
         }
         foreach (var (name, part) in parts)
@@ -63,7 +70,8 @@ internal sealed class CompositeOptimizer : IOptimizer
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var norms = parts.Values.Select(part => part.GradientNorm()).ToArray();
-        var device = norms.FirstOrDefault(norm => norm.device_type != DeviceType.CPU)?.device ?? CPU;   // a part without gradients answers on the CPU
+        // A part without gradients answers on the CPU.
+        var device = norms.FirstOrDefault(norm => norm.device_type != DeviceType.CPU)?.device ?? CPU;
         return stack(norms.Select(norm => norm.to(device))).norm().MoveToOuterDisposeScope();
     }
 

@@ -65,8 +65,9 @@ public sealed record ExpertTableOptions
         {
             throw new ArgumentException(
                 $"Optimizer is {optimizer}, but tables of experts are always trained by {nameof(OptimizerKind.AdamW)}, for which "
-                + $"{optimizer}'s learning rate is not meant: set {nameof(LearningRate)} (1e-3, say) or {nameof(LearningRateScale)} of the tables "
-                + $"({nameof(ExpertTableOptions)}), or Optimizer to {nameof(OptimizerKind.AdamW)}.");
+                    + $"{optimizer}'s learning rate is not meant: set {nameof(LearningRate)} (1e-3, say) or {nameof(LearningRateScale)} "
+                    + "of the tables "
+                    + $"({nameof(ExpertTableOptions)}), or Optimizer to {nameof(OptimizerKind.AdamW)}.");
         }
     }
 

@@ -21,11 +21,19 @@ internal sealed class FusedAdamW : AdamOptimizer
     /// <param name="beta2">Decay β2 of the second moment, 0 to below 1.</param>
     /// <param name="epsilon">ε, added to the root of the second moment.</param>
     /// <exception cref="ArgumentException">An option is out of range, or a parameter or a name appears twice.</exception>
-    public FusedAdamW(IEnumerable<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8) : base(groups, beta1, beta2, epsilon)
-    {
-    }
+    public FusedAdamW(IEnumerable<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
+        : base(groups, beta1, beta2, epsilon) { }
 
-    private protected override void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip) => TorchScripts.FusedAdamW(
-        new AdamTensors(active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps),
-        new AdamStep(learningRate, Beta1, Beta2, group.WeightDecay, Epsilon), gradientDivisor, skip);
+    private protected override void Update(
+        ParameterGroup group,
+        ParameterStates.ActiveParameters active,
+        double learningRate,
+        Tensor? gradientDivisor,
+        Tensor? skip
+    ) =>
+        TorchScripts.FusedAdamW(
+            new AdamTensors(active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps),
+            new AdamStep(learningRate, Beta1, Beta2, group.WeightDecay, Epsilon),
+            gradientDivisor,
+            skip);
 }

@@ -24,17 +24,30 @@ internal sealed class FusedSgd : StatefulOptimizer
     /// <param name="momentum">Momentum μ, 0 to below 1; 0 is plain descent.</param>
     /// <param name="nesterov">Whether a step looks ahead along the momentum; needs momentum.</param>
     /// <exception cref="ArgumentException">An option is out of range, or a parameter or a name appears twice.</exception>
-    public FusedSgd(IEnumerable<ParameterGroup> groups, double momentum = 0.9, bool nesterov = false) : base(CreateStates(groups, momentum, nesterov)) =>
-        (this.momentum, this.nesterov) = (momentum, nesterov);
+    public FusedSgd(IEnumerable<ParameterGroup> groups, double momentum = 0.9, bool nesterov = false)
+        : base(CreateStates(groups, momentum, nesterov)) => (this.momentum, this.nesterov) = (momentum, nesterov);
 
-    private protected override void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip) => TorchScripts.FusedSgd(
-        active.Parameters, active.Gradients, momentum > 0 ? active.Moments(0) : [], new SgdStep(learningRate, momentum, nesterov, group.WeightDecay), gradientDivisor, skip);
+    private protected override void Update(
+        ParameterGroup group,
+        ParameterStates.ActiveParameters active,
+        double learningRate,
+        Tensor? gradientDivisor,
+        Tensor? skip
+    ) =>
+        TorchScripts.FusedSgd(
+            active.Parameters,
+            active.Gradients,
+            momentum > 0 ? active.Moments(0) : [],
+            new SgdStep(learningRate, momentum, nesterov, group.WeightDecay),
+            gradientDivisor,
+            skip);
 
     private static ParameterStates CreateStates(IEnumerable<ParameterGroup> groups, double momentum, bool nesterov)
     {
         OptionChecks.AtLeastAndBelow(0, 1, momentum, nameof(momentum));
         if (nesterov && momentum == 0)
-            throw new ArgumentException($"{nameof(nesterov)} is true and {nameof(momentum)} is 0; without momentum there is nothing to look ahead along.");
+            throw new ArgumentException(
+                $"{nameof(nesterov)} is true and {nameof(momentum)} is 0; without momentum there is nothing to look ahead along.");
         return new ParameterStates(groups, momentum > 0 ? ["momentum"] : [], countsSteps: false);
     }
 }

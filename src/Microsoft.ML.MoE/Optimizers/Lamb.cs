@@ -20,13 +20,14 @@ namespace Microsoft.ML.MoE.Optimizers;
 internal sealed class Lamb : AdamOptimizer
 {
     /// <inheritdoc cref="FusedAdamW(IEnumerable{ParameterGroup}, double, double, double)"/>
-    public Lamb(IEnumerable<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-6) : base(groups, beta1, beta2, epsilon)
-    {
-    }
+    public Lamb(IEnumerable<ParameterGroup> groups, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-6)
+        : base(groups, beta1, beta2, epsilon) { }
 
-    private protected override void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip)
+    private protected override void Update(
+        ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip)
     {
-        var (parameters, gradients, first, second, steps) = (active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps);
+        var (parameters, gradients, first, second, steps) = (
+            active.Parameters, active.Gradients, active.Moments(0), active.Moments(1), active.Steps);
         var skipped = skip ?? zeros([], ScalarType.Float32, parameters[0].device);
 
         // All at once saves launches on an accelerator; one by one stays in the cache of a CPU.

@@ -53,7 +53,11 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
         return Distinct(module).Where(pair => !left.Contains(pair.Value.Handle))
             .GroupBy(pair => (Decays: Decays(pair.Key, pair.Value, withoutDecay), Scale: learningRateScale(pair.Key, pair.Value)))
             .OrderByDescending(group => group.Key.Decays)
-            .Select(group => new ParameterGroup([.. group], group.Key.Decays ? weightDecay : 0) { LearningRateScale = group.Key.Scale, TrustRatio = group.Key.Decays })
+            .Select(group => new ParameterGroup([.. group], group.Key.Decays ? weightDecay : 0)
+            {
+                LearningRateScale = group.Key.Scale,
+                TrustRatio = group.Key.Decays,
+            })
             .ToArray();
     }
 
@@ -71,7 +75,8 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
         foreach (var (name, parameter) in groups.SelectMany(group => group.Parameters))
         {
             if (!handles.Add(parameter.Handle) || !names.Add(name))
-                throw new ArgumentException($"Parameter '{name}' is there twice; an optimizer takes each parameter, and each name, once.", nameof(groups));
+                throw new ArgumentException(
+                    $"Parameter '{name}' is there twice; an optimizer takes each parameter, and each name, once.", nameof(groups));
         }
     }
 
@@ -88,7 +93,9 @@ internal sealed record ParameterGroup(IReadOnlyList<KeyValuePair<string, Paramet
     private static bool Decays(string name, Parameter parameter, IReadOnlyList<string> without)
     {
         var own = name[(name.LastIndexOf('.') + 1)..];
-        return parameter.dim() >= 2 && !without.Any(each =>
-            own.StartsWith(each, StringComparison.OrdinalIgnoreCase) || $".{name}".Contains($".{each}.", StringComparison.OrdinalIgnoreCase));
+        return parameter.dim() >= 2
+            && !without.Any(each =>
+                own.StartsWith(each, StringComparison.OrdinalIgnoreCase)
+                || $".{name}".Contains($".{each}.", StringComparison.OrdinalIgnoreCase));
     }
 }

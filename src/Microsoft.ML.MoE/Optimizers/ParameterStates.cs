@@ -18,7 +18,9 @@ internal sealed class ParameterStates : IDisposable
     {
         this.groups = [.. groups];
         ParameterGroup.Check(this.groups);
-        slots = this.groups.Select(group => group.Parameters.Select(pair => new Slot(pair.Key, pair.Value, moments, countsSteps)).ToArray()).ToArray();
+        slots = this
+            .groups.Select(group => group.Parameters.Select(pair => new Slot(pair.Key, pair.Value, moments, countsSteps)).ToArray())
+            .ToArray();
     }
 
     public IEnumerable<Parameter> Parameters => slots.SelectMany(group => group).Select(slot => slot.Parameter);
@@ -43,7 +45,9 @@ internal sealed class ParameterStates : IDisposable
                 if (slot.Parameter.grad is not { } gradient)
                     continue;
                 active.Add(slot);
-                gradients.Add(gradient.stride().AsSpan().SequenceEqual(slot.Strides) ? gradient : empty_like(slot.Parameter).copy_(gradient));   // autograd's own gradients do
+                gradients.Add(
+                    gradient.stride().AsSpan().SequenceEqual(slot.Strides) ? gradient : empty_like(slot.Parameter).copy_(gradient)
+                );   // autograd's own gradients do
             }
             if (active.Count > 0)
                 yield return (groups[i], new ActiveParameters(active, gradients));
@@ -82,7 +86,9 @@ internal sealed class ParameterStates : IDisposable
             Name = name;
             Parameter = parameter;
             Strides = parameter.stride();
-            Moments = moments.Select(moment => KeyValuePair.Create($"{name}.{moment}", zeros_like(parameter).DetachFromDisposeScope())).ToArray();
+            Moments = moments
+                .Select(moment => KeyValuePair.Create($"{name}.{moment}", zeros_like(parameter).DetachFromDisposeScope()))
+                .ToArray();
             Step = countsSteps ? zeros([], ScalarType.Float32, parameter.device).DetachFromDisposeScope() : null;
         }
 

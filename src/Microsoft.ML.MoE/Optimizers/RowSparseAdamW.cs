@@ -59,7 +59,11 @@ internal sealed class RowSparseAdamW : IOptimizer
         OptionChecks.AtLeast(0, epsilon, nameof(epsilon));
         var device = tables.Tables[0].Value.device;
         var bytes = tables.Options.OptimizerBytes(tables.Rows, tables.Width, tables.Tables.Count);
-        AvailableMemory.Require(bytes, $"The optimizer of {tables.Tables.Count} table{(tables.Tables.Count == 1 ? "" : "s")} of {tables.Rows:N0} experts of width {tables.Width}", device);
+        AvailableMemory.Require(
+            bytes,
+            $"The optimizer of {tables.Tables.Count} table{(tables.Tables.Count == 1 ? "" : "s")} of {tables.Rows:N0} experts of width "
+                + $"{tables.Width}",
+            device);
         (this.tables, options) = (tables, tables.Options);
         (this.beta1, this.beta2, this.epsilon) = (beta1, beta2, epsilon);
         (powers1, powers2) = (new BiasCorrections(beta1), new BiasCorrections(beta2));
@@ -110,7 +114,12 @@ internal sealed class RowSparseAdamW : IOptimizer
         foreach (var (ids_TM, factors) in passes)
         {
             var device = clock_N.device;   // copies: the caller may dispose of its tensors
-            tables.AddGradient(ids_TM.to(device, copy: true), [.. factors.Select(factor => new RowFactors(factor.Multiples_TM.to(device, copy: true), factor.Vectors_TD.to(device, copy: true)))]);
+            tables.AddGradient(
+                ids_TM.to(device, copy: true),
+                [
+                    .. factors.Select(factor => new RowFactors(
+                        factor.Multiples_TM.to(device, copy: true), factor.Vectors_TD.to(device, copy: true))),
+                ]);
         }
     }
 
@@ -121,7 +130,9 @@ internal sealed class RowSparseAdamW : IOptimizer
         using var scope = NewDisposeScope();
         if (tables.Gradient is not { Pairs: > 0 } gradient)
             return zeros([], float32).MoveToOuterDisposeScope();
-        return (clock_N.device_type == DeviceType.CPU ? tensor((float)Math.Sqrt(gradient.SumOfSquares())) : NormByTorch(gradient)).MoveToOuterDisposeScope();
+        return (
+            clock_N.device_type == DeviceType.CPU ? tensor((float)Math.Sqrt(gradient.SumOfSquares())) : NormByTorch(gradient)
+        ).MoveToOuterDisposeScope();
     }
 
     /// <summary>Updates the rows that have a gradient, and drops the gradient.</summary>
@@ -189,15 +200,28 @@ internal sealed class RowSparseAdamW : IOptimizer
     {
         var scale = gradientDivisor is null ? 1 : 1 / gradientDivisor.ReadSingle();
         var update = checked((int)updates.ReadInt64());
-        gradient.OnPairsByRow((team, order, gradients) =>
-        {
-            var rows = slots.Select((slot, i) => new RowAdamWTable((byte*)Memory.Address(slot.Table), Memory.Floats(slot.FirstMoment), Memory.Floats(slot.SecondMoment), gradients[i])).ToArray();
-            var (countsAll, perRow, clock) = (options.Clock == RowClock.AllUpdates, options.SecondMoment == SecondMoment.PerRow, (nint)Memory.Address(clock_N));
-            if (options.Precision == TablePrecision.BFloat16)
-                new RowAdamW<BFloat16Rows>(rows, order, tables.Width, (int*)clock, update, countsAll, perRow).Run(team, rate, options.WeightDecay, epsilon, (beta1, powers1), (beta2, powers2), scale);
-            else
-                new RowAdamW<Float32Rows>(rows, order, tables.Width, (int*)clock, update, countsAll, perRow).Run(team, rate, options.WeightDecay, epsilon, (beta1, powers1), (beta2, powers2), scale);
-        });
+        gradient.OnPairsByRow(
+            (team, order, gradients) =>
+            {
+                var rows = slots
+                    .Select(
+                        (slot, i) =>
+                            new RowAdamWTable(
+                                (byte*)Memory.Address(slot.Table),
+                                Memory.Floats(slot.FirstMoment),
+                                Memory.Floats(slot.SecondMoment),
+                                gradients[i]))
+                    .ToArray();
+                var (countsAll, perRow, clock) = (
+                    options.Clock == RowClock.AllUpdates, options.SecondMoment == SecondMoment.PerRow, (nint)Memory.Address(clock_N));
+                if (options.Precision == TablePrecision.BFloat16)
+                    new RowAdamW<BFloat16Rows>(rows, order, tables.Width, (int*)clock, update, countsAll, perRow).Run(
+                        team, rate, options.WeightDecay, epsilon, (beta1, powers1), (beta2, powers2), scale);
+                else
+                    new RowAdamW<Float32Rows>(rows, order, tables.Width, (int*)clock, update, countsAll, perRow).Run(
+                        team, rate, options.WeightDecay, epsilon, (beta1, powers1), (beta2, powers2), scale);
+            }
+        );
     }
 
     private Tensor NormByTorch(RowSparseGradient gradient)
@@ -230,15 +254,22 @@ internal sealed class RowSparseAdamW : IOptimizer
             var length = ends[first + count - 1] - start;
             var rows_C = rows_R.narrow(0, first, count);
             var places = inverse_P!.narrow(0, start, length).Minus(first);
-            var gradients = factors.Select(factor => zeros([count, tables.Width], float32, rows_C.device).IndexAddInPlace(
-                0, places, factor.Multiples_TM.flatten().index_select(0, pairs_P.narrow(0, start, length)).unsqueeze(1) * factor.Vectors_TD.index_select(0, tokens_P.narrow(0, start, length)))).ToArray();
+            var gradients = factors
+                .Select(factor =>
+                    zeros([count, tables.Width], float32, rows_C.device)
+                        .IndexAddInPlace(
+                            0, places, factor.Multiples_TM.flatten().index_select(0, pairs_P.narrow(0, start, length)).unsqueeze(1)
+                                * factor.Vectors_TD.index_select(0, tokens_P.narrow(0, start, length))))
+                .ToArray();
             yield return (rows_C, gradients);
         }
     }
 
-    private static Tensor Power(double beta, Tensor exponents) => Filled([], beta, exponents.dtype, exponents.device).pow(exponents).to_type(float32);
+    private static Tensor Power(double beta, Tensor exponents) =>
+        Filled([], beta, exponents.dtype, exponents.device).pow(exponents).to_type(float32);
 
-    private static Tensor Correction(double beta, Tensor exponents) => Filled([], beta, exponents.dtype, exponents.device).pow(exponents).SubtractedFrom(1).to_type(float32);
+    private static Tensor Correction(double beta, Tensor exponents) =>
+        Filled([], beta, exponents.dtype, exponents.device).pow(exponents).SubtractedFrom(1).to_type(float32);
 
     // Uniform noise of one unit of the narrower format, and rounding to the nearest: up as often as the part cut off is large.
     private static Tensor RoundAtRandom(Tensor values)
@@ -258,11 +289,19 @@ internal sealed class RowSparseAdamW : IOptimizer
         {
             var prefix = $"{Pending}.{pass}";
             if (ids_TM.dim() != 2 || ids_TM.dtype != int64)
-                throw new InvalidDataException($"Tensor '{prefix}.experts' is {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}) in the saved state; Int64 (T, M) is wanted.");
+                throw new InvalidDataException(
+                    $"Tensor '{prefix}.experts' is {ids_TM.dtype} ({string.Join(", ", ids_TM.shape)}) in the saved state; Int64 (T, M) is "
+                        + "wanted.");
             if (ids_TM.numel() > 0 && (ids_TM.min().ReadInt64() < 0 || ids_TM.max().ReadInt64() >= tables.Rows))
                 throw new InvalidDataException($"Tensor '{prefix}.experts' has experts that are not among the {tables.Rows} here.");
-            passes.Add((ids_TM, [.. slots.Select(slot => new RowFactors(
-                Take($"{prefix}.{slot.Name}.multiples", ids_TM.shape), Take($"{prefix}.{slot.Name}.vectors", [ids_TM.shape[0], tables.Width])))]));
+            passes.Add(
+                (
+                    ids_TM,
+                    [
+                        .. slots.Select(slot => new RowFactors(
+                            Take($"{prefix}.{slot.Name}.multiples", ids_TM.shape),
+                            Take($"{prefix}.{slot.Name}.vectors", [ids_TM.shape[0], tables.Width]))),
+                    ]));
         }
 
         if (state.Keys.FirstOrDefault() is { } unknown)
@@ -275,7 +314,9 @@ internal sealed class RowSparseAdamW : IOptimizer
                 throw new InvalidDataException($"Tensor '{name}' is not in the saved state.");
             return value.dtype == float32 && value.shape.SequenceEqual(shape)
                 ? value
-                : throw new InvalidDataException($"Tensor '{name}' is {value.dtype} ({string.Join(", ", value.shape)}) in the saved state; Float32 ({string.Join(", ", shape)}) is wanted.");
+                : throw new InvalidDataException(
+                    $"Tensor '{name}' is {value.dtype} ({string.Join(", ", value.shape)}) in the saved state; Float32 "
+                        + $"({string.Join(", ", shape)}) is wanted.");
         }
     }
 
@@ -286,7 +327,8 @@ internal sealed class RowSparseAdamW : IOptimizer
             using var _ = no_grad();
             (Name, Table) = (name, table);
             FirstMoment = zeros(table.shape, float32, table.device).DetachFromDisposeScope();
-            SecondMoment = zeros(secondMoment == Optimizers.SecondMoment.PerRow ? [table.shape[0]] : table.shape, float32, table.device).DetachFromDisposeScope();
+            SecondMoment = zeros(secondMoment == Optimizers.SecondMoment.PerRow ? [table.shape[0]] : table.shape, float32, table.device)
+                .DetachFromDisposeScope();
         }
 
         public string Name { get; }
@@ -297,7 +339,8 @@ internal sealed class RowSparseAdamW : IOptimizer
 
         public Tensor SecondMoment { get; }
 
-        public IEnumerable<KeyValuePair<string, Tensor>> State => [new($"{Name}.first_moment", FirstMoment), new($"{Name}.second_moment", SecondMoment)];
+        public IEnumerable<KeyValuePair<string, Tensor>> State =>
+            [new($"{Name}.first_moment", FirstMoment), new($"{Name}.second_moment", SecondMoment)];
 
         public void Dispose()
         {

@@ -40,7 +40,10 @@ internal sealed class RowSparseGradient : IDisposable
     {
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        return cat([.. passes.Select(pass => pass.Ids_TM.flatten())], 0).sort().Values.unique_consecutive().output.MoveToOuterDisposeScope();
+        return cat([.. passes.Select(pass => pass.Ids_TM.flatten())], 0)
+            .sort()
+            .Values.unique_consecutive()
+            .output.MoveToOuterDisposeScope();
     }
 
     /// <summary>The gradient of a table as a tensor of the table's size: for small tables.</summary>
@@ -53,12 +56,14 @@ internal sealed class RowSparseGradient : IDisposable
         using var scope = NewDisposeScope();
         var index = tables.Tables.ToList().FindIndex(pair => pair.Key == table);
         if (index < 0)
-            throw new ArgumentException($"There is no table '{table}', only {string.Join(", ", tables.Tables.Select(pair => $"'{pair.Key}'"))}.", nameof(table));
+            throw new ArgumentException(
+                $"There is no table '{table}', only {string.Join(", ", tables.Tables.Select(pair => $"'{pair.Key}'"))}.", nameof(table));
         var dense_ND = zeros([tables.Rows, tables.Width], float32, passes[0].Ids_TM.device);
         foreach (var (ids_TM, factors) in passes)
         {
             var (multiples_TM, vectors_TD) = factors[index];
-            for (var choice = 0L; choice < ids_TM.shape[1]; choice++)   // one expert of each token at a time: no more memory than the tokens take
+            // One expert of each token at a time: no more memory than the tokens take.
+            for (var choice = 0L; choice < ids_TM.shape[1]; choice++)
                 dense_ND.IndexAddInPlace(0, ids_TM.select(1, choice), multiples_TM.select(1, choice).unsqueeze(1) * vectors_TD);
         }
 
@@ -84,8 +89,14 @@ internal sealed class RowSparseGradient : IDisposable
         using var scope = NewDisposeScope();
         var all = new Pass(
             cat([.. passes.Select(pass => pass.Ids_TM)], 0).DetachFromDisposeScope(),
-            [.. passes[0].Factors.Select((_, i) => new RowFactors(
-                cat([.. passes.Select(pass => pass.Factors[i].Multiples_TM)], 0).DetachFromDisposeScope(), cat([.. passes.Select(pass => pass.Factors[i].Vectors_TD)], 0).DetachFromDisposeScope()))]);
+            [
+                .. passes[0]
+                    .Factors.Select(
+                        (_, i) =>
+                            new RowFactors(
+                                cat([.. passes.Select(pass => pass.Factors[i].Multiples_TM)], 0).DetachFromDisposeScope(),
+                                cat([.. passes.Select(pass => pass.Factors[i].Vectors_TD)], 0).DetachFromDisposeScope())),
+            ]);
         Dispose();
         passes.Add(all);
         return all;
@@ -95,7 +106,8 @@ internal sealed class RowSparseGradient : IDisposable
     internal double SumOfSquares()
     {
         var sum = 0.0;
-        OnPairsByRow((team, order, gradients) => sum = gradients.Sum(gradient => RowNorm.SumOfSquares(team, order, gradient, tables.Width)));
+        OnPairsByRow(
+            (team, order, gradients) => sum = gradients.Sum(gradient => RowNorm.SumOfSquares(team, order, gradient, tables.Width)));
         return sum;
     }
 
@@ -107,7 +119,13 @@ internal sealed class RowSparseGradient : IDisposable
         WorkTeam.Run(get_num_threads(), team =>
         {
             order ??= new RowOrder(team, Memory.Longs(ids_TM), pairs, tables.Rows);
-            work(team, order, [.. factors.Select(factor => new RowGradient(Memory.Floats(factor.Multiples_TM), Memory.Floats(factor.Vectors_TD), tables.Width, choices))]);
+            work(
+                team,
+                order,
+                [
+                    .. factors.Select(factor => new RowGradient(
+                        Memory.Floats(factor.Multiples_TM), Memory.Floats(factor.Vectors_TD), tables.Width, choices)),
+                ]);
         });
     }
 

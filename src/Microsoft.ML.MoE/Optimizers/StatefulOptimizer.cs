@@ -50,5 +50,6 @@ internal abstract class StatefulOptimizer : IOptimizer
     }
 
     // Changes the parameters of a group that have a gradient, and their moments, within a dispose scope.
-    private protected abstract void Update(ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip);
+    private protected abstract void Update(
+        ParameterGroup group, ParameterStates.ActiveParameters active, double learningRate, Tensor? gradientDivisor, Tensor? skip);
 }

@@ -74,7 +74,10 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
 
     /// <summary>The weights of the key encoder, and the statistics of its head.</summary>
     public IReadOnlyDictionary<string, Tensor> State =>
-        followed.Select(pair => (pair.Name, pair.Key)).Concat(key.named_buffers().Select(pair => (pair.name, pair.buffer))).ToDictionary(pair => pair.Item1, pair => pair.Item2);
+        followed
+            .Select(pair => (pair.Name, pair.Key))
+            .Concat(key.named_buffers().Select(pair => (pair.name, pair.buffer)))
+            .ToDictionary(pair => pair.Item1, pair => pair.Item2);
 
     /// <summary>
     /// The loss of a batch: views, both encoders, the symmetric contrastive loss; and the balance losses of both views together.
@@ -86,7 +89,10 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
     public StepLoss ComputeLoss(Tensor images_NCHW)
     {
         if (images_NCHW.shape[0] < 2)
-            throw new ArgumentException($"The batch has {images_NCHW.shape[0]} image; at least 2 are wanted, since images are told apart from the others of their batch.", nameof(images_NCHW));
+            throw new ArgumentException(
+                $"The batch has {images_NCHW.shape[0]} image; at least 2 are wanted, since images are told apart from the others of their "
+                    + "batch.",
+                nameof(images_NCHW));
         using var scope = NewDisposeScope();
         var images = images_NCHW.to(device);
         var views_NCHW = cat([options.FirstView.Apply(images, generator), options.SecondView.Apply(images, generator)], 0);
@@ -96,7 +102,8 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
         using (no_grad())
             (key1_NO, key2_NO, _) = key.Project(views_NCHW);
         var (first_NO, second_NO, output) = query.Project(views_NCHW);
-        var loss = Contrast(predictor.forward(first_NO), key2_NO, options.Temperature).Plus(Contrast(predictor.forward(second_NO), key1_NO, options.Temperature));
+        var loss = Contrast(predictor.forward(first_NO), key2_NO, options.Temperature)
+            .Plus(Contrast(predictor.forward(second_NO), key1_NO, options.Temperature));
         return new StepLoss(
             loss.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), (int)images_NCHW.shape[0],
             output.Routing.Count == 0 ? null : [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],
@@ -131,7 +138,8 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
     }
 
     /// <summary>m after an update.</summary>
-    internal static double MomentumAt(double start, int update, int totalUpdates) => 1 - ((1 - start) * (1 + Math.Cos(Math.PI * Math.Min(1, (double)update / totalUpdates))) / 2);
+    internal static double MomentumAt(double start, int update, int totalUpdates) =>
+        1 - ((1 - start) * (1 + Math.Cos(Math.PI * Math.Min(1, (double)update / totalUpdates))) / 2);
 
     private void Follow(double momentum)
     {
@@ -139,7 +147,8 @@ internal sealed class MoCo : ITrainingCompanion, IDisposable
         TorchScripts.Lerp([.. followed.Select(pair => pair.Key)], [.. followed.Select(pair => pair.Query)], 1 - momentum);
     }
 
-    private static IEnumerable<(string name, TorchSharp.Modules.Parameter parameter)> Distinct(nn.Module module) => module.named_parameters().DistinctBy(pair => pair.parameter.Handle);
+    private static IEnumerable<(string name, TorchSharp.Modules.Parameter parameter)> Distinct(nn.Module module) =>
+        module.named_parameters().DistinctBy(pair => pair.parameter.Handle);
 
     /// <summary>What has gradients.</summary>
     private sealed class Trained : nn.Module

@@ -24,7 +24,10 @@ internal sealed class MoCoEncoder : nn.Module
 
     /// <summary>The parameters of the patches' embedding.</summary>
     public IEnumerable<TorchSharp.Modules.Parameter> PatchEmbedding =>
-        backbone.named_parameters().Where(pair => pair.name.StartsWith("patches.", StringComparison.Ordinal)).Select(pair => pair.parameter);
+        backbone
+            .named_parameters()
+            .Where(pair => pair.name.StartsWith("patches.", StringComparison.Ordinal))
+            .Select(pair => pair.parameter);
 
     /// <summary>Projects two views of the same images. The heads normalise each view by itself.</summary>
     /// <param name="views_NCHW">The first views, then the second ones, (2N, C, H, W).</param>

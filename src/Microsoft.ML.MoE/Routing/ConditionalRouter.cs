@@ -24,11 +24,19 @@ public sealed class ConditionalRouter : nn.Module
     /// <param name="expertsPerToken">Experts K that are chosen.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
-    public ConditionalRouter(RoutingLevel level, int width, int experts, int expertsPerToken, Device? device = null) : base(nameof(ConditionalRouter))
+    public ConditionalRouter(RoutingLevel level, int width, int experts, int expertsPerToken, Device? device = null)
+        : base(nameof(ConditionalRouter))
     {
         this.level = level;
         gate = new TopKRouter(
-            level == RoutingLevel.Context ? 2 * width : width, new TopKRouterOptions { Experts = experts, ExpertsPerToken = expertsPerToken, RenormalizeGates = true }, device);
+            level == RoutingLevel.Context ? 2 * width : width,
+            new TopKRouterOptions
+            {
+                Experts = experts,
+                ExpertsPerToken = expertsPerToken,
+                RenormalizeGates = true,
+            },
+            device);
         RegisterComponents();
     }
 
@@ -42,7 +50,12 @@ public sealed class ConditionalRouter : nn.Module
     {
         using var scope = NewDisposeScope();
         if (!level.DependsOnData())
-            return new ConditionalRouting(gate.forward(roles_RD ?? throw new ArgumentNullException(nameof(roles_RD), $"A router at level {level} needs the roles' vectors."))) { Level = level }.MoveToOuterDisposeScope();
+            return new ConditionalRouting(
+                gate.forward(
+                    roles_RD ?? throw new ArgumentNullException(nameof(roles_RD), $"A router at level {level} needs the roles' vectors.")))
+            {
+                Level = level,
+            }.MoveToOuterDisposeScope();
 
         var input_NLX = level == RoutingLevel.Context ? cat([x_NLD, Mean(x_NLD, mask_NL, visible_NLL).expand(x_NLD.shape)], -1) : x_NLD;
         var input_TX = input_NLX.flatten(0, 1);
@@ -50,7 +63,10 @@ public sealed class ConditionalRouter : nn.Module
         if (tokens_T is not null)
             input_TX = Rows.Gather(input_TX, tokens_T);
         var decision = gate.forward(input_TX);
-        return new ConditionalRouting(decision, DispatchPlan.Create(decision, gate.Experts, capacity: null), tokens_T) { Level = level }.MoveToOuterDisposeScope();
+        return new ConditionalRouting(decision, DispatchPlan.Create(decision, gate.Experts, capacity: null), tokens_T)
+        {
+            Level = level,
+        }.MoveToOuterDisposeScope();
     }
 
     // Of a causal sequence each token may know no more than it sees: the mean over all would tell it of the words to come.

@@ -21,7 +21,14 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Kept_TK">True where the expert accepted the pair, bool (T, K).</param>
 /// <param name="ExpertCounts_E">How often each expert was chosen, kept and dropped alike, int64 (E).</param>
 /// <param name="DroppedCount">Pairs that found no place, an int64 scalar.</param>
-public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tensor ExpertOfRow_R, Tensor RowEnds_E, Tensor Kept_TK, Tensor ExpertCounts_E, Tensor DroppedCount)
+public sealed record DispatchPlan(
+    Tensor PairOfRow_R,
+    Tensor TokenOfRow_R,
+    Tensor ExpertOfRow_R,
+    Tensor RowEnds_E,
+    Tensor Kept_TK,
+    Tensor ExpertCounts_E,
+    Tensor DroppedCount)
 {
     /// <summary>What kernels need to know of the plan.</summary>
     internal SortedRows Rows => new(RowEnds_E, TokenOfRow_R, PairOfRow_R);
@@ -47,7 +54,9 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         using var scope = NewDisposeScope();
         var (tokens, choices) = (decision.ExpertIds_TK.shape[0], decision.ExpertIds_TK.shape[1]);
         if (items < 1 || tokens % items != 0)
-            throw new ArgumentException($"There are {tokens} tokens and {items} items; at least one item is wanted, and equally many tokens in each.", nameof(items));
+            throw new ArgumentException(
+                $"There are {tokens} tokens and {items} items; at least one item is wanted, and equally many tokens in each.",
+                nameof(items));
         var places = capacity?.Slots(tokens / items, experts, (int)choices) ?? tokens;
         var priority_P = capacity?.Priority switch
         {
@@ -118,7 +127,15 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         }
 
         GC.KeepAlive(priority_P);
-        return new DispatchPlan(pairOfRow_R, tokenOfRow_R, expertOfRow_R, tensor(rowEnds), kept_TK, tensor(counts), tensor(pairs - rows)).MoveToOuterDisposeScope();
+        return new DispatchPlan(
+            pairOfRow_R,
+            tokenOfRow_R,
+            expertOfRow_R,
+            tensor(rowEnds),
+            kept_TK,
+            tensor(counts),
+            tensor(pairs - rows)
+        ).MoveToOuterDisposeScope();
     }
 
     /// <summary>The device's operators, none of which has to know how many pairs find a place: those without one keep their row.</summary>
@@ -129,9 +146,20 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         if (items > 1)
         {
             // Which pairs find a place, as if each item had experts of its own; and who computes them.
-            var own_NE = tensor(Array.ConvertAll([.. Enumerable.Range(0, checked((int)items * experts))], expert => (long)expert), int64, ids_TK.device).view(items, experts);
-            var placed = BySorting(own_NE.gather(1, ids_TK.reshape(items, -1)).view(ids_TK.shape), checked((int)items * experts), places, priority_P);
-            return (BySorting(ids_TK, experts, ids_TK.shape[0], priority_P) with { Kept_TK = placed.Kept_TK, DroppedCount = placed.DroppedCount }).MoveToOuterDisposeScope();
+            var own_NE = tensor(
+                    Array.ConvertAll([.. Enumerable.Range(0, checked((int)items * experts))], expert => (long)expert),
+                    int64,
+                    ids_TK.device)
+                .view(items, experts);
+            var placed = BySorting(
+                own_NE.gather(1, ids_TK.reshape(items, -1)).view(ids_TK.shape), checked((int)items * experts), places, priority_P);
+            return (
+                BySorting(ids_TK, experts, ids_TK.shape[0], priority_P) with
+                {
+                    Kept_TK = placed.Kept_TK,
+                    DroppedCount = placed.DroppedCount,
+                }
+            ).MoveToOuterDisposeScope();
         }
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
         var pairs = tokens * choices;
@@ -150,12 +178,26 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
             dropped = counts_E.Clamp(max: places).sum().SubtractedFrom(pairs);
         }
 
-        return new DispatchPlan(order_P, order_P.FloorDividedBy(choices), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E, dropped).MoveToOuterDisposeScope();
+        return new DispatchPlan(
+            order_P,
+            order_P.FloorDividedBy(choices),
+            expertOfRow_P,
+            counts_E.cumsum(0).to_type(int32),
+            kept_TK,
+            counts_E,
+            dropped
+        ).MoveToOuterDisposeScope();
     }
 
-    internal DispatchPlan MoveToOuterDisposeScope() => new(
-        PairOfRow_R.MoveToOuterDisposeScope(), TokenOfRow_R.MoveToOuterDisposeScope(), ExpertOfRow_R.MoveToOuterDisposeScope(), RowEnds_E.MoveToOuterDisposeScope(),
-        Kept_TK.MoveToOuterDisposeScope(), ExpertCounts_E.MoveToOuterDisposeScope(), DroppedCount.MoveToOuterDisposeScope());
+    internal DispatchPlan MoveToOuterDisposeScope() =>
+        new(
+            PairOfRow_R.MoveToOuterDisposeScope(),
+            TokenOfRow_R.MoveToOuterDisposeScope(),
+            ExpertOfRow_R.MoveToOuterDisposeScope(),
+            RowEnds_E.MoveToOuterDisposeScope(),
+            Kept_TK.MoveToOuterDisposeScope(),
+            ExpertCounts_E.MoveToOuterDisposeScope(),
+            DroppedCount.MoveToOuterDisposeScope());
 
     // Sorting expert·P + position makes every key different, so that an unstable sort is stable.
     private static Tensor SortStable(Tensor ids_P)
@@ -165,7 +207,8 @@ public sealed record DispatchPlan(Tensor PairOfRow_R, Tensor TokenOfRow_R, Tenso
         return keys_P.sort().Values.Modulo(Math.Max(pairs, 1));
     }
 
-    private static Tensor TokensByLargestGate(Tensor gates_TK) => (-gates_TK.detach().amax([1])).sort(dim: 0, descending: false, stable: true).Indices;
+    private static Tensor TokensByLargestGate(Tensor gates_TK) =>
+        (-gates_TK.detach().amax([1])).sort(dim: 0, descending: false, stable: true).Indices;
 
     // All first choices of the tokens in their given order, then all second ones.
     private static Tensor PairsByChoice(Tensor tokens_T, long choices)

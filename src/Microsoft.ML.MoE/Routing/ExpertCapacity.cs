@@ -4,7 +4,8 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Factor">Capacity factor C, at least 1. The paper uses values in [1, 2], mostly 1.2.</param>
 /// <param name="Rule">The formula; <see cref="CapacityRule.EvenShare"/> by default.</param>
 /// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
-public sealed record ExpertCapacity(double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
+public sealed record ExpertCapacity(
+    double Factor = 1.2, CapacityRule Rule = CapacityRule.EvenShare, CapacityPriority Priority = CapacityPriority.TokenOrder)
 {
     /// <summary>V-MoE's capacity while training: C = 1.05, rounded up, first choices before second ones.</summary>
     public static ExpertCapacity VMoe { get; } = new(1.05, CapacityRule.EvenShareRoundedUp, CapacityPriority.ChoiceOrder);

@@ -28,8 +28,11 @@ public sealed record ExpertSelection(Tensor ExpertIds, Tensor Gates, long Expert
         using var scope = NewDisposeScope();
         var dropped = selections.Select(selection => selection.DroppedCount).OfType<Tensor>().ToArray();
         return new ExpertSelection(
-            cat([.. selections.Select(selection => selection.ExpertIds)], dimension), cat([.. selections.Select(selection => selection.Gates)], dimension), selections[0].Experts,
-            dropped.Length == 0 ? null : stack(dropped).sum()).MoveToOuterDisposeScope();
+            cat([.. selections.Select(selection => selection.ExpertIds)], dimension),
+            cat([.. selections.Select(selection => selection.Gates)], dimension),
+            selections[0].Experts,
+            dropped.Length == 0 ? null : stack(dropped).sum()
+        ).MoveToOuterDisposeScope();
     }
 
     internal ExpertSelection MoveToOuterDisposeScope() =>

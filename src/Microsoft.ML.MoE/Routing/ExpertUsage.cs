@@ -14,7 +14,9 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="experts">Number of experts N, at least 1.</param>
 public sealed class ExpertUsage(long experts)
 {
-    private readonly double[] gates = new double[experts >= 1 ? experts : throw new ArgumentException($"The number of experts is {experts}; it must be at least 1.", nameof(experts))];
+    private readonly double[] gates = new double[
+        experts >= 1 ? experts : throw new ArgumentException($"The number of experts is {experts}; it must be at least 1.", nameof(experts))
+    ];
     private readonly long[] counts = new long[experts];
 
     /// <summary>Number of experts N.</summary>
@@ -65,7 +67,8 @@ public sealed class ExpertUsage(long experts)
             if ((ulong)ids[pair] >= (ulong)Experts)
                 throw new ArgumentException($"Pair {pair} is of expert {ids[pair]}; there are {Experts}.", nameof(selection));
             if (!(weights[pair] >= 0) || float.IsInfinity(weights[pair]))
-                throw new ArgumentException($"The gate of pair {pair} is {weights[pair]}; a finite number of at least 0 is wanted.", nameof(selection));
+                throw new ArgumentException(
+                    $"The gate of pair {pair} is {weights[pair]}; a finite number of at least 0 is wanted.", nameof(selection));
         }
 
         for (var pair = 0L; pair < pairs; pair++)

@@ -25,20 +25,23 @@ public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int
     /// <param name="learningRateScale">What the caller calls the scale of the learning rate.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate(string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead), string learningRateScale = nameof(LearningRateScale))
+    public void Validate(
+        string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead), string learningRateScale = nameof(LearningRateScale))
     {
         OptionChecks.AtLeast(1, Keys, keys);
         if ((long)SubKeys * SubKeys != Keys)
         {
             var below = (long)Math.Sqrt(Keys);
-            throw new ArgumentException($"{keys} is {Keys}; it must be a perfect square, such as {below * below} or {(below + 1) * (below + 1)}.");
+            throw new ArgumentException(
+                $"{keys} is {Keys}; it must be a perfect square, such as {below * below} or {(below + 1) * (below + 1)}.");
         }
 
         OptionChecks.AtLeast(1, Heads, nameof(Heads));
         if (KeysPerHead < 1 || KeysPerHead > SubKeys)
             throw new ArgumentException($"{keysPerHead} is {KeysPerHead}; it must be between 1 and the root of {keys} ({SubKeys}).");
         if (QueryWidth < 2 || QueryWidth % 2 != 0)
-            throw new ArgumentException($"{nameof(QueryWidth)} is {QueryWidth}; it must be even and at least 2: each half of a query asks one set of sub-keys.");
+            throw new ArgumentException(
+                $"{nameof(QueryWidth)} is {QueryWidth}; it must be even and at least 2: each half of a query asks one set of sub-keys.");
         OptionChecks.AtLeast(0, LearningRateScale, learningRateScale);
     }
 }

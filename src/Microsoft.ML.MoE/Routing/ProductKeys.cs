@@ -53,7 +53,10 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
     public override ProductKeyChoice forward(Tensor query_TQ)
     {
         if (query_TQ.dim() != 2 || query_TQ.shape[1] != (long)options.Heads * options.QueryWidth)
-            throw new ArgumentException($"The queries have the shape ({string.Join(", ", query_TQ.shape)}); (T, {(long)options.Heads * options.QueryWidth}) is wanted.", nameof(query_TQ));
+            throw new ArgumentException(
+                $"The queries have the shape ({string.Join(", ", query_TQ.shape)}); (T, {(long)options.Heads * options.QueryWidth}) is "
+                    + "wanted.",
+                nameof(query_TQ));
         return managed.Suits(query_TQ, rowKeys, columnKeys) ? ForwardManaged(query_TQ) : ForwardByTorch(query_TQ);
     }
 
@@ -77,7 +80,10 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
         var (columnScores_THK, columns_THK) = Score(halves_2THA[1], columnKeys).topk(count, dim: -1);
         var pairs_THP = rowScores_THK.unsqueeze(3).Plus(columnScores_THK.unsqueeze(2)).flatten(2);   // (T, H, K, K) -> (T, H, K²)
         var (scores_THK, places_THK) = pairs_THP.topk(count, dim: -1);
-        var ids_THK = rows_THK.gather(2, places_THK.FloorDividedBy(count)).Times(options.SubKeys).Plus(columns_THK.gather(2, places_THK.Modulo(count)));
+        var ids_THK = rows_THK
+            .gather(2, places_THK.FloorDividedBy(count))
+            .Times(options.SubKeys)
+            .Plus(columns_THK.gather(2, places_THK.Modulo(count)));
         return new ProductKeyChoice(ids_THK, scores_THK).MoveToOuterDisposeScope();
     }
 

@@ -21,7 +21,9 @@ public sealed class TokenRole : IEquatable<TokenRole>
         ArgumentNullException.ThrowIfNull(attributes);
         string[] sorted = [.. attributes.Order(StringComparer.Ordinal)];
         if (sorted.Any(string.IsNullOrWhiteSpace) || sorted.Distinct().Count() != sorted.Length)
-            throw new ArgumentException($"The attributes are [{string.Join(", ", attributes)}]; names that are not empty are wanted, none twice.", nameof(attributes));
+            throw new ArgumentException(
+                $"The attributes are [{string.Join(", ", attributes)}]; names that are not empty are wanted, none twice.",
+                nameof(attributes));
         (Task, Modality, Attributes) = (task, modality, sorted);
     }
 
@@ -35,7 +37,8 @@ public sealed class TokenRole : IEquatable<TokenRole>
     public IReadOnlyList<string> Attributes { get; }
 
     /// <inheritdoc/>
-    public bool Equals(TokenRole? other) => other is not null && Task == other.Task && Modality == other.Modality && Attributes.SequenceEqual(other.Attributes);
+    public bool Equals(TokenRole? other) =>
+        other is not null && Task == other.Task && Modality == other.Modality && Attributes.SequenceEqual(other.Attributes);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as TokenRole);

@@ -69,5 +69,6 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
 
     private Tensor Score(Tensor x_TD) => nn.functional.linear(x_TD.to_type(float32), weight);
 
-    private Tensor AddNoise(Tensor logits_TE) => NoiseDeviation > 0 ? logits_TE.Plus(Draws.NormalLike(logits_TE).Times(NoiseDeviation)) : logits_TE;
+    private Tensor AddNoise(Tensor logits_TE) =>
+        NoiseDeviation > 0 ? logits_TE.Plus(Draws.NormalLike(logits_TE).Times(NoiseDeviation)) : logits_TE;
 }

@@ -31,10 +31,12 @@ public sealed record TopKRouterOptions
         if (Experts < 1)
             throw new ArgumentException($"{nameof(Experts)} is {Experts}; it must be at least 1.");
         if (ExpertsPerToken < 1 || ExpertsPerToken > Experts)
-            throw new ArgumentException($"{nameof(ExpertsPerToken)} is {ExpertsPerToken}; it must be between 1 and {nameof(Experts)} ({Experts}).");
+            throw new ArgumentException(
+                $"{nameof(ExpertsPerToken)} is {ExpertsPerToken}; it must be between 1 and {nameof(Experts)} ({Experts}).");
         if (!(NoiseScale >= 0) || double.IsInfinity(NoiseScale))
             throw new ArgumentException($"{nameof(NoiseScale)} is {NoiseScale}; it must be a finite number of at least 0.");
         if (!Enum.IsDefined(BalancingLoss))
-            throw new ArgumentException($"{nameof(BalancingLoss)} is {BalancingLoss}; it must be one of {string.Join(", ", Enum.GetNames<BalancingLoss>())}.");
+            throw new ArgumentException(
+                $"{nameof(BalancingLoss)} is {BalancingLoss}; it must be one of {string.Join(", ", Enum.GetNames<BalancingLoss>())}.");
     }
 }

@@ -29,7 +29,10 @@ internal static class AvailableMemory
         }
 
         if (bytes > available)
-            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"{purpose}: {Gigabytes(bytes)} GB of memory are needed, and {Gigabytes(available)} GB are available."));
+            throw new InvalidOperationException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{purpose}: {Gigabytes(bytes)} GB of memory are needed, and {Gigabytes(available)} GB are available."));
     }
 
     /// <summary>A number of bytes in units of 10⁹, for messages.</summary>
@@ -47,7 +50,13 @@ internal static class AvailableMemory
         const string File = "/proc/meminfo", Line = "MemAvailable:";
         if (!OperatingSystem.IsLinux() || !System.IO.File.Exists(File))
             return null;
-        var value = System.IO.File.ReadLines(File).FirstOrDefault(line => line.StartsWith(Line, StringComparison.Ordinal))?[Line.Length..].Replace("kB", "", StringComparison.Ordinal);
-        return long.TryParse(value, NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out var kilobytes) ? kilobytes * 1024 : null;
+        var value = System
+            .IO.File.ReadLines(File)
+            .FirstOrDefault(line => line.StartsWith(Line, StringComparison.Ordinal))
+            ?[Line.Length..].Replace("kB", "", StringComparison.Ordinal);
+        return long.TryParse(
+            value, NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out var kilobytes)
+            ? kilobytes * 1024
+            : null;
     }
 }

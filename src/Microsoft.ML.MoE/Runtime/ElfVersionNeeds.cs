@@ -41,7 +41,8 @@ internal sealed class ElfVersionNeeds
     {
         var reader = new Reader(image);
         var dynamic = reader.ReadDynamicSegment();
-        var strings = (Start: reader.FileOffset(dynamic.Require(DynamicTag.StringTable)), Size: dynamic.Require(DynamicTag.StringTableSize));
+        var strings = (
+            Start: reader.FileOffset(dynamic.Require(DynamicTag.StringTable)), Size: dynamic.Require(DynamicTag.StringTableSize));
         return new ElfVersionNeeds(image, ReadNeeds(reader, dynamic, strings), ReadRelocatedVersions(reader, dynamic, strings));
     }
 
@@ -61,7 +62,8 @@ internal sealed class ElfVersionNeeds
         foreach (var entry in entries)
         {
             if (relocatedSymbolByVersion.TryGetValue(entry.Index, out var symbol))
-                throw new InvalidOperationException($"The library cannot do without {version} of {entry.Library}: it uses its symbol {symbol}.");
+                throw new InvalidOperationException(
+                    $"The library cannot do without {version} of {entry.Library}: it uses its symbol {symbol}.");
 
             var flags = copy.AsSpan(entry.FlagsOffset, sizeof(ushort));
             BinaryPrimitives.WriteUInt16LittleEndian(flags, (ushort)(BinaryPrimitives.ReadUInt16LittleEndian(flags) | WeakFlag));
@@ -110,7 +112,8 @@ internal sealed class ElfVersionNeeds
     // Bit 15 of a version index marks a hidden symbol.
     private const ushort VersionIndexMask = 0x7fff;
 
-    private static Dictionary<ushort, string> ReadRelocatedVersions(Reader reader, DynamicSegment dynamic, (ulong Start, ulong Size) strings)
+    private static Dictionary<ushort, string> ReadRelocatedVersions(
+        Reader reader, DynamicSegment dynamic, (ulong Start, ulong Size) strings)
     {
         const ulong relaSize = 24, symbolSize = 24;
         if (dynamic.Find(DynamicTag.Rel) is not null || dynamic.Find(DynamicTag.PltRelocationKind) is not (null or (ulong)DynamicTag.Rela))
@@ -122,13 +125,20 @@ internal sealed class ElfVersionNeeds
 
         var versions = reader.FileOffset(versionsAddress);
         var symbols = reader.FileOffset(dynamic.Require(DynamicTag.SymbolTable));
-        foreach (var (table, size) in new[] { (DynamicTag.Rela, DynamicTag.RelaSize), (DynamicTag.PltRelocations, DynamicTag.PltRelocationsSize) })
+        foreach (
+            var (table, size) in new[]
+            {
+                (DynamicTag.Rela, DynamicTag.RelaSize),
+                (DynamicTag.PltRelocations, DynamicTag.PltRelocationsSize),
+            }
+        )
         {
             if (dynamic.Find(table) is not { } address)
                 continue;
 
             var start = reader.FileOffset(address);
-            var end = start + Math.Min(dynamic.Require(size), reader.Length); // a table that ends beyond the file fails at the first entry that does
+            // A table that ends beyond the file fails at the first entry that does.
+            var end = start + Math.Min(dynamic.Require(size), reader.Length);
             for (var relocation = start; relocation + relaSize <= end; relocation += relaSize)
             {
                 var symbol = reader.UInt64(relocation + 8) >> 32;
@@ -146,15 +156,26 @@ internal sealed class ElfVersionNeeds
 
     private enum DynamicTag : ulong
     {
-        PltRelocationsSize = 2, StringTable = 5, SymbolTable = 6, Rela = 7, RelaSize = 8, StringTableSize = 10, Rel = 17, PltRelocationKind = 20,
-        PltRelocations = 23, VersionSymbols = 0x6ffffff0, VersionNeed = 0x6ffffffe, VersionNeedCount = 0x6fffffff,
+        PltRelocationsSize = 2,
+        StringTable = 5,
+        SymbolTable = 6,
+        Rela = 7,
+        RelaSize = 8,
+        StringTableSize = 10,
+        Rel = 17,
+        PltRelocationKind = 20,
+        PltRelocations = 23,
+        VersionSymbols = 0x6ffffff0,
+        VersionNeed = 0x6ffffffe,
+        VersionNeedCount = 0x6fffffff,
     }
 
     private sealed class DynamicSegment(Dictionary<ulong, ulong> values)
     {
         public ulong? Find(DynamicTag tag) => values.TryGetValue((ulong)tag, out var value) ? value : null;
 
-        public ulong Require(DynamicTag tag) => Find(tag) ?? throw new InvalidDataException($"The file's dynamic segment has no entry {tag} (0x{(ulong)tag:x}).");
+        public ulong Require(DynamicTag tag) =>
+            Find(tag) ?? throw new InvalidDataException($"The file's dynamic segment has no entry {tag} (0x{(ulong)tag:x}).");
     }
 
     /// <summary>Reads numbers and strings of the file; every read is checked against the file's end.</summary>
@@ -172,7 +193,8 @@ internal sealed class ElfVersionNeeds
 
             var (kind, machine) = (UInt16(16), UInt16(18));
             if (kind != 3 || machine != 62)
-                throw new InvalidDataException($"The file is not an x86-64 shared library: its type is {kind} and its machine {machine}, wanted 3 and 62.");
+                throw new InvalidDataException(
+                    $"The file is not an x86-64 shared library: its type is {kind} and its machine {machine}, wanted 3 and 62.");
 
             var (table, entrySize, count) = (UInt64(32), UInt16(54), UInt16(56));
             for (ulong i = 0; i < count; i++)

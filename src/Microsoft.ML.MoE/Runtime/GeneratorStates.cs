@@ -35,10 +35,16 @@ internal sealed class GeneratorStates(IReadOnlyDictionary<string, Generator> oth
     {
         using var ofProcess = Generator.Default;
         foreach (var (name, generator) in All(GeneratorScope.Current ?? ofProcess))
-            generator.set_state(states.TryGetValue(name, out var state) ? state : throw new InvalidDataException($"The random generator '{name}' is not in the saved state."));
+            generator.set_state(
+                states.TryGetValue(name, out var state)
+                    ? state
+                    : throw new InvalidDataException($"The random generator '{name}' is not in the saved state."));
         if (device.type == DeviceType.CUDA)
-            cuda.manual_seed_all(BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData([.. states[Global].data<byte>().ToArray(), .. BitConverter.GetBytes(salt)])));
+            cuda.manual_seed_all(
+                BinaryPrimitives.ReadInt64LittleEndian(
+                    SHA256.HashData([.. states[Global].data<byte>().ToArray(), .. BitConverter.GetBytes(salt)])));
     }
 
-    private IEnumerable<KeyValuePair<string, Generator>> All(Generator global) => others.Select(pair => KeyValuePair.Create(Other + pair.Key, pair.Value)).Prepend(new(Global, global));
+    private IEnumerable<KeyValuePair<string, Generator>> All(Generator global) =>
+        others.Select(pair => KeyValuePair.Create(Other + pair.Key, pair.Value)).Prepend(new(Global, global));
 }

@@ -67,7 +67,14 @@ internal static partial class NativeTorch
             {
                 return handle = Load(trace);
             }
-            catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or InvalidDataException or InvalidOperationException or IOException or UnauthorizedAccessException)
+            catch (Exception e)
+                when (e
+                        is DllNotFoundException
+                            or BadImageFormatException
+                            or InvalidDataException
+                            or InvalidOperationException
+                            or IOException
+                            or UnauthorizedAccessException)
             {
                 trace.Add(e.Message);
                 return 0;

@@ -14,7 +14,8 @@ internal static unsafe class OpenMp
     /// Has this thread's operators run on this thread alone until the result is disposed, on the same thread. Without effect where OpenMP
     /// is not found.
     /// </summary>
-    public static SingleThread OnThisThreadAlone() => new(Functions.SetThreads != 0 ? ((delegate* unmanaged<int>)Functions.GetThreads)() : 0);
+    public static SingleThread OnThisThreadAlone() =>
+        new(Functions.SetThreads != 0 ? ((delegate* unmanaged<int>)Functions.GetThreads)() : 0);
 
     /// <summary>Sets the number of threads of the calling thread's operators and nobody else's.</summary>
     /// <returns>False where that cannot be done, and was not: OpenMP is not found, or MKL has a number besides that is not.</returns>
@@ -32,11 +33,17 @@ internal static unsafe class OpenMp
     {
         // The library that libtorch is linked to, found by way of libtorch: its name differs between builds.
         TorchRuntime.Initialize();
-        var library = OperatingSystem.IsWindows() ? "libiomp5md.dll" : OperatingSystem.IsMacOS() ? "libtorch_cpu.dylib" : "libtorch_cpu.so";
-        return NativeLibrary.TryLoad(library, out var handle)
-            && NativeLibrary.TryGetExport(handle, "omp_set_num_threads", out var setThreads) && NativeLibrary.TryGetExport(handle, "omp_get_max_threads", out var getThreads)
-                ? (setThreads, getThreads, NativeLibrary.TryGetExport(handle, "MKL_Set_Num_Threads_Local", out var setMkl) ? setMkl : 0)   // on Linux
-                : default;
+        var library =
+            OperatingSystem.IsWindows() ? "libiomp5md.dll"
+            : OperatingSystem.IsMacOS() ? "libtorch_cpu.dylib"
+            : "libtorch_cpu.so";
+        return
+            NativeLibrary.TryLoad(library, out var handle)
+            && NativeLibrary.TryGetExport(handle, "omp_set_num_threads", out var setThreads)
+            && NativeLibrary.TryGetExport(handle, "omp_get_max_threads", out var getThreads)
+            // On Linux.
+            ? (setThreads, getThreads, NativeLibrary.TryGetExport(handle, "MKL_Set_Num_Threads_Local", out var setMkl) ? setMkl : 0)
+            : default;
     }
 
     /// <summary>Restores the number of threads.</summary>

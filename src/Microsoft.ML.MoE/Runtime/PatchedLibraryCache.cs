@@ -55,7 +55,16 @@ internal static class PatchedLibraryCache
         var temporary = Path.Combine(folder, Path.GetRandomFileName());
         try
         {
-            using (var stream = new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
+            using (
+                var stream = new FileStream(
+                    temporary,
+                    new FileStreamOptions
+                    {
+                        Mode = FileMode.CreateNew,
+                        Access = FileAccess.Write,
+                        UnixCreateMode = OwnerOnly,
+                    }
+                ))
             {
                 stream.Write(patched);
                 stream.Flush(flushToDisk: true);

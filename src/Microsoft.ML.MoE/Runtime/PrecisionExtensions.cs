@@ -33,12 +33,14 @@ internal static class PrecisionExtensions
     /// <param name="computeCapabilityMajor">The first number of its compute capability, or null if the driver does not tell.</param>
     internal static bool CudaMultipliesBFloat16(int? computeCapabilityMajor) => computeCapabilityMajor >= 8;
 
-    private static bool MultipliesBFloat16(Device device) => device.type switch
-    {
-        DeviceType.CPU => CpuMultipliesBFloat16,
-        DeviceType.CUDA => CudaMultipliesBFloat16(CudaDriver.GetComputeCapabilityMajor(Math.Max(device.index, 0))),   // -1: the default device
-        _ => false,
-    };
+    private static bool MultipliesBFloat16(Device device) =>
+        device.type switch
+        {
+            DeviceType.CPU => CpuMultipliesBFloat16,
+            // -1: the default device.
+            DeviceType.CUDA => CudaMultipliesBFloat16(CudaDriver.GetComputeCapabilityMajor(Math.Max(device.index, 0))),
+            _ => false,
+        };
 
     private static bool DetectBFloat16()
     {

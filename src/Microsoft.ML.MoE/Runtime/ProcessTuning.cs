@@ -44,7 +44,8 @@ internal static partial class ProcessTuning
             {
                 _ = SetAllocatorOption(MmapThreshold, LargestMmapThreshold);
                 _ = SetAllocatorOption(TrimThreshold, int.MaxValue);
-                _ = SetAllocatorOption(MmapMax, 0);   // above the threshold too: a large model's gradients would be mapped and zeroed anew every step
+                // Above the threshold too: a large model's gradients would be mapped and zeroed anew every step.
+                _ = SetAllocatorOption(MmapMax, 0);
             }
         }
         catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
@@ -93,7 +94,8 @@ internal static partial class ProcessTuning
         }
     }
 
-    private static void Default(string variable, string value) => _ = SetEnvironmentVariable(variable, Environment.GetEnvironmentVariable(variable) ?? value, overwrite: 0);
+    private static void Default(string variable, string value) =>
+        _ = SetEnvironmentVariable(variable, Environment.GetEnvironmentVariable(variable) ?? value, overwrite: 0);
 
     private static bool IsSet(string variable) => Environment.GetEnvironmentVariable(variable) is not null;
 

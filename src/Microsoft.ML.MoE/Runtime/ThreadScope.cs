@@ -27,7 +27,8 @@ internal sealed class ThreadScope : IDisposable
         if (threads is not { } count)
             return;
         if (count < 1)
-            throw new ArgumentOutOfRangeException(nameof(threads), count, "The number of threads must be at least 1, or null to leave it as it is.");
+            throw new ArgumentOutOfRangeException(
+                nameof(threads), count, "The number of threads must be at least 1, or null to leave it as it is.");
 
         TorchRuntime.Initialize();
         int before;

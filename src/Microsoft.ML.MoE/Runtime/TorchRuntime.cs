@@ -78,11 +78,14 @@ public static class TorchRuntime
 
         var lines = new List<string> { "libtorch, the native library that TorchSharp needs, cannot be loaded." };
         if (RuntimeInformation.ProcessArchitecture != architecture)
-            lines.Add($"There is none for {RuntimeInformation.RuntimeIdentifier}: supported are linux-x64, win-x64, win-arm64 and osx-arm64.");
+            lines.Add(
+                $"There is none for {RuntimeInformation.RuntimeIdentifier}: supported are linux-x64, win-x64, win-arm64 and osx-arm64.");
         else
         {
-            lines.Add($"If the application's project references no package that brings it, add TorchSharp-cpu in TorchSharp's version, libtorch-cpu-{platform} "
-                + $"(what TorchSharp-cpu brings, for this platform alone){(cuda is null ? "" : $" or, for NVIDIA GPUs, {cuda}")}.");
+            lines.Add(
+                "If the application's project references no package that brings it, add TorchSharp-cpu in TorchSharp's version, "
+                    + $"libtorch-cpu-{platform} "
+                    + $"(what TorchSharp-cpu brings, for this platform alone){(cuda is null ? "" : $" or, for NVIDIA GPUs, {cuda}")}.");
         }
 
         if (trace.Count > 0)

@@ -26,7 +26,10 @@ internal sealed class BestEpochTracker(MonitoredQuantity monitor, EarlyStopping?
     /// <summary>Takes an epoch in; true where it is the best so far. A metric that is NaN is never better.</summary>
     public bool Add(EpochSummary epoch, ValidationResult validation)
     {
-        double score = monitor == MonitoredQuantity.Loss ? -validation.Loss : validation.HigherIsBetter ? validation.Metric : -validation.Metric;
+        double score =
+            monitor == MonitoredQuantity.Loss ? -validation.Loss
+            : validation.HigherIsBetter ? validation.Metric
+            : -validation.Metric;
 
         // Small gains add up: the reference moves only when one exceeds the threshold.
         if (score > reference + (earlyStopping?.MinDelta ?? 0))

@@ -22,7 +22,8 @@ internal static class CheckpointFile
     /// <summary>
     /// Writes a file under a temporary name, brings it to the disk and then gives it its name: whoever finds the name finds all of it.
     /// </summary>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, string state) => AtomicFile.Write(path, temporary => WriteTo(temporary, tensors, state));
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, string state) =>
+        AtomicFile.Write(path, temporary => WriteTo(temporary, tensors, state));
 
     /// <summary>Reads and checks a file.</summary>
     /// <returns>The tensors, owned by the caller, and the state.</returns>
@@ -51,7 +52,8 @@ internal static class CheckpointFile
         using var file = new FileStream(path, FileMode.Create, FileAccess.ReadWrite, FileShare.None);
         using var hash = SHA256.Create();
         using (var hashing = new CryptoStream(file, hash, CryptoStreamMode.Write, leaveOpen: true))
-            SafeTensors.Write(hashing, tensors, new Dictionary<string, string> { [StateKey] = state, [ChecksumKey] = new('0', ChecksumLength) });
+            SafeTensors.Write(
+                hashing, tensors, new Dictionary<string, string> { [StateKey] = state, [ChecksumKey] = new('0', ChecksumLength) });
 
         file.Position = 0;
         file.Position = FindChecksum(ReadHeader(file));
@@ -81,10 +83,13 @@ internal static class CheckpointFile
     private static byte[] ReadHeader(FileStream file)
     {
         var prefix = new byte[8];
-        if (file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) < prefix.Length || BitConverter.ToUInt64(prefix) is var length && length > (ulong)(file.Length - prefix.Length))
+        if (
+            file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) < prefix.Length
+            || BitConverter.ToUInt64(prefix) is var length && length > (ulong)(file.Length - prefix.Length))
             throw new InvalidDataException($"it has {file.Length} bytes, less than its header says.");
         if (length > MostHeaderBytes)
-            throw new InvalidDataException($"its header says that it is {length} bytes long itself; at most {MostHeaderBytes} are possible.");
+            throw new InvalidDataException(
+                $"its header says that it is {length} bytes long itself; at most {MostHeaderBytes} are possible.");
         var header = new byte[prefix.Length + (int)length];
         prefix.CopyTo(header, 0);
         file.ReadExactly(header.AsSpan(prefix.Length));

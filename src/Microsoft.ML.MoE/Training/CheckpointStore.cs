@@ -23,11 +23,19 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         _ = Directory.CreateDirectory(options.Folder);
         try
         {
-            inUse = new FileStream(Path.Combine(options.Folder, "in-use"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1, FileOptions.DeleteOnClose);
+            inUse = new FileStream(
+                Path.Combine(options.Folder, "in-use"),
+                FileMode.OpenOrCreate,
+                FileAccess.ReadWrite,
+                FileShare.None,
+                bufferSize: 1,
+                FileOptions.DeleteOnClose);
         }
         catch (IOException exception)
         {
-            throw new InvalidOperationException($"The checkpoint folder '{options.Folder}' cannot be locked; another training may be using it: {exception.Message}", exception);
+            throw new InvalidOperationException(
+                $"The checkpoint folder '{options.Folder}' cannot be locked; another training may be using it: {exception.Message}",
+                exception);
         }
 
         foreach (var unfinished in Directory.EnumerateFiles(options.Folder, $"{Prefix}*{Suffix}{AtomicFile.Suffix}"))
@@ -72,12 +80,17 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
             }
             catch (Exception exception) when (exception is InvalidDataException or IOException)
             {
-                warn?.Invoke($"The checkpoint '{path}' cannot be read: {exception.Message} {(files[^1].Path == path ? "There is no earlier one." : "Training goes on from the one before it.")}");
+                warn?.Invoke(
+                    $"The checkpoint '{path}' cannot be read: {exception.Message} "
+                        + $"{(files[^1].Path == path ? "There is no earlier one." : "Training goes on from the one before it.")}");
                 if (exception is InvalidDataException)   // one that the system did not let us read may be whole
                     damaged.Add(path);
             }
         }
-        return files.Count == 0 ? null : throw new InvalidDataException($"None of the {files.Count} checkpoints in '{options.Folder}' can be read; empty the folder to train from the beginning.");
+        return files.Count == 0
+            ? null
+            : throw new InvalidDataException(
+                $"None of the {files.Count} checkpoints in '{options.Folder}' can be read; empty the folder to train from the beginning.");
     }
 
     private static (string Path, SafeTensorsContents Contents, TrainingState State) Read(string path)

@@ -41,7 +41,8 @@ internal sealed record LossSums
             AddLoad(other.Load);
     }
 
-    public void AddLoad(IReadOnlyList<ExpertLoad> load) => Load = Load is null ? load : Load.Zip(load, (ours, theirs) => ours.Add(theirs)).ToArray();
+    public void AddLoad(IReadOnlyList<ExpertLoad> load) =>
+        Load = Load is null ? load : Load.Zip(load, (ours, theirs) => ours.Add(theirs)).ToArray();
 
     public TrainingAverages Average(TimeSpan elapsed) =>
         new(Steps, Samples, Loss / Samples, Auxiliary / Samples, HasNorm ? Norm / Steps : null, Samples / elapsed.TotalSeconds, Load);

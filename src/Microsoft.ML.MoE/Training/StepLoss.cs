@@ -13,7 +13,8 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="ExpertCounts_E">For each of B routed layers, how often it chose each of its experts, kept and dropped alike, int64 (E),
 /// which may differ in E; null for a dense model.</param>
 /// <param name="DroppedCounts_B">How many of those choices found no place, by layer, int64 (B); null for none.</param>
-internal sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
+internal sealed record StepLoss(
+    Tensor Main, Tensor Auxiliary, int Samples, IReadOnlyList<Tensor>? ExpertCounts_E = null, Tensor? DroppedCounts_B = null)
 {
     /// <summary>What is minimised.</summary>
     internal Tensor Total() => Main.Plus(Auxiliary);
@@ -28,14 +29,21 @@ internal sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IRea
             losses.Select(loss => loss.Main.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
             losses.Select(loss => loss.Auxiliary.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
             samples,
-            losses.Select(loss => loss.ExpertCounts_E).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one.Plus(other)).ToArray()),
+            losses
+                .Select(loss => loss.ExpertCounts_E)
+                .Aggregate(
+                    (sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one.Plus(other)).ToArray()),
             losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Plus(next)));
     }
 
     /// <summary>The numbers alone, without the graph that made them and outside any dispose scope.</summary>
-    internal StepLoss Detach() => new(
-        Main.detach().DetachFromDisposeScope(), Auxiliary.detach().DetachFromDisposeScope(), Samples,
-        ExpertCounts_E?.Select(counts_E => counts_E.detach().DetachFromDisposeScope()).ToArray(), DroppedCounts_B?.detach().DetachFromDisposeScope());
+    internal StepLoss Detach() =>
+        new(
+            Main.detach().DetachFromDisposeScope(),
+            Auxiliary.detach().DetachFromDisposeScope(),
+            Samples,
+            ExpertCounts_E?.Select(counts_E => counts_E.detach().DetachFromDisposeScope()).ToArray(),
+            DroppedCounts_B?.detach().DetachFromDisposeScope());
 
     /// <summary>The tensors by name, for a checkpoint.</summary>
     internal IEnumerable<KeyValuePair<string, Tensor>> ToTensors()
@@ -52,7 +60,8 @@ internal sealed record StepLoss(Tensor Main, Tensor Auxiliary, int Samples, IRea
     /// <exception cref="InvalidDataException">A loss is missing.</exception>
     internal static StepLoss FromTensors(IReadOnlyDictionary<string, Tensor> tensors, int samples, Device device)
     {
-        Tensor? Find(string name) => tensors.TryGetValue(name, out var value) ? value.to(device, copy: true).DetachFromDisposeScope() : null;
+        Tensor? Find(string name) =>
+            tensors.TryGetValue(name, out var value) ? value.to(device, copy: true).DetachFromDisposeScope() : null;
         var counts = tensors.Keys.Count(name => name.StartsWith(nameof(ExpertCounts_E), StringComparison.Ordinal));
         return new StepLoss(
             Find(nameof(Main)) ?? throw new InvalidDataException("The loss of a batch is not in the saved state."),

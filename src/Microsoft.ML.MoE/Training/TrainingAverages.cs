@@ -12,4 +12,10 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="ExpertLoad">For each routing operation of the model, how it used its experts: choices, dropped share, variation, entropy;
 /// null for a dense model.</param>
 public sealed record TrainingAverages(
-    int Steps, long Samples, double Loss, double AuxiliaryLoss, double? GradientNorm, double SamplesPerSecond, IReadOnlyList<ExpertLoad>? ExpertLoad);
+    int Steps,
+    long Samples,
+    double Loss,
+    double AuxiliaryLoss,
+    double? GradientNorm,
+    double SamplesPerSecond,
+    IReadOnlyList<ExpertLoad>? ExpertLoad);

@@ -20,7 +20,9 @@ internal sealed class TrainingCheckpoint
 
     /// <summary>The tensors of a part, by their names within it.</summary>
     public Dictionary<string, Tensor> this[string part] =>
-        tensors.Where(pair => pair.Key.StartsWith(part + Separator, StringComparison.Ordinal)).ToDictionary(pair => pair.Key[(part.Length + 1)..], pair => pair.Value);
+        tensors
+            .Where(pair => pair.Key.StartsWith(part + Separator, StringComparison.Ordinal))
+            .ToDictionary(pair => pair.Key[(part.Length + 1)..], pair => pair.Value);
 
     /// <summary>Adds a part.</summary>
     public void Add(string part, IEnumerable<KeyValuePair<string, Tensor>> named)

@@ -14,11 +14,15 @@ public sealed class TrainingDivergedException : InvalidOperationException
     /// <param name="step">The update, from 1.</param>
     /// <param name="learningRate">The learning rate of that update.</param>
     public TrainingDivergedException(string quantity, double value, int step, double learningRate)
-        : base(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{quantity} became {(double.IsNaN(value) ? "NaN" : "infinite")} at step {step}, where the learning rate was {learningRate:g3}. "
-            + $"Try a lower {nameof(TrainingOptions.LearningRate)}, a longer warm-up ({nameof(TrainingOptions.WarmupFraction)} or {nameof(TrainingOptions.WarmupSteps)}), "
-            + $"a lower {nameof(TrainingOptions.GradientClipNorm)} or float32 precision, and look for NaN, infinite or very large values in the inputs."))
+        : base(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{quantity} became {(double.IsNaN(value) ? "NaN" : "infinite")} at step {step}, where the learning rate was "
+                    + $"{learningRate:g3}. "
+                    + $"Try a lower {nameof(TrainingOptions.LearningRate)}, a longer warm-up ({nameof(TrainingOptions.WarmupFraction)} or "
+                    + $"{nameof(TrainingOptions.WarmupSteps)}), "
+                    + $"a lower {nameof(TrainingOptions.GradientClipNorm)} or float32 precision, and look for NaN, infinite or very large "
+                    + $"values in the inputs."))
     {
         Step = step;
         LearningRate = learningRate;

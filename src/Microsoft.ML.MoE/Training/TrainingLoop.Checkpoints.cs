@@ -55,7 +55,9 @@ internal sealed partial class TrainingLoop<TBatch>
                 using var scope = NewDisposeScope();
                 state.RequireSame($"checkpoint '{path}'", options.Describe(), identity);
                 if (TrainingState.Difference(state.Circumstances, TrainingState.CircumstancesOf(Device)) is { } change)
-                    loop.Warn?.Invoke($"The training of checkpoint '{path}' continues under other circumstances, so that the last digits of its weights will not be those of a training without interruption: {change}.");
+                    loop.Warn?.Invoke(
+                        $"The training of checkpoint '{path}' continues under other circumstances, so that the last digits of its weights "
+                            + $"will not be those of a training without interruption: {change}.");
 
                 var checkpoint = new TrainingCheckpoint(contents.Tensors);
                 NamedTensors.Copy(NamedTensors.Of(loop.module), checkpoint["weights"]);

@@ -35,10 +35,14 @@ internal sealed partial class TrainingLoop<TBatch>
         ArgumentNullException.ThrowIfNull(computeLoss);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        if (!module.parameters().Any(parameter => parameter.requires_grad) && !module.modules().Prepend(module).Any(part => part is IHasOwnOptimizer))
+        if (
+            !module.parameters().Any(parameter => parameter.requires_grad)
+            && !module.modules().Prepend(module).Any(part => part is IHasOwnOptimizer))
             throw new ArgumentException("The module has no parameter that requires a gradient: there is nothing to train.", nameof(module));
         if (options.LayerDecay != 1 && module is not IHasLayers)
-            throw new ArgumentException($"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers its parameters belong to ({nameof(IHasLayers)}).");
+            throw new ArgumentException(
+                $"{nameof(TrainingOptions.LayerDecay)} is {options.LayerDecay}, but {module.GetType().Name} does not tell which layers "
+                    + $"its parameters belong to ({nameof(IHasLayers)}).");
         this.module = module;
         this.computeLoss = computeLoss;
         this.options = options.Settled();   // a copy: the caller's may be changed while this trains
@@ -97,11 +101,16 @@ internal sealed partial class TrainingLoop<TBatch>
     /// <exception cref="TrainingDivergedException">A loss or gradient became NaN or infinite.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the module has the weights of the last update.</exception>
     public TrainingResult Run(
-        IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate = null, Action<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+        IBatchSource<TBatch> data,
+        Func<CancellationToken, ValidationResult>? validate = null,
+        Action<TrainingProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(data);
         if (options.EarlyStopping is not null && validate is null)
-            throw new ArgumentException($"{nameof(TrainingOptions.EarlyStopping)} is set, but there is no validation that could tell when to stop.", nameof(validate));
+            throw new ArgumentException(
+                $"{nameof(TrainingOptions.EarlyStopping)} is set, but there is no validation that could tell when to stop.",
+                nameof(validate));
 
         RequireNames(Companions);
 
@@ -125,11 +134,15 @@ internal sealed partial class TrainingLoop<TBatch>
         foreach (var name in companions.Select(companion => companion.Name))
         {
             if (name.Length == 0 || name.Contains('/', StringComparison.Ordinal))
-                throw new InvalidOperationException($"One of the {nameof(Companions)} is called '{name}'; a name must have at least one character, and none must be a slash.");
+                throw new InvalidOperationException(
+                    $"One of the {nameof(Companions)} is called '{name}'; a name must have at least one character, and none must be a "
+                        + "slash.");
             if (!taken.Add(name))
             {
                 throw new InvalidOperationException(
-                    $"One of the {nameof(Companions)} is called '{name}', as {(name == WeightAverage.CompanionName ? "the moving average of the weights" : "another one")} is; checkpoints tell them apart by name.");
+                    $"One of the {nameof(Companions)} is called '{name}', as "
+                        + $"{(name == WeightAverage.CompanionName ? "the moving average of the weights" : "another one")} is; checkpoints "
+                        + "tell them apart by name.");
             }
         }
     }
@@ -165,7 +178,11 @@ internal sealed partial class TrainingLoop<TBatch>
         private bool withinBatch;
 
         public RunState(
-            TrainingLoop<TBatch> loop, IBatchSource<TBatch> data, Func<CancellationToken, ValidationResult>? validate, Action<TrainingProgress>? progress, CancellationToken cancellationToken)
+            TrainingLoop<TBatch> loop,
+            IBatchSource<TBatch> data,
+            Func<CancellationToken, ValidationResult>? validate,
+            Action<TrainingProgress>? progress,
+            CancellationToken cancellationToken)
         {
             this.loop = loop;
             options = loop.options;
@@ -204,7 +221,8 @@ internal sealed partial class TrainingLoop<TBatch>
         private bool TimeIsOver => TimePassed >= 1;
 
         // What training will take at the speed so far.
-        private int ExpectedSteps => TimePassed is > 0 and var passed ? Math.Max(steps, (int)Math.Min(totalSteps, steps / passed)) : totalSteps;
+        private int ExpectedSteps =>
+            TimePassed is > 0 and var passed ? Math.Max(steps, (int)Math.Min(totalSteps, steps / passed)) : totalSteps;
 
         public TrainingResult Run()
         {
@@ -215,14 +233,23 @@ internal sealed partial class TrainingLoop<TBatch>
             }
             try
             {
-                StopReason? reason = batches == 0 && epochs.Count > 0 ? EndReason() : null;   // a training that was continued may have been at its end
+                // A training that was continued may have been at its end.
+                StopReason? reason = batches == 0 && epochs.Count > 0 ? EndReason() : null;
                 while (reason is null)
                 {
                     var summary = RunEpoch(epochs.Count);
                     epochs.Add(summary);
                     batches = 0;
-                    progress?.Invoke(new TrainingProgress(
-                        summary.Epoch, epochLimit, steps, ExpectedSteps, summary.Averages, summary.LearningRate, EpochCompleted: true, summary.Validation));
+                    progress?.Invoke(
+                        new TrainingProgress(
+                            summary.Epoch,
+                            epochLimit,
+                            steps,
+                            ExpectedSteps,
+                            summary.Averages,
+                            summary.LearningRate,
+                            EpochCompleted: true,
+                            summary.Validation));
                     reason = EndReason();
                     if (reason is not null || epochs.Count % options.Checkpoints?.EveryEpochs == 0)
                         Save();
@@ -279,7 +306,8 @@ internal sealed partial class TrainingLoop<TBatch>
             if (pending.Count > 0)
                 Update();
             if (batches == 0)
-                throw new InvalidOperationException($"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
+                throw new InvalidOperationException(
+                    $"The training data has no rows{(epoch == 0 ? "" : $" in epoch {epoch + 1}")}: at least one batch is wanted.");
             return Validate(new EpochSummary(epoch + 1, meter.EndEpoch(), learningRate, Validation: null));
         }
 
@@ -305,7 +333,16 @@ internal sealed partial class TrainingLoop<TBatch>
                 if (pending.Count > 0)
                     continue;
                 if (progress is not null && steps % options.ProgressInterval == 0)
-                    progress(new TrainingProgress(epoch + 1, epochLimit, steps, ExpectedSteps, meter.EndWindow(), learningRate, EpochCompleted: false, Validation: null));
+                    progress(
+                        new TrainingProgress(
+                            epoch + 1,
+                            epochLimit,
+                            steps,
+                            ExpectedSteps,
+                            meter.EndWindow(),
+                            learningRate,
+                            EpochCompleted: false,
+                            Validation: null));
                 if (steps % options.Checkpoints?.EverySteps == 0)
                     Save();
                 if (StepLimitReached || TimeIsOver)
@@ -357,7 +394,8 @@ internal sealed partial class TrainingLoop<TBatch>
         {
             using var scope = NewDisposeScope();
             var loss = StepLoss.Together(pending);
-            var samples = options.GradientAccumulation == 1 ? null : Filled([], loss.Samples, float32, loss.Main.device);   // what the gradients are a sum over
+            // What the gradients are a sum over.
+            var samples = options.GradientAccumulation == 1 ? null : Filled([], loss.Samples, float32, loss.Main.device);
             var (norm, divisor) = ((Tensor?)null, samples);
             if (options.GradientClipNorm is { } limit)
             {
@@ -370,7 +408,8 @@ internal sealed partial class TrainingLoop<TBatch>
             // Decided on the device, so that weights stay finite even where the host learns of it some steps later.
             var total = loss.Total();
             var skip = (norm is null ? total : total.Plus(norm)).isfinite().logical_not().to_type(float32);
-            learningRate = schedule.RateAt(Math.Max(steps, (int)(TimePassed * totalSteps)));   // slower than the time allows: a step of the schedule stands for less than one of ours
+            // Slower than the time allows: a step of the schedule stands for less than one of ours.
+            learningRate = schedule.RateAt(Math.Max(steps, (int)(TimePassed * totalSteps)));
             optimizer.Step(learningRate, divisor, skip);
             steps++;
             foreach (var companion in companions)
@@ -388,11 +427,14 @@ internal sealed partial class TrainingLoop<TBatch>
 
         private int CountSteps()
         {
-            long? all = data.BatchesPerEpoch is { } perEpoch ? ((long)perEpoch + options.GradientAccumulation - 1) / options.GradientAccumulation * epochLimit : null;
+            long? all = data.BatchesPerEpoch is { } perEpoch
+                ? ((long)perEpoch + options.GradientAccumulation - 1) / options.GradientAccumulation * epochLimit
+                : null;
             if (all is null && options.MaxSteps is null)
             {
                 throw new InvalidOperationException(
-                    $"The batch source does not know how many batches an epoch has, so the learning rate cannot be laid out over the training: set {nameof(TrainingOptions.MaxSteps)}.");
+                    "The batch source does not know how many batches an epoch has, so the learning rate cannot be laid out over the "
+                        + $"training: set {nameof(TrainingOptions.MaxSteps)}.");
             }
             return (int)Math.Clamp(Math.Min(all ?? int.MaxValue, options.MaxSteps ?? int.MaxValue), 1, int.MaxValue);
         }

@@ -21,8 +21,14 @@ internal static class TrainingOptimizer
                 parts.Add(name, owner.CreateOptimizer(options.Optimizer, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
             var ofModules = ScalesOfModules(module);
             var groups = ParameterGroup.ForModule(
-                module, options.WeightDecay!.Value, options.NoWeightDecay, parts.Values.SelectMany(part => part.Parameters),
-                (name, parameter) => learningRateScale(name) * ofModules.GetValueOrDefault(parameter.Handle, 1) * LayerScale(module, options.LayerDecay, name));
+                module,
+                options.WeightDecay!.Value,
+                options.NoWeightDecay,
+                parts.Values.SelectMany(part => part.Parameters),
+                (name, parameter) =>
+                    learningRateScale(name)
+                    * ofModules.GetValueOrDefault(parameter.Handle, 1)
+                    * LayerScale(module, options.LayerDecay, name));
             IOptimizer main = options.Optimizer switch
             {
                 OptimizerKind.Lamb => new Lamb(groups, options.Beta1, options.Beta2, options.Epsilon),
@@ -47,7 +53,9 @@ internal static class TrainingOptimizer
     /// layer's share of the summed gradient would come to if the shares were alike.
     /// </summary>
     private static double LayerScale(nn.Module module, double layerDecay, string parameter) =>
-        layerDecay == 1 || module is not IHasLayers layered ? 1 : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));
+        layerDecay == 1 || module is not IHasLayers layered
+            ? 1
+            : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));
 
     // By the parameter's handle.
     private static Dictionary<IntPtr, double> ScalesOfModules(nn.Module module)
@@ -65,7 +73,8 @@ internal static class TrainingOptimizer
     private static IEnumerable<(string Name, T Part)> Distinct<T>(nn.Module module)
     {
         var seen = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
-        foreach (var (name, part) in module.named_modules().Select(pair => ($"module.{pair.name}", pair.module)).Prepend(("module", module)))
+        foreach (
+            var (name, part) in module.named_modules().Select(pair => ($"module.{pair.name}", pair.module)).Prepend(("module", module)))
         {
             if (part is T wanted && seen.Add(part))
                 yield return (name, wanted);

@@ -208,7 +208,9 @@ public class TrainingOptions
         OptionChecks.Between(0, 1, LayerDecay, nameof(LayerDecay));
         OptionChecks.AtLeast(0, WeightDecay ?? 0, nameof(WeightDecay));
         if (NoWeightDecay is null || NoWeightDecay.Any(string.IsNullOrWhiteSpace))
-            throw new ArgumentException($"{nameof(NoWeightDecay)} is {(NoWeightDecay is null ? "null" : "a list with an empty name")}; it must be a list of names, or empty.");
+            throw new ArgumentException(
+                $"{nameof(NoWeightDecay)} is {(NoWeightDecay is null ? "null" : "a list with an empty name")}; it must be a list of "
+                    + "names, or empty.");
         OptionChecks.AtLeastAndBelow(0, 1, Momentum, nameof(Momentum));
         if (Optimizer == OptimizerKind.Sgd && Nesterov && Momentum == 0)
             throw new ArgumentException($"{nameof(Nesterov)} is true and {nameof(Momentum)} is 0; it must be above 0 then.");
@@ -242,7 +244,8 @@ public class TrainingOptions
         .ToDictionary();
 
     /// <summary>Whether an option decides how weights change.</summary>
-    internal virtual bool IsInIdentity(PropertyInfo option) => option.CanWrite && option.GetCustomAttribute<OutsideIdentityAttribute>() is null;
+    internal virtual bool IsInIdentity(PropertyInfo option) =>
+        option.CanWrite && option.GetCustomAttribute<OutsideIdentityAttribute>() is null;
 
     /// <summary>What would be chosen for options that are null; of several steps for one option the first counts.</summary>
     internal virtual IEnumerable<RecipeStep> Recipe

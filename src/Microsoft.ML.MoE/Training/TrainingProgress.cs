@@ -14,7 +14,14 @@ namespace Microsoft.ML.MoE.Training;
 /// <param name="EpochCompleted">Whether this is the end of an epoch.</param>
 /// <param name="Validation">At the end of an epoch of a training with validation, its result; otherwise null.</param>
 public sealed record TrainingProgress(
-    int Epoch, int TotalEpochs, int Step, int TotalSteps, TrainingAverages Averages, double LearningRate, bool EpochCompleted, ValidationResult? Validation)
+    int Epoch,
+    int TotalEpochs,
+    int Step,
+    int TotalSteps,
+    TrainingAverages Averages,
+    double LearningRate,
+    bool EpochCompleted,
+    ValidationResult? Validation)
 {
     /// <summary>Samples per second, time for data included, time for validation not.</summary>
     public double SamplesPerSecond => Averages.SamplesPerSecond;

@@ -70,7 +70,9 @@ internal sealed record TrainingState
         {
             int version = JsonNode.Parse(text)?[nameof(Version)]?.GetValue<int>() ?? 0;
             if (version > CurrentVersion)
-                throw new InvalidOperationException($"The checkpoint has the format version {version}; this version of the library reads up to {CurrentVersion}. Update the package.");
+                throw new InvalidOperationException(
+                    $"The checkpoint has the format version {version}; this version of the library reads up to {CurrentVersion}. Update "
+                        + "the package.");
             return JsonSerializer.Deserialize<TrainingState>(text, Json) ?? throw new InvalidDataException("its state is empty.");
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException or FormatException)
@@ -120,17 +122,23 @@ internal sealed record TrainingState
     {
         var differences = saved.Keys.Union(now.Keys).Order(StringComparer.Ordinal)
             .Where(name => saved.GetValueOrDefault(name) != now.GetValueOrDefault(name))
-            .Select(name => string.Create(
-                CultureInfo.InvariantCulture, $"{name} was {saved.GetValueOrDefault(name) ?? "not there"} in the checkpoint and is {now.GetValueOrDefault(name) ?? "not there"} now"));
+            .Select(name =>
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{name} was {saved.GetValueOrDefault(name) ?? "not there"} in the checkpoint and is "
+                        + $"{now.GetValueOrDefault(name) ?? "not there"} now"));
         return string.Join("; ", differences) is { Length: > 0 } text ? text : null;
     }
 
     /// <summary>What may change the last digits of a training on this machine, now.</summary>
-    public static IReadOnlyDictionary<string, string> CircumstancesOf(torch.Device device) => new Dictionary<string, string>
-    {
-        ["Device"] = device.ToString(),
-        ["Threads"] = torch.get_num_threads().ToString(CultureInfo.InvariantCulture),
-        ["Processor"] = $"{RuntimeInformation.ProcessArchitecture}{(Vector512.IsHardwareAccelerated ? ", 512 bits" : Vector256.IsHardwareAccelerated ? ", 256 bits" : "")}",
-        ["Library"] = typeof(TrainingState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
-    };
+    public static IReadOnlyDictionary<string, string> CircumstancesOf(torch.Device device) =>
+        new Dictionary<string, string>
+        {
+            ["Device"] = device.ToString(),
+            ["Threads"] = torch.get_num_threads().ToString(CultureInfo.InvariantCulture),
+            ["Processor"] =
+                $"{RuntimeInformation.ProcessArchitecture}{(Vector512.IsHardwareAccelerated ? ", 512 bits" : Vector256.IsHardwareAccelerated ? ", 256 bits" : "")}",
+            ["Library"] = typeof(TrainingState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
+                ?? "",
+        };
 }

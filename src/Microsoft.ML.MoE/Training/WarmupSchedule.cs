@@ -24,7 +24,8 @@ internal sealed class WarmupSchedule : ILearningRateSchedule
     /// <param name="totalSteps">Steps S of the whole training, at least 1.</param>
     /// <param name="decay">The way from the peak to the final rate.</param>
     /// <exception cref="ArgumentException">A value is out of range.</exception>
-    public WarmupSchedule(double peakRate, double finalRate, int warmupSteps, int totalSteps, LearningRateDecay decay = LearningRateDecay.Cosine)
+    public WarmupSchedule(
+        double peakRate, double finalRate, int warmupSteps, int totalSteps, LearningRateDecay decay = LearningRateDecay.Cosine)
     {
         OptionChecks.AtLeast(0, peakRate, nameof(peakRate));
         OptionChecks.AtLeast(0, finalRate, nameof(finalRate));

@@ -27,8 +27,12 @@ internal sealed class WeightAverage : ITrainingCompanion, IDisposable
     public WeightAverage(nn.Module module, IEnumerable<Parameter> trained, double decay)
     {
         using var _ = no_grad();
-        var handles = trained.Where(parameter => parameter.requires_grad).Select(parameter => parameter.Handle).ToHashSet();   // tables of which an update touches a few rows have no gradient there: an average would touch all
-        tensors = module.named_parameters().Where(pair => handles.Contains(pair.parameter.Handle)).Select(pair => (pair.name, (Tensor)pair.parameter))
+        // Tables of which an update touches a few rows have no gradient there: an average would touch all.
+        var handles = trained.Where(parameter => parameter.requires_grad).Select(parameter => parameter.Handle).ToHashSet();
+        tensors = module
+            .named_parameters()
+            .Where(pair => handles.Contains(pair.parameter.Handle))
+            .Select(pair => (pair.name, (Tensor)pair.parameter))
             .Concat(module.named_buffers().Where(pair => pair.buffer.is_floating_point()).Select(pair => (pair.name, pair.buffer)))
             .DistinctBy(pair => pair.Item2.Handle)
             .Select(pair => (pair.name, pair.Item2, pair.Item2.clone().DetachFromDisposeScope()))

@@ -11,7 +11,10 @@ internal sealed class WeightSnapshot : IDisposable
     public WeightSnapshot(nn.Module module)
     {
         using var _ = no_grad();
-        tensors = NamedTensors.Of(module).Select(pair => (pair.Key, pair.Value, empty_like(pair.Value, device: CPU).DetachFromDisposeScope())).ToArray();
+        tensors = NamedTensors
+            .Of(module)
+            .Select(pair => (pair.Key, pair.Value, empty_like(pair.Value, device: CPU).DetachFromDisposeScope()))
+            .ToArray();
     }
 
     /// <summary>The copies, by the names of parameters and buffers.</summary>

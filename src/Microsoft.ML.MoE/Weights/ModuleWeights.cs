@@ -92,7 +92,9 @@ public static class ModuleWeights
             if (!targets.TryGetValue(entry.Name, out var target))
                 throw new InvalidDataException($"Tensor '{entry.Name}': the file has it, the module does not.");
             if (target.dtype != entry.Type || !target.shape.AsSpan().SequenceEqual(entry.Shape))
-                throw new InvalidDataException($"Tensor '{entry.Name}': the file has {entry.Description}, the module {SafeTensorsEntry.Describe(target.dtype, target.shape)}.");
+                throw new InvalidDataException(
+                    $"Tensor '{entry.Name}': the file has {entry.Description}, the module "
+                        + $"{SafeTensorsEntry.Describe(target.dtype, target.shape)}.");
         }
 
         var present = header.Entries.Select(e => e.Name).ToHashSet();

@@ -13,8 +13,12 @@ internal static class NamedTensors
             .ToDictionary();
 
     /// <summary>The gradients of a module's parameters that have one, by the parameters' names.</summary>
-    public static IReadOnlyDictionary<string, Tensor> GradientsOf(nn.Module module) => module.named_parameters()
-        .Where(pair => pair.parameter.grad is not null).DistinctBy(pair => pair.parameter.Handle).ToDictionary(pair => pair.name, pair => pair.parameter.grad!);
+    public static IReadOnlyDictionary<string, Tensor> GradientsOf(nn.Module module) =>
+        module
+            .named_parameters()
+            .Where(pair => pair.parameter.grad is not null)
+            .DistinctBy(pair => pair.parameter.Handle)
+            .ToDictionary(pair => pair.name, pair => pair.parameter.grad!);
 
     /// <summary>Gives a module's parameters gradients, by copying, and takes away those of the others.</summary>
     public static void SetGradients(nn.Module module, IReadOnlyDictionary<string, Tensor> gradients)
@@ -35,7 +39,9 @@ internal static class NamedTensors
             if (!targets.TryGetValue(name, out var target))
                 throw new InvalidDataException($"Tensor '{name}' is in the saved state, and nothing here has that name.");
             if (target.dtype != value.dtype || !target.shape.AsSpan().SequenceEqual(value.shape))
-                throw new InvalidDataException($"Tensor '{name}' is {SafeTensorsEntry.Describe(value.dtype, value.shape)} in the saved state and {SafeTensorsEntry.Describe(target.dtype, target.shape)} here.");
+                throw new InvalidDataException(
+                    $"Tensor '{name}' is {SafeTensorsEntry.Describe(value.dtype, value.shape)} in the saved state and "
+                        + $"{SafeTensorsEntry.Describe(target.dtype, target.shape)} here.");
         }
         if (targets.Keys.FirstOrDefault(name => !values.ContainsKey(name)) is { } missing)
             throw new InvalidDataException($"Tensor '{missing}' is not in the saved state.");

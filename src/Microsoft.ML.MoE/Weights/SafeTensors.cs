@@ -23,7 +23,8 @@ internal static class SafeTensors
     /// <param name="metadata">Free text to keep with the tensors.</param>
     /// <exception cref="ArgumentException">A tensor is disposed, sparse, on the meta device or of a type that the format lacks, or is named
     /// <c>__metadata__</c>; nothing was written.</exception>
-    public static void Write(Stream destination, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(
+        Stream destination, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(destination);
         ArgumentNullException.ThrowIfNull(tensors);
@@ -99,7 +100,8 @@ internal static class SafeTensors
         }
         catch (EndOfStreamException exception)
         {
-            throw new InvalidDataException($"Tensor '{entry.Name}': the data end before its {entry.ByteCount} bytes do: the file is truncated.", exception);
+            throw new InvalidDataException(
+                $"Tensor '{entry.Name}': the data end before its {entry.ByteCount} bytes do: the file is truncated.", exception);
         }
     }
 

@@ -41,11 +41,14 @@ internal sealed class SafeTensorsHeader
         foreach (var (name, tensor) in tensors)
         {
             if (name == MetadataName)
-                throw new ArgumentException($"A tensor cannot be named '{MetadataName}': the safetensors format keeps that name for its metadata.", nameof(tensors));
+                throw new ArgumentException(
+                    $"A tensor cannot be named '{MetadataName}': the safetensors format keeps that name for its metadata.",
+                    nameof(tensors));
             if (tensor is null || tensor.IsInvalid)
                 throw new ArgumentException($"Tensor '{name}' is null or disposed.", nameof(tensors));
             if (SafeTensorsType.NameOf(tensor.dtype) is null)
-                throw new ArgumentException($"Tensor '{name}' has element type {tensor.dtype}; it can be {SafeTensorsType.Supported}.", nameof(tensors));
+                throw new ArgumentException(
+                    $"Tensor '{name}' has element type {tensor.dtype}; it can be {SafeTensorsType.Supported}.", nameof(tensors));
             if (tensor.is_sparse)
                 throw new ArgumentException($"Tensor '{name}' is sparse; only dense tensors can be written.", nameof(tensors));
             if (tensor.device_type == TorchSharp.DeviceType.META)
@@ -54,7 +57,10 @@ internal sealed class SafeTensorsHeader
 
         var entries = new List<SafeTensorsEntry>(tensors.Count);
         long offset = 0;
-        foreach (var (name, tensor) in tensors.OrderBy(t => SafeTensorsType.LayoutOrder(t.Value.dtype)).ThenBy(t => t.Key, StringComparer.Ordinal))
+        foreach (
+            var (name, tensor) in tensors
+                .OrderBy(t => SafeTensorsType.LayoutOrder(t.Value.dtype))
+                .ThenBy(t => t.Key, StringComparer.Ordinal))
         {
             var end = offset + (tensor.numel() * SafeTensorsType.SizeOf(tensor.dtype));
             entries.Add(new(name, tensor.dtype, tensor.shape, offset, end));
@@ -71,7 +77,8 @@ internal sealed class SafeTensorsHeader
     public static SafeTensorsHeader Read(Stream source, long length)
     {
         if (source.CanSeek && source.Length - source.Position < length)
-            throw new InvalidDataException($"The safetensors data end after {source.Length - source.Position} of {length} bytes: the file is truncated.");
+            throw new InvalidDataException(
+                $"The safetensors data end after {source.Length - source.Position} of {length} bytes: the file is truncated.");
         if (length < LengthBytes)
             throw new InvalidDataException($"A safetensors file has at least {LengthBytes} bytes; this one has {length}.");
 
@@ -81,7 +88,8 @@ internal sealed class SafeTensorsHeader
         if (jsonLength > (ulong)Math.Min(MaxJsonLength, length - LengthBytes))
         {
             throw new InvalidDataException(
-                $"The safetensors header claims {jsonLength} bytes; the file has {length - LengthBytes} after the length field, and at most {MaxJsonLength} are accepted.");
+                $"The safetensors header claims {jsonLength} bytes; the file has {length - LengthBytes} after the length field, and at "
+                    + $"most {MaxJsonLength} are accepted.");
         }
 
         var json = new byte[jsonLength];
@@ -227,7 +235,8 @@ internal sealed class SafeTensorsHeader
                     reader.Read();
                     var typeName = reader.TokenType == JsonTokenType.String ? reader.GetString()! : string.Empty;
                     type = SafeTensorsType.Parse(typeName)
-                        ?? throw new InvalidDataException($"Tensor '{name}': its dtype is '{typeName}'; it can be {SafeTensorsType.Supported}.");
+                        ?? throw new InvalidDataException(
+                            $"Tensor '{name}': its dtype is '{typeName}'; it can be {SafeTensorsType.Supported}.");
                     break;
                 case "shape" when shape is null:
                     shape = ReadNumbers(ref reader, name, field, MaxDimensions);
@@ -236,12 +245,15 @@ internal sealed class SafeTensorsHeader
                     offsets = ReadNumbers(ref reader, name, field, maxCount: 2);
                     break;
                 default:
-                    throw new InvalidDataException($"Tensor '{name}': its description has '{field}' twice or should not have it; wanted are dtype, shape and data_offsets.");
+                    throw new InvalidDataException(
+                        $"Tensor '{name}': its description has '{field}' twice or should not have it; wanted are dtype, shape and "
+                            + "data_offsets.");
             }
         }
 
         if (type is null || shape is null || offsets is null)
-            throw new InvalidDataException($"Tensor '{name}': its description lacks {(type is null ? "dtype" : shape is null ? "shape" : "data_offsets")}.");
+            throw new InvalidDataException(
+                $"Tensor '{name}': its description lacks {(type is null ? "dtype" : shape is null ? "shape" : "data_offsets")}.");
         if (offsets.Length != 2 || offsets[1] < offsets[0])
             throw new InvalidDataException($"Tensor '{name}': its data_offsets [{string.Join(", ", offsets)}] are not a begin and an end.");
 
@@ -249,7 +261,9 @@ internal sealed class SafeTensorsHeader
         if (ByteCountOf(entry.Type, shape) is not { } wanted)
             throw new InvalidDataException($"Tensor '{name}': its shape {entry.Description} has more elements than can be counted.");
         if (wanted != entry.ByteCount)
-            throw new InvalidDataException($"Tensor '{name}': {entry.Description} takes {wanted} bytes, its data_offsets [{entry.Begin}, {entry.End}] hold {entry.ByteCount}.");
+            throw new InvalidDataException(
+                $"Tensor '{name}': {entry.Description} takes {wanted} bytes, its data_offsets [{entry.Begin}, {entry.End}] hold "
+                    + $"{entry.ByteCount}.");
         return entry;
     }
 
@@ -263,7 +277,8 @@ internal sealed class SafeTensorsHeader
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var value) || value < 0)
-                throw new InvalidDataException($"Tensor '{name}': its {field} holds something that is not a whole number from 0 to {long.MaxValue}.");
+                throw new InvalidDataException(
+                    $"Tensor '{name}': its {field} holds something that is not a whole number from 0 to {long.MaxValue}.");
             if (values.Count == maxCount)
                 throw new InvalidDataException($"Tensor '{name}': its {field} has more than {maxCount} numbers.");
             values.Add(value);
@@ -292,7 +307,8 @@ internal sealed class SafeTensorsHeader
         foreach (var entry in Entries)
         {
             if (entry.Begin != offset)
-                throw new InvalidDataException($"Tensor '{entry.Name}': its data begin at {entry.Begin}; the tensor before it ends at {offset}.");
+                throw new InvalidDataException(
+                    $"Tensor '{entry.Name}': its data begin at {entry.Begin}; the tensor before it ends at {offset}.");
             if (entry.End > dataLength)
                 throw new InvalidDataException($"Tensor '{entry.Name}': its data end at {entry.End}, the file's at {dataLength}.");
             offset = entry.End;

@@ -27,7 +27,10 @@ internal static class CostMeasurement
     public static IReadOnlyList<CostPoint> Run(Action<CostPoint> report)
     {
         var standard = ExpertsWork.Standard;
-        var sizes = Experts.Select(experts => (experts, standard.Tokens)).Concat(Tokens.Select(tokens => (standard.Experts, tokens))).Distinct();
+        var sizes = Experts
+            .Select(experts => (experts, standard.Tokens))
+            .Concat(Tokens.Select(tokens => (standard.Experts, tokens)))
+            .Distinct();
         var points = new List<CostPoint>();
         foreach (var (experts, tokens) in sizes)
         {
@@ -71,7 +74,13 @@ internal static class CostMeasurement
         using var process = Process.GetCurrentProcess();
         var weights = layer.parameters().Sum(parameter => parameter.numel() * parameter.element_size());
         var median = BenchmarkRunner.Median(times);
-        return new CostPoint(experts, tokens, Math.Round(median, 2), Math.Round(median * 1000 / tokens, 2), Math.Round(weights / 1e6, 1), Math.Round((process.PeakWorkingSet64 - before) / 1e6, 1));
+        return new CostPoint(
+            experts,
+            tokens,
+            Math.Round(median, 2),
+            Math.Round(median * 1000 / tokens, 2),
+            Math.Round(weights / 1e6, 1),
+            Math.Round((process.PeakWorkingSet64 - before) / 1e6, 1));
     }
 
     // The first steps find no freed memory to use again, and the heap grows until large blocks fit into it however they fall.

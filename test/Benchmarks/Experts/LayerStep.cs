@@ -23,10 +23,12 @@ internal sealed class LayerStep : IDisposable
     }
 
     /// <summary>A step of the whole sparse layer.</summary>
-    public static LayerStep Of(MixtureOfExperts layer, ExpertsWork work) => new(layer, x_TD => layer.forward(x_TD).Output_TD, work.Inputs());
+    public static LayerStep Of(MixtureOfExperts layer, ExpertsWork work) =>
+        new(layer, x_TD => layer.forward(x_TD).Output_TD, work.Inputs());
 
     /// <summary>A step of the layer as one writes it first, with the same parameters.</summary>
-    public static LayerStep OfNaive(MixtureOfExperts layer, ExpertsWork work) => new(layer, new NaiveExperts(layer, work.ExpertsPerToken).Forward, work.Inputs());
+    public static LayerStep OfNaive(MixtureOfExperts layer, ExpertsWork work) =>
+        new(layer, new NaiveExperts(layer, work.ExpertsPerToken).Forward, work.Inputs());
 
     /// <summary>Forward and backward.</summary>
     public void Run()

@@ -52,7 +52,8 @@ internal sealed class MergedVsDenseBenchmark : IBenchmark
         Run(routed, merged, states => actual = states.contiguous().data<float>().ToArray());
         var excess = expected.Zip(actual).Max(pair => Math.Abs(pair.First - pair.Second) / (1 + Math.Abs(pair.First)));
         if (!(excess <= 1e-4))
-            throw new BenchmarkCheckException($"The representations differ by {excess:g3}, relative to 1 + their size; at most 1e-4 is wanted.");
+            throw new BenchmarkCheckException(
+                $"The representations differ by {excess:g3}, relative to 1 + their size; at most 1e-4 is wanted.");
     }
 
     public void Dispose()

@@ -32,11 +32,26 @@ internal sealed class MergedVsUnmergedBenchmark : IBenchmark
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         layers = [new(width, 3L * width, Experts), new(width, width, Experts), new(width, hidden, Experts), new(hidden, width, Experts)];
-        layout = new SequenceLayout(new SequencePart(AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image), length));
-        var (gates_RK, ids_RK) = (tensor(new[,] { { 0.7f, 0.3f } }), tensor(new[,] { { 2L, 5L } }));
+        layout = new SequenceLayout(
+            new SequencePart(AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image), length));
+        var (gates_RK, ids_RK) = (
+            tensor(
+                new[,]
+                {
+                    { 0.7f, 0.3f },
+                }
+            ),
+            tensor(
+                new[,]
+                {
+                    { 2L, 5L },
+                }
+            ));
         byRole = new ConditionalRouting(new RoutingDecision(Keep(ids_RK), Keep(gates_RK), Keep(zeros([]))));
         var ofTokens = new RoutingDecision(
-            Keep(ids_RK.expand(sequences * length, 2).contiguous()), Keep(gates_RK.expand(sequences * length, 2).contiguous()), Keep(zeros([])));
+            Keep(ids_RK.expand(sequences * length, 2).contiguous()),
+            Keep(gates_RK.expand(sequences * length, 2).contiguous()),
+            Keep(zeros([])));
         var plan = DispatchPlan.Create(ofTokens, Experts, capacity: null);
         byToken = new ConditionalRouting(ofTokens, plan);
         foreach (var planned in PlanTensors(plan))
@@ -57,7 +72,9 @@ internal sealed class MergedVsUnmergedBenchmark : IBenchmark
         var (expected, actual) = (new List<float[]>(), new List<float[]>());
         Run(byToken, null, y => expected.Add(y.contiguous().data<float>().ToArray()));
         Run(byRole, merged, y => actual.Add(y.contiguous().data<float>().ToArray()));
-        var excess = expected.Zip(actual).Max(pair => pair.First.Zip(pair.Second).Max(one => Math.Abs(one.First - one.Second) / (1 + Math.Abs(one.First))));
+        var excess = expected
+            .Zip(actual)
+            .Max(pair => pair.First.Zip(pair.Second).Max(one => Math.Abs(one.First - one.Second) / (1 + Math.Abs(one.First))));
         if (!(excess <= 1e-4))
             throw new BenchmarkCheckException($"The outputs differ by {excess:g3}, relative to 1 + their size; at most 1e-4 is wanted.");
     }
@@ -85,5 +102,6 @@ internal sealed class MergedVsUnmergedBenchmark : IBenchmark
             read(layer.Apply(layer == layers[^1] ? hidden_NLF : x_NLD, layout, routing, kept));
     }
 
-    private static IEnumerable<Tensor> PlanTensors(DispatchPlan plan) => [plan.TokenOfRow_R, plan.ExpertOfRow_R, plan.PairOfRow_R, plan.RowEnds_E, plan.Kept_TK, plan.ExpertCounts_E, plan.DroppedCount];
+    private static IEnumerable<Tensor> PlanTensors(DispatchPlan plan) =>
+        [plan.TokenOfRow_R, plan.ExpertOfRow_R, plan.PairOfRow_R, plan.RowEnds_E, plan.Kept_TK, plan.ExpertCounts_E, plan.DroppedCount];
 }

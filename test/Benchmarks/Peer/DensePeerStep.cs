@@ -16,7 +16,10 @@ internal sealed class DensePeerStep : IPeerStep
 
     public DensePeerStep(Microsoft.ML.MoE.Layers.Peer layer, PeerWork work)
     {
-        parameters = layer.named_parameters().Where(p => p.parameter.requires_grad).ToDictionary(p => p.name, p => new Parameter(p.parameter.detach().clone()));
+        parameters = layer
+            .named_parameters()
+            .Where(p => p.parameter.requires_grad)
+            .ToDictionary(p => p.name, p => new Parameter(p.parameter.detach().clone()));
         tables = (Alias(layer, "down"), Alias(layer, "up"));
         retrieval = new PlainRetrieval(Retrieval, new Dictionary<string, Tensor>(), work.Options, training: true);
         optimizer = optim.AdamW([.. parameters.Values, tables.Down_ND, tables.Up_ND], OurPeerStep.LearningRate, weight_decay: 0);
@@ -43,5 +46,6 @@ internal sealed class DensePeerStep : IPeerStep
             parameter.Dispose();
     }
 
-    private static Parameter Alias(Microsoft.ML.MoE.Layers.Peer layer, string table) => new(layer.Experts.Tables.Single(pair => pair.Key == table).Value.detach());
+    private static Parameter Alias(Microsoft.ML.MoE.Layers.Peer layer, string table) =>
+        new(layer.Experts.Tables.Single(pair => pair.Key == table).Value.detach());
 }

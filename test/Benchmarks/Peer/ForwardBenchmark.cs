@@ -26,7 +26,10 @@ internal sealed class ForwardBenchmark : IBenchmark
         gradient_TD.Dispose();
         (down_ND, up_ND) = (layer.Experts.Tables[0].Value, layer.Experts.Tables[1].Value);
         retrieval = new PlainRetrieval(
-            layer.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter), layer.named_buffers().ToDictionary(p => p.name, p => p.buffer), work.Options, training: false);
+            layer.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
+            layer.named_buffers().ToDictionary(p => p.name, p => p.buffer),
+            work.Options,
+            training: false);
         this.plainExperts = plainExperts(this);
     }
 

@@ -23,7 +23,8 @@ internal sealed class OurPeerStep : IPeerStep
 
     public Microsoft.ML.MoE.Layers.Peer Layer { get; }
 
-    public IReadOnlyDictionary<string, Tensor> Retrieval => Layer.named_parameters().Where(p => p.parameter.requires_grad).ToDictionary(p => p.name, p => (Tensor)p.parameter);
+    public IReadOnlyDictionary<string, Tensor> Retrieval =>
+        Layer.named_parameters().Where(p => p.parameter.requires_grad).ToDictionary(p => p.name, p => (Tensor)p.parameter);
 
     public void Run(Tensor x_TD, Tensor gradient_TD)
     {

@@ -21,7 +21,8 @@ internal static class PeerCheck
         var difference_R = (actual - expected).abs().amax([1]) / expected.abs().max();
         var bad = (difference_R <= tolerance).logical_not().to_type(float64).mean().ToDouble();   // NaN is not within the tolerance
         if (bad > RowsThatMayDiffer)
-            throw new BenchmarkCheckException($"{what} differs by up to {difference_R.max().ToDouble():g3} of its largest number; {bad:p2} of its rows differ.");
+            throw new BenchmarkCheckException(
+                $"{what} differs by up to {difference_R.max().ToDouble():g3} of its largest number; {bad:p2} of its rows differ.");
     }
 
     /// <summary>Compares what one step of Adam has done: every number moves by the rate in the direction of its gradient, but where that is next to nothing, rounding decides on the direction.</summary>

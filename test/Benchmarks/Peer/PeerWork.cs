@@ -40,6 +40,8 @@ internal sealed record PeerWork(int Experts, int Tokens)
     public (Tensor[] X_TD, Tensor Gradient_TD) Inputs()
     {
         using var generator = new Generator(2);
-        return ([.. Enumerable.Range(0, Batches).Select(_ => randn([Tokens, Width], generator: generator))], randn([Tokens, Width], generator: generator));
+        return (
+            [.. Enumerable.Range(0, Batches).Select(_ => randn([Tokens, Width], generator: generator))],
+            randn([Tokens, Width], generator: generator));
     }
 }

@@ -11,7 +11,8 @@ namespace Benchmarks.Peer;
 /// <param name="buffers">Its buffers by name.</param>
 /// <param name="options">The layer's options.</param>
 /// <param name="training">Whether queries are normalised with the batch's own statistics, rather than with the running ones.</param>
-internal sealed class PlainRetrieval(IReadOnlyDictionary<string, Tensor> parameters, IReadOnlyDictionary<string, Tensor> buffers, PeerOptions options, bool training)
+internal sealed class PlainRetrieval(
+    IReadOnlyDictionary<string, Tensor> parameters, IReadOnlyDictionary<string, Tensor> buffers, PeerOptions options, bool training)
 {
     /// <summary>The experts of every token, int64 (T, M), and their gates (T, M).</summary>
     public (Tensor Ids_TM, Tensor Gates_TM) Retrieve(Tensor x_TD)

@@ -36,9 +36,18 @@ internal sealed class SparsePeerStep : IPeerStep
 
     public SparsePeerStep(Microsoft.ML.MoE.Layers.Peer layer, PeerWork work)
     {
-        parameters = layer.named_parameters().Where(p => p.parameter.requires_grad).ToDictionary(p => p.name, p => new Parameter(p.parameter.detach().clone()));
-        tables = [.. layer.Experts.Tables.Select(table => (
-            nn.Embedding_from_pretrained(table.Value.detach(), freeze: false, sparse: true), zeros_like(table.Value), zeros_like(table.Value)))];
+        parameters = layer
+            .named_parameters()
+            .Where(p => p.parameter.requires_grad)
+            .ToDictionary(p => p.name, p => new Parameter(p.parameter.detach().clone()));
+        tables =
+        [
+            .. layer.Experts.Tables.Select(table =>
+                (
+                    nn.Embedding_from_pretrained(table.Value.detach(), freeze: false, sparse: true),
+                    zeros_like(table.Value),
+                    zeros_like(table.Value))),
+        ];
         retrieval = new PlainRetrieval(Retrieval, new Dictionary<string, Tensor>(), work.Options, training: true);
         optimizer = optim.AdamW(parameters.Values, OurPeerStep.LearningRate, weight_decay: 0);
     }

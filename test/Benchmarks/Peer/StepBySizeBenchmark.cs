@@ -37,9 +37,14 @@ internal sealed class StepBySizeBenchmark : IBenchmark
             using var scope = NewDisposeScope();
             var layer = step.Layer;
             var options = largeWork.Options with { Experts = layer.Experts.Experts };
-            var retrieval = new PlainRetrieval(layer.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter), new Dictionary<string, Tensor>(), options, training: true);
+            var retrieval = new PlainRetrieval(
+                layer.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
+                new Dictionary<string, Tensor>(),
+                options,
+                training: true);
             var (ids_TM, gates_TM) = retrieval.Retrieve(x_TD[0]);
-            PeerCheck.RowsAgree("The output", layer.Experts.ForwardByTorch(x_TD[0], gates_TM, ids_TM), layer.forward(x_TD[0]).Output_TD, tolerance: 1e-4);
+            PeerCheck.RowsAgree(
+                "The output", layer.Experts.ForwardByTorch(x_TD[0], gates_TM, ids_TM), layer.forward(x_TD[0]).Output_TD, tolerance: 1e-4);
         }
     }
 

@@ -22,12 +22,21 @@ internal sealed class PredictionEngineBenchmark : IBenchmark
     {
         var mlContext = new MLContext(seed: 1);
         var rows = RandomImage.Rows(256);
-        var options = new WideNetImageClassifier.Options { FeatureColumnName = nameof(RandomImage.Image), Epochs = 1, Precision = Precision.Float32 };
-        transformer = mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(mlContext.Data.LoadFromEnumerable(rows));
+        var options = new WideNetImageClassifier.Options
+        {
+            FeatureColumnName = nameof(RandomImage.Image),
+            Epochs = 1,
+            Precision = Precision.Float32,
+        };
+        transformer = mlContext
+            .MulticlassClassification.Trainers.WideNetImageClassifier(options)
+            .Fit(mlContext.Data.LoadFromEnumerable(rows));
         engine = mlContext.Model.CreatePredictionEngine<RandomImage, ScoredImage>(transformer);
         row = rows[0];
         using var scope = NewDisposeScope();
-        image_NCHW = transformer.Scorer.Normalization.Apply(tensor(row.Image).view(1, 1, RandomImage.Side, RandomImage.Side), CPU).DetachFromDisposeScope();
+        image_NCHW = transformer
+            .Scorer.Normalization.Apply(tensor(row.Image).view(1, 1, RandomImage.Side, RandomImage.Side), CPU)
+            .DetachFromDisposeScope();
     }
 
     public void Ours() => ours = engine.Predict(row).Score;

@@ -28,13 +28,19 @@ internal sealed class TransformBenchmark : IBenchmark
         var mlContext = new MLContext(seed: 1);
         var rows = RandomImage.Rows(Rows);
         data = mlContext.Data.LoadFromEnumerable(rows);
-        var options = new WideNetImageClassifier.Options { FeatureColumnName = nameof(RandomImage.Image), Epochs = 1, Precision = Precision.Float32 };
+        var options = new WideNetImageClassifier.Options
+        {
+            FeatureColumnName = nameof(RandomImage.Image),
+            Epochs = 1,
+            Precision = Precision.Float32,
+        };
         transformer = mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options).Fit(mlContext.Data.TakeRows(data, 256));
 
         foreach (var chunk in rows.Chunk(options.PredictionBatchSize))
         {
             using var scope = NewDisposeScope();
-            var numbers_NCHW = tensor(chunk.SelectMany(row => row.Image).ToArray()).view(chunk.Length, 1, RandomImage.Side, RandomImage.Side);
+            var numbers_NCHW = tensor(chunk.SelectMany(row => row.Image).ToArray())
+                .view(chunk.Length, 1, RandomImage.Side, RandomImage.Side);
             batches_NCHW.Add(transformer.Scorer.Normalization.Apply(numbers_NCHW, CPU).DetachFromDisposeScope());
         }
     }
@@ -74,7 +80,9 @@ internal sealed class TransformBenchmark : IBenchmark
         for (var i = 0; i < ours.Length; i++)
         {
             if (!(Math.Abs(ours[i] - baseline[i]) < 1e-5))
-                throw new BenchmarkCheckException($"Row {i / RandomImage.Classes}, class {i % RandomImage.Classes}: the transformer gives {ours[i]}, the model {baseline[i]}.");
+                throw new BenchmarkCheckException(
+                    $"Row {i / RandomImage.Classes}, class {i % RandomImage.Classes}: the transformer gives {ours[i]}, the model "
+                        + $"{baseline[i]}.");
         }
     }
 

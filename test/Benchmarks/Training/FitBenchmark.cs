@@ -30,8 +30,10 @@ internal sealed class FitBenchmark : IBenchmark
     public FitBenchmark()
     {
         var mlContext = new MLContext();
-        var rows = mlContext.Data.TakeRows(mlContext.Data.LoadFromEnumerable(FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory)), Rows);
-        data = mlContext.Data.Cache(mlContext.Transforms.Conversion.MapValueToKey(nameof(FashionMnistImage.Label)).Fit(rows).Transform(rows));
+        var rows = mlContext.Data.TakeRows(
+            mlContext.Data.LoadFromEnumerable(FashionMnistData.ReadTrain(FashionMnistData.ShippedDirectory)), Rows);
+        data = mlContext.Data.Cache(
+            mlContext.Transforms.Conversion.MapValueToKey(nameof(FashionMnistImage.Label)).Fit(rows).Transform(rows));
         options = new WideNetImageClassifier.Options
         {
             FeatureColumnName = nameof(FashionMnistImage.Image),
@@ -47,10 +49,20 @@ internal sealed class FitBenchmark : IBenchmark
 
         var host = ((IHostEnvironment)mlContext).Register(nameof(FitBenchmark));
         using var channel = host.Start(nameof(FitBenchmark));
-        var images = ImageColumn.Find(host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
+        var images = ImageColumn.Find(
+            host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
-        var scan = ImageScan.Run(host, channel, new ImageData(data, images, labels), "training", long.MaxValue, options.ShufflePoolSize, fingerprint: false, CancellationToken.None);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize!.Value), Seed);
+        var scan = ImageScan.Run(
+            host,
+            channel,
+            new ImageData(data, images, labels),
+            "training",
+            long.MaxValue,
+            options.ShufflePoolSize,
+            fingerprint: false,
+            CancellationToken.None);
+        var source = new ImageBatchSource(
+            scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize!.Value), Seed);
         batches = [.. Enumerable.Range(0, options.Epochs!.Value).SelectMany(epoch => source.ReadEpoch(epoch, CancellationToken.None))];
         config = options.CreateConfig(images.Shape, labels.ClassCount);
     }

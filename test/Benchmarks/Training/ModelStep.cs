@@ -22,7 +22,8 @@ internal sealed class ModelStep : IDisposable
         Model = model;
         this.options = options;
         this.labelSmoothing = labelSmoothing;
-        optimizer = new FusedAdamW(ParameterGroup.ForModule(model, options.WeightDecay!.Value), options.Beta1, options.Beta2, options.Epsilon);
+        optimizer = new FusedAdamW(
+            ParameterGroup.ForModule(model, options.WeightDecay!.Value), options.Beta1, options.Beta2, options.Epsilon);
         model.train();
     }
 

@@ -42,7 +42,9 @@ public sealed class CheckpointTests
             options.Progress = progress =>
             {
                 if (progress.Step == 7 && byContext)
-                    typeof(MLContext).GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!.Invoke(cancelling, null);
+                    typeof(MLContext)
+                        .GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!
+                        .Invoke(cancelling, null);
                 else if (progress.Step == 7)
                     source.Cancel();
                 Assert.IsTrue(progress.Step <= 7);
@@ -53,13 +55,21 @@ public sealed class CheckpointTests
         var steps = new List<int>();
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var resumed = Fit(logging, Change(streamed, options => (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step))));
+        using var resumed = Fit(
+            logging,
+            Change(streamed, options =>
+                (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress =>
+                    steps.Add(progress.Step))));
 
         Assert.AreEqual(Hash(whole), Hash(resumed));
         Assert.AreEqual(8, steps[0]);
-        Assert.IsTrue(log.All.Any(message => message.Contains($"Training continues after 7 steps and 2 epochs, from '{folder}'.", StringComparison.Ordinal)), string.Join('\n', log.All));
+        Assert.IsTrue(
+            log.All.Any(message =>
+                message.Contains($"Training continues after 7 steps and 2 epochs, from '{folder}'.", StringComparison.Ordinal)),
+            string.Join('\n', log.All));
         CollectionAssert.AreEqual(
-            whole.Training!.Training.Epochs.Select(epoch => (epoch.Averages.Loss, epoch.Validation)).ToArray(), resumed.Training!.Training.Epochs.Select(epoch => (epoch.Averages.Loss, epoch.Validation)).ToArray());
+            whole.Training!.Training.Epochs.Select(epoch => (epoch.Averages.Loss, epoch.Validation)).ToArray(),
+            resumed.Training!.Training.Epochs.Select(epoch => (epoch.Averages.Loss, epoch.Validation)).ToArray());
         Assert.AreEqual(whole.Training.Training.BestEpoch!.Epoch, resumed.Training.Training.BestEpoch!.Epoch);
     }
 
@@ -71,7 +81,8 @@ public sealed class CheckpointTests
         var (random, kills) = (new Random(streamed ? 3 : 4), 0);
         for (var attempt = 0; attempt < 12; attempt++)
         {
-            var output = await FreshProcess.Train(folder, streamed, attempt < 3 ? random.Next(1, 4) : null, TimeSpan.FromMilliseconds(random.Next(15)));
+            var output = await FreshProcess.Train(
+                folder, streamed, attempt < 3 ? random.Next(1, 4) : null, TimeSpan.FromMilliseconds(random.Next(15)));
             if (output.Contains("weights", StringComparison.Ordinal))
             {
                 using var threads = new ThreadScope(1);
@@ -92,10 +103,10 @@ public sealed class CheckpointTests
         TorchRuntime.Initialize();
         torch.set_num_threads(1);
         using var model = Fit(new MLContext(seed: 1), Change(streamed, options =>
-        {
-            options.Checkpoints = new(folder) { EverySteps = 1, Resume = true };
-            options.Progress = progress => Console.WriteLine($"step {progress.Step}");
-        }));
+            {
+                options.Checkpoints = new(folder) { EverySteps = 1, Resume = true };
+                options.Progress = progress => Console.WriteLine($"step {progress.Step}");
+            }));
         return $"weights {Hash(model)}";
     }
 
@@ -111,15 +122,20 @@ public sealed class CheckpointTests
         AssertRefused(rows => rows[5].Label = rows[5].Label == "red" ? "blue" : "red", _ => { }, "Hash of the training labels was");
         AssertRefused(rows => rows.RemoveAt(59), _ => { }, "Number of training images was 60 in the checkpoint and is 59 now");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.005 in the checkpoint and is 0.1 now");
-        AssertRefused(_ => { }, options => options.Alter(a => a with { Width = 32 }), "cannot be continued: Model.Width was 16 in the checkpoint and is 32 now");
+        AssertRefused(
+            _ => { },
+            options => options.Alter(a => a with { Width = 32 }),
+            "cannot be continued: Model.Width was 16 in the checkpoint and is 32 now");
         AssertRefused(_ => { }, options => options.HorizontalFlip = false, "HorizontalFlip was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.BatchSize = 15, "BatchSize was 16 in the checkpoint and is 15 now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 7 in the checkpoint and is 5 now");
         AssertRefused(_ => { }, options => options.CacheInMemory = false, "ShufflePoolSize was all images in the checkpoint and is 20 now");
-        AssertRefused(_ => { }, options => options.ValidationFraction = 0.4, "ValidationFraction was 0.25 in the checkpoint and is 0.4 now");
+        AssertRefused(
+            _ => { }, options => options.ValidationFraction = 0.4, "ValidationFraction was 0.25 in the checkpoint and is 0.4 now");
 
         options.Checkpoints = new(folder);
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, options)).Message, "has checkpoints of an earlier training");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => Fit(ml, options)).Message, "has checkpoints of an earlier training");
 
         void AssertRefused(Action<List<ColourRow>> changeRows, Action<WideNetImageClassifier.Options> change, string reason)
         {
@@ -137,15 +153,27 @@ public sealed class CheckpointTests
         Fit(ml, Change(false, options => options.Checkpoints = new(folder))).Dispose();
         var read = 0;
         AssertRefused(options => options.Checkpoints = new(folder), "has checkpoints of an earlier training");
-        AssertRefused(options => (options.Checkpoints, options.LearningRate) = (new CheckpointOptions(folder) { Resume = true }, 0.1), $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
-        AssertRefused(options => (options.Checkpoints, options.HorizontalFlip) = (new CheckpointOptions(folder) { Resume = true }, false), "HorizontalFlip was true in the checkpoint and is false now");
+        AssertRefused(
+            options => (options.Checkpoints, options.LearningRate) = (new CheckpointOptions(folder) { Resume = true }, 0.1),
+            $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
+        AssertRefused(
+            options => (options.Checkpoints, options.HorizontalFlip) = (new CheckpointOptions(folder) { Resume = true }, false),
+            "HorizontalFlip was true in the checkpoint and is false now");
         Assert.AreEqual(0, read);
 
         void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason)
         {
-            var rows = ml.Transforms.Conversion.MapValueToKey("Label").Fit(ml.Data.LoadFromEnumerable(Colours.Rows(60))).Transform(ml.Data.LoadFromEnumerable(Count(Colours.Rows(60))));
+            var rows = ml
+                .Transforms.Conversion.MapValueToKey("Label")
+                .Fit(ml.Data.LoadFromEnumerable(Colours.Rows(60)))
+                .Transform(ml.Data.LoadFromEnumerable(Count(Colours.Rows(60))));
             read = 0;
-            StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(false, change)).Fit(rows)).Message, reason);
+            StringAssert.Contains(
+                Assert
+                    .Throws<InvalidOperationException>(() =>
+                        ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(false, change)).Fit(rows))
+                    .Message,
+                reason);
         }
 
         IEnumerable<ColourRow> Count(IEnumerable<ColourRow> rows)
@@ -168,7 +196,8 @@ public sealed class CheckpointTests
 
         // Cancelled, a training writes a last checkpoint. After the pre-training there is its last one, until the training has one too: the error in its first step leaves none.
         using var source = new CancellationTokenSource();
-        var options = WithPretraining(options => (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder), source.Token));
+        var options = WithPretraining(options =>
+            (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder), source.Token));
         Action<TrainingProgress> end = progress =>
         {
             if (step == 0)
@@ -185,10 +214,13 @@ public sealed class CheckpointTests
         else
             Assert.Throws<OperationCanceledException>(() => Fit(ml, options));
 
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, WithPretraining(options => options.Checkpoints = new(folder)))).Message, "has checkpoints of an earlier training");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => Fit(ml, WithPretraining(options => options.Checkpoints = new(folder)))).Message,
+            "has checkpoints of an earlier training");
         var changed = WithPretraining(options => options.Checkpoints = new(folder) { Resume = true });
         changed.Pretraining!.Temperature = 1;
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, changed)).Message, "Temperature was 0.2 in the checkpoint and is 1 now");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => Fit(ml, changed)).Message, "Temperature was 0.2 in the checkpoint and is 1 now");
 
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
@@ -197,10 +229,19 @@ public sealed class CheckpointTests
         Assert.AreEqual(Hash(whole), Hash(resumed));
 
         static WideNetImageClassifier.Options WithPretraining(Action<WideNetImageClassifier.Options> change) => Change(false, options =>
-        {
-            (options.Epochs, options.Pretraining) = (2, new MoCoPretraining { Epochs = 3, BatchSize = 20, HiddenWidth = 16, OutputWidth = 8 });   // two steps an epoch
-            change(options);
-        });
+            {
+                (options.Epochs, options.Pretraining) = (
+                    2,
+                    new MoCoPretraining
+                    {
+                        Epochs = 3,
+                        BatchSize = 20,
+                        HiddenWidth = 16,
+                        OutputWidth = 8,
+                    }
+                );   // two steps an epoch
+                change(options);
+            });
     }
 
     [TestMethod]
@@ -222,16 +263,18 @@ public sealed class CheckpointTests
         using var source = new CancellationTokenSource();
         var cancelling = new MLContext(seed: 1);
         using var model = Fit(cancelling, Change(false, options =>
-        {
-            (options.OnCancellation, options.CancellationToken) = (CancellationBehavior.ReturnBest, source.Token);
-            options.Progress = progress =>
             {
-                if (progress.Step == 7 && byContext)
-                    typeof(MLContext).GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!.Invoke(cancelling, null);
-                else if (progress.Step == 7)
-                    source.Cancel();
-            };
-        }));
+                (options.OnCancellation, options.CancellationToken) = (CancellationBehavior.ReturnBest, source.Token);
+                options.Progress = progress =>
+                {
+                    if (progress.Step == 7 && byContext)
+                        typeof(MLContext)
+                            .GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!
+                            .Invoke(cancelling, null);
+                    else if (progress.Step == 7)
+                        source.Cancel();
+                };
+            }));
 
         var training = model.Training!.Training;
         Assert.AreEqual(StopReason.Cancelled, training.StopReason);
@@ -249,18 +292,28 @@ public sealed class CheckpointTests
         AssertRefused(options => options.Checkpoints = new(" "), "Folder is empty");
         AssertRefused(options => options.OnCancellation = (CancellationBehavior)7, "OnCancellation is 7");
 
-        void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason) => StringAssert.Contains(
-            Assert.Throws<ArgumentException>(() => ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(false, change))).Message, reason);
+        void AssertRefused(Action<WideNetImageClassifier.Options> change, string reason) =>
+            StringAssert.Contains(
+                Assert
+                    .Throws<ArgumentException>(() => ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(false, change)))
+                    .Message,
+                reason);
     }
 
     [TestMethod]
     public void EveryEstimatorsOptions_CanBeDescribed()
     {
-        foreach (var type in typeof(ImageClassificationOptions).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(ImageClassificationOptions)) && !type.IsAbstract))
+        foreach (
+            var type in typeof(ImageClassificationOptions)
+                .Assembly.GetTypes()
+                .Where(type => type.IsSubclassOf(typeof(ImageClassificationOptions)) && !type.IsAbstract))
         {
             var description = ((ImageClassificationOptions)Activator.CreateInstance(type)!).Settled().Describe().ToDictionary();
             Assert.AreEqual("0.1", description[nameof(ImageClassificationOptions.LabelSmoothing)], type.FullName);
-            Assert.IsFalse(description.Keys.Any(name => name.StartsWith("Checkpoint", StringComparison.Ordinal) || name.Contains("Column", StringComparison.Ordinal)), type.FullName);
+            Assert.IsFalse(
+                description.Keys.Any(name =>
+                    name.StartsWith("Checkpoint", StringComparison.Ordinal) || name.Contains("Column", StringComparison.Ordinal)),
+                type.FullName);
         }
     }
 

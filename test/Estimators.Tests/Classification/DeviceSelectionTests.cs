@@ -29,7 +29,8 @@ public sealed class DeviceSelectionTests
     {
         Assert.AreEqual(DeviceType.CPU, DeviceSelection.Select(gpuDeviceId, fallbackToCpu: true, deviceCount).type);
 
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => DeviceSelection.Select(gpuDeviceId, fallbackToCpu: false, deviceCount));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() =>
+            DeviceSelection.Select(gpuDeviceId, fallbackToCpu: false, deviceCount));
         Assert.Contains($"GpuDeviceId is {gpuDeviceId}", error.Message);
         Assert.Contains("FallbackToCpu", error.Message);
         Assert.Contains(deviceCount == 0 ? "no CUDA device" : "use 0 to 1", error.Message);

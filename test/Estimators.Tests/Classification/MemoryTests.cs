@@ -32,5 +32,6 @@ public sealed class MemoryTests
         Assert.IsGreaterThan(weights / 2, trained - disposed);
     }
 
-    private static long ResidentMegabytes() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
+    private static long ResidentMegabytes() =>
+        long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
 }

@@ -17,7 +17,15 @@ namespace Estimators.Tests.Classification;
 [TestClass]
 public sealed class OverlappingFitsTests
 {
-    private static readonly string[] Estimators = ["WideNet", "SparseMlp", "VisionTransformer", "Pretraining", "LanguageModel", "Generalist"];
+    private static readonly string[] Estimators =
+    [
+        "WideNet",
+        "SparseMlp",
+        "VisionTransformer",
+        "Pretraining",
+        "LanguageModel",
+        "Generalist",
+    ];
 
     private readonly MLContext ml = new(seed: 1);
 
@@ -167,12 +175,20 @@ public sealed class OverlappingFitsTests
             "VisionTransformer" => Colours.VisionTransformerOptions(),
             _ => Colours.Options(),
         };
-        (classifier.Epochs, classifier.Seed, classifier.Threads, classifier.Progress, classifier.ProgressInterval) = (2, seed, threads, progress, 1);
+        (classifier.Epochs, classifier.Seed, classifier.Threads, classifier.Progress, classifier.ProgressInterval) = (
+            2, seed, threads, progress, 1);
         (classifier.Mixup, classifier.RandomCropPadding) = (0.2, 1);
         (classifier as WideNetImageClassifier.Options)?.Alter(a => a with { Dropout = 0.1, DropPath = 0.2 });
         (classifier as VisionTransformerImageClassifier.Options)?.Alter(a => a with { Dropout = 0.1, DropPath = 0.2 });
         if (estimator == "Pretraining")
-            classifier.Pretraining = new MoCoPretraining { Epochs = 2, BatchSize = 16, HiddenWidth = 16, OutputWidth = 8, Progress = progress };
+            classifier.Pretraining = new MoCoPretraining
+            {
+                Epochs = 2,
+                BatchSize = 16,
+                HiddenWidth = 16,
+                OutputWidth = 8,
+                Progress = progress,
+            };
         return Colours.Trainer(ml, classifier).Fit(Colours.WithKeys(ml, Colours.Rows(48)));
     }
 }

@@ -11,7 +11,8 @@ public abstract class PipelineTests
 {
     private protected abstract ImageClassificationOptions Options();
 
-    private protected abstract ImageClassifierEstimator Simple(MLContext ml, string label, string feature, string score, string predictedLabel);
+    private protected abstract ImageClassifierEstimator Simple(
+        MLContext ml, string label, string feature, string score, string predictedLabel);
 
     [TestMethod]
     public void Vectors_TrainAndEvaluate()
@@ -36,7 +37,9 @@ public abstract class PipelineTests
         var data = ml.Data.LoadFromEnumerable(Colours.Pictures(200));
         using var model = Colours.Pipeline(ml, options).Fit(data);
 
-        Assert.IsGreaterThan(0.95, ml.MulticlassClassification.Evaluate(model.Transform(ml.Data.LoadFromEnumerable(Colours.Pictures(100, seed: 2)))).MicroAccuracy);
+        Assert.IsGreaterThan(
+            0.95,
+            ml.MulticlassClassification.Evaluate(model.Transform(ml.Data.LoadFromEnumerable(Colours.Pictures(100, seed: 2)))).MicroAccuracy);
     }
 
     [TestMethod]
@@ -68,7 +71,9 @@ public abstract class PipelineTests
         var ml = new MLContext(seed: 1);
         var model = Colours.Pipeline(ml, Options()).Fit(ml.Data.LoadFromEnumerable(Colours.Rows(120)));
         var rows = Colours.Rows(40, seed: 3);
-        var batched = ml.Data.CreateEnumerable<Prediction>(model.Transform(ml.Data.LoadFromEnumerable(rows)), reuseRowObject: false).ToArray();
+        var batched = ml
+            .Data.CreateEnumerable<Prediction>(model.Transform(ml.Data.LoadFromEnumerable(rows)), reuseRowObject: false)
+            .ToArray();
 
         using var engine = ml.Model.CreatePredictionEngine<ColourRow, Prediction>(model);
         for (var i = 0; i < rows.Count; i++)
@@ -94,9 +99,16 @@ public abstract class PipelineTests
 
         Assert.AreEqual(schema.ToString(), model.Transform(data).Schema.ToString());
         foreach (var (name, column) in promised)
-            Assert.AreEqual(column.ItemType, (schema[name].Type as VectorDataViewType)?.ItemType ?? (schema[name].Type is KeyDataViewType ? NumberDataViewType.UInt32 : schema[name].Type), name);
+            Assert.AreEqual(
+                column.ItemType,
+                (schema[name].Type as VectorDataViewType)?.ItemType
+                    ?? (schema[name].Type is KeyDataViewType ? NumberDataViewType.UInt32 : schema[name].Type),
+                name);
         foreach (var name in new[] { "Score", "PredictedLabel" })
-            CollectionAssert.AreEquivalent(promised[name].Annotations.Select(a => a.Name).ToArray(), schema[name].Annotations.Schema.Select(a => a.Name).ToArray(), name);
+            CollectionAssert.AreEquivalent(
+                promised[name].Annotations.Select(a => a.Name).ToArray(),
+                schema[name].Annotations.Schema.Select(a => a.Name).ToArray(),
+                name);
     }
 
     [TestMethod]
@@ -124,7 +136,8 @@ public abstract class PipelineTests
         Assert.AreEqual(ScoreSet(score), ScoreSet(predicted));
 
         using var second = Colours.Trainer(ml, options).Fit(model.Transform(data));
-        Assert.AreNotEqual(ScoreSet(score), ScoreSet(second.GetOutputSchema(schema)["Score"]), "two scorers in one pipeline are told apart");
+        Assert.AreNotEqual(
+            ScoreSet(score), ScoreSet(second.GetOutputSchema(schema)["Score"]), "two scorers in one pipeline are told apart");
     }
 
     [TestMethod]
@@ -164,8 +177,10 @@ public abstract class PipelineTests
     {
         var ml = new MLContext(seed: 1);
         var data = ml.Data.LoadFromEnumerable(Colours.Pictures(200));
-        using var model = ml.Transforms.ResizeImages("Resized", 8, 8, nameof(PictureRow.Features))
-            .Append(ml.Transforms.ExtractPixels("Pixels", "Resized", interleavePixelColors: interleave, offsetImage: 128, scaleImage: 1 / 128f))
+        using var model = ml
+            .Transforms.ResizeImages("Resized", 8, 8, nameof(PictureRow.Features))
+            .Append(
+                ml.Transforms.ExtractPixels("Pixels", "Resized", interleavePixelColors: interleave, offsetImage: 128, scaleImage: 1 / 128f))
             .Append(ml.Transforms.CopyColumns("Features", "Pixels"))
             .Append(Colours.Pipeline(ml, Options())).Fit(data);
 
@@ -189,7 +204,10 @@ public abstract class PipelineTests
     }
 
     private static SchemaShape SchemaShapeOf(DataViewSchema schema) =>
-        (SchemaShape)typeof(SchemaShape).GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!.Invoke(null, [schema])!;
+        (SchemaShape)
+            typeof(SchemaShape)
+                .GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!
+                .Invoke(null, [schema])!;
 
     private static string[] Texts(DataViewSchema.Column column, string kind)
     {
@@ -212,5 +230,6 @@ public abstract class PipelineTests
         return value;
     }
 
-    private static Comparer<float> Comparer(float tolerance) => Comparer<float>.Create((a, b) => Math.Abs(a - b) <= tolerance ? 0 : a.CompareTo(b));
+    private static Comparer<float> Comparer(float tolerance) =>
+        Comparer<float>.Create((a, b) => Math.Abs(a - b) <= tolerance ? 0 : a.CompareTo(b));
 }

@@ -21,11 +21,13 @@ public sealed class PretrainingTests
     public void APretrainedModel_IsTrainedAndScores_AndTheSameSeedRepeatsIt(string architecture)
     {
         var reports = new List<TrainingProgress>();
-        using var first = Fit(architecture, pretraining => (pretraining.Epochs, pretraining.LearningRate, pretraining.Progress) = (12, 5e-3, reports.Add));
+        using var first = Fit(architecture, pretraining =>
+            (pretraining.Epochs, pretraining.LearningRate, pretraining.Progress) = (12, 5e-3, reports.Add));
         Assert.HasCount(12, reports.Where(report => report.EpochCompleted).ToArray());
         Assert.IsLessThan(reports[0].Loss, reports[^1].Loss, "the images are told apart better and better");
         Assert.HasCount(4, first.Training!.Training.Epochs, "the history is that of the training with labels");
-        Assert.IsGreaterThan(0.9, ml.MulticlassClassification.Evaluate(first.Transform(Colours.WithKeys(ml, Colours.Rows(100, seed: 2)))).MicroAccuracy);
+        Assert.IsGreaterThan(
+            0.9, ml.MulticlassClassification.Evaluate(first.Transform(Colours.WithKeys(ml, Colours.Rows(100, seed: 2)))).MicroAccuracy);
 
         using var again = Fit(architecture, pretraining => (pretraining.Epochs, pretraining.LearningRate) = (12, 5e-3));
         CollectionAssert.AreEqual(Weights(first), Weights(again));
@@ -40,13 +42,17 @@ public sealed class PretrainingTests
         var unlabelled = ml.Data.LoadFromEnumerable(rows.Select(row => new ColourRow { Features = row.Features }));
         unlabelled = ml.Transforms.DropColumns("Label").Fit(unlabelled).Transform(unlabelled);
         var reports = new List<TrainingProgress>();
-        using var model = Fit("SparseMlp", pretraining => (pretraining.UnlabeledData, pretraining.BatchSize, pretraining.Progress) = (unlabelled, 16, reports.Add));
+        using var model = Fit("SparseMlp", pretraining =>
+            (pretraining.UnlabeledData, pretraining.BatchSize, pretraining.Progress) = (unlabelled, 16, reports.Add));
         Assert.AreEqual(48, reports[^1].Averages.Samples, "whole batches only");
 
         var other = ml.Data.LoadFromEnumerable(Colours.Pictures(4));
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => Fit("SparseMlp", pretraining => pretraining.UnlabeledData = other)).Message, "Features");
+        StringAssert.Contains(
+            Assert.Throws<ArgumentException>(() => Fit("SparseMlp", pretraining => pretraining.UnlabeledData = other)).Message, "Features");
         var one = ml.Data.TakeRows(unlabelled, 1);
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => Fit("SparseMlp", pretraining => pretraining.UnlabeledData = one)).Message, "There is 1 image to pre-train on");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => Fit("SparseMlp", pretraining => pretraining.UnlabeledData = one)).Message,
+            "There is 1 image to pre-train on");
     }
 
     [TestMethod]
@@ -99,7 +105,9 @@ public sealed class PretrainingTests
         using var model = estimator.Fit(Colours.WithKeys(ml, Colours.Rows(40)));
 
         void AssertRefused(Action<MoCoPretraining> change, string message) =>
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Colours.Trainer(ml, Options("SparseMlp", change, epochs: 1))).Message, message);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => Colours.Trainer(ml, Options("SparseMlp", change, epochs: 1))).Message,
+                message);
     }
 
     [TestMethod]
@@ -137,5 +145,6 @@ public sealed class PretrainingTests
         return options;
     }
 
-    private static float[] Weights(ImageClassificationTransformer model) => [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
+    private static float[] Weights(ImageClassificationTransformer model) =>
+        [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
 }

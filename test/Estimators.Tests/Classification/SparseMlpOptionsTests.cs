@@ -18,7 +18,13 @@ public sealed class SparseMlpOptionsTests
         SparseMlpConfig.B16,
         SparseMlpConfig.L16,
         SparseMlpConfig.Small,
-        SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At(0), TrainingCapacity = ExpertCapacity.VMoe, ReRepresented = ReRepresentedAxes.Patches, DropPath = 0.1 },
+        SparseMlpConfig.Tiny with
+        {
+            SparseBlocks = BlockPositions.At(0),
+            TrainingCapacity = ExpertCapacity.VMoe,
+            ReRepresented = ReRepresentedAxes.Patches,
+            DropPath = 0.1,
+        },
     ];
 
     [TestMethod]
@@ -27,7 +33,10 @@ public sealed class SparseMlpOptionsTests
         foreach (var preset in Presets)
         {
             var expected = preset with { Channels = 3, ImageHeight = 96, ImageWidth = 64, ClassCount = 7 };
-            Assert.AreEqual(expected, new SparseMlpTrainer.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
+            Assert.AreEqual(
+                expected,
+                new SparseMlpTrainer.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(
+                    new ImageShape(3, 96, 64), classCount: 7));
         }
     }
 
@@ -42,16 +51,20 @@ public sealed class SparseMlpOptionsTests
     public void BadOptions_AreNamedWhereTheEstimatorIsMade()
     {
         var ml = new MLContext(seed: 1);
-        AssertRefused(options => options.Alter(a => a with { SparseBlocks = BlockPositions.Last(7) }), "SparseBlocks is 'last 7', but Blocks is 6");
+        AssertRefused(
+            options => options.Alter(a => a with { SparseBlocks = BlockPositions.Last(7) }), "SparseBlocks is 'last 7', but Blocks is 6");
         AssertRefused(options => options.Alter(a => a with { SparseBlocks = null! }), "SparseBlocks is null");
         AssertRefused(options => options.Alter(a => a with { SpatialExpertsPerItem = 5 }), "SpatialExpertsPerItem is 5");
-        AssertRefused(options => options.Alter(a => a with { TrainingCapacity = (a.TrainingCapacity ?? ExpertCapacity.VMoe) with { Factor = 0.5 } }), "capacity factor is 0.5");
+        AssertRefused(
+            options => options.Alter(a => a with { TrainingCapacity = (a.TrainingCapacity ?? ExpertCapacity.VMoe) with { Factor = 0.5 } }),
+            "capacity factor is 0.5");
 
         void AssertRefused(Action<SparseMlpTrainer.Options> change, string message)
         {
             var options = new SparseMlpTrainer.Options();
             change(options);
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => ml.MulticlassClassification.Trainers.SparseMlp(options)).Message, message);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => ml.MulticlassClassification.Trainers.SparseMlp(options)).Message, message);
         }
     }
 

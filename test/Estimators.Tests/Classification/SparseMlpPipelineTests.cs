@@ -11,6 +11,11 @@ public sealed class SparseMlpPipelineTests : PipelineTests
 {
     private protected override ImageClassificationOptions Options() => Colours.SparseMlpOptions();
 
-    private protected override ImageClassifierEstimator Simple(MLContext ml, string label, string feature, string score, string predictedLabel) =>
-        ml.MulticlassClassification.Trainers.SparseMlp(label, feature, score, predictedLabel);
+    private protected override ImageClassifierEstimator Simple(
+        MLContext ml,
+        string label,
+        string feature,
+        string score,
+        string predictedLabel
+    ) => ml.MulticlassClassification.Trainers.SparseMlp(label, feature, score, predictedLabel);
 }

@@ -85,8 +85,14 @@ public sealed class TrainingTests
     public void CachedAndStreamedImages_TrainAlike_WhereThePoolHoldsAllOfThem()
     {
         var cached = TrainedWeights(options => (options.CacheInMemory, options.ValidationFraction) = (true, 0.25));
-        CollectionAssert.AreEqual(cached, TrainedWeights(options => (options.CacheInMemory, options.ValidationFraction, options.ShufflePoolSize) = (false, 0.25, 45)), "the same images in the same order");
-        CollectionAssert.AreNotEqual(cached, TrainedWeights(options => (options.CacheInMemory, options.ValidationFraction, options.ShufflePoolSize) = (false, 0.25, 10)), "a smaller pool shuffles otherwise");
+        CollectionAssert.AreEqual(
+            cached,
+            TrainedWeights(options => (options.CacheInMemory, options.ValidationFraction, options.ShufflePoolSize) = (false, 0.25, 45)),
+            "the same images in the same order");
+        CollectionAssert.AreNotEqual(
+            cached,
+            TrainedWeights(options => (options.CacheInMemory, options.ValidationFraction, options.ShufflePoolSize) = (false, 0.25, 10)),
+            "a smaller pool shuffles otherwise");
     }
 
     [TestMethod]
@@ -95,7 +101,8 @@ public sealed class TrainingTests
         Assert.IsTrue(Train(_ => { }).CachedInMemory);
         Assert.IsFalse(Train(options => options.CacheInMemory = false).CachedInMemory);
         Assert.IsFalse(Train(options => options.CacheLimit = 1000).CachedInMemory, "too small a limit streams");
-        Assert.IsTrue(Train(options => (options.CacheLimit, options.CacheInMemory) = (0, true)).CachedInMemory, "told to, whatever the limit");
+        Assert.IsTrue(
+            Train(options => (options.CacheLimit, options.CacheInMemory) = (0, true)).CachedInMemory, "told to, whatever the limit");
     }
 
     [TestMethod]
@@ -111,7 +118,10 @@ public sealed class TrainingTests
             return Colours.Rows(30, seed: 2);
         }));
         passes = 0;
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.CacheLimit) = (2, (long)megabytes << 20))).Fit(training, validation);
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options => (options.Epochs, options.CacheLimit) = (2, (long)megabytes << 20)))
+            .Fit(training, validation);
         Assert.IsTrue(model.Training!.CachedInMemory);
         Assert.AreEqual(validationPasses, passes, "memory is taken in blocks of 16 MB");
     }
@@ -129,7 +139,9 @@ public sealed class TrainingTests
         using var model = Colours.Trainer(logging, OptionsOf(architecture)).Fit(Colours.WithKeys(logging, rows));
 
         Assert.AreEqual((57, 2L, 1L), (model.Training!.TrainingImages, model.Training.MissingLabels, model.Training.UnreadableImages));
-        StringAssert.Contains(log.TakeWarnings().Single(), "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
+        StringAssert.Contains(
+            log.TakeWarnings().Single(),
+            "Of the training data 57 rows are used; 2 have no label in column 'Label', 1 have no readable image in column 'Features'.");
     }
 
     [TestMethod]
@@ -138,12 +150,22 @@ public sealed class TrainingTests
         using var files = new PictureFiles(30, noImage: 4, empty: 5, absent: 6);
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var model = files.Loader(logging).Append(Colours.Pipeline(logging, Change(options => (options.ImageHeight, options.ImageWidth) = (8, 8)))).Fit(files.Rows(logging));
+        using var model = files
+            .Loader(logging)
+            .Append(Colours.Pipeline(logging, Change(options => (options.ImageHeight, options.ImageWidth) = (8, 8))))
+            .Fit(files.Rows(logging));
 
-        var summary = model.AsEnumerable().OfType<TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer>>().Single()
-            .AsEnumerable().OfType<ImageClassificationTransformer>().Single().Training!;
+        var summary = model
+            .AsEnumerable()
+            .OfType<TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer>>()
+            .Single()
+            .AsEnumerable()
+            .OfType<ImageClassificationTransformer>()
+            .Single()
+            .Training!;
         Assert.AreEqual((27, 3L), (summary.TrainingImages, summary.UnreadableImages));
-        StringAssert.Contains(log.TakeWarnings().Single(), "3 have no readable image in column 'Features' (the first: Invalid input stream contents");
+        StringAssert.Contains(
+            log.TakeWarnings().Single(), "3 have no readable image in column 'Features' (the first: Invalid input stream contents");
     }
 
     [TestMethod]
@@ -154,23 +176,35 @@ public sealed class TrainingTests
         Assert.IsNotNull(fraction.Training.BestEpoch);
         Assert.IsTrue(fraction.Training.Epochs.All(e => e.Validation is not null));
 
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.ValidationFraction, options.Epochs) = (0.25, 3)))
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options => (options.ValidationFraction, options.Epochs) = (0.25, 3)))
             .Fit(Colours.WithKeys(ml, Colours.Rows(60)), Colours.WithKeys(ml, Colours.Rows(30, seed: 2)));
-        Assert.AreEqual((60, 30), (model.Training!.TrainingImages, model.Training.ValidationImages), "validation data win over the fraction");
+        Assert.AreEqual(
+            (60, 30), (model.Training!.TrainingImages, model.Training.ValidationImages), "validation data win over the fraction");
 
         var scored = model.Transform(Colours.WithKeys(ml, Colours.Rows(30, seed: 2)));
-        Assert.AreEqual(model.Training.Training.BestEpoch!.Validation!.Metric, ml.MulticlassClassification.Evaluate(scored).MicroAccuracy, 1e-9, "the model is that of the best epoch");
+        Assert.AreEqual(
+            model.Training.Training.BestEpoch!.Validation!.Metric,
+            ml.MulticlassClassification.Evaluate(scored).MicroAccuracy,
+            1e-9,
+            "the model is that of the best epoch");
         Assert.AreEqual(model.Training.Training.BestEpoch.Validation.Loss, ml.MulticlassClassification.Evaluate(scored).LogLoss, 1e-3);
     }
 
     [TestMethod]
     public void EarlyStopping_EndsTraining()
     {
-        var summary = Train(options => (options.Epochs, options.LearningRate, options.FinalLearningRate, options.ValidationFraction, options.EarlyStopping) = (50, 0, 0, 0.25, new EarlyStopping { Patience = 2 }));
+        var summary = Train(options =>
+            (options.Epochs, options.LearningRate, options.FinalLearningRate, options.ValidationFraction, options.EarlyStopping) = (
+                50, 0, 0, 0.25, new EarlyStopping { Patience = 2 }));
         Assert.AreEqual(StopReason.EarlyStopping, summary.Training.StopReason);
         Assert.HasCount(3, summary.Training.Epochs);
 
-        Assert.AreEqual(1, Train(options => (options.ValidationFraction, options.EarlyStopping) = (0.001, new EarlyStopping())).ValidationImages, "a small part of few rows is one row");
+        Assert.AreEqual(
+            1,
+            Train(options => (options.ValidationFraction, options.EarlyStopping) = (0.001, new EarlyStopping())).ValidationImages,
+            "a small part of few rows is one row");
     }
 
     [TestMethod]
@@ -179,15 +213,25 @@ public sealed class TrainingTests
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
         var reports = new List<TrainingProgress>();
-        using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.Epochs, options.ValidationFraction, options.Progress) = (2, 0.2, reports.Add)))
+        using var model = logging
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options => (options.Epochs, options.ValidationFraction, options.Progress) = (2, 0.2, reports.Add)))
             .Fit(Colours.WithKeys(logging, Colours.Rows(60)));
 
         var messages = log.All;
         CollectionAssert.AreEqual(new[] { 1, 2 }, reports.Where(r => r.EpochCompleted).Select(r => r.Epoch).ToArray());
         Assert.HasCount(3, reports[^1].ExpertLoad!, "one routing operation a block");
-        Assert.IsTrue(messages.Any(m => m.Contains("Training a model of 6,580 parameters on 48 images of 8×8 with 3 channels in 4 classes, validating on 12; 2 epochs; images in memory; cpu, Float32.", StringComparison.Ordinal)), string.Join('\n', messages));
+        Assert.IsTrue(
+            messages.Any(m =>
+                m.Contains(
+                    "Training a model of 6,580 parameters on 48 images of 8×8 with 3 channels in 4 classes, validating on 12; 2 epochs; "
+                        + "images in memory; cpu, Float32.",
+                    StringComparison.Ordinal)),
+            string.Join('\n', messages));
         Assert.IsTrue(messages.Any(m => EpochLine.IsMatch(m)), string.Join('\n', messages));
-        Assert.IsTrue(messages.Any(m => m.Contains("Training ended after 2 epochs and 6 steps (EpochsCompleted). The best was epoch ", StringComparison.Ordinal)));
+        Assert.IsTrue(
+            messages.Any(m =>
+                m.Contains("Training ended after 2 epochs and 6 steps (EpochsCompleted). The best was epoch ", StringComparison.Ordinal)));
     }
 
     [TestMethod]
@@ -196,7 +240,9 @@ public sealed class TrainingTests
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
         var reports = new List<TrainingProgress>();
-        using var model = logging.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => (options.BatchSize, options.Progress) = (1, reports.Add)))
+        using var model = logging
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options => (options.BatchSize, options.Progress) = (1, reports.Add)))
             .Fit(Colours.WithKeys(logging, Colours.Rows(60)));
 
         CollectionAssert.AreEqual(new[] { (50, false), (60, true) }, reports.Select(r => (r.Step, r.EpochCompleted)).ToArray());
@@ -256,7 +302,8 @@ public sealed class TrainingTests
             Assert.IsTrue(weights.All(float.IsFinite));
             seen.Add(weights);
         }
-        CollectionAssert.AreEqual(seen[0], TrainedWeights(options => (options.Mixup, options.CutMix, options.MixupProbability) = (0.4, 1, 0)));
+        CollectionAssert.AreEqual(
+            seen[0], TrainedWeights(options => (options.Mixup, options.CutMix, options.MixupProbability) = (0.4, 1, 0)));
     }
 
     [TestMethod]
@@ -272,11 +319,21 @@ public sealed class TrainingTests
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before);
 
         before = LiveTensors.Count();
-        Train(options => (options.Epochs, options.ValidationFraction, options.RandomCropPadding, options.HorizontalFlip, options.RandomErasing, options.Mixup, options.CutMix) = (3, 0.2, 1, true, 0.5, 0.4, 1));
+        Train(options =>
+            (
+                options.Epochs,
+                options.ValidationFraction,
+                options.RandomCropPadding,
+                options.HorizontalFlip,
+                options.RandomErasing,
+                options.Mixup,
+                options.CutMix
+            ) = (3, 0.2, 1, true, 0.5, 0.4, 1));
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "whatever the length");
 
         before = LiveTensors.Count();
-        Assert.Throws<InvalidOperationException>(() => Train(options => options.Progress = _ => throw new InvalidOperationException("from the callback")));
+        Assert.Throws<InvalidOperationException>(() =>
+            Train(options => options.Progress = _ => throw new InvalidOperationException("from the callback")));
         Assert.AreEqual(counted, torch.Tensor.TotalCount - before, "a Fit that fails frees its model");
     }
 
@@ -285,7 +342,9 @@ public sealed class TrainingTests
     {
         ImageClassificationTransformer model;
         using (torch.NewDisposeScope())
-            model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { })).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+            model = ml
+                .MulticlassClassification.Trainers.WideNetImageClassifier(Change(_ => { }))
+                .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         using (model)
             Assert.HasCount(10, model.Transform(Colours.WithKeys(ml, Colours.Rows(10))).GetColumn<float[]>("Score").ToArray());
     }
@@ -293,24 +352,43 @@ public sealed class TrainingTests
     [TestMethod]
     public void AFittedModel_IsInEvaluationMode()
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Alter(a => a with { Dropout = 0.5 }))).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Alter(a => a with { Dropout = 0.5 })))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         Assert.IsFalse(model.Model.training);
         using var scope = torch.NewDisposeScope();
         var images = torch.ones(2, 3, 8, 8);
-        CollectionAssert.AreEqual(model.Model.call(images).Logits_NC.data<float>().ToArray(), model.Model.call(images).Logits_NC.data<float>().ToArray(), "neither dropout nor router noise");
+        CollectionAssert.AreEqual(
+            model.Model.call(images).Logits_NC.data<float>().ToArray(),
+            model.Model.call(images).Logits_NC.data<float>().ToArray(),
+            "neither dropout nor router noise");
     }
 
     [TestMethod]
     public void AblationsAndPresets_ReachTheModel()
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options =>
-            {
-                options.Alter(a => a with { Blocks = 4, Experts = 3, ExpertsPerToken = 1, ShareLayerNorms = true, RoutingGroups = 2, TrainingCapacity = null });
-                options.BalanceLossWeight = 0.5;
-            }))
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options =>
+                {
+                    options.Alter(a =>
+                        a with
+                        {
+                            Blocks = 4,
+                            Experts = 3,
+                            ExpertsPerToken = 1,
+                            ShareLayerNorms = true,
+                            RoutingGroups = 2,
+                            TrainingCapacity = null,
+                        }
+                    );
+                    options.BalanceLossWeight = 0.5;
+                }))
             .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         var config = (Microsoft.ML.MoE.Models.WideNetConfig)model.Model.Config;
-        Assert.AreEqual((4, 3, 1, true, 2, 0.5), (config.Blocks, config.Experts, config.ExpertsPerToken, config.ShareLayerNorms, config.RoutingGroups, config.BalanceLossWeight));
+        Assert.AreEqual(
+            (4, 3, 1, true, 2, 0.5),
+            (config.Blocks, config.Experts, config.ExpertsPerToken, config.ShareLayerNorms, config.RoutingGroups, config.BalanceLossWeight));
         Assert.IsNull(config.TrainingCapacity);
         Assert.AreEqual((8, 8, 3, 4), (config.ImageHeight, config.ImageWidth, config.Channels, config.ClassCount));
         Assert.HasCount(2, model.Training!.Training.Epochs[0].Averages.ExpertLoad!, "a routing operation a group");
@@ -319,7 +397,10 @@ public sealed class TrainingTests
     [TestMethod]
     public void ThePositionsStart_ReachesTheModel()
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(options => options.Alter(a => a with { PositionStart = PositionStart.SineCosine }))).Fit(Colours.WithKeys(ml, Colours.Rows(40)));
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Change(options => options.Alter(a => a with { PositionStart = PositionStart.SineCosine })))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(40)));
         Assert.AreEqual(PositionStart.SineCosine, ((TransformerClassifierConfig)model.Model.Config).PositionStart);
     }
 
@@ -340,19 +421,26 @@ public sealed class TrainingTests
 
     private ImageClassificationSummary Train(Action<WideNetImageClassifier.Options> change)
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(change)).Fit(Colours.WithKeys(ml, Colours.Rows(60)));
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Change(change))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(60)));
         return model.Training!;
     }
 
     private float[] TrainedWeights(Action<WideNetImageClassifier.Options> change)
     {
-        using var model = ml.MulticlassClassification.Trainers.WideNetImageClassifier(Change(change)).Fit(Colours.WithKeys(ml, Colours.Rows(60)));
+        using var model = ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Change(change))
+            .Fit(Colours.WithKeys(ml, Colours.Rows(60)));
         return Weights(model);
     }
 
     // Notebooks and ML.NET's own tools cancel so; the method is not public.
     private static void Cancel(MLContext context) =>
-        typeof(MLContext).GetMethod("CancelExecution", System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic)!.Invoke(context, null);
+        typeof(MLContext)
+            .GetMethod("CancelExecution", System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic)!
+            .Invoke(context, null);
 
-    private static float[] Weights(ImageClassificationTransformer model) => [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
+    private static float[] Weights(ImageClassificationTransformer model) =>
+        [.. model.Model.parameters().SelectMany(p => p.data<float>().ToArray())];
 }

@@ -21,7 +21,10 @@ public sealed class TransferTests
 
     [ClassInitialize]
     public static void Train(TestContext _) =>
-        earlier = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => (options.InitialModel, options.Epochs) = (null, 3))).Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
+        earlier = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Options(options => (options.InitialModel, options.Epochs) = (null, 3)))
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
 
     [ClassCleanup]
     public static void Free() => earlier.Dispose();
@@ -38,15 +41,21 @@ public sealed class TransferTests
         Assert.AreEqual(accuracy, Ml.MulticlassClassification.Evaluate(model.Transform(data)).MicroAccuracy, 1e-9);
         CollectionAssert.AreEqual(Predictions(earlier, Colours.WithKeys(Ml, Test)), Predictions(model, data));
         AssertSame(earlier, model, ModelParts.Backbone);
-        CollectionAssert.AreNotEqual(Weights(earlier, ModelParts.Head), Weights(model, ModelParts.Head), "its rows are in the order of the new keys");
+        CollectionAssert.AreNotEqual(
+            Weights(earlier, ModelParts.Head), Weights(model, ModelParts.Head), "its rows are in the order of the new keys");
         CollectionAssert.AreEquivalent(Weights(earlier, ModelParts.Head), Weights(model, ModelParts.Head));
     }
 
     [TestMethod]
     public void TheFirstEpoch_BeginsWithTheEarlierModelsLoss()
     {
-        using var model = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => options.LearningRate = 1e-4)).Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
-        using var anew = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => (options.LearningRate, options.InitialModel) = (1e-4, null))).Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
+        using var model = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => options.LearningRate = 1e-4))
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
+        using var anew = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(
+                Options(options => (options.LearningRate, options.InitialModel) = (1e-4, null)))
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(120)), Colours.WithKeys(Ml, Test));
         var before = earlier.Training!.Training.BestEpoch!.Validation!;
         Assert.IsGreaterThanOrEqualTo(before.Metric - 0.02, model.History[0].Validation!.Metric);
         Assert.AreEqual(before.Loss, model.History[0].Validation!.Loss, 0.05);
@@ -84,10 +93,23 @@ public sealed class TransferTests
     [TestMethod]
     public void FrozenParts_StayBitForBit_InAViTMoEAndInBFloat16()
     {
-        var options = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4, Epochs = 1, BatchSize = 16, LearningRate = 5e-3, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.BFloat16 };
-        using var first = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options).Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
+        var options = new VisionTransformerImageClassifier.Options
+        {
+            Architecture = VisionTransformerConfig.MoeTiny,
+            PatchSize = 4,
+            Epochs = 1,
+            BatchSize = 16,
+            LearningRate = 5e-3,
+            Seed = 7,
+            Precision = Microsoft.ML.MoE.Runtime.Precision.BFloat16,
+        };
+        using var first = Ml
+            .MulticlassClassification.Trainers.VisionTransformerImageClassifier(options)
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
         (options.InitialModel, options.Frozen) = (first, ModelParts.Blocks);
-        using var second = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(options).Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
+        using var second = Ml
+            .MulticlassClassification.Trainers.VisionTransformerImageClassifier(options)
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(60)));
         AssertSame(first, second, ModelParts.Blocks);
         CollectionAssert.AreNotEqual(Weights(first, ModelParts.Embedding), Weights(second, ModelParts.Embedding));
     }
@@ -96,20 +118,37 @@ public sealed class TransferTests
     public void OtherClasses_GetANewHead()
     {
         var rows = Colours.Rows(120).Where(row => row.Label != "white").ToList();
-        using var model = Fit(Colours.WithKeys(Ml, rows), options => (options.Frozen, options.LearningRate, options.Epochs) = (ModelParts.Backbone, 5e-2, 3), out var messages);
+        using var model = Fit(
+            Colours.WithKeys(Ml, rows),
+            options => (options.Frozen, options.LearningRate, options.Epochs) = (ModelParts.Backbone, 5e-2, 3),
+            out var messages);
         Assert.AreEqual(3, model.Model.Config.ClassCount);
         AssertSame(earlier, model, ModelParts.Backbone);
-        Assert.IsTrue(messages.Any(m => m.Contains("the head starts anew: the training data have 3 classes and the earlier model 4; frozen: Backbone.", StringComparison.Ordinal)), string.Join('\n', messages));
-        Assert.IsGreaterThan(0.9, Ml.MulticlassClassification.Evaluate(model.Transform(Colours.WithKeys(Ml, rows))).MicroAccuracy, "what the backbone knows is enough");
+        Assert.IsTrue(
+            messages.Any(m =>
+                m.Contains(
+                    "the head starts anew: the training data have 3 classes and the earlier model 4; frozen: Backbone.",
+                    StringComparison.Ordinal)),
+            string.Join('\n', messages));
+        Assert.IsGreaterThan(
+            0.9,
+            Ml.MulticlassClassification.Evaluate(model.Transform(Colours.WithKeys(Ml, rows))).MicroAccuracy,
+            "what the backbone knows is enough");
 
         // As many classes, but others. Nothing is learnt, so that the head can be seen to be the zeros that a new one starts from.
         rows = Colours.Rows(40);
         rows.ForEach(row => row.Label = row.Label == "white" ? "grey" : row.Label);
-        using var renamed = Fit(Colours.WithKeys(Ml, rows), options => (options.LearningRate, options.FinalLearningRate) = (0, 0), out messages);
+        using var renamed = Fit(
+            Colours.WithKeys(Ml, rows), options => (options.LearningRate, options.FinalLearningRate) = (0, 0), out messages);
         Assert.IsTrue(Weights(renamed, ModelParts.Head).All(value => value == 0));
-        Assert.IsTrue(messages.Any(m => m.Contains("starts anew: the earlier model does not have the class 'grey'", StringComparison.Ordinal)), string.Join('\n', messages));
+        Assert.IsTrue(
+            messages.Any(m => m.Contains("starts anew: the earlier model does not have the class 'grey'", StringComparison.Ordinal)),
+            string.Join('\n', messages));
         StringAssert.Contains(
-            Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Colours.WithKeys(Ml, rows), options => options.Frozen = ModelParts.Head)).Message,
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() =>
+                    Fit(Colours.WithKeys(Ml, rows), options => options.Frozen = ModelParts.Head))
+                .Message,
             "Frozen is Head, but the earlier model does not have the class 'grey'");
     }
 
@@ -132,7 +171,9 @@ public sealed class TransferTests
         Ml.Model.Save(fromChain, data.Schema, again);
         again.Position = 0;
         var reloaded = Ml.Model.Load(again, out _);
-        CollectionAssert.AreEqual(fromChain.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(), reloaded.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray());
+        CollectionAssert.AreEqual(
+            fromChain.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
+            reloaded.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray());
         (loaded as IDisposable)?.Dispose();
         (reloaded as IDisposable)?.Dispose();
     }
@@ -160,15 +201,28 @@ public sealed class TransferTests
     public void LargerImages_InterpolateThePositions()
     {
         var pictures = Colours.WithKeys(Ml, Colours.Pictures(120));
-        using var small = Fit(pictures, options => (options.InitialModel, options.ImageHeight, options.ImageWidth, options.Epochs) = (null, 8, 8, 3));
-        using var large = Fit(pictures, options => (options.InitialModel, options.ImageHeight, options.ImageWidth, options.LearningRate, options.FinalLearningRate) = (small, 16, 12, 0, 0), out var messages);
-        Assert.IsTrue(messages.Any(m => m.Contains("Starting from an earlier model of 8×8 with 3 channels, its positions interpolated; the head goes on, with the same classes; frozen: None.", StringComparison.Ordinal)), string.Join('\n', messages));
+        using var small = Fit(pictures, options =>
+            (options.InitialModel, options.ImageHeight, options.ImageWidth, options.Epochs) = (null, 8, 8, 3));
+        using var large = Fit(
+            pictures,
+            options =>
+                (options.InitialModel, options.ImageHeight, options.ImageWidth, options.LearningRate, options.FinalLearningRate) = (
+                    small, 16, 12, 0, 0),
+            out var messages);
+        Assert.IsTrue(
+            messages.Any(m =>
+                m.Contains(
+                    "Starting from an earlier model of 8×8 with 3 channels, its positions interpolated; the head goes on, with the same "
+                        + "classes; frozen: None.",
+                    StringComparison.Ordinal)),
+            string.Join('\n', messages));
         Assert.AreEqual((16, 12), (large.Model.Config.ImageHeight, large.Model.Config.ImageWidth));
 
         var test = Colours.WithKeys(Ml, Colours.Pictures(100, seed: 2));
         var before = Ml.MulticlassClassification.Evaluate(small.Transform(test)).MicroAccuracy;
         Assert.IsGreaterThan(0.8, before);
-        Assert.IsGreaterThan(before - 0.1, Ml.MulticlassClassification.Evaluate(large.Transform(test)).MicroAccuracy, "colours are seen at any size");
+        Assert.IsGreaterThan(
+            before - 0.1, Ml.MulticlassClassification.Evaluate(large.Transform(test)).MicroAccuracy, "colours are seen at any size");
     }
 
     [TestMethod]
@@ -177,7 +231,12 @@ public sealed class TransferTests
         // Pictures of a column that does not say their size.
         using var files = new PictureFiles(40);
         var loadPictures = files.Loader(Ml);
-        using var first = loadPictures.Append(Colours.Pipeline(Ml, Options(options => (options.InitialModel, options.ImageHeight, options.ImageWidth, options.Channels) = (null, 8, 8, 1)))).Fit(files.Rows(Ml));
+        using var first = loadPictures
+            .Append(
+                Colours.Pipeline(
+                    Ml,
+                    Options(options => (options.InitialModel, options.ImageHeight, options.ImageWidth, options.Channels) = (null, 8, 8, 1))))
+            .Fit(files.Rows(Ml));
         using var second = loadPictures.Append(Colours.Pipeline(Ml, Options(options => options.InitialModel = first))).Fit(files.Rows(Ml));
         var config = Classifier(second).Model.Config;
         Assert.AreEqual((8, 8, 1), (config.ImageHeight, config.ImageWidth, config.Channels));
@@ -185,7 +244,9 @@ public sealed class TransferTests
         // Vectors without dimensions; and the patches that would be chosen for 8×8 otherwise are of 1×1.
         var flat = Colours.Rows(40).Select(row => new FlatRow { Features = row.Features, Label = row.Label }).ToList();
         using var third = Fit(Colours.WithKeys(Ml, flat), options => options.PatchSize = null);
-        Assert.AreEqual((8, 8, 3, 4), (third.Model.Config.ImageHeight, third.Model.Config.ImageWidth, third.Model.Config.Channels, third.Model.Config.PatchSize));
+        Assert.AreEqual(
+            (8, 8, 3, 4),
+            (third.Model.Config.ImageHeight, third.Model.Config.ImageWidth, third.Model.Config.Channels, third.Model.Config.PatchSize));
     }
 
     [TestMethod]
@@ -216,7 +277,10 @@ public sealed class TransferTests
         rows.ForEach(row => row.Features = [.. row.Features.Select(value => value / 255)]);
         using var other = Fit(Colours.WithKeys(Ml, rows), _ => { }, out messages);
         CollectionAssert.AreEqual(earlier.Scorer.Normalization.Mean, other.Scorer.Normalization.Mean);
-        Assert.AreEqual(1, messages.Count(m => m.Contains("in channel 0; those that InitialModel was trained on had", StringComparison.Ordinal)), string.Join('\n', messages));
+        Assert.AreEqual(
+            1,
+            messages.Count(m => m.Contains("in channel 0; those that InitialModel was trained on had", StringComparison.Ordinal)),
+            string.Join('\n', messages));
     }
 
     [TestMethod]
@@ -227,12 +291,18 @@ public sealed class TransferTests
         {
             using var model = Fit(Colours.WithKeys(Ml, Colours.Rows(60)), options =>
             {
-                (options.Optimizer, options.Momentum, options.GradientClipNorm, options.WeightDecay, options.WarmupFraction) = (OptimizerKind.Sgd, 0, null, 0, 0);
-                (options.BatchSize, options.LearningRate, options.FinalLearningRate, options.BackboneLearningRateScale) = (60, 0.1, 0.1, scale);
+                (options.Optimizer, options.Momentum, options.GradientClipNorm, options.WeightDecay, options.WarmupFraction) = (
+                    OptimizerKind.Sgd, 0, null, 0, 0);
+                (options.BatchSize, options.LearningRate, options.FinalLearningRate, options.BackboneLearningRateScale) = (
+                    60, 0.1, 0.1, scale);
                 options.Alter(a => a with { RouterNoise = 0 });
             });
             Assert.AreEqual(1, model.Training!.Training.Steps);
-            return [.. new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Head }.Select(part => Weights(model, part).Zip(Weights(earlier, part), (after, before) => after - before).ToArray())];
+            return
+            [
+                .. new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Head }.Select(part =>
+                    Weights(model, part).Zip(Weights(earlier, part), (after, before) => after - before).ToArray()),
+            ];
         }
 
         var (full, tenth) = (Change(1), Change(0.1));
@@ -252,26 +322,45 @@ public sealed class TransferTests
         AssertRefused("Blocks is 2, but the initial model has 3", options => options.Alter(a => a with { Blocks = 2 }));
         AssertRefused("PatchSize is 2, but the initial model has 4", options => options.PatchSize = 2);
         AssertRefused("Channels is 1, but the initial model has 3", options => options.Channels = 1);
-        AssertRefused("Frozen is Backbone, but InitialModel is not set", options => (options.InitialModel, options.Frozen) = (null, ModelParts.Backbone));
+        AssertRefused("Frozen is Backbone, but InitialModel is not set", options =>
+            (options.InitialModel, options.Frozen) = (null, ModelParts.Backbone));
         AssertRefused("which is all of the model", options => options.Frozen = ModelParts.Backbone | ModelParts.Head);
         AssertRefused("Frozen is 8; it must be made of Embedding, Blocks and Head", options => options.Frozen = (ModelParts)8);
-        AssertRefused("BackboneLearningRateScale is 0; it must be a finite number above 0", options => options.BackboneLearningRateScale = 0);
-        AssertRefused("no image classifier in it", options => options.InitialModel = Ml.Transforms.DropColumns("Label").Fit(Colours.WithKeys(Ml, Test)));
-        AssertRefused("InitialModel has 2 image classifiers in it", options => options.InitialModel = new TransformerChain<ITransformer>(earlier, earlier));
+        AssertRefused("BackboneLearningRateScale is 0; it must be a finite number above 0", options =>
+            options.BackboneLearningRateScale = 0);
+        AssertRefused("no image classifier in it", options =>
+            options.InitialModel = Ml.Transforms.DropColumns("Label").Fit(Colours.WithKeys(Ml, Test)));
+        AssertRefused("InitialModel has 2 image classifiers in it", options =>
+            options.InitialModel = new TransformerChain<ITransformer>(earlier, earlier));
 
-        var vit = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Tiny, PatchSize = 4, InitialModel = earlier };
+        var vit = new VisionTransformerImageClassifier.Options
+        {
+            Architecture = VisionTransformerConfig.Tiny,
+            PatchSize = 4,
+            InitialModel = earlier,
+        };
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit)).Message, "The initial model is a WideNet; a VisionTransformer cannot");
+            Assert
+                .ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit))
+                .Message,
+            "The initial model is a WideNet; a VisionTransformer cannot");
 
         var grey = Colours.Rows(20).Select(row => new GreyRow { Features = row.Features[..64], Label = row.Label }).ToList();
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Fit(Colours.WithKeys(Ml, grey), _ => { })).Message, "Channels is 1, but the initial model has 3");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => Fit(Colours.WithKeys(Ml, grey), _ => { })).Message,
+            "Channels is 1, but the initial model has 3");
 
         var disposed = Fit(Colours.WithKeys(Ml, Colours.Rows(20)), _ => { });
         disposed.Dispose();
-        Assert.ThrowsExactly<ObjectDisposedException>(() => Fit(Colours.WithKeys(Ml, Colours.Rows(20)), options => options.InitialModel = disposed));
+        Assert.ThrowsExactly<ObjectDisposedException>(() =>
+            Fit(Colours.WithKeys(Ml, Colours.Rows(20)), options => options.InitialModel = disposed));
 
         void AssertRefused(string message, Action<WideNetImageClassifier.Options> change) =>
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(change))).Message, message);
+            StringAssert.Contains(
+                Assert
+                    .ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(change)))
+                    .Message,
+                message);
     }
 
     [TestMethod]
@@ -280,12 +369,18 @@ public sealed class TransferTests
         var names = Colours.Names.Order().ToArray();
         var definition = SchemaDefinition.Create(typeof(KeyedRow));
         definition["Label"].ColumnType = new KeyDataViewType(typeof(uint), 4);
-        var unnamed = Ml.Data.LoadFromEnumerable(Colours.Rows(40).Select(row => new KeyedRow { Features = row.Features, Label = (uint)Array.IndexOf(names, row.Label) }), definition);
+        var unnamed = Ml.Data.LoadFromEnumerable(
+            Colours.Rows(40).Select(row => new KeyedRow { Features = row.Features, Label = (uint)Array.IndexOf(names, row.Label) }),
+            definition);
 
         using var model = Fit(unnamed, _ => { }, out var messages);
-        Assert.IsTrue(messages.Any(m => m.Contains("starts anew: only the earlier model has names for its classes", StringComparison.Ordinal)), string.Join('\n', messages));
+        Assert.IsTrue(
+            messages.Any(m => m.Contains("starts anew: only the earlier model has names for its classes", StringComparison.Ordinal)),
+            string.Join('\n', messages));
         using var next = Fit(unnamed, options => options.InitialModel = model, out messages);
-        Assert.IsTrue(messages.Any(m => m.Contains("the head goes on, with the same classes", StringComparison.Ordinal)), "by their keys, where neither has names");
+        Assert.IsTrue(
+            messages.Any(m => m.Contains("the head goes on, with the same classes", StringComparison.Ordinal)),
+            "by their keys, where neither has names");
     }
 
     [TestMethod]
@@ -309,7 +404,8 @@ public sealed class TransferTests
         return options;
     }
 
-    private static ImageClassificationTransformer Fit(IDataView data, Action<WideNetImageClassifier.Options> change) => Fit(data, change, out _);
+    private static ImageClassificationTransformer Fit(IDataView data, Action<WideNetImageClassifier.Options> change) =>
+        Fit(data, change, out _);
 
     private static ImageClassificationTransformer Fit(IDataView data, Action<WideNetImageClassifier.Options> change, out string[] messages)
     {
@@ -320,8 +416,12 @@ public sealed class TransferTests
         return model;
     }
 
-    private static ImageClassificationTransformer Classifier(ITransformer model) => model as ImageClassificationTransformer
-        ?? ((IEnumerable<ITransformer>)model).SelectMany(part => part is IEnumerable<ITransformer> chain ? chain : [part]).OfType<ImageClassificationTransformer>().Single();
+    private static ImageClassificationTransformer Classifier(ITransformer model) =>
+        model as ImageClassificationTransformer
+        ?? ((IEnumerable<ITransformer>)model)
+            .SelectMany(part => part is IEnumerable<ITransformer> chain ? chain : [part])
+            .OfType<ImageClassificationTransformer>()
+            .Single();
 
     private static IDataView WithKeysByOccurrence(List<ColourRow> rows)
     {
@@ -333,14 +433,25 @@ public sealed class TransferTests
     private static string[] Predictions(ImageClassificationTransformer model, IDataView data)
     {
         var scored = model.Transform(data);
-        return [.. Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel").Fit(scored).Transform(scored).GetColumn<string>("PredictedLabel")];
+        return
+        [
+            .. Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel").Fit(scored).Transform(scored).GetColumn<string>("PredictedLabel"),
+        ];
     }
 
     private static float[] Weights(ImageClassificationTransformer model, ModelParts parts) =>
-        [.. ModuleWeights.Collect(model.Model).Where(pair => (model.Model.PartOf(pair.Key) & parts) != 0).SelectMany(pair => pair.Value.data<float>().ToArray())];
+        [
+            .. ModuleWeights
+                .Collect(model.Model)
+                .Where(pair => (model.Model.PartOf(pair.Key) & parts) != 0)
+                .SelectMany(pair => pair.Value.data<float>().ToArray()),
+        ];
 
     private static void AssertSame(ImageClassificationTransformer wanted, ImageClassificationTransformer found, ModelParts parts) =>
-        CollectionAssert.AreEqual(Weights(wanted, parts).Select(BitConverter.SingleToInt32Bits).ToArray(), Weights(found, parts).Select(BitConverter.SingleToInt32Bits).ToArray(), $"{parts}");
+        CollectionAssert.AreEqual(
+            Weights(wanted, parts).Select(BitConverter.SingleToInt32Bits).ToArray(),
+            Weights(found, parts).Select(BitConverter.SingleToInt32Bits).ToArray(),
+            $"{parts}");
 
     private sealed class FlatRow
     {

@@ -11,7 +11,18 @@ namespace Estimators.Tests.Classification;
 [TestClass]
 public sealed class UnknownImageSizeTests
 {
-    private static readonly (int Height, int Width)[] Sizes = [(8, 8), (12, 8), (28, 28), (97, 1), (1009, 1), (1, 997), (30, 60), (64, 112), (300, 60)];
+    private static readonly (int Height, int Width)[] Sizes =
+    [
+        (8, 8),
+        (12, 8),
+        (28, 28),
+        (97, 1),
+        (1009, 1),
+        (1, 997),
+        (30, 60),
+        (64, 112),
+        (300, 60),
+    ];
 
     private readonly MLContext ml = new(seed: 1);
 
@@ -23,11 +34,16 @@ public sealed class UnknownImageSizeTests
         Assert.AreEqual(4, ((SparseMlpConfig)model.Model.Config).InnerPatches);
 
         var wrong = Colours.Trainer(ml, Options(5));
-        Assert.Contains("InnerPatches is 5, but ReRepresented is None; it must be null or the image's 4 patches", Assert.ThrowsExactly<ArgumentException>(() => wrong.Fit(data)).Message);
+        Assert.Contains(
+            "InnerPatches is 5, but ReRepresented is None; it must be null or the image's 4 patches",
+            Assert.ThrowsExactly<ArgumentException>(() => wrong.Fit(data)).Message);
 
         var known = Options(5);
         (known.ImageHeight, known.ImageWidth) = (8, 8);
-        Assert.Contains("the image's 4 patches", Assert.ThrowsExactly<ArgumentException>(() => Colours.Trainer(ml, known)).Message, "known before there are data");
+        Assert.Contains(
+            "the image's 4 patches",
+            Assert.ThrowsExactly<ArgumentException>(() => Colours.Trainer(ml, known)).Message,
+            "known before there are data");
 
         static SparseMlpTrainer.Options Options(int innerPatches)
         {
@@ -67,8 +83,22 @@ public sealed class UnknownImageSizeTests
     {
         foreach (int? patch in new int?[] { null, 1, 4, 7 })
         {
-            yield return (height, width) => new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = patch, ImageHeight = height, ImageWidth = width };
-            yield return (height, width) => new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny with { PositionStart = PositionStart.SineCosine }, PatchSize = patch, ImageHeight = height, ImageWidth = width };
+            yield return (height, width) =>
+                new WideNetImageClassifier.Options
+                {
+                    Architecture = WideNetConfig.Tiny,
+                    PatchSize = patch,
+                    ImageHeight = height,
+                    ImageWidth = width,
+                };
+            yield return (height, width) =>
+                new VisionTransformerImageClassifier.Options
+                {
+                    Architecture = VisionTransformerConfig.MoeTiny with { PositionStart = PositionStart.SineCosine },
+                    PatchSize = patch,
+                    ImageHeight = height,
+                    ImageWidth = width,
+                };
             foreach (var axes in Enum.GetValues<ReRepresentedAxes>())
             {
                 foreach (int? inner in new int?[] { null, 4, 6, 49, 97 })

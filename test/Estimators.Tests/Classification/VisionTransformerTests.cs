@@ -13,7 +13,14 @@ namespace Estimators.Tests.Classification;
 public sealed class VisionTransformerTests
 {
     private static readonly VisionTransformerConfig[] Presets =
-        [VisionTransformerConfig.Base, VisionTransformerConfig.Large, VisionTransformerConfig.MoeBase, VisionTransformerConfig.MoeLarge, VisionTransformerConfig.Small, VisionTransformerConfig.MoeTiny];
+    [
+        VisionTransformerConfig.Base,
+        VisionTransformerConfig.Large,
+        VisionTransformerConfig.MoeBase,
+        VisionTransformerConfig.MoeLarge,
+        VisionTransformerConfig.Small,
+        VisionTransformerConfig.MoeTiny,
+    ];
 
     [TestMethod]
     public void APreset_IsTakenOverInFull_ButForWhatTheDataDecide()
@@ -21,21 +28,34 @@ public sealed class VisionTransformerTests
         foreach (var preset in Presets)
         {
             var expected = preset with { Channels = 3, ImageHeight = 96, ImageWidth = 64, ClassCount = 7 };
-            Assert.AreEqual(expected, new VisionTransformerImageClassifier.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
+            Assert.AreEqual(
+                expected,
+                new VisionTransformerImageClassifier.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(
+                    new ImageShape(3, 96, 64), classCount: 7));
         }
     }
 
     [TestMethod]
     public void WithoutAPreset_ItIsADenseViT_WhosePatchesSuitTheImages()
     {
-        var expected = VisionTransformerConfig.Small with { Channels = 1, ImageHeight = 64, ImageWidth = 64, ClassCount = 10, PatchSize = 8 };
+        var expected = VisionTransformerConfig.Small with
+        {
+            Channels = 1,
+            ImageHeight = 64,
+            ImageWidth = 64,
+            ClassCount = 10,
+            PatchSize = 8,
+        };
         Assert.AreEqual(expected, new VisionTransformerImageClassifier.Options().CreateConfig(new ImageShape(1, 64, 64), classCount: 10));
     }
 
     [TestMethod]
     public void MixtureBlocksAndExperts_GoTogether()
     {
-        var options = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Small with { MixtureBlocks = 2 } };
+        var options = new VisionTransformerImageClassifier.Options
+        {
+            Architecture = VisionTransformerConfig.Small with { MixtureBlocks = 2 },
+        };
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(options.Validate).Message, "MixtureBlocks is 2 and Experts is 0");
 
         options.Alter(a => a with { Experts = 4, ExpertWidth = 48, FeedForwardWidth = 100 });

@@ -8,7 +8,14 @@ namespace Estimators.Tests.Classification;
 [TestClass]
 public sealed class WideNetOptionsTests
 {
-    private static readonly WideNetConfig[] Presets = [WideNetConfig.Base, WideNetConfig.Large, WideNetConfig.Huge, WideNetConfig.Small, WideNetConfig.Tiny];
+    private static readonly WideNetConfig[] Presets =
+    [
+        WideNetConfig.Base,
+        WideNetConfig.Large,
+        WideNetConfig.Huge,
+        WideNetConfig.Small,
+        WideNetConfig.Tiny,
+    ];
 
     [TestMethod]
     public void APreset_IsTakenOverInFull_ButForWhatTheDataDecide()
@@ -16,7 +23,10 @@ public sealed class WideNetOptionsTests
         foreach (var preset in Presets)
         {
             var expected = preset with { Channels = 3, ImageHeight = 96, ImageWidth = 64, ClassCount = 7 };
-            Assert.AreEqual(expected, new WideNetImageClassifier.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(new ImageShape(3, 96, 64), classCount: 7));
+            Assert.AreEqual(
+                expected,
+                new WideNetImageClassifier.Options { Architecture = preset, PatchSize = preset.PatchSize }.CreateConfig(
+                    new ImageShape(3, 96, 64), classCount: 7));
         }
     }
 
@@ -29,7 +39,14 @@ public sealed class WideNetOptionsTests
     [DataRow(60, 30, 3)]
     public void WithoutAPreset_PatchesSuitTheImages(int height, int width, int patch)
     {
-        var expected = WideNetConfig.Small with { Channels = 1, ImageHeight = height, ImageWidth = width, ClassCount = 10, PatchSize = patch };
+        var expected = WideNetConfig.Small with
+        {
+            Channels = 1,
+            ImageHeight = height,
+            ImageWidth = width,
+            ClassCount = 10,
+            PatchSize = patch,
+        };
         Assert.AreEqual(expected, new WideNetImageClassifier.Options().CreateConfig(new ImageShape(1, height, width), classCount: 10));
     }
 
@@ -39,13 +56,19 @@ public sealed class WideNetOptionsTests
     [DataRow(1024, 1024, "Images of 1024×1024 pixels would be cut into 4,096 patches of 16×16")]
     public void ImagesThatOnlyTinyPatchesDivide_AreRefused_UnlessThePatchSizeIsSet(int height, int width, string message)
     {
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options().CreateConfig(new ImageShape(3, height, width), classCount: 10));
+        var error = Assert.ThrowsExactly<ArgumentException>(() =>
+            new WideNetImageClassifier.Options().CreateConfig(new ImageShape(3, height, width), classCount: 10));
         StringAssert.Contains(error.Message, message);
-        StringAssert.Contains(error.Message, "Set ImageHeight and ImageWidth to multiples of 16 for a column of pictures, which are resized, or set PatchSize.");
+        StringAssert.Contains(
+            error.Message,
+            "Set ImageHeight and ImageWidth to multiples of 16 for a column of pictures, which are resized, or set PatchSize.");
 
-        var config = (WideNetConfig)new WideNetImageClassifier.Options { PatchSize = 1 }.CreateConfig(new ImageShape(3, height, width), classCount: 10);
+        var config = (WideNetConfig)
+            new WideNetImageClassifier.Options { PatchSize = 1 }.CreateConfig(new ImageShape(3, height, width), classCount: 10);
         Assert.AreEqual(1, config.PatchSize);
-        Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = height, ImageWidth = width }.Validate(), "known before there are data");
+        Assert.ThrowsExactly<ArgumentException>(
+            () => new WideNetImageClassifier.Options { ImageHeight = height, ImageWidth = width }.Validate(),
+            "known before there are data");
     }
 
     [TestMethod]
@@ -56,9 +79,23 @@ public sealed class WideNetOptionsTests
         new WideNetImageClassifier.Options { ImageHeight = 1120 }.Validate();   // beside 224 it makes 980 patches of 16
         new WideNetImageClassifier.Options { ImageHeight = 300 }.Validate();    // beside 60, 500 of 6
         new SparseMlpTrainer.Options { ImageWidth = 1120 }.Validate();
-        Assert.Contains("1117", Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = 1117 }.Validate()).Message, "a prime number of pixels, more than patches are allowed");
-        new WideNetImageClassifier.Options { Architecture = WideNetConfig.Base, PatchSize = WideNetConfig.Base.PatchSize, ImageWidth = 96 }.Validate();
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { Architecture = WideNetConfig.Base, PatchSize = WideNetConfig.Base.PatchSize, ImageWidth = 97 }.Validate());
+        Assert.Contains(
+            "1117",
+            Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = 1117 }.Validate()).Message,
+            "a prime number of pixels, more than patches are allowed");
+        new WideNetImageClassifier.Options
+        {
+            Architecture = WideNetConfig.Base,
+            PatchSize = WideNetConfig.Base.PatchSize,
+            ImageWidth = 96,
+        }.Validate();
+        var error = Assert.ThrowsExactly<ArgumentException>(() =>
+            new WideNetImageClassifier.Options
+            {
+                Architecture = WideNetConfig.Base,
+                PatchSize = WideNetConfig.Base.PatchSize,
+                ImageWidth = 97,
+            }.Validate());
         Assert.Contains("97", error.Message, "a side that does not suit the patches is one");
     }
 }

@@ -11,6 +11,11 @@ public sealed class WideNetPipelineTests : PipelineTests
 {
     private protected override ImageClassificationOptions Options() => Colours.Options();
 
-    private protected override ImageClassifierEstimator Simple(MLContext ml, string label, string feature, string score, string predictedLabel) =>
-        ml.MulticlassClassification.Trainers.WideNetImageClassifier(label, feature, score, predictedLabel);
+    private protected override ImageClassifierEstimator Simple(
+        MLContext ml,
+        string label,
+        string feature,
+        string score,
+        string predictedLabel
+    ) => ml.MulticlassClassification.Trainers.WideNetImageClassifier(label, feature, score, predictedLabel);
 }

@@ -34,5 +34,10 @@ public sealed class ImageBufferTests
     }
 
     private static ImageColumn Column(int channels, int height, int width) =>
-        new("F", new ImageColumnType(ImageColumnKind.Bytes, [channels, height, width]), new ImageShape(channels, height, width), false, default);
+        new(
+            "F",
+            new ImageColumnType(ImageColumnKind.Bytes, [channels, height, width]),
+            new ImageShape(channels, height, width),
+            false,
+            default);
 }

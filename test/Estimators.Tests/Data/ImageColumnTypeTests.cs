@@ -29,7 +29,13 @@ public sealed class ImageColumnTypeTests
     [DataRow(new[] { 784 }, null, 28, null, "set ImageHeight and ImageWidth")]
     [DataRow(new[] { 783 }, null, 28, 28, "a vector of 783 numbers; an image of 28×28 with whole channels has a multiple of 784")]
     [DataRow(new[] { 784 }, 3, 28, 28, "an image of 28×28 with 3 channels has 2352")]
-    [DataRow(new[] { 8, 8, 8 }, null, null, null, "(8, 8, 8); wanted (channels, height, width) or (height, width, channels) with 1 to 4 channels")]
+    [DataRow(
+        new[] { 8, 8, 8 },
+        null,
+        null,
+        null,
+        "(8, 8, 8); wanted (channels, height, width) or (height, width, channels) with 1 to 4 channels"
+    )]
     [DataRow(new[] { 3, 8, 8 }, 1, null, null, "with 1 channels")]
     [DataRow(new[] { 3, 8, 8 }, null, 16, 16, "holds images of 8×8 with 3 channels, but the options ask for 16×16 with 3 channels")]
     public void VectorsThatDoNotFit_SaySo(int[] dimensions, int? channels, int? height, int? width, string message)
@@ -43,7 +49,8 @@ public sealed class ImageColumnTypeTests
     [TestMethod]
     public void Pictures_HaveTheSizeOfTheOptions_OrTheirOwn_Or224()
     {
-        Assert.AreEqual(new ImageShape(3, 12, 10), ImageColumnType.From(new ImageDataViewType(12, 10))!.Resolve("F", null, null, null).Shape);
+        Assert.AreEqual(
+            new ImageShape(3, 12, 10), ImageColumnType.From(new ImageDataViewType(12, 10))!.Resolve("F", null, null, null).Shape);
         Assert.AreEqual(new ImageShape(1, 32, 10), ImageColumnType.From(new ImageDataViewType(12, 10))!.Resolve("F", 1, 32, null).Shape);
         Assert.AreEqual(new ImageShape(3, 224, 224), ImageColumnType.From(new ImageDataViewType())!.Resolve("F", null, null, null).Shape);
     }
@@ -58,7 +65,8 @@ public sealed class ImageColumnTypeTests
         static void Fails(DataViewType type, int side, long bytes)
         {
             var error = Assert.ThrowsExactly<ArgumentException>(() => ImageColumnType.From(type)!.Resolve("Photo", null, side, side));
-            StringAssert.Contains(error.Message, $"with 3 channels in column 'Photo' takes {bytes:n0} bytes; at most {Array.MaxLength:n0} are possible");
+            StringAssert.Contains(
+                error.Message, $"with 3 channels in column 'Photo' takes {bytes:n0} bytes; at most {Array.MaxLength:n0} are possible");
         }
     }
 
@@ -74,7 +82,15 @@ public sealed class ImageColumnTypeTests
     [TestMethod]
     public void TheType_ComesBack()
     {
-        foreach (DataViewType type in new DataViewType[] { new ImageDataViewType(), new ImageDataViewType(5, 6), new VectorDataViewType(NumberDataViewType.Byte, 3, 8, 8), new VectorDataViewType(NumberDataViewType.Single, 9) })
+        foreach (
+            DataViewType type in new DataViewType[]
+            {
+                new ImageDataViewType(),
+                new ImageDataViewType(5, 6),
+                new VectorDataViewType(NumberDataViewType.Byte, 3, 8, 8),
+                new VectorDataViewType(NumberDataViewType.Single, 9),
+            }
+        )
             Assert.AreEqual(type, ImageColumnType.From(type)!.ToDataViewType());
     }
 }

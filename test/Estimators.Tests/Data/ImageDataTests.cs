@@ -65,7 +65,10 @@ public sealed class ImageDataTests
 
         using var numbers = torch.tensor(new byte[] { 15, 30, 7, 8 }).view(1, 2, 1, 2);
         using var normal = normalization.Apply(numbers, torch.CPU);
-        CollectionAssert.AreEqual(new[] { 0f, 15 / MathF.Sqrt(125), 0f, 1f }, normal.data<float>().ToArray(), Comparer<float>.Create((a, b) => Math.Abs(a - b) < 1e-5 ? 0 : 1));
+        CollectionAssert.AreEqual(
+            new[] { 0f, 15 / MathF.Sqrt(125), 0f, 1f },
+            normal.data<float>().ToArray(),
+            Comparer<float>.Create((a, b) => Math.Abs(a - b) < 1e-5 ? 0 : 1));
     }
 
     [TestMethod]
@@ -100,7 +103,8 @@ public sealed class ImageDataTests
         var data = Open(Colours.Rows(50));
         foreach (var cacheLimit in new[] { 0, long.MaxValue })
         {
-            var examples = Scan(data, cacheLimit, poolSize).Examples.Where(new BitArray(Enumerable.Range(0, 50).Select(i => i % 10 != 4).ToArray()));
+            var examples = Scan(data, cacheLimit, poolSize)
+                .Examples.Where(new BitArray(Enumerable.Range(0, 50).Select(i => i % 10 != 4).ToArray()));
             var all = Keys(examples.Shuffled(new Random(1), default));
             foreach (var skip in new[] { 0, 1, 5, 38, 43, 44, 45 })
                 CollectionAssert.AreEqual(all[skip..], Keys(examples.Shuffled(new Random(1), skip, default)), $"without the first {skip}");
@@ -127,7 +131,8 @@ public sealed class ImageDataTests
         Assert.AreEqual(10, cachedValidation!.Count);
         CollectionAssert.AreEqual(Keys(cachedTraining.InOrder(default)), Keys(streamedTraining.InOrder(default)));
         CollectionAssert.AreEqual(Keys(cachedValidation.InOrder(default)), Keys(streamedValidation!.InOrder(default)));
-        Assert.AreEqual(50, Keys(cachedTraining.InOrder(default)).Union(Keys(cachedValidation.InOrder(default))).Count(), "nothing is lost");
+        Assert.AreEqual(
+            50, Keys(cachedTraining.InOrder(default)).Union(Keys(cachedValidation.InOrder(default))).Count(), "nothing is lost");
 
         Assert.IsNull(Scan(data, 0, 7).Split(0, new Random(3)).Validation);
         Assert.AreEqual(1, Scan(data, 0, 7).Split(0.001, new Random(3)).Validation!.Count, "a small part of few rows is one row");
@@ -147,7 +152,9 @@ public sealed class ImageDataTests
         var log = new LogMessages(ml);
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        var (training, validation, _, _) = ImageScan.Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default, isSplit: true).Split(0.2, new Random(3));
+        var (training, validation, _, _) = ImageScan
+            .Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default, isSplit: true)
+            .Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
 
@@ -156,7 +163,8 @@ public sealed class ImageDataTests
         Assert.HasCount(38, trained, "all but the one that is lost");
         StringAssert.Contains(
             log.TakeWarnings().Single(),
-            "1 of 39 rows could be used in the first pass over the data and cannot be in a later one, which goes without them: of all rows now 2 have no label, 0 have no readable image");
+            "1 of 39 rows could be used in the first pass over the data and cannot be in a later one, which goes without them: of all "
+                + "rows now 2 have no label, 0 have no readable image");
 
         unlabelled = [];
         var validated = Keys(validation.InOrder(default));
@@ -197,7 +205,8 @@ public sealed class ImageDataTests
     {
         var data = Open(Colours.Rows(10));
         var scan = Scan(data, long.MaxValue, 7);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
+        var source = new ImageBatchSource(
+            scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
         Assert.AreEqual(3, source.BatchesPerEpoch);
 
         var counts = new List<int>();
@@ -220,7 +229,8 @@ public sealed class ImageDataTests
     {
         var data = Open(Colours.Rows(10));
         var scan = Scan(data, long.MaxValue, 7);
-        var source = new ImageBatchSource(scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
+        var source = new ImageBatchSource(
+            scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), seed: 5);
         var all = Pixels(source.ReadEpoch(1, default));
         Assert.HasCount(3, all);
         for (var skip = 0; skip <= 4; skip++)
@@ -250,8 +260,12 @@ public sealed class ImageDataTests
             change(rows);
             var environment = ((IHostEnvironment)ml).Register("test");
             using var channel = environment.Start("scan");
-            var fingerprint = ImageScan.Run(environment, channel, Open(rows), "training", cacheLimit: 0, poolSize: 7, fingerprint: true, default).Fingerprint;
-            CollectionAssert.AreEqual(new[] { "Number of training images", "Hash of the training images", "Hash of the training labels" }, fingerprint.Keys.ToArray());
+            var fingerprint = ImageScan
+                .Run(environment, channel, Open(rows), "training", cacheLimit: 0, poolSize: 7, fingerprint: true, default)
+                .Fingerprint;
+            CollectionAssert.AreEqual(
+                new[] { "Number of training images", "Hash of the training images", "Hash of the training labels" },
+                fingerprint.Keys.ToArray());
             seen.Add(string.Join(' ', fingerprint.Values));
         }
         Assert.AreEqual(seen.Count, seen.Distinct().Count());
@@ -261,7 +275,11 @@ public sealed class ImageDataTests
     [TestMethod]
     public void SeededRandom_GivesUnrelatedSequences()
     {
-        var draws = (from seed in Enumerable.Range(0, 20) from stream in Enumerable.Range(-1, 20) select SeededRandom.Create(seed, stream).Next()).ToArray();
+        var draws = (
+            from seed in Enumerable.Range(0, 20)
+            from stream in Enumerable.Range(-1, 20)
+            select SeededRandom.Create(seed, stream).Next()
+        ).ToArray();
         Assert.AreEqual(draws.Length, draws.Distinct().Count());
         Assert.AreEqual(SeededRandom.Create(3, 4).Next(), SeededRandom.Create(3, 4).Next());
     }
@@ -282,7 +300,12 @@ public sealed class ImageDataTests
 
     private static float[] ReadOne(VBuffer<float> value, bool channelsLast)
     {
-        var column = new ImageColumn("F", new ImageColumnType(ImageColumnKind.Floats, [12]), new ImageShape(3, 2, 2), channelsLast, default(ImageResizingEstimator.ResizingKind));
+        var column = new ImageColumn(
+            "F",
+            new ImageColumnType(ImageColumnKind.Floats, [12]),
+            new ImageShape(3, 2, 2),
+            channelsLast,
+            default(ImageResizingEstimator.ResizingKind));
         var bytes = new byte[column.ByteCount];
         Assert.IsTrue(new VectorReader<float>((ref VBuffer<float> destination) => value.CopyTo(ref destination), column).TryRead(bytes));
         return MemoryMarshal.Cast<byte, float>(bytes).ToArray();

@@ -18,26 +18,51 @@ public sealed class ImageReaderTests
 
     private static readonly Exception[] OfOnePicture =
     [
-        new FileNotFoundException("no file", "pictures/1.png"), new FileNotFoundException("no file"), new DirectoryNotFoundException("no folder"), new IOException("locked"), new EndOfStreamException("cut off"),
-        new UnauthorizedAccessException("not allowed"), new InvalidDataException("no picture", new OverflowException("a side")), new FormatException("no Base64"), new NotSupportedException("16 bits"),
-        new ArgumentException("Invalid path"), new ArgumentNullException("path"), new InvalidOperationException("Couldn't resize the image"),
+        new FileNotFoundException("no file", "pictures/1.png"),
+        new FileNotFoundException("no file"),
+        new DirectoryNotFoundException("no folder"),
+        new IOException("locked"),
+        new EndOfStreamException("cut off"),
+        new UnauthorizedAccessException("not allowed"),
+        new InvalidDataException("no picture", new OverflowException("a side")),
+        new FormatException("no Base64"),
+        new NotSupportedException("16 bits"),
+        new ArgumentException("Invalid path"),
+        new ArgumentNullException("path"),
+        new InvalidOperationException("Couldn't resize the image"),
     ];
 
 #pragma warning disable CA2201 // The runtime's own are among those that must get through.
     private static readonly Exception[] OfTheProgram =
     [
-        new MissingMethodException("SkiaSharp.SKPixmap.ScalePixels"), new MissingFieldException("f"), new TypeLoadException("t"), new DllNotFoundException("libSkiaSharp"), new EntryPointNotFoundException("sk_pixmap"),
-        new BadImageFormatException("32 bits"), new FileLoadException("another version", "SkiaSharp"), new FileNotFoundException("no assembly", "SkiaSharp, Version=3.0.0.0, Culture=neutral, PublicKeyToken=0738eb9f132ed756"),
-        new TypeInitializationException("SkiaSharp.SKObject", new DllNotFoundException("libSkiaSharp")), new InvalidOperationException("wrapped", new DllNotFoundException("libSkiaSharp")),
-        new ArgumentException("wrapped", new AggregateException(new IOException("locked"), new MissingMethodException("m"))), new PlatformNotSupportedException("System.Drawing"),
-        new NullReferenceException(), new IndexOutOfRangeException(), new InvalidCastException(), new KeyNotFoundException(), new ObjectDisposedException("model"), new OutOfMemoryException(),
-        new OperationCanceledException(), new InvalidOperationException("wrapped", new OperationCanceledException()),
+        new MissingMethodException("SkiaSharp.SKPixmap.ScalePixels"),
+        new MissingFieldException("f"),
+        new TypeLoadException("t"),
+        new DllNotFoundException("libSkiaSharp"),
+        new EntryPointNotFoundException("sk_pixmap"),
+        new BadImageFormatException("32 bits"),
+        new FileLoadException("another version", "SkiaSharp"),
+        new FileNotFoundException("no assembly", "SkiaSharp, Version=3.0.0.0, Culture=neutral, PublicKeyToken=0738eb9f132ed756"),
+        new TypeInitializationException("SkiaSharp.SKObject", new DllNotFoundException("libSkiaSharp")),
+        new InvalidOperationException("wrapped", new DllNotFoundException("libSkiaSharp")),
+        new ArgumentException("wrapped", new AggregateException(new IOException("locked"), new MissingMethodException("m"))),
+        new PlatformNotSupportedException("System.Drawing"),
+        new NullReferenceException(),
+        new IndexOutOfRangeException(),
+        new InvalidCastException(),
+        new KeyNotFoundException(),
+        new ObjectDisposedException("model"),
+        new OutOfMemoryException(),
+        new OperationCanceledException(),
+        new InvalidOperationException("wrapped", new OperationCanceledException()),
     ];
 #pragma warning restore CA2201
 
-    public static IEnumerable<(string Column, int Failure)> Unreadable => Columns.SelectMany(column => OfOnePicture.Select((_, failure) => (column, failure)));
+    public static IEnumerable<(string Column, int Failure)> Unreadable =>
+        Columns.SelectMany(column => OfOnePicture.Select((_, failure) => (column, failure)));
 
-    public static IEnumerable<(string Column, int Failure)> Broken => Columns.SelectMany(column => OfTheProgram.Select((_, failure) => (column, failure)));
+    public static IEnumerable<(string Column, int Failure)> Broken =>
+        Columns.SelectMany(column => OfTheProgram.Select((_, failure) => (column, failure)));
 
     [ClassInitialize]
     public static void Write(TestContext _) => Picture.Save(Path.Combine(Folder, "0.png"));
@@ -108,15 +133,18 @@ public sealed class ImageReaderTests
             fail(row.Id);
             var (image, video) = (length?.Invoke(row.Id) ?? 192, length?.Invoke(row.Id) ?? 384);
             (output.Picture, output.Folder) = (Picture, Folder);
-            (output.Floats, output.Bytes, output.FloatVideo, output.ByteVideo) = (new float[image], new byte[image], new float[video], new byte[video]);
+            (output.Floats, output.Bytes, output.FloatVideo, output.ByteVideo) = (
+                new float[image], new byte[image], new float[video], new byte[video]);
         }
 
         var view = Ml.Transforms.CustomMapping<IdRow, AllKinds>(Map, contractName: null).Fit(Rows).Transform(Rows);
         var env = (IHostEnvironment)Ml;
-        var found = column.Contains("Video", StringComparison.Ordinal) || column == "Folder"
-            ? PictureColumn.FindVideos(env, view.Schema, column, frames: 2, new ImageShape(3, 8, 8), default)
-            : PictureColumn.FindImages(env, view.Schema, column, 3, 8, 8, default);
-        var cursor = view.GetRowCursor([view.Schema[column], view.Schema["Picture"]]);   // pictures keep ML.NET from reading on other threads, which would throw at MoveNext
+        var found =
+            column.Contains("Video", StringComparison.Ordinal) || column == "Folder"
+                ? PictureColumn.FindVideos(env, view.Schema, column, frames: 2, new ImageShape(3, 8, 8), default)
+                : PictureColumn.FindImages(env, view.Schema, column, 3, 8, 8, default);
+        // Pictures keep ML.NET from reading on other threads, which would throw at MoveNext.
+        var cursor = view.GetRowCursor([view.Schema[column], view.Schema["Picture"]]);
         var reader = found.OpenReader(cursor);
         return (reader, () =>
         {

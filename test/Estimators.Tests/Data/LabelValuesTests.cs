@@ -48,16 +48,23 @@ public sealed class LabelValuesTests
     [DataRow(DateTimeKind.Unspecified)]
     public void TimesOfEveryKind_KeepTicksAndKind(DateTimeKind kind)
     {
-        DateTime[] times = [.. new[] { DateTime.MinValue, new(2024, 10, 27, 2, 30, 0), new(2024, 7, 1, 23, 59, 59, 120), DateTime.MaxValue }.Select(time => DateTime.SpecifyKind(time, kind))];
+        DateTime[] times =
+        [
+            .. new[] { DateTime.MinValue, new(2024, 10, 27, 2, 30, 0), new(2024, 7, 1, 23, 59, 59, 120), DateTime.MaxValue }.Select(time =>
+                DateTime.SpecifyKind(time, kind)),
+        ];
         var loaded = ValuesOf<DateTime>(LabelValues.FromJson(Saved(times))!);
-        CollectionAssert.AreEqual(times.Select(time => (time.Ticks, time.Kind)).ToArray(), loaded.Select(time => (time.Ticks, time.Kind)).ToArray());
+        CollectionAssert.AreEqual(
+            times.Select(time => (time.Ticks, time.Kind)).ToArray(), loaded.Select(time => (time.Ticks, time.Kind)).ToArray());
     }
 
     [TestMethod]
     public void LabelsWrittenInAnotherZone_AreFound()
     {
         var written = LabelValues.FromJson(Json("DateTime", "2024-07-01T00:00:00+05:45", "2024-07-02T00:00:00+05:45"))!;
-        var here = LabelValues.FromJson(Saved(DateTime.SpecifyKind(new(2024, 7, 2), DateTimeKind.Local), DateTime.SpecifyKind(new(2024, 7, 1), DateTimeKind.Local)))!;
+        var here = LabelValues.FromJson(
+            Saved(DateTime.SpecifyKind(new(2024, 7, 2), DateTimeKind.Local), DateTime.SpecifyKind(new(2024, 7, 1), DateTimeKind.Local))
+        )!;
         CollectionAssert.AreEqual(new[] { 1, 0 }, here.PositionsIn(written));
         CollectionAssert.AreEqual(new[] { 1, 0 }, written.PositionsIn(here));
         Assert.IsFalse(here.SameAs(written));
@@ -67,8 +74,12 @@ public sealed class LabelValuesTests
     [TestMethod]
     public void Values_AreTheSame_WhereDotNetTakesThemForEqual()
     {
-        Assert.IsTrue(One(new DateTime(2024, 7, 1)).SameAs(One(new DateTime(2024, 7, 1, 0, 0, 0, DateTimeKind.Utc))), "a saved key mapping forgets the kind");
-        Assert.IsTrue(One(new DateTimeOffset(2024, 7, 1, 2, 0, 0, TimeSpan.FromHours(2))).SameAs(One(new DateTimeOffset(2024, 7, 1, 0, 0, 0, TimeSpan.Zero))));
+        Assert.IsTrue(
+            One(new DateTime(2024, 7, 1)).SameAs(One(new DateTime(2024, 7, 1, 0, 0, 0, DateTimeKind.Utc))),
+            "a saved key mapping forgets the kind");
+        Assert.IsTrue(
+            One(new DateTimeOffset(2024, 7, 1, 2, 0, 0, TimeSpan.FromHours(2)))
+                .SameAs(One(new DateTimeOffset(2024, 7, 1, 0, 0, 0, TimeSpan.Zero))));
         Assert.IsTrue(One(0.0).SameAs(One(-0.0)));
         Assert.IsTrue(One("a").SameAs(One("a")));
         Assert.IsFalse(One("a").SameAs(One("A")));
@@ -144,7 +155,8 @@ public sealed class LabelValuesTests
         return JsonNode.Parse(LabelValues.From(keys.Schema["Label"])!.ToJson().ToJsonString())!.AsObject();
     }
 
-    private static JsonObject Json(string type, params string[] values) => new() { ["type"] = type, ["values"] = new JsonArray([.. values.Select(value => (JsonNode)value)]) };
+    private static JsonObject Json(string type, params string[] values) =>
+        new() { ["type"] = type, ["values"] = new JsonArray([.. values.Select(value => (JsonNode)value)]) };
 
     private static DateTime[] Times(params string[] texts) => ValuesOf<DateTime>(LabelValues.FromJson(Json("DateTime", texts))!);
 

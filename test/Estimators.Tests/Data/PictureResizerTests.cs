@@ -52,10 +52,15 @@ public sealed class PictureResizerTests
         using var picture = Colours.ToPicture(pixels, 4, 8);
 
         var cropped = Resize(picture, new(3, 4, 4), ResizingKind.IsoCrop);
-        Assert.IsTrue(cropped.Take(16).All(b => b == 0) && cropped.Skip(16).Take(16).All(b => b == 255) && cropped.Skip(32).All(b => b == 0), "only the green middle");
+        Assert.IsTrue(
+            cropped.Take(16).All(b => b == 0) && cropped.Skip(16).Take(16).All(b => b == 255) && cropped.Skip(32).All(b => b == 0),
+            "only the green middle");
 
         var padded = Resize(picture, new(3, 8, 8), ResizingKind.IsoPad);
-        var rows = Enumerable.Range(0, 8).Select(y => Enumerable.Range(0, 8).Sum(x => padded[(y * 8) + x] + padded[64 + (y * 8) + x] + padded[128 + (y * 8) + x])).ToArray();
+        var rows = Enumerable
+            .Range(0, 8)
+            .Select(y => Enumerable.Range(0, 8).Sum(x => padded[(y * 8) + x] + padded[64 + (y * 8) + x] + padded[128 + (y * 8) + x]))
+            .ToArray();
         CollectionAssert.AreEqual(new[] { 0, 0, 2040, 2040, 2040, 2040, 0, 0 }, rows, "black above and below");
 
         var filled = Resize(picture, new(3, 4, 4), ResizingKind.Fill);

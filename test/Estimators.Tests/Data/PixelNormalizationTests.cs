@@ -25,6 +25,10 @@ public sealed class PixelNormalizationTests
 
         // A view of every other image is not contiguous.
         var everyOther_NCHW = cat([numbers_NCHW, numbers_NCHW], 0)[TensorIndex.Slice(null, null, 2)];
-        Assert.IsTrue(expected_NCHW[TensorIndex.Slice(0, 1)].equal(Normalization.Apply(everyOther_NCHW, CPU)[TensorIndex.Slice(0, 1)]).all().ToBoolean());
+        Assert.IsTrue(
+            expected_NCHW[TensorIndex.Slice(0, 1)]
+                .equal(Normalization.Apply(everyOther_NCHW, CPU)[TensorIndex.Slice(0, 1)])
+                .all()
+                .ToBoolean());
     }
 }

@@ -11,7 +11,8 @@ public sealed class PixelRangeTests
     [TestMethod]
     public void BytesGoFrom0To255_WhateverTheDataHave()
     {
-        var statistics = new PixelStatistics(new ImageColumn("F", new ImageColumnType(ImageColumnKind.Bytes, [2, 1, 2]), new ImageShape(2, 1, 2), false, default));
+        var statistics = new PixelStatistics(
+            new ImageColumn("F", new ImageColumnType(ImageColumnKind.Bytes, [2, 1, 2]), new ImageShape(2, 1, 2), false, default));
         statistics.Add([10, 20, 30, 40]);
         Assert.AreEqual(new PixelRange(0, 255), statistics.ToRange());
     }
@@ -19,7 +20,8 @@ public sealed class PixelRangeTests
     [TestMethod]
     public void OtherNumbersGoFromTheSmallestToTheGreatestOfAllImagesAndChannels()
     {
-        var statistics = new PixelStatistics(new ImageColumn("F", new ImageColumnType(ImageColumnKind.Floats, [2, 1, 2]), new ImageShape(2, 1, 2), false, default));
+        var statistics = new PixelStatistics(
+            new ImageColumn("F", new ImageColumnType(ImageColumnKind.Floats, [2, 1, 2]), new ImageShape(2, 1, 2), false, default));
         foreach (float[] image in new float[][] { [0.5f, -1, 0.25f, 0], [0, 0, 2, 1] })
             statistics.Add(MemoryMarshal.AsBytes(image.AsSpan()));
         Assert.AreEqual(new PixelRange(-1, 2), statistics.ToRange());

@@ -23,12 +23,17 @@ public sealed class RowOrderTests
         var changing = Rows(rows =>
         {
             var later = passes++ > 0;
-            return withinAClass ? [.. rows.OrderBy(row => row.Label, StringComparer.Ordinal).ThenBy(row => later ? -row.Id : row.Id)] : later ? Rotate(rows) : rows;
+            return withinAClass ? [.. rows.OrderBy(row => row.Label, StringComparer.Ordinal).ThenBy(row => later ? -row.Id : row.Id)]
+                : later ? Rotate(rows)
+                : rows;
         });
 
-        var message = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(changing, options => options.ValidationFraction = validationFraction)).Message;
+        var message = Assert
+            .ThrowsExactly<InvalidOperationException>(() => Fit(changing, options => options.ValidationFraction = validationFraction))
+            .Message;
 
-        StringAssert.Contains(message, "The rows of the training data come in another order than in the first pass over them: row 0, counted from 0, ");
+        StringAssert.Contains(
+            message, "The rows of the training data come in another order than in the first pass over them: row 0, counted from 0, ");
         StringAssert.Contains(message, "CacheInMemory");
         StringAssert.Contains(message, withinAClass ? "is the one that was row " : "has the key ");
     }
@@ -39,12 +44,26 @@ public sealed class RowOrderTests
         var (first, second) = (0, 0);
         var held = Rows(rows => first++ == 0 ? rows : Rotate(rows));
         StringAssert.Contains(
-            Assert.ThrowsExactly<InvalidOperationException>(() => Colours.Trainer(ml, Streaming(_ => { })).Fit(Rows(rows => rows), held)).Message, "The rows of the validation data come in another order");
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() => Colours.Trainer(ml, Streaming(_ => { })).Fit(Rows(rows => rows), held))
+                .Message,
+            "The rows of the validation data come in another order");
 
         var unlabelled = Rows(rows => second++ == 0 ? rows : Rotate(rows));
-        var message = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(
-            Rows(rows => rows), options => options.Pretraining = new MoCoPretraining { UnlabeledData = unlabelled, Epochs = 1, BatchSize = 16, HiddenWidth = 8, OutputWidth = 8 })).Message;
-        StringAssert.Contains(message, "The rows of the unlabelled data come in another order than in the first pass over them: row 0, counted from 0, is the one that was row 1.");
+        var message = Assert
+            .ThrowsExactly<InvalidOperationException>(() => Fit(Rows(rows => rows), options => options.Pretraining = new MoCoPretraining
+            {
+                UnlabeledData = unlabelled,
+                Epochs = 1,
+                BatchSize = 16,
+                HiddenWidth = 8,
+                OutputWidth = 8,
+            }))
+            .Message;
+        StringAssert.Contains(
+            message,
+            "The rows of the unlabelled data come in another order than in the first pass over them: row 0, counted from 0, is the one "
+                + "that was row 1.");
     }
 
     [TestMethod]
@@ -122,7 +141,9 @@ public sealed class RowOrderTests
             }
             return rows;
         });
-        var message = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(swapped, options => options.ValidationFraction = 0.25)).Message;
+        var message = Assert
+            .ThrowsExactly<InvalidOperationException>(() => Fit(swapped, options => options.ValidationFraction = 0.25))
+            .Message;
         StringAssert.Contains(message, "row 0, counted from 0, is the one that was row ");
     }
 
@@ -141,7 +162,8 @@ public sealed class RowOrderTests
 
     private static List<ColourRow> Rotate(List<ColourRow> rows) => [.. rows.Skip(1), rows[0]];
 
-    private ImageClassificationTransformer Fit(IDataView data, Action<WideNetImageClassifier.Options> change) => Colours.Trainer(ml, Streaming(change)).Fit(data);
+    private ImageClassificationTransformer Fit(IDataView data, Action<WideNetImageClassifier.Options> change) =>
+        Colours.Trainer(ml, Streaming(change)).Fit(data);
 
     private static WideNetImageClassifier.Options Streaming(Action<WideNetImageClassifier.Options> change)
     {

@@ -39,7 +39,10 @@ public sealed class SchemaContractTests
     [DataRow("find", "Text", "number")]
     [DataRow("masked", "Text", null)]
     public void AGeneralist_RefusesAColumn(string task, string column, string? type) =>
-        RefusedByBoth(Ml.Transforms.UniPerceiverGeneralist(Toys.Options(task)), Changed(Toys.View(Ml, Toys.Rows(task, 4, seed: 1)), column, type), column);
+        RefusedByBoth(
+            Ml.Transforms.UniPerceiverGeneralist(Toys.Options(task)),
+            Changed(Toys.View(Ml, Toys.Rows(task, 4, seed: 1)), column, type),
+            column);
 
     [TestMethod]
     [DataRow("colour", "Text,SecondText,Video")]
@@ -48,11 +51,16 @@ public sealed class SchemaContractTests
     [DataRow("film", "Text,SecondText,Features")]
     public void AGeneralist_DoesNotAskForWhatItsTasksDoNotRead(string task, string others)
     {
-        var view = Ml.Transforms.DropColumns(others.Split(',')).Fit(Toys.View(Ml, Toys.Rows(task, 4, seed: 1))).Transform(Toys.View(Ml, Toys.Rows(task, 4, seed: 1)));
+        var view = Ml
+            .Transforms.DropColumns(others.Split(','))
+            .Fit(Toys.View(Ml, Toys.Rows(task, 4, seed: 1)))
+            .Transform(Toys.View(Ml, Toys.Rows(task, 4, seed: 1)));
         var options = Toys.Options(task);
         options.Epochs = 1;
         var estimator = Ml.Transforms.UniPerceiverGeneralist(options);
-        CollectionAssert.AreEqual(view.Schema.Select(column => column.Name).ToArray(), estimator.GetOutputSchema(Shape(view)).Select(column => column.Name).ToArray());
+        CollectionAssert.AreEqual(
+            view.Schema.Select(column => column.Name).ToArray(),
+            estimator.GetOutputSchema(Shape(view)).Select(column => column.Name).ToArray());
         using var model = estimator.Fit(view);
         Assert.AreEqual(task, model.Tasks.Single().Name);
     }
@@ -64,7 +72,11 @@ public sealed class SchemaContractTests
         var options = Toys.Options("film");
         (options.Channels, options.ImageHeight, options.ImageWidth) = (3, 8, 8);
         Assert.IsTrue(Ml.Transforms.UniPerceiverGeneralist(options).GetOutputSchema(Shape(folders)).Any(column => column.Name == "Video"));
-        Assert.IsTrue(Ml.Transforms.UniPerceiverGeneralist(Toys.Options("film", "colour")).GetOutputSchema(Shape(folders)).Any(column => column.Name == "Video"), "as large as the images");
+        Assert.IsTrue(
+            Ml.Transforms.UniPerceiverGeneralist(Toys.Options("film", "colour"))
+                .GetOutputSchema(Shape(folders))
+                .Any(column => column.Name == "Video"),
+            "as large as the images");
     }
 
     [TestMethod]
@@ -77,7 +89,8 @@ public sealed class SchemaContractTests
 
         var generalist = Toys.Options("colour");
         generalist.Channels = 2;
-        var rows = Ml.Data.LoadFromEnumerable(Colours.Pictures(4).Select(row => new TaskPicture { Features = row.Features, Label = row.Label! }));
+        var rows = Ml.Data.LoadFromEnumerable(
+            Colours.Pictures(4).Select(row => new TaskPicture { Features = row.Features, Label = row.Label! }));
         RefusedByBoth(Ml.Transforms.UniPerceiverGeneralist(generalist), rows, "Channels is 2");
     }
 
@@ -91,7 +104,14 @@ public sealed class SchemaContractTests
     [DataRow("Label", "numbers")]
     public void EveryImageClassifier_RefusesAColumn(string column, string? type)
     {
-        foreach (var options in new ImageClassificationOptions[] { Colours.Options(), Colours.SparseMlpOptions(), Colours.VisionTransformerOptions() })
+        foreach (
+            var options in new ImageClassificationOptions[]
+            {
+                Colours.Options(),
+                Colours.SparseMlpOptions(),
+                Colours.VisionTransformerOptions(),
+            }
+        )
             RefusedByBoth(Colours.Trainer(Ml, options), Changed(Colours.WithKeys(Ml, Colours.Rows(8)), column, type), column);
     }
 

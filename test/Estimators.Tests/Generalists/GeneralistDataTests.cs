@@ -52,7 +52,11 @@ public sealed class GeneralistDataTests
             foreach (var row in pictures)
                 row.Features!.Save(Path.Combine(folder.FullName, names[row.Id]));
             File.WriteAllText(Path.Combine(folder.FullName, "notes.txt"), "no frame");
-            var view = Ml.Data.LoadFromEnumerable([new { Video = folder.FullName }, new { Video = folder.FullName + "-absent" }, new { Video = "" }]);
+            var view = Ml.Data.LoadFromEnumerable([
+                new { Video = folder.FullName },
+                new { Video = folder.FullName + "-absent" },
+                new { Video = "" },
+            ]);
             var env = (Microsoft.ML.Runtime.IHostEnvironment)Ml;
             var column = PictureColumn.FindVideos(env, view.Schema, "Video", frames: 4, new ImageShape(3, 12, 10), default);
             using var cursor = view.GetRowCursor(view.Schema);
@@ -71,7 +75,11 @@ public sealed class GeneralistDataTests
             Assert.IsFalse(cursor.MoveNext() && reader.TryRead(frames));
             Assert.IsFalse(cursor.MoveNext() && reader.TryRead(frames));
             Assert.AreEqual(2, reader.Unreadable.Count);
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => PictureColumn.FindVideos(env, view.Schema, "Video", 4, null, default)).Message, "'Video'");
+            StringAssert.Contains(
+                Assert
+                    .ThrowsExactly<ArgumentException>(() => PictureColumn.FindVideos(env, view.Schema, "Video", 4, null, default))
+                    .Message,
+                "'Video'");
 
             foreach (var file in folder.EnumerateFiles("*.png"))
                 file.Delete();
@@ -122,7 +130,15 @@ public sealed class GeneralistDataTests
     public void Bleu_IsThatOfThePaper()
     {
         // Six of seven "the", of which a reference has two at most: 2/7.
-        Assert.AreEqual(2 / 7.0, Bleu.Corpus(["the the the the the the the"], [["The cat is on the mat.", "There is a cat on the mat."]], 1), 1e-12);
+        Assert.AreEqual(
+            2 / 7.0,
+            Bleu.Corpus(
+                ["the the the the the the the"],
+                [
+                    ["The cat is on the mat.", "There is a cat on the mat."],
+                ],
+                1),
+            1e-12);
 
         // "a b c d e": 4 of 5 words, 2 of 4 pairs; as long as the reference.
         Assert.AreEqual(Math.Sqrt(4 / 5.0 * 2 / 4.0), Bleu.Corpus(["a b c d e"], [["a b x d e"]], 2), 1e-12);

@@ -15,7 +15,12 @@ namespace Estimators.Tests.Generalists;
 public sealed class GeneralistInitialModelTests
 {
     // Colours by other words: what these say, the model has never learned.
-    private static readonly GeneralistTask Renamed = new() { Name = "renamed", Kind = GeneralistTaskKind.ImageClassification, ClassNames = ["sad", "cake", "storm", "rain"] };
+    private static readonly GeneralistTask Renamed = new()
+    {
+        Name = "renamed",
+        Kind = GeneralistTaskKind.ImageClassification,
+        ClassNames = ["sad", "cake", "storm", "rain"],
+    };
     private static readonly string[] Tasks = ["colour", "film", "mood", "masked"];
     private static readonly MLContext Ml = new(seed: 1);
     private static GeneralistTransformer model = null!;
@@ -131,7 +136,9 @@ public sealed class GeneralistInitialModelTests
     public void WhatContradictsTheEarlierModel_IsRefused()
     {
         Refused(options => options.Tokenizer = TokenizerOptions.Bytes, "Tokenizer is Bytes");
-        Refused(options => options.Alter(a => a with { TextLength = 32 }), "TextLength of the Architecture is 32, but that of InitialModel is 24");
+        Refused(
+            options => options.Alter(a => a with { TextLength = 32 }),
+            "TextLength of the Architecture is 32, but that of InitialModel is 24");
         Refused(options => options.Alter(a => a with { Blocks = 3 }), "Blocks of the Architecture is 3, but that of InitialModel is 2");
         Refused(options => options.PatchSize = 2, "PatchSize is 2");
         Refused(options => options.Alter(a => a with { Block = a.Block with { Width = 48 } }), "Block of the Architecture is");
@@ -141,7 +148,8 @@ public sealed class GeneralistInitialModelTests
         Refused(options => options.Frames = 3, "Frames is 3; InitialModel takes videos of at most 2");
         Refused(options => options.Tasks = [Task("mood") with { InputAttributes = ["Loud"] }], "'Loud'");
         Refused(options => options.InitialModel = Ml.Transforms.CopyColumns("A", "Text").Fit(Toys.View(Ml, [])), "no generalist in it");
-        Refused(options => options.InitialModel = new TransformerChain<ITransformer>(model, (ITransformer)Load(Save(model))), "2 generalists");
+        Refused(
+            options => options.InitialModel = new TransformerChain<ITransformer>(model, (ITransformer)Load(Save(model))), "2 generalists");
         Refused(options => options.Alter(a => a with { DropPath = 1 }), "DropPath is 1");
 
         // What the earlier model has may be said again.
@@ -154,7 +162,8 @@ public sealed class GeneralistInitialModelTests
         {
             var options = Options(model, "mood");
             change(options);
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message, part);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message, part);
         }
     }
 
@@ -178,7 +187,8 @@ public sealed class GeneralistInitialModelTests
         trained.Dispose();
         Assert.ThrowsExactly<ObjectDisposedException>(() => Ml.Transforms.UniPerceiverGeneralist(Options(trained, "mood")));
 
-        static string Error(UniPerceiverGeneralist.Options options) => Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message;
+        static string Error(UniPerceiverGeneralist.Options options) =>
+            Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message;
     }
 
     [TestMethod]
@@ -193,10 +203,14 @@ public sealed class GeneralistInitialModelTests
             row.Features = Array.ConvertAll(row.Features, pixel => pixel / 255);
         using var tuned = log.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(log, rows));
         Assert.IsTrue(messages.All.Any(message => message.Contains("those that InitialModel was trained on", StringComparison.Ordinal)));
-        Assert.IsTrue(messages.All.Any(message => message.Contains("Starting from an earlier model of the tasks [colour, film, mood, masked]", StringComparison.Ordinal)));
+        Assert.IsTrue(
+            messages.All.Any(message =>
+                message.Contains("Starting from an earlier model of the tasks [colour, film, mood, masked]", StringComparison.Ordinal)));
 
         var films = Ml.Data.LoadFromEnumerable([new LongFilm()]);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(Options(model, "film")).Fit(films)).Message, "has videos of 3 frames");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(Options(model, "film")).Fit(films)).Message,
+            "has videos of 3 frames");
     }
 
     private static UniPerceiverGeneralist.Options Options(ITransformer initial, params string[] tasks) => new()
@@ -212,13 +226,26 @@ public sealed class GeneralistInitialModelTests
 
     private static GeneralistTask Task(string name) => Toys.All.Single(task => task.Name == name);
 
-    private static GeneralistTransformer Fit(UniPerceiverGeneralist.Options options, IEnumerable<GeneralistRow> rows) => Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows));
+    private static GeneralistTransformer Fit(UniPerceiverGeneralist.Options options, IEnumerable<GeneralistRow> rows) =>
+        Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows));
 
     private static List<GeneralistRow> RenamedRows(int count, int seed) =>
-        [.. Toys.Rows("colour", count, seed).Select(row => new GeneralistRow { Task = "renamed", Features = row.Features, Label = Renamed.ClassNames![Array.IndexOf(Colours.Names, row.Label)] })];
+        [
+            .. Toys.Rows("colour", count, seed)
+                .Select(row => new GeneralistRow
+                {
+                    Task = "renamed",
+                    Features = row.Features,
+                    Label = Renamed.ClassNames![Array.IndexOf(Colours.Names, row.Label)],
+                }),
+        ];
 
     private static string[] Scores(GeneralistTaskTransformer task) =>
-        [.. task.Transform(Toys.View(Ml, Toys.Rows(task.Task.Name, 8, seed: 2))).GetColumn<float[]>("Score").Select(row => string.Join(' ', row))];
+        [
+            .. task.Transform(Toys.View(Ml, Toys.Rows(task.Task.Name, 8, seed: 2)))
+                .GetColumn<float[]>("Score")
+                .Select(row => string.Join(' ', row)),
+        ];
 
     private static float[] Weights(GeneralistTransformer transformer)
     {

@@ -19,13 +19,16 @@ public sealed class GeneralistTextTests
 
     [ClassInitialize]
     public static void Train(TestContext _) =>
-        models = new[] { TokenizerOptions.Bytes, TokenizerOptions.Characters, TokenizerOptions.BytePairs(300) }.ToDictionary(tokenizer => tokenizer.Kind, tokenizer =>
-        {
-            var options = Toys.Options(Tasks);
-            (options.Tokenizer, options.Epochs, options.PredictedTextLength) = (tokenizer, 2, 24);
-            options.Alter(a => a with { TextLength = TextLength });
-            return Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(Tasks, 32, seed: 1)));
-        });
+        models = new[] { TokenizerOptions.Bytes, TokenizerOptions.Characters, TokenizerOptions.BytePairs(300) }.ToDictionary(
+            tokenizer => tokenizer.Kind,
+            tokenizer =>
+            {
+                var options = Toys.Options(Tasks);
+                (options.Tokenizer, options.Epochs, options.PredictedTextLength) = (tokenizer, 2, 24);
+                options.Alter(a => a with { TextLength = TextLength });
+                return Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(Tasks, 32, seed: 1)));
+            }
+        );
 
     [ClassCleanup]
     public static void Free()
@@ -42,8 +45,16 @@ public sealed class GeneralistTextTests
     {
         string[] texts =
         [
-            "the [MASK] is happy", "[MASK] sun", "the sun [MASK]", "[MASK]", "sun[MASK]rain", "  [MASK]  [MASK]", "unknown ☃ [MASK] é",
-            string.Join(" and ", Enumerable.Repeat("the [MASK] is [MASK]", 20)), string.Concat(Enumerable.Repeat("the sun is happy ", 20)) + "[MASK]", "[MASK]" + new string('a', 100),
+            "the [MASK] is happy",
+            "[MASK] sun",
+            "the sun [MASK]",
+            "[MASK]",
+            "sun[MASK]rain",
+            "  [MASK]  [MASK]",
+            "unknown ☃ [MASK] é",
+            string.Join(" and ", Enumerable.Repeat("the [MASK] is [MASK]", 20)),
+            string.Concat(Enumerable.Repeat("the sun is happy ", 20)) + "[MASK]",
+            "[MASK]" + new string('a', 100),
             string.Concat(Enumerable.Repeat(" [MASK]", 60)),
         ];
         foreach (var (text, filled) in texts.Zip(Predict(kind, "masked", texts)))
@@ -52,8 +63,12 @@ public sealed class GeneralistTextTests
             var (pieces, place) = (text.Split("[MASK]"), 0);
             for (var piece = 0; piece < pieces.Length; piece++)
             {
-                var found = piece == pieces.Length - 1 ? filled.Length - pieces[piece].Length : filled.IndexOf(pieces[piece], place, StringComparison.Ordinal);
-                Assert.IsTrue(found >= place && filled[found..].StartsWith(pieces[piece], StringComparison.Ordinal), $"'{text}' became '{filled}'");
+                var found =
+                    piece == pieces.Length - 1
+                        ? filled.Length - pieces[piece].Length
+                        : filled.IndexOf(pieces[piece], place, StringComparison.Ordinal);
+                Assert.IsTrue(
+                    found >= place && filled[found..].StartsWith(pieces[piece], StringComparison.Ordinal), $"'{text}' became '{filled}'");
                 if (piece == 0)
                     Assert.AreEqual(0, found, $"'{text}' became '{filled}'");
                 place = found + pieces[piece].Length;
@@ -70,18 +85,29 @@ public sealed class GeneralistTextTests
     [DataRow(TokenizerKind.BytePairs)]
     public void ARowIsFilledInAlike_WhateverItsNeighbours(TokenizerKind kind)
     {
-        string[] texts = ["no mask, ☃ and all", "the [MASK] is sad", string.Concat(Enumerable.Repeat("no mask at all ", 9)), string.Concat(Enumerable.Repeat("the [MASK] is happy ", 9)), "x"];
+        string[] texts =
+        [
+            "no mask, ☃ and all",
+            "the [MASK] is sad",
+            string.Concat(Enumerable.Repeat("no mask at all ", 9)),
+            string.Concat(Enumerable.Repeat("the [MASK] is happy ", 9)),
+            "x",
+        ];
         var together = Predict(kind, "masked", texts);
         for (var row = 0; row < texts.Length; row++)
             Assert.AreEqual(Predict(kind, "masked", texts[row]).Single(), together[row], texts[row]);
-        Assert.AreEqual((texts[0], texts[2], texts[4]), (together[0], together[2], together[4]), "without a mask there is nothing to change");
+        Assert.AreEqual(
+            (texts[0], texts[2], texts[4]), (together[0], together[2], together[4]), "without a mask there is nothing to change");
     }
 
     [TestMethod]
     public void AMask_IsNeverFilledWithNothing()
     {
         var model = models[TokenizerKind.Characters];
-        var filled = Predict(TokenizerKind.Characters, "masked", [.. Enumerable.Range(1, 15).Select(count => string.Concat(Enumerable.Repeat("[MASK]", count)))]);
+        var filled = Predict(
+            TokenizerKind.Characters,
+            "masked",
+            [.. Enumerable.Range(1, 15).Select(count => string.Concat(Enumerable.Repeat("[MASK]", count)))]);
         for (var count = 1; count <= 15; count++)
             Assert.AreEqual(count, filled[count - 1].Length, "neither the end nor what stands for unknown characters");
         Assert.IsFalse(filled.Any(text => text.Contains('\uFFFD')));
@@ -124,11 +150,19 @@ public sealed class GeneralistTextTests
         var options = Toys.Options("next");
         (options.Tokenizer, options.Epochs, options.PredictedTextLength) = (TokenizerOptions.Bytes, 100, 6);
         options.Alter(a => a with { TextLength = TextLength });
-        using var model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Enumerable.Range(0, 40).Select(start => new GeneralistRow { Task = "next", Text = From(start, 40) })));
+        using var model = Ml
+            .Transforms.UniPerceiverGeneralist(options)
+            .Fit(Toys.View(Ml, Enumerable.Range(0, 40).Select(start => new GeneralistRow { Task = "next", Text = From(start, 40) })));
 
         int[] lengths = [1, 10, TextLength - 2, TextLength - 1, TextLength, 101, 103];
-        var rows = lengths.SelectMany(length => Enumerable.Range(0, 5).Select(start => (Text: From(start, length), Next: From(start + length, 6)))).ToArray();
-        var found = model.ForTask("next").Transform(Toys.View(Ml, rows.Select(row => new GeneralistRow { Text = row.Text }))).GetColumn<string>("PredictedText").ToArray();
+        var rows = lengths
+            .SelectMany(length => Enumerable.Range(0, 5).Select(start => (Text: From(start, length), Next: From(start + length, 6))))
+            .ToArray();
+        var found = model
+            .ForTask("next")
+            .Transform(Toys.View(Ml, rows.Select(row => new GeneralistRow { Text = row.Text })))
+            .GetColumn<string>("PredictedText")
+            .ToArray();
         for (var row = 0; row < rows.Length; row++)
             Assert.AreEqual(rows[row].Next, found[row], rows[row].Text);
     }
@@ -148,15 +182,25 @@ public sealed class GeneralistTextTests
         foreach (var classes in new[] { names, null })
         {
             options.Tasks = [options.Tasks[0] with { ClassNames = classes }];
-            var message = Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows))).Message;
+            var message = Assert
+                .ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows)))
+                .Message;
             StringAssert.Contains(message, "['happy as the day is long', 'happy as the day is bright'] of task 'mood'");
             StringAssert.Contains(message, "'happy as the day is'");
         }
 
-        var task = new GeneralistTask { Name = "mood", Kind = GeneralistTaskKind.TextClassification, ClassNames = names };
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => models[TokenizerKind.Bytes].ForTask(task)).Message, "'happy as the day is bright'");
+        var task = new GeneralistTask
+        {
+            Name = "mood",
+            Kind = GeneralistTaskKind.TextClassification,
+            ClassNames = names,
+        };
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => models[TokenizerKind.Bytes].ForTask(task)).Message,
+            "'happy as the day is bright'");
         var unknown = task with { ClassNames = ["日", "本"] };
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => models[TokenizerKind.Characters].ForTask(unknown)).Message, "['日', '本']");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => models[TokenizerKind.Characters].ForTask(unknown)).Message, "['日', '本']");
         Assert.HasCount(2, models[TokenizerKind.Bytes].ForTask(unknown).Task.ClassNames!);
 
         // What an earlier version has saved can still be read.
@@ -169,5 +213,10 @@ public sealed class GeneralistTextTests
     }
 
     private static string[] Predict(TokenizerKind kind, string task, params string[] texts) =>
-        [.. models[kind].ForTask(task).Transform(Toys.View(Ml, texts.Select(text => new GeneralistRow { Text = text }))).GetColumn<string>("PredictedText")];
+        [
+            .. models[kind]
+                .ForTask(task)
+                .Transform(Toys.View(Ml, texts.Select(text => new GeneralistRow { Text = text })))
+                .GetColumn<string>("PredictedText"),
+        ];
 }

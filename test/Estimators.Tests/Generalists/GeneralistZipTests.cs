@@ -44,7 +44,15 @@ public sealed class GeneralistZipTests
     public void AReloadedModel_SaysTheSame_AndSavesTheSame()
     {
         using var loaded = (GeneralistTransformer)Load(saved);
-        foreach (var (task, column) in new[] { ("colour", "Score"), ("mood", "Score"), ("masked", "PredictedText"), ("film caption", "PredictedText") })
+        foreach (
+            var (task, column) in new[]
+            {
+                ("colour", "Score"),
+                ("mood", "Score"),
+                ("masked", "PredictedText"),
+                ("film caption", "PredictedText"),
+            }
+        )
             CollectionAssert.AreEqual(Read(model.ForTask(task), column), Read(loaded.ForTask(task), column), task);
         CollectionAssert.AreEqual(model.Tasks[0].ClassNames!.ToArray(), loaded.Tasks[0].ClassNames!.ToArray());
         Assert.AreEqual((model.Training!.Seed, model.Training.Examples["mood"]), (loaded.Training!.Seed, loaded.Training.Examples["mood"]));
@@ -60,12 +68,16 @@ public sealed class GeneralistZipTests
     public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs, string task, int examples)
     {
         using var loaded = (GeneralistTransformer)Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
-        var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), GoldenZip.DescribeTasks(Ml, loaded).Split('\n'));
+        var (wanted, found) = (
+            File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), GoldenZip.DescribeTasks(Ml, loaded).Split('\n'));
         Assert.HasCount(3 * 4 + 1, found);
         foreach (var (w, f) in wanted.Zip(found, (w, f) => (w.Split(' '), f.Split(' '))))
         {
             Assert.AreEqual((w[0], w[1], w.Length), (f[0], f[1], f.Length), "task, class and number of scores");
-            foreach (var (score, other) in w[2..].Zip(f[2..], (score, other) => (float.Parse(score, CultureInfo.InvariantCulture), float.Parse(other, CultureInfo.InvariantCulture))))
+            foreach (
+                var (score, other) in w[2..]
+                    .Zip(f[2..], (score, other) =>
+                        (float.Parse(score, CultureInfo.InvariantCulture), float.Parse(other, CultureInfo.InvariantCulture))))
                 Assert.AreEqual(score, other, 1e-4, w[0]);
         }
         Assert.HasCount(epochs, loaded.History);
@@ -87,7 +99,8 @@ public sealed class GeneralistZipTests
     {
         var rows = Ml.Data.LoadFromEnumerable(Colours.Rows(6));
         var task = model.ForTask("colour");
-        var chain = new TransformerChain<ITransformer>(task, Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel").Fit(task.Transform(rows)));
+        var chain = new TransformerChain<ITransformer>(
+            task, Ml.Transforms.Conversion.MapKeyToValue("PredictedLabel").Fit(task.Transform(rows)));
         var zip = Path.GetTempFileName();
         try
         {
@@ -113,7 +126,8 @@ public sealed class GeneralistZipTests
             return bytes;
         });
         StringAssert.Contains(Assert.Throws<Exception>(() => Load(altered)).GetBaseException().Message, $"'{entry}' has been altered");
-        StringAssert.Contains(Assert.Throws<Exception>(() => Load(ModelZip.With(saved, entry, _ => null))).GetBaseException().Message, $"no entry '{entry}'");
+        StringAssert.Contains(
+            Assert.Throws<Exception>(() => Load(ModelZip.With(saved, entry, _ => null))).GetBaseException().Message, $"no entry '{entry}'");
     }
 
     [TestMethod]
@@ -133,13 +147,26 @@ public sealed class GeneralistZipTests
         Assert.Throws<OperationCanceledException>(() => Fit(options));
 
         var steps = new List<int>();
-        using var resumed = Fit(Change(options => (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step))));
+        using var resumed = Fit(
+            Change(options =>
+                (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress =>
+                    steps.Add(progress.Step))));
         Assert.AreEqual(6, steps[0]);
         Assert.AreEqual(Hash(whole), Hash(resumed));
         StringAssert.Contains(
-            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => (options.Checkpoints, options.MaskedFraction) = (new CheckpointOptions(folder) { Resume = true }, 0.3)))).Message, "MaskedFraction was 0.15");
+            Assert
+                .Throws<InvalidOperationException>(() =>
+                    Fit(
+                        Change(options =>
+                            (options.Checkpoints, options.MaskedFraction) = (new CheckpointOptions(folder) { Resume = true }, 0.3))))
+                .Message,
+            "MaskedFraction was 0.15");
         StringAssert.Contains(
-            Assert.Throws<InvalidOperationException>(() => Fit(Change(options => options.Checkpoints = new(folder) { Resume = true }), rows: 23)).Message, "training examples of task 'colour'");
+            Assert
+                .Throws<InvalidOperationException>(() =>
+                    Fit(Change(options => options.Checkpoints = new(folder) { Resume = true }), rows: 23))
+                .Message,
+            "training examples of task 'colour'");
     }
 
     [TestMethod]
@@ -174,7 +201,9 @@ public sealed class GeneralistZipTests
     {
         var name = Tasks.Contains(task.Task.Name) ? task.Task.Name : "mood";
         var view = task.Transform(Toys.View(Ml, Toys.Rows(name, 8, seed: 2)));
-        return column == "Score" ? [.. view.GetColumn<float[]>(column).Select(row => string.Join(' ', row))] : [.. view.GetColumn<string>(column)];
+        return column == "Score"
+            ? [.. view.GetColumn<float[]>(column).Select(row => string.Join(' ', row))]
+            : [.. view.GetColumn<string>(column)];
     }
 
     private static byte[] Save(ITransformer transformer)

@@ -70,7 +70,10 @@ public sealed class MissingPicturesTests
     {
         Log.TakeWarnings();
         Assert.AreEqual(7, model.ForTask("find").EvaluateRetrieval(Toys.View(Ml, Rows("find"))).Pictures);
-        StringAssert.Contains(Log.TakeWarnings().Single(), "Of the rows of task 'find' 2 are left out, because what the task asks for is missing or cannot be read (2 have no readable image in column 'Features').");
+        StringAssert.Contains(
+            Log.TakeWarnings().Single(),
+            "Of the rows of task 'find' 2 are left out, because what the task asks for is missing or cannot be read (2 have no readable "
+                + "image in column 'Features').");
     }
 
     [TestMethod]
@@ -106,12 +109,20 @@ public sealed class MissingPicturesTests
     }
 
     private static DataViewSchema.Column[] Added(IDataView scored) =>
-        [.. scored.Schema.Where(column => column.Name is "Score" or "PredictedLabel" or "PredictedText" or "PictureEmbedding" or "TextEmbedding")];
+        [
+            .. scored.Schema.Where(column =>
+                column.Name is "Score" or "PredictedLabel" or "PredictedText" or "PictureEmbedding" or "TextEmbedding"),
+        ];
 
     private static PredictionEngineOptions Output(string task)
     {
         var output = Microsoft.ML.Data.SchemaDefinition.Create(typeof(Anything));
-        var wanted = task switch { "find" => nameof(Anything.PictureEmbedding), "caption" => nameof(Anything.PredictedText), _ => nameof(Anything.Score) };
+        var wanted = task switch
+        {
+            "find" => nameof(Anything.PictureEmbedding),
+            "caption" => nameof(Anything.PredictedText),
+            _ => nameof(Anything.Score),
+        };
         output.RemoveAll(column => column.ColumnName != wanted);
         return new PredictionEngineOptions { OwnsTransformer = false, OutputSchemaDefinition = output };
     }

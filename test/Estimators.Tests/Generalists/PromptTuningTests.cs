@@ -14,7 +14,12 @@ namespace Estimators.Tests.Generalists;
 public sealed class PromptTuningTests
 {
     // Colours by other words: what these say, the model has never learned.
-    private static readonly GeneralistTask Renamed = new() { Name = "renamed", Kind = GeneralistTaskKind.ImageClassification, ClassNames = ["sad", "cake", "storm", "rain"] };
+    private static readonly GeneralistTask Renamed = new()
+    {
+        Name = "renamed",
+        Kind = GeneralistTaskKind.ImageClassification,
+        ClassNames = ["sad", "cake", "storm", "rain"],
+    };
     private static readonly MLContext Ml = new(seed: 1);
     private static GeneralistTransformer model = null!;
 
@@ -33,7 +38,8 @@ public sealed class PromptTuningTests
     {
         var before = Weights(model);
         var zeroShot = Toys.Accuracy(Ml, model.ForTask(Renamed), Rows(80, seed: 2));
-        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 150, BatchSize = 24 });
+        using var tuned = model.TunePrompts(
+            Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 150, BatchSize = 24 });
 
         var accuracy = Toys.Accuracy(Ml, tuned.ForTask("renamed"), Rows(80, seed: 2));
         Assert.IsGreaterThan(zeroShot + 0.2, accuracy, $"from {zeroShot}");
@@ -56,11 +62,13 @@ public sealed class PromptTuningTests
         var rows = Toys.Rows("mood", 24, seed: 1);
         rows[3].Text = "";
         rows[5].Text = string.Join(' ', Enumerable.Repeat("sun", 60));
-        using var tuned = model.TunePrompts(Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, rows), new PromptTuningOptions { Steps = 2, Prompts = 2 });
+        using var tuned = model.TunePrompts(
+            Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, rows), new PromptTuningOptions { Steps = 2, Prompts = 2 });
         Assert.AreEqual((1L, 1L, 23), (tuned.Training!.UnusedRows, tuned.Training.CutTexts, tuned.Training.Examples["mood"]));
         StringAssert.Contains(
             log.TakeWarnings().Single(),
-            "Of the rows of task 'mood' 1 are left out, because what the task asks for is missing or cannot be read; 1 have texts of more tokens than the model's TextLength allows, which were cut off.");
+            "Of the rows of task 'mood' 1 are left out, because what the task asks for is missing or cannot be read; 1 have texts of more "
+                + "tokens than the model's TextLength allows, which were cut off.");
     }
 
     [TestMethod]
@@ -85,7 +93,8 @@ public sealed class PromptTuningTests
             Assert.IsTrue(new[] { tuned, again, loaded }.All(each => Math.Abs(Weight(each, "head.linear.weight")[0]) > 0));
 
             StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.SavePrompts(path)).Message, "TunePrompts");
-            StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => tuned.LoadPrompts(path)).Message, "prompts already");
+            StringAssert.Contains(
+                Assert.ThrowsExactly<InvalidOperationException>(() => tuned.LoadPrompts(path)).Message, "prompts already");
             var options = Toys.Options("colour");
             options.Epochs = 1;
             using var other = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows("colour", 8, seed: 1)));
@@ -140,9 +149,13 @@ public sealed class PromptTuningTests
     [TestMethod]
     public void WithoutAHead_AndForOtherTasks_ThereIsNone()
     {
-        using var without = model.TunePrompts(Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 2, ClassificationHead = false });
+        using var without = model.TunePrompts(
+            Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 2, ClassificationHead = false });
         using var found = model.TunePrompts(
-            new GeneralistTask { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval }, Toys.View(Ml, Toys.Rows("find", 8, seed: 1)), new PromptTuningOptions { Steps = 2 });
+            new GeneralistTask { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval },
+            Toys.View(Ml, Toys.Rows("find", 8, seed: 1)),
+            new PromptTuningOptions { Steps = 2 }
+        );
         Assert.IsTrue(without.Model.Config.Head is null && found.Model.Config.Head is null);
         var path = Path.GetTempFileName();
         try
@@ -172,7 +185,8 @@ public sealed class PromptTuningTests
                 var task = JsonSerializer.Serialize(Renamed with { ClassNames = null }, GeneralistDocument.Json);
                 SafeTensors.Write(file, contents.Tensors, new Dictionary<string, string>(contents.Metadata) { ["task"] = task });
             }
-            StringAssert.Contains(Assert.ThrowsExactly<InvalidDataException>(() => model.LoadPrompts(path)).Message, "its task 'renamed' has no classes");
+            StringAssert.Contains(
+                Assert.ThrowsExactly<InvalidDataException>(() => model.LoadPrompts(path)).Message, "its task 'renamed' has no classes");
         }
         finally
         {
@@ -191,14 +205,29 @@ public sealed class PromptTuningTests
     {
         var rows = Toys.View(Ml, Rows(4, seed: 1));
         Assert.ThrowsExactly<ArgumentException>(() => model.TunePrompts(Renamed, rows, new PromptTuningOptions { Prompts = 0 }));
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.TunePrompts(Renamed with { ClassNames = null }, rows)).Message, "ClassNames");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.TunePrompts(Renamed with { ClassNames = ["sad", "cake"] }, Toys.View(Ml, Rows(20, seed: 1)))).Message, "the classes are [sad, cake]");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.TunePrompts(Renamed with { ClassNames = null }, rows)).Message,
+            "ClassNames");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() =>
+                    model.TunePrompts(Renamed with { ClassNames = ["sad", "cake"] }, Toys.View(Ml, Rows(20, seed: 1))))
+                .Message,
+            "the classes are [sad, cake]");
     }
 
     private static List<GeneralistRow> Rows(int count, int seed) =>
-        [.. Toys.Rows("colour", count, seed).Select(row => new GeneralistRow { Features = row.Features, Label = Renamed.ClassNames![Array.IndexOf(Colours.Names, row.Label)] })];
+        [
+            .. Toys.Rows("colour", count, seed)
+                .Select(row => new GeneralistRow
+                {
+                    Features = row.Features,
+                    Label = Renamed.ClassNames![Array.IndexOf(Colours.Names, row.Label)],
+                }),
+        ];
 
-    private static float[] Weight(GeneralistTransformer transformer, string name) => transformer.Model.named_parameters().Single(pair => pair.name == name).parameter.detach().data<float>().ToArray();
+    private static float[] Weight(GeneralistTransformer transformer, string name) =>
+        transformer.Model.named_parameters().Single(pair => pair.name == name).parameter.detach().data<float>().ToArray();
 
     private static float[][] Probabilities(GeneralistTransformer transformer, GeneralistTask task)
     {
@@ -209,7 +238,13 @@ public sealed class PromptTuningTests
     }
 
     private static string[] Scores(GeneralistTransformer transformer) =>
-        [.. transformer.ForTask(Renamed).Transform(Toys.View(Ml, Rows(8, seed: 2))).GetColumn<float[]>("Score").Select(row => string.Join(' ', row))];
+        [
+            .. transformer
+                .ForTask(Renamed)
+                .Transform(Toys.View(Ml, Rows(8, seed: 2)))
+                .GetColumn<float[]>("Score")
+                .Select(row => string.Join(' ', row)),
+        ];
 
     private static float[] Weights(GeneralistTransformer transformer)
     {

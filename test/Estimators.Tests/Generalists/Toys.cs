@@ -16,11 +16,16 @@ internal static class Toys
     /// <summary>A task of each kind.</summary>
     public static readonly GeneralistTask[] All =
     [
-        Classes("colour", GeneralistTaskKind.ImageClassification, Colours.Names), Classes("film", GeneralistTaskKind.VideoClassification, Colours.Names),
-        Classes("mood", GeneralistTaskKind.TextClassification, Moods), Classes("pair", GeneralistTaskKind.TextPairClassification, ["same", "different"]) with { SamplingRatio = 3 },
-        new() { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval }, new() { Name = "find film", Kind = GeneralistTaskKind.VideoTextRetrieval },
-        new() { Name = "masked", Kind = GeneralistTaskKind.MaskedLanguageModel }, new() { Name = "next", Kind = GeneralistTaskKind.CausalLanguageModel },
-        new() { Name = "caption", Kind = GeneralistTaskKind.ImageCaption }, new() { Name = "film caption", Kind = GeneralistTaskKind.VideoCaption },
+        Classes("colour", GeneralistTaskKind.ImageClassification, Colours.Names),
+        Classes("film", GeneralistTaskKind.VideoClassification, Colours.Names),
+        Classes("mood", GeneralistTaskKind.TextClassification, Moods),
+        Classes("pair", GeneralistTaskKind.TextPairClassification, ["same", "different"]) with { SamplingRatio = 3 },
+        new() { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval },
+        new() { Name = "find film", Kind = GeneralistTaskKind.VideoTextRetrieval },
+        new() { Name = "masked", Kind = GeneralistTaskKind.MaskedLanguageModel },
+        new() { Name = "next", Kind = GeneralistTaskKind.CausalLanguageModel },
+        new() { Name = "caption", Kind = GeneralistTaskKind.ImageCaption },
+        new() { Name = "film caption", Kind = GeneralistTaskKind.VideoCaption },
     ];
 
     /// <summary>Options of a model small enough for tests.</summary>
@@ -60,7 +65,8 @@ internal static class Toys
     }
 
     /// <summary>Rows of several tasks, as many of each.</summary>
-    public static List<GeneralistRow> Rows(IEnumerable<string> tasks, int each, int seed) => [.. tasks.SelectMany(task => Rows(task, each, seed))];
+    public static List<GeneralistRow> Rows(IEnumerable<string> tasks, int each, int seed) =>
+        [.. tasks.SelectMany(task => Rows(task, each, seed))];
 
     /// <summary>The rows as a data view.</summary>
     public static IDataView View(MLContext ml, IEnumerable<GeneralistRow> rows) => ml.Data.LoadFromEnumerable(rows);
@@ -74,15 +80,27 @@ internal static class Toys
         return ml.MulticlassClassification.Evaluate(task.Transform(keyed)).MicroAccuracy;
     }
 
-    private static GeneralistTask Classes(string name, GeneralistTaskKind kind, string[] classes) => new() { Name = name, Kind = kind, ClassNames = classes };
+    private static GeneralistTask Classes(string name, GeneralistTaskKind kind, string[] classes) =>
+        new() { Name = name, Kind = kind, ClassNames = classes };
 
     private static GeneralistRow Text(string task, Random random)
     {
         var (mood, other) = (random.Next(2), random.Next(2));
         return task switch
         {
-            "pair" => new GeneralistRow { Task = task, Text = $"a {Word(mood, random)}", SecondText = $"the {Word(other, random)}", Label = mood == other ? "same" : "different" },
-            "mood" => new GeneralistRow { Task = task, Text = $"{Word(mood, random)} and {Word(mood, random)}", Label = Moods[mood] },
+            "pair" => new GeneralistRow
+            {
+                Task = task,
+                Text = $"a {Word(mood, random)}",
+                SecondText = $"the {Word(other, random)}",
+                Label = mood == other ? "same" : "different",
+            },
+            "mood" => new GeneralistRow
+            {
+                Task = task,
+                Text = $"{Word(mood, random)} and {Word(mood, random)}",
+                Label = Moods[mood],
+            },
             _ => new GeneralistRow { Task = task, Text = $"the {Word(mood, random)} is {Moods[mood]}" },
         };
     }

@@ -66,7 +66,9 @@ public sealed class UniPerceiverGeneralistTests
         var both = model.ForTask(task).Transform(Toys.View(Ml, rows));
         Assert.IsTrue(both.GetColumn<float[]>("PictureEmbedding").All(vector => Math.Abs(vector.Sum(x => x * x) - 1) < 1e-4));
         var texts = Ml.Transforms.SelectColumns("Text").Fit(both).Transform(Toys.View(Ml, rows));
-        CollectionAssert.AreEqual(both.GetColumn<float[]>("TextEmbedding").First(), model.ForTask(task).Transform(texts).GetColumn<float[]>("TextEmbedding").First());
+        CollectionAssert.AreEqual(
+            both.GetColumn<float[]>("TextEmbedding").First(),
+            model.ForTask(task).Transform(texts).GetColumn<float[]>("TextEmbedding").First());
         Assert.IsNull(model.ForTask(task).GetOutputSchema(texts.Schema).GetColumnOrNull("PictureEmbedding"));
     }
 
@@ -95,16 +97,28 @@ public sealed class UniPerceiverGeneralistTests
         Assert.IsGreaterThan(60 - 1, metrics.Tokens);
         Assert.IsGreaterThan(0.4, metrics.Accuracy, "chance is below 0.01");
         Assert.AreEqual(Math.Exp(metrics.Loss), metrics.Perplexity, 1e-9);
-        Assert.AreEqual(metrics, masked.EvaluateTokens(Toys.View(Ml, Toys.Rows("masked", 60, seed: 2))), "the same tokens are masked each time");
+        Assert.AreEqual(
+            metrics, masked.EvaluateTokens(Toys.View(Ml, Toys.Rows("masked", 60, seed: 2))), "the same tokens are masked each time");
         Assert.IsGreaterThan(0.5, next.EvaluateTokens(Toys.View(Ml, Toys.Rows("next", 60, seed: 2))).Accuracy);
 
-        var filled = masked.Transform(Toys.View(Ml, [new GeneralistRow { Text = "the [MASK] is happy" }, new GeneralistRow { Text = "the rain [MASK] sad" }, new GeneralistRow { Text = "no mask" }, new GeneralistRow()]));
+        var filled = masked.Transform(
+            Toys.View(
+                Ml,
+                [
+                    new GeneralistRow { Text = "the [MASK] is happy" },
+                    new GeneralistRow { Text = "the rain [MASK] sad" },
+                    new GeneralistRow { Text = "no mask" },
+                    new GeneralistRow(),
+                ]));
         var texts = filled.GetColumn<string>("PredictedText").ToArray();
         Assert.AreEqual("the rain is sad", texts[1]);
         Assert.AreEqual(("no mask", ""), (texts[2], texts[3]));
-        Assert.IsTrue(texts[0].StartsWith("the", StringComparison.Ordinal) && texts[0].EndsWith(" is happy", StringComparison.Ordinal), texts[0]);
+        Assert.IsTrue(
+            texts[0].StartsWith("the", StringComparison.Ordinal) && texts[0].EndsWith(" is happy", StringComparison.Ordinal), texts[0]);
 
-        var continued = next.Transform(Toys.View(Ml, [new GeneralistRow { Text = "the cake is" }])).GetColumn<string>("PredictedText").Single();
+        var continued = next.Transform(Toys.View(Ml, [new GeneralistRow { Text = "the cake is" }]))
+            .GetColumn<string>("PredictedText")
+            .Single();
         Assert.AreEqual(" happy", continued);
     }
 
@@ -116,10 +130,25 @@ public sealed class UniPerceiverGeneralistTests
 
         Assert.IsGreaterThan(0.9, Toys.Accuracy(Ml, model.ForTask(fewer), test));
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.ForTask("another")).Message, "'another'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { ClassNames = null })).Message, "ClassNames");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { ClassNames = [] })).Message, "at least 2");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { InputAttributes = ["Loud"] })).Message, "'Loud'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.ImageCaption, ClassNames = ["b", "c"] })).Message, "ClassNames");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { ClassNames = null })).Message, "ClassNames");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { ClassNames = [] })).Message, "at least 2");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.ForTask(fewer with { InputAttributes = ["Loud"] })).Message, "'Loud'");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    model.ForTask(
+                        new GeneralistTask
+                        {
+                            Name = "a",
+                            Kind = GeneralistTaskKind.ImageCaption,
+                            ClassNames = ["b", "c"],
+                        }
+                    ))
+                .Message,
+            "ClassNames");
     }
 
     [TestMethod]
@@ -142,7 +171,11 @@ public sealed class UniPerceiverGeneralistTests
         else
             Assert.AreEqual("another", routed.ForTask(another).Task.Name);
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => routed.ForTask(new GeneralistTask { Name = "film", Kind = GeneralistTaskKind.VideoCaption })).Message, "Video");
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    routed.ForTask(new GeneralistTask { Name = "film", Kind = GeneralistTaskKind.VideoCaption }))
+                .Message,
+            "Video");
     }
 
     [TestMethod]
@@ -156,7 +189,8 @@ public sealed class UniPerceiverGeneralistTests
 
         var missing = new GeneralistRow { Features = [.. Enumerable.Repeat(float.NaN, 3 * 8 * 8)] };
         Assert.AreEqual("", model.ForTask("caption").Transform(Toys.View(Ml, [missing])).GetColumn<string>("PredictedText").Single());
-        Assert.IsTrue(model.ForTask("find").Transform(Toys.View(Ml, [missing])).GetColumn<float[]>("PictureEmbedding").Single().All(float.IsNaN));
+        Assert.IsTrue(
+            model.ForTask("find").Transform(Toys.View(Ml, [missing])).GetColumn<float[]>("PictureEmbedding").Single().All(float.IsNaN));
     }
 
     [TestMethod]
@@ -209,7 +243,9 @@ public sealed class UniPerceiverGeneralistTests
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => task.EvaluateTokens(view)).Message, "'colour'");
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => task.EvaluateCaptions(view)).Message, "'colour'");
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => task.EvaluateRetrieval(view)).Message, "'colour'");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.ForTask("caption").EvaluateCaptions(view)).Message, "no usable row");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => model.ForTask("caption").EvaluateCaptions(view)).Message,
+            "no usable row");
     }
 
     [TestMethod]
@@ -218,7 +254,10 @@ public sealed class UniPerceiverGeneralistTests
         var view = Toys.View(Ml, Toys.Rows("colour", 2, seed: 2));
         var transformed = model.Transform(view);
         Assert.AreSame(view.Schema, transformed.Schema);
-        CollectionAssert.AreEqual(view.GetColumn<float[]>("Features").ToArray(), transformed.GetColumn<float[]>("Features").ToArray(), Comparer<float[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)));
+        CollectionAssert.AreEqual(
+            view.GetColumn<float[]>("Features").ToArray(),
+            transformed.GetColumn<float[]>("Features").ToArray(),
+            Comparer<float[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)));
         CollectionAssert.AreEqual(Toys.All.Select(task => task.Name).ToArray(), model.Tasks.Select(task => task.Name).ToArray());
         Assert.AreEqual(64, model.Training!.Examples["pair"]);
         Assert.HasCount(20, model.History);
@@ -228,7 +267,8 @@ public sealed class UniPerceiverGeneralistTests
     public void Interference_IsMeasured_BlockByBlock()
     {
         string[] tasks = ["colour", "masked", "find film"];
-        var found = model.MeasureInterference([.. tasks.Select(task => (task, Toys.View(Ml, Toys.Rows(task, 20, seed: 2))))], batches: 3, batchSize: 8);
+        var found = model.MeasureInterference(
+            [.. tasks.Select(task => (task, Toys.View(Ml, Toys.Rows(task, 20, seed: 2))))], batches: 3, batchSize: 8);
         CollectionAssert.AreEqual(new[] { 0, 1 }, found.Select(layer => layer.Block).ToArray());
         foreach (var layer in found)
         {
@@ -236,7 +276,8 @@ public sealed class UniPerceiverGeneralistTests
             for (var task = 0; task < 3; task++)
                 Assert.AreEqual((1.0, 3), (Math.Round(layer.RatioOfMeans[task][task], 5), layer.MeanOfRatios[task].Count));
         }
-        Assert.ThrowsExactly<ArgumentException>(() => model.MeasureInterference([("colour", Toys.View(Ml, Toys.Rows("colour", 4, seed: 2)))], batches: 1));
+        Assert.ThrowsExactly<ArgumentException>(() =>
+            model.MeasureInterference([("colour", Toys.View(Ml, Toys.Rows("colour", 4, seed: 2)))], batches: 1));
     }
 
     [TestMethod]
@@ -248,16 +289,28 @@ public sealed class UniPerceiverGeneralistTests
 
         // One of two blocks has experts, two gates in it, two roles in a task.
         Assert.HasCount(2 * 2 * 3, found);
-        Assert.IsTrue(found.All(one => one.Block == 0 && Math.Abs(one.Shares.Sum() - 1) < 1e-6 && Math.Abs(one.Frequencies.Sum() - 2) < 1e-6));
+        Assert.IsTrue(
+            found.All(one => one.Block == 0 && Math.Abs(one.Shares.Sum() - 1) < 1e-6 && Math.Abs(one.Frequencies.Sum() - 2) < 1e-6));
         CollectionAssert.AreEqual(
-            new[] { ("colour", TokenModality.Image), ("colour", TokenModality.Text), ("film", TokenModality.Video), ("film", TokenModality.Text), ("masked", TokenModality.Text), ("masked", TokenModality.Text) },
+            new[]
+            {
+                ("colour", TokenModality.Image),
+                ("colour", TokenModality.Text),
+                ("film", TokenModality.Video),
+                ("film", TokenModality.Text),
+                ("masked", TokenModality.Text),
+                ("masked", TokenModality.Text),
+            },
             found.Where(one => one.Gate == BlockGate.FeedForward).Select(one => (one.Role.Task, one.Role.Modality)).ToArray());
 
         // Attributes decide, whatever the rows; an image and a video have the same.
-        CollectionAssert.AreEqual(found.SelectMany(one => one.Shares).ToArray(), model.MeasureExpertActivation(data, rows: 3, seed: 5).SelectMany(one => one.Shares).ToArray());
+        CollectionAssert.AreEqual(
+            found.SelectMany(one => one.Shares).ToArray(),
+            model.MeasureExpertActivation(data, rows: 3, seed: 5).SelectMany(one => one.Shares).ToArray());
         CollectionAssert.AreEqual(found[0].Shares.ToArray(), found[2].Shares.ToArray());
         Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation(data, rows: 0));
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([("smell", data[0].Item2)])).Message, "'smell'");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([("smell", data[0].Item2)])).Message, "'smell'");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.MeasureExpertActivation([])).Message, "no task");
     }
 
@@ -269,7 +322,8 @@ public sealed class UniPerceiverGeneralistTests
         options.Alter(a => a with { Block = a.Block with { RoutingLevel = RoutingLevel.Token } });
         using var routed = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows("mood", 16, seed: 1)));
         var rows = Toys.Rows("mood", 12, seed: 2);
-        double[] Shares(IEnumerable<GeneralistRow> of, int most, int seed) => [.. routed.MeasureExpertActivation([("mood", Toys.View(Ml, of))], most, seed).SelectMany(one => one.Shares)];
+        double[] Shares(IEnumerable<GeneralistRow> of, int most, int seed) =>
+            [.. routed.MeasureExpertActivation([("mood", Toys.View(Ml, of))], most, seed).SelectMany(one => one.Shares)];
 
         CollectionAssert.AreEqual(Shares(rows, 4, 1), Shares(rows, 4, 1));
         CollectionAssert.AreNotEqual(Shares(rows, 4, 1), Shares(rows, 4, 2));
@@ -283,12 +337,42 @@ public sealed class UniPerceiverGeneralistTests
         var rows = Toys.Rows(["colour", "mood"], 8, seed: 1);
         Message(rows.Append(new GeneralistRow { Task = "smell", Label = "red" }), "'smell'");
         Message(rows.Where(row => row.Task == "mood"), "'colour'");
-        Message(rows.Append(new GeneralistRow { Task = "mood", Text = "fog", Label = "grey" }), "'grey'");
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => Fit(Toys.Options("film"), Ml.Data.LoadFromEnumerable([new { Task = "film", Label = "red", Video = new float[4] }]))).Message, "frames, height, width, channels");
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => Fit(Toys.Options("mood"), Ml.Data.LoadFromEnumerable([new { Task = "mood", Text = "sun" }]))).Message, "Label");
+        Message(
+            rows.Append(
+                new GeneralistRow
+                {
+                    Task = "mood",
+                    Text = "fog",
+                    Label = "grey",
+                }
+            ),
+            "'grey'");
+        StringAssert.Contains(
+            Assert
+                .Throws<ArgumentException>(() =>
+                    Fit(
+                        Toys.Options("film"),
+                        Ml.Data.LoadFromEnumerable([
+                            new
+                            {
+                                Task = "film",
+                                Label = "red",
+                                Video = new float[4],
+                            },
+                        ])))
+                .Message,
+            "frames, height, width, channels");
+        StringAssert.Contains(
+            Assert
+                .Throws<ArgumentException>(() =>
+                    Fit(Toys.Options("mood"), Ml.Data.LoadFromEnumerable([new { Task = "mood", Text = "sun" }])))
+                .Message,
+            "Label");
 
         void Message(IEnumerable<GeneralistRow> changed, string part) =>
-            StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Toys.Options("colour", "mood"), Toys.View(Ml, changed))).Message, part);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Toys.Options("colour", "mood"), Toys.View(Ml, changed))).Message,
+                part);
     }
 
     [TestMethod]
@@ -309,7 +393,8 @@ public sealed class UniPerceiverGeneralistTests
         {
             var options = Toys.Options("mood");
             change(options);
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message, part);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.UniPerceiverGeneralist(options)).Message, part);
         }
     }
 
@@ -325,7 +410,8 @@ public sealed class UniPerceiverGeneralistTests
         options.Epochs = 1;
         using var cut = log.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(log, rows));
         Assert.AreEqual((1L, 1L), (cut.Training!.CutTexts, cut.Training.UnusedRows));
-        Assert.IsTrue(messages.All.Any(message => message.Contains("1 texts have more tokens than TextLength 24", StringComparison.Ordinal)));
+        Assert.IsTrue(
+            messages.All.Any(message => message.Contains("1 texts have more tokens than TextLength 24", StringComparison.Ordinal)));
         Assert.IsTrue(messages.All.Any(message => message.Contains("1 without a text", StringComparison.Ordinal)));
     }
 
@@ -335,11 +421,18 @@ public sealed class UniPerceiverGeneralistTests
         var options = Toys.Options("mood", "colour");
         (options.Epochs, options.EarlyStopping) = (6, new Microsoft.ML.MoE.Training.EarlyStopping { Patience = 2 });
         var rows = Toys.Rows(["mood", "colour"], 32, seed: 1);
-        using var validated = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows), Toys.View(Ml, Toys.Rows(["mood", "colour"], 16, seed: 2)));
+        using var validated = Ml
+            .Transforms.UniPerceiverGeneralist(options)
+            .Fit(Toys.View(Ml, rows), Toys.View(Ml, Toys.Rows(["mood", "colour"], 16, seed: 2)));
         Assert.IsTrue(validated.Training!.Training.BestWeightsRestored);
         Assert.IsTrue(validated.History.All(epoch => epoch.Validation is { MetricName: "MeanAccuracy" }));
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows))).Message, "EarlyStopping");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() => Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, rows)))
+                .Message,
+            "EarlyStopping");
     }
 
-    private static GeneralistTransformer Fit(UniPerceiverGeneralist.Options options, IDataView data) => Ml.Transforms.UniPerceiverGeneralist(options).Fit(data);
+    private static GeneralistTransformer Fit(UniPerceiverGeneralist.Options options, IDataView data) =>
+        Ml.Transforms.UniPerceiverGeneralist(options).Fit(data);
 }

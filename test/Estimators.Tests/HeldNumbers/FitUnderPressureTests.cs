@@ -18,7 +18,8 @@ public class FitUnderPressureTests
         var (outside, inside) = (made.CreatedOutsideScopeCount, made.CreatedInScopeCount);
         _ = TinyFit.All.Single(fit => fit.Name == name).Run();
         Assert.AreNotEqual(inside, made.CreatedInScopeCount);
-        Assert.AreEqual(outside, made.CreatedOutsideScopeCount, "a tensor that only a local variable holds may be collected while libtorch reads it");
+        Assert.AreEqual(
+            outside, made.CreatedOutsideScopeCount, "a tensor that only a local variable holds may be collected while libtorch reads it");
     }
 
     [TestMethod]

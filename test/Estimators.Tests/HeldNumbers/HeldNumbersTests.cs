@@ -23,9 +23,11 @@ public class HeldNumbersTests
     [DataRow(typeof(WideNetImageClassifier), DisplayName = "Microsoft.ML.MoE.Estimators")]
     public void NothingButTensorNumbersMakesAScalar(Type ofAssembly)
     {
-        var methods = MethodCalls.MethodsOf(ofAssembly.Assembly).Where(method =>
-            method.DeclaringType != typeof(TensorNumbers)
-            && !(method.DeclaringType == typeof(TorchScripts) && method.Name == "Invoke"));   // takes scalars that are held, and refuses numbers
+        var methods = MethodCalls
+            .MethodsOf(ofAssembly.Assembly)
+            .Where(method =>
+                method.DeclaringType != typeof(TensorNumbers) && !(method.DeclaringType == typeof(TorchScripts) && method.Name == "Invoke")
+            );   // takes scalars that are held, and refuses numbers
         Assert.AreEqual("", string.Join(Environment.NewLine, Makers.UsesIn(methods)), $"use {nameof(TensorNumbers)} instead");
     }
 

@@ -13,7 +13,9 @@ internal sealed class ScalarMakers
 
     public ScalarMakers()
     {
-        var calls = MethodCalls.MethodsOf(typeof(Scalar).Assembly).ToDictionary(method => method, method => MethodCalls.In(method).ToArray());
+        var calls = MethodCalls
+            .MethodsOf(typeof(Scalar).Assembly)
+            .ToDictionary(method => method, method => MethodCalls.In(method).ToArray());
         makers = calls.Keys.Where(MakesOne).ToDictionary(method => method);
         for (var before = -1; before < makers.Count;)
         {
@@ -27,7 +29,9 @@ internal sealed class ScalarMakers
             // Whoever makes such an object will call its virtual methods, by the name of a base class from which nothing can be told.
             foreach (var method in makers.Keys.Where(method => method is { IsVirtual: true, Name: "forward" or "step" }).ToArray())
             {
-                foreach (var constructor in calls.Keys.Where(other => other.IsConstructor && method.DeclaringType!.IsAssignableFrom(other.DeclaringType)))
+                foreach (
+                    var constructor in calls.Keys.Where(other =>
+                        other.IsConstructor && method.DeclaringType!.IsAssignableFrom(other.DeclaringType)))
                     makers.TryAdd(constructor, method);
             }
         }

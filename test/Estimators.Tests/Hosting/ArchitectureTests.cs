@@ -17,9 +17,14 @@ public sealed class ArchitectureTests
         ["ImageHeight", "ImageWidth", "Channels", "PatchSize", "ClassCount", "VocabularySize", "Frames", "Tasks"];
 
     [TestMethod]
-    public void EveryField_OfAWideNet() => AssertAllReach(
-        WideNetConfig.Small, WideNetConfig.FromJson, config => config.ToJson(),
-        config => (WideNetConfig)new WideNetImageClassifier.Options { Architecture = config, PatchSize = 4 }.CreateConfig(new ImageShape(1, 28, 28), 4));
+    public void EveryField_OfAWideNet() =>
+        AssertAllReach(
+            WideNetConfig.Small,
+            WideNetConfig.FromJson,
+            config => config.ToJson(),
+            config =>
+                (WideNetConfig)
+                    new WideNetImageClassifier.Options { Architecture = config, PatchSize = 4 }.CreateConfig(new ImageShape(1, 28, 28), 4));
 
     [TestMethod]
     public void EveryField_OfAVisionTransformer() => AssertAllReach(
@@ -28,9 +33,14 @@ public sealed class ArchitectureTests
             .CreateConfig(new ImageShape(1, 28, 28), 4));
 
     [TestMethod]
-    public void EveryField_OfASparseMlp() => AssertAllReach(
-        SparseMlpConfig.Small, SparseMlpConfig.FromJson, config => config.ToJson(),
-        config => (SparseMlpConfig)new SparseMlpTrainer.Options { Architecture = config, PatchSize = 4 }.CreateConfig(new ImageShape(1, 28, 28), 4));
+    public void EveryField_OfASparseMlp() =>
+        AssertAllReach(
+            SparseMlpConfig.Small,
+            SparseMlpConfig.FromJson,
+            config => config.ToJson(),
+            config =>
+                (SparseMlpConfig)
+                    new SparseMlpTrainer.Options { Architecture = config, PatchSize = 4 }.CreateConfig(new ImageShape(1, 28, 28), 4));
 
     [TestMethod]
     public void EveryField_OfALanguageModel() => AssertAllReach(
@@ -47,7 +57,8 @@ public sealed class ArchitectureTests
             Tasks = [new() { Name = "mood", Kind = GeneralistTaskKind.TextClassification }],
         }.CreateConfig(vocabularySize: 50, new ImageShape(1, 28, 28), frames: 1));
 
-    private static void AssertAllReach<TConfig>(TConfig config, Func<string, object> read, Func<TConfig, string> write, Func<TConfig, TConfig> create)
+    private static void AssertAllReach<TConfig>(
+        TConfig config, Func<string, object> read, Func<TConfig, string> write, Func<TConfig, TConfig> create)
         where TConfig : class
     {
         var fields = typeof(TConfig).GetProperties().Where(field => field.CanWrite && !DecidedByData.Contains(field.Name)).ToArray();
@@ -71,7 +82,8 @@ public sealed class ArchitectureTests
             Assert.AreEqual(field.GetValue(changed), field.GetValue(used), field.Name);
             var json = write(used);
             Assert.AreEqual(json, write((TConfig)read(json)), field.Name);
-            Assert.IsTrue(Identity(json).Except(usual).Any(pair => pair.Key.StartsWith($"Model.{field.Name}", StringComparison.Ordinal)), field.Name);
+            Assert.IsTrue(
+                Identity(json).Except(usual).Any(pair => pair.Key.StartsWith($"Model.{field.Name}", StringComparison.Ordinal)), field.Name);
         }
     }
 
@@ -92,7 +104,12 @@ public sealed class ArchitectureTests
             _ when type == typeof(IReadOnlyList<int>) => new[] { 0 },
             _ when type == typeof(IReadOnlyList<string>) => new[] { "other" },
             ConditionalBlockOptions block => block with { FeedForwardWidth = 8 },
-            _ when type == typeof(GeneralistTask) => new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.TextClassification, ClassNames = ["b", "c"] },
+            _ when type == typeof(GeneralistTask) => new GeneralistTask
+            {
+                Name = "a",
+                Kind = GeneralistTaskKind.TextClassification,
+                ClassNames = ["b", "c"],
+            },
             _ => throw new NotSupportedException($"No other value of {field.PropertyType} for {field.Name}."),
         };
     }

@@ -57,8 +57,10 @@ public sealed class EveryOptionTests
     public void OfAnImageClassifier() => AssertAll(Images);
 
     [TestMethod]
-    public void OfALanguageModel() => AssertAll(
-        Texts, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.LabelSmoothing), nameof(TrainerOptions.BalanceLossWeight)]);
+    public void OfALanguageModel() =>
+        AssertAll(
+            Texts,
+            refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.LabelSmoothing), nameof(TrainerOptions.BalanceLossWeight)]);
 
     [TestMethod]
     public void OfAGeneralist() => AssertAll(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
@@ -133,7 +135,8 @@ public sealed class EveryOptionTests
         CollectionAssert.AreEquivalent(training.Options.ToArray(), loaded.Training.Options.ToArray());
     }
 
-    private static void AssertAll(Func<Action<TrainerOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
+    private static void AssertAll(
+        Func<Action<TrainerOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
     {
         var usual = new Dictionary<string, (string Outcome, IReadOnlyDictionary<string, string> Identity)>();
         foreach (var option in typeof(TrainerOptions).GetProperties().Where(option => option.CanWrite))
@@ -150,7 +153,9 @@ public sealed class EveryOptionTests
                     needs(options);
                     option.SetValue(options, Another(option, option.GetValue(options)));
                 });
-                var decides = option.GetCustomAttribute<OutsideIdentityAttribute>() is null && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
+                var decides =
+                    option.GetCustomAttribute<OutsideIdentityAttribute>() is null
+                    && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
                 Assert.AreEqual(decides, identity.Except(before.Identity).Any(), $"whether {option.Name} is in the identity");
                 if (decides && !WithoutEffectOnSome.Contains(option.Name) || option.Name == nameof(TrainerOptions.Seed))
                     Assert.AreNotEqual(before.Outcome, outcome, $"{option.Name} changes the training");
@@ -178,7 +183,8 @@ public sealed class EveryOptionTests
             _ when type == typeof(double) => value is double and > 0 ? (double)value / 2 : 0.25,
             _ when type == typeof(string) => "Other",
             _ when type.IsEnum => Enum.GetValues(type).Cast<object>().Last(other => !other.Equals(value)),
-            _ => throw new NotSupportedException($"No other value of {option.PropertyType} for {option.Name}: add one to {nameof(Values)}."),
+            _ => throw new NotSupportedException(
+                $"No other value of {option.PropertyType} for {option.Name}: add one to {nameof(Values)}."),
         };
     }
 
@@ -193,7 +199,9 @@ public sealed class EveryOptionTests
     private static (string, IReadOnlyDictionary<string, string>) Texts(Action<TrainerOptions> change)
     {
         var options = Rhymes.Options();
-        options.Alter(a => a with { SparseLayer = new PeerOptions((PeerOptions)a.SparseLayer!) { Tables = new() { LearningRateScale = 2 } } });
+        options.Alter(a =>
+            a with { SparseLayer = new PeerOptions((PeerOptions)a.SparseLayer!) { Tables = new() { LearningRateScale = 2 } } }
+        );
         Prepare(options, change);
         using var model = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
         return (Outcome(model.Model, model.Training!.Training), options.Describe());
@@ -211,7 +219,8 @@ public sealed class EveryOptionTests
 
     private static void Prepare(TrainerOptions options, Action<TrainerOptions> change)
     {
-        (options.Epochs, options.BatchSize, options.ValidationFraction, options.Threads, options.Precision) = (2, 8, 0.25, 1, Precision.Float32);
+        (options.Epochs, options.BatchSize, options.ValidationFraction, options.Threads, options.Precision) = (
+            2, 8, 0.25, 1, Precision.Float32);
         change(options);
     }
 
@@ -219,6 +228,7 @@ public sealed class EveryOptionTests
     {
         using var weights = new MemoryStream();
         ModuleWeights.Save(model, weights);
-        return $"{Convert.ToHexString(SHA256.HashData(weights.ToArray()))} {training.Steps} {training.StopReason} {training.BestWeightsRestored}";
+        return $"{Convert.ToHexString(SHA256.HashData(weights.ToArray()))} {training.Steps} {training.StopReason} "
+            + $"{training.BestWeightsRestored}";
     }
 }

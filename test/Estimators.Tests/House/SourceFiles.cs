@@ -35,9 +35,14 @@ internal static class SourceFiles
                 return MetadataTokens.DocumentHandle(reader.GetBlobReader(information.Value).ReadCompressedInteger());
         }
 
-        const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
-        return type.GetMethods(All).Concat<MethodBase>(type.GetConstructors(All))
-            .Select(method => reader.GetMethodDebugInformation(MetadataTokens.MethodDefinitionHandle(method.MetadataToken & 0xFFFFFF)).Document)
-            .Where(document => !document.IsNil).Cast<DocumentHandle?>().FirstOrDefault();
+        const BindingFlags All =
+            BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+        return type.GetMethods(All)
+            .Concat<MethodBase>(type.GetConstructors(All))
+            .Select(method =>
+                reader.GetMethodDebugInformation(MetadataTokens.MethodDefinitionHandle(method.MetadataToken & 0xFFFFFF)).Document)
+            .Where(document => !document.IsNil)
+            .Cast<DocumentHandle?>()
+            .FirstOrDefault();
     }
 }

@@ -41,7 +41,8 @@ public sealed class LanguageModelCheckpointTests
         var ending = new MLContext(seed: 1);
         var options = Change(options =>
         {
-            (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder) { EverySteps = failed ? 3 : null }, source.Token);
+            (options.Checkpoints, options.CancellationToken) = (
+                new CheckpointOptions(folder) { EverySteps = failed ? 3 : null }, source.Token);
             options.Alter(a => a with { SparseLayer = layer });
             options.Progress = progress =>
             {
@@ -63,30 +64,54 @@ public sealed class LanguageModelCheckpointTests
         var steps = new List<int>();
         var logging = new MLContext(seed: 1);
         var log = new LogMessages(logging);
-        using var resumed = Fit(logging, Change(options => { (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress => steps.Add(progress.Step)); options.Alter(a => a with { SparseLayer = layer }); }));
+        using var resumed = Fit(
+            logging,
+            Change(options =>
+            {
+                (options.Checkpoints, options.Progress) = (new CheckpointOptions(folder) { Resume = true }, progress =>
+                    steps.Add(progress.Step));
+                options.Alter(a => a with { SparseLayer = layer });
+            }));
         Assert.AreEqual(failed ? 4 : 6, steps[0]);
         Assert.AreEqual(Hash(whole), Hash(resumed));
-        Assert.IsTrue(log.All.Any(message => message.Contains($"Training continues after {steps[0] - 1} steps and 0 epochs, from '{folder}'.", StringComparison.Ordinal)), string.Join('\n', log.All));
+        Assert.IsTrue(
+            log.All.Any(message =>
+                message.Contains($"Training continues after {steps[0] - 1} steps and 0 epochs, from "
+                    + $"'{folder}'.", StringComparison.Ordinal)),
+            string.Join('\n', log.All));
         CollectionAssert.AreEqual(
-            whole.History.Select(epoch => (epoch.Averages.Loss, epoch.Averages.Samples, epoch.Validation)).ToArray(), resumed.History.Select(epoch => (epoch.Averages.Loss, epoch.Averages.Samples, epoch.Validation)).ToArray());
+            whole.History.Select(epoch => (epoch.Averages.Loss, epoch.Averages.Samples, epoch.Validation)).ToArray(),
+            resumed.History.Select(epoch => (epoch.Averages.Loss, epoch.Averages.Samples, epoch.Validation)).ToArray());
     }
 
     [TestMethod]
     public void OtherTextsOrOptions_AreRefused_ByName()
     {
         Fit(ml, Change(options => options.Checkpoints = new(folder))).Dispose();
-        Fit(ml, Change(options => options.Checkpoints = new(folder) { Resume = true })).Dispose();   // the same again, which gives the result
+        // The same again, which gives the result.
+        Fit(ml, Change(options => options.Checkpoints = new(folder) { Resume = true })).Dispose();
 
         AssertRefused(rows => rows[0].Text = "the cat sat on the bat", _ => { }, "Hash of the training tokens was");
         AssertRefused(rows => rows.RemoveRange(0, 8), _ => { }, "Number of training texts was");
         AssertRefused(rows => rows[^1].Text += "s", _ => { }, "Hash of the validation tokens was");
         AssertRefused(_ => { }, options => options.LearningRate = 0.1, "LearningRate was 0.01 in the checkpoint and is 0.1 now");
         AssertRefused(_ => { }, options => options.BatchSize = 3, "BatchSize was 4 in the checkpoint and is 3 now");
-        AssertRefused(_ => { }, options => options.Alter(a => a with { Heads = 1 }), "cannot be continued: Model.Heads was 2 in the checkpoint and is 1 now");
-        AssertRefused(_ => { }, options => options.Alter(a => a with { SparseLayer = ((PeerOptions)a.SparseLayer!) with { QueryBatchNorm = false } }), "cannot be continued: Model.SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
-        AssertRefused(_ => { }, options => options.Tokenizer = TokenizerOptions.Characters, "Tokenizer was Bytes in the checkpoint and is Characters now");
+        AssertRefused(
+            _ => { },
+            options => options.Alter(a => a with { Heads = 1 }),
+            "cannot be continued: Model.Heads was 2 in the checkpoint and is 1 now");
+        AssertRefused(
+            _ => { },
+            options => options.Alter(a => a with { SparseLayer = ((PeerOptions)a.SparseLayer!) with { QueryBatchNorm = false } }),
+            "cannot be continued: Model.SparseLayer.QueryBatchNorm was true in the checkpoint and is false now");
+        AssertRefused(
+            _ => { },
+            options => options.Tokenizer = TokenizerOptions.Characters,
+            "Tokenizer was Bytes in the checkpoint and is Characters now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 3 in the checkpoint and is 5 now");
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => Fit(ml, Change(options => options.Checkpoints = new(folder)))).Message, "has checkpoints of an earlier training");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => Fit(ml, Change(options => options.Checkpoints = new(folder)))).Message,
+            "has checkpoints of an earlier training");
 
         void AssertRefused(Action<List<TextRow>> changeRows, Action<PeerLanguageModel.Options> change, string reason)
         {
@@ -101,8 +126,11 @@ public sealed class LanguageModelCheckpointTests
     [TestMethod]
     public void WithoutASeed_ThatOfTheTrainingIsTakenUp()
     {
-        using var first = Fit(new MLContext(), Change(options => (options.Checkpoints, options.Seed) = (new CheckpointOptions(folder), null)));
-        using var second = Fit(new MLContext(), Change(options => (options.Checkpoints, options.Seed) = (new CheckpointOptions(folder) { Resume = true }, null)));
+        using var first = Fit(
+            new MLContext(), Change(options => (options.Checkpoints, options.Seed) = (new CheckpointOptions(folder), null)));
+        using var second = Fit(
+            new MLContext(),
+            Change(options => (options.Checkpoints, options.Seed) = (new CheckpointOptions(folder) { Resume = true }, null)));
         Assert.AreEqual(first.Training!.Seed, second.Training!.Seed);
         Assert.AreEqual(Hash(first), Hash(second));
     }
@@ -115,7 +143,8 @@ public sealed class LanguageModelCheckpointTests
         AssertRefused(options => options.Checkpoints = new(folder) { Kept = 0 }, "Kept is 0");
 
         void AssertRefused(Action<PeerLanguageModel.Options> change, string reason) =>
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => ml.Transforms.Text.PeerLanguageModel(Change(change))).Message, reason);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => ml.Transforms.Text.PeerLanguageModel(Change(change))).Message, reason);
     }
 
     private static PeerLanguageModel.Options Change(Action<PeerLanguageModel.Options> change)
@@ -134,6 +163,7 @@ public sealed class LanguageModelCheckpointTests
     private static string Hash(LanguageModelTransformer model)
     {
         using var scope = torch.NewDisposeScope();
-        return Convert.ToHexString(SHA256.HashData([.. model.Model.parameters().Concat(model.Model.buffers()).SelectMany(tensor => tensor.bytes.ToArray())]));
+        return Convert.ToHexString(
+            SHA256.HashData([.. model.Model.parameters().Concat(model.Model.buffers()).SelectMany(tensor => tensor.bytes.ToArray())]));
     }
 }

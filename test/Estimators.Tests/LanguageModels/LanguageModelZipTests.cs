@@ -34,7 +34,8 @@ public sealed class LanguageModelZipTests
         using var loaded = Load(saved);
         Assert.AreEqual(FreshProcess.DescribeTexts(Ml, model), FreshProcess.DescribeTexts(Ml, loaded));
         Assert.AreEqual(model.Model.Config.ToJson(), loaded.Model.Config.ToJson());
-        Assert.AreEqual(("Text", "Embedding", "Continuation"), (loaded.TextColumnName, loaded.EmbeddingColumnName, loaded.ContinuationColumnName));
+        Assert.AreEqual(
+            ("Text", "Embedding", "Continuation"), (loaded.TextColumnName, loaded.EmbeddingColumnName, loaded.ContinuationColumnName));
         var again = Save(loaded);
         foreach (var entry in new[] { "languagemodel.json", "vocab.json", "merges.txt", "weights.safetensors", "training.json" })
             CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
@@ -90,7 +91,8 @@ public sealed class LanguageModelZipTests
     {
         Assert.Contains("\"kind\": \"BytePairs\"", Encoding.UTF8.GetString(ModelZip.Read(saved, "languagemodel.json")));
         Assert.Contains("\"layer\": \"peer\"", Encoding.UTF8.GetString(ModelZip.Read(saved, "languagemodel.json")));
-        Assert.AreEqual(((BytePairTokenizer)model.Tokenizer).Merges[0], Encoding.UTF8.GetString(ModelZip.Read(saved, "merges.txt")).Split('\n')[0]);
+        Assert.AreEqual(
+            ((BytePairTokenizer)model.Tokenizer).Merges[0], Encoding.UTF8.GetString(ModelZip.Read(saved, "merges.txt")).Split('\n')[0]);
     }
 
     [TestMethod]
@@ -99,12 +101,14 @@ public sealed class LanguageModelZipTests
     public void ZipsOfEveryFormatVersion_StillLoad(string name, int epochs)
     {
         using var loaded = Load(File.ReadAllBytes(GoldenZip.File(name + ".zip")));
-        var (wanted, found) = (File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), FreshProcess.DescribeTexts(Ml, loaded).Split('\n'));
+        var (wanted, found) = (
+            File.ReadAllText(GoldenZip.File(name + ".txt")).TrimEnd('\n').Split('\n'), FreshProcess.DescribeTexts(Ml, loaded).Split('\n'));
         Assert.HasCount(Rhymes.Texts.Length, found);
         foreach (var (w, f) in wanted.Zip(found, (w, f) => (w.Split(' ', 3), f.Split(' ', 3))))
         {
             Assert.AreEqual((w[0], w[2]), (f[0], f[2]), "tokens and continuation");
-            Assert.AreEqual(double.Parse(w[1], CultureInfo.InvariantCulture), double.Parse(f[1], CultureInfo.InvariantCulture), 2e-3, "log-likelihood");
+            Assert.AreEqual(
+                double.Parse(w[1], CultureInfo.InvariantCulture), double.Parse(f[1], CultureInfo.InvariantCulture), 2e-3, "log-likelihood");
         }
         Assert.HasCount(epochs, loaded.History);
         using var again = Load(Save(loaded));
@@ -120,14 +124,19 @@ public sealed class LanguageModelZipTests
         Assert.AreEqual(
             (trained.Documents, trained.TrainingTokens, trained.ValidationTokens, trained.EmptyTexts, trained.Seed),
             (found.Documents, found.TrainingTokens, found.ValidationTokens, found.EmptyTexts, found.Seed));
-        Assert.AreEqual((trained.Training.Steps, StopReason.EpochsCompleted, trained.Training.BestEpoch!.Epoch), (found.Training.Steps, found.Training.StopReason, found.Training.BestEpoch!.Epoch));
+        Assert.AreEqual(
+            (trained.Training.Steps, StopReason.EpochsCompleted, trained.Training.BestEpoch!.Epoch),
+            (found.Training.Steps, found.Training.StopReason, found.Training.BestEpoch!.Epoch));
         Assert.AreSame(found.Training.Epochs, loaded.History);
         Assert.HasCount(3, loaded.History);
         foreach (var (wanted, epoch) in model.History.Zip(loaded.History))
         {
             Assert.AreEqual(wanted with { Averages = epoch.Averages }, epoch);
             Assert.AreEqual(wanted.Averages with { ExpertLoad = null }, epoch.Averages with { ExpertLoad = null });
-            CollectionAssert.AreEqual(wanted.Averages.ExpertLoad!.Single().Counts.ToArray(), epoch.Averages.ExpertLoad!.Single().Counts.ToArray(), "PEER of 256 experts");
+            CollectionAssert.AreEqual(
+                wanted.Averages.ExpertLoad!.Single().Counts.ToArray(),
+                epoch.Averages.ExpertLoad!.Single().Counts.ToArray(),
+                "PEER of 256 experts");
         }
     }
 

@@ -11,7 +11,13 @@ namespace Estimators.Tests.LanguageModels;
 public sealed class LearnedVocabularyTests
 {
     // The last three tenths have characters and words that the rest lack.
-    private static readonly TextRow[] Texts = [.. Enumerable.Repeat("the cat sat on the mat", 14).Concat(Enumerable.Repeat("ZEBRAS ☃ ZEBRAS ☃ Zoos", 6)).Select(text => new TextRow { Text = text })];
+    private static readonly TextRow[] Texts =
+    [
+        .. Enumerable
+            .Repeat("the cat sat on the mat", 14)
+            .Concat(Enumerable.Repeat("ZEBRAS ☃ ZEBRAS ☃ Zoos", 6))
+            .Select(text => new TextRow { Text = text }),
+    ];
 
     [TestMethod]
     [DataRow(true)]
@@ -32,7 +38,11 @@ public sealed class LearnedVocabularyTests
 
         // Unknown ones are predicted as such: badly, but with a number.
         Assert.IsTrue(model.History.All(epoch => double.IsFinite(epoch.Validation!.Loss) && epoch.Validation.Loss > Math.Log(12)));
-        Assert.IsTrue(log.All.Any(line => line.Contains("Of the validation data 90 of 132 tokens are characters that the training data lack", StringComparison.Ordinal)), string.Join("\n", log.All));
+        Assert.IsTrue(
+            log.All.Any(line =>
+                line.Contains(
+                    "Of the validation data 90 of 132 tokens are characters that the training data lack", StringComparison.Ordinal)),
+            string.Join("\n", log.All));
     }
 
     [TestMethod]
@@ -57,7 +67,9 @@ public sealed class LearnedVocabularyTests
         (first, last) = TextSplit.Cut(["abc\uD83D"], 0.01);
         CollectionAssert.AreEqual(new[] { "abc" }, first);
         CollectionAssert.AreEqual(new[] { "\uD83D" }, last);
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => TextSplit.Cut(["a"], 0.1)).Message, "ValidationFraction is 0.1, which leaves nothing of 1 characters");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => TextSplit.Cut(["a"], 0.1)).Message,
+            "ValidationFraction is 0.1, which leaves nothing of 1 characters");
     }
 
     [TestMethod]
@@ -69,10 +81,15 @@ public sealed class LearnedVocabularyTests
         var held = Toys.Rows(["masked", "mood"], 8, seed: 2);
         foreach (var row in held)
             row.Text = "☃ ZZ";
-        using var model = ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(ml, Toys.Rows(["masked", "mood"], 16, seed: 1)), Toys.View(ml, held));
+        using var model = ml
+            .Transforms.UniPerceiverGeneralist(options)
+            .Fit(Toys.View(ml, Toys.Rows(["masked", "mood"], 16, seed: 1)), Toys.View(ml, held));
         var known = ((CharacterTokenizer)model.Tokenizer).Characters;
         Assert.IsFalse(known.Any(character => character.Value is '☃' or 'Z'));
         Assert.IsTrue(model.History.All(epoch => double.IsFinite(epoch.Validation!.Loss)));
-        Assert.IsTrue(log.All.Any(line => line.Contains("48 tokens of the validation data are characters that the training data lack", StringComparison.Ordinal)), string.Join("\n", log.All));
+        Assert.IsTrue(
+            log.All.Any(line =>
+                line.Contains("48 tokens of the validation data are characters that the training data lack", StringComparison.Ordinal)),
+            string.Join("\n", log.All));
     }
 }

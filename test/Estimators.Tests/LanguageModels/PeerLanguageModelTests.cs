@@ -79,7 +79,10 @@ public sealed class PeerLanguageModelTests
         Assert.AreEqual(schema.ToString(), model.GetOutputSchema(data.Schema).ToString());
 
         // A chain asks each estimator for its columns before there are data.
-        var chain = Ml.Transforms.CopyColumns("Text", "Original").Append(Ml.Transforms.Text.PeerLanguageModel(Rhymes.Options())).Append(Ml.Transforms.CopyColumns("Copy", "Embedding"));
+        var chain = Ml
+            .Transforms.CopyColumns("Text", "Original")
+            .Append(Ml.Transforms.Text.PeerLanguageModel(Rhymes.Options()))
+            .Append(Ml.Transforms.CopyColumns("Copy", "Embedding"));
         var original = Ml.Data.LoadFromEnumerable(new[] { new { Original = "the cat sat" } });
         using var fitted = (TransformerChain<ColumnCopyingTransformer>)chain.Fit(original);
         Assert.AreEqual(schema["Embedding"].Type, fitted.GetOutputSchema(original.Schema)["Copy"].Type);
@@ -88,7 +91,10 @@ public sealed class PeerLanguageModelTests
     [TestMethod]
     public void EmptyMissingAndBrokenTexts_HaveDefinedResults()
     {
-        var rows = Rhymes.Predict(Ml, model, [new TextRow { Text = "" }, new TextRow { Text = null }, new TextRow { Text = "a\uD800" }, new TextRow { Text = "a\uFFFD" }]);
+        var rows = Rhymes.Predict(
+            Ml,
+            model,
+            [new TextRow { Text = "" }, new TextRow { Text = null }, new TextRow { Text = "a\uD800" }, new TextRow { Text = "a\uFFFD" }]);
         foreach (var row in rows[..2])
         {
             Assert.AreEqual((0f, 0), (row.LogLikelihood, row.TokenCount));
@@ -103,7 +109,8 @@ public sealed class PeerLanguageModelTests
     [TestMethod]
     public void OneRowAtATime_GivesTheSame()
     {
-        using var engine = Ml.Model.CreatePredictionEngine<TextRow, TextPrediction>(model, new PredictionEngineOptions { OwnsTransformer = false });
+        using var engine = Ml.Model.CreatePredictionEngine<TextRow, TextPrediction>(
+            model, new PredictionEngineOptions { OwnsTransformer = false });
         var together = Rhymes.Predict(Ml, model, Rhymes.Rows(6));
         for (var i = 0; i < 6; i++)
         {
@@ -138,13 +145,18 @@ public sealed class PeerLanguageModelTests
 
         var layer = metrics.Layers.Single();
         Assert.AreEqual((1, 256L), (layer.Block, layer.Experts));
-        Assert.IsTrue(layer.Usage is > 0 and <= 1 && layer.UnweightedUsage >= layer.Usage && layer.Unevenness > 0 && layer.Unevenness < Math.Log(256));
+        Assert.IsTrue(
+            layer.Usage is > 0 and <= 1 && layer.UnweightedUsage >= layer.Usage && layer.Unevenness > 0 && layer.Unevenness < Math.Log(256));
 
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
         Assert.ThrowsExactly<OperationCanceledException>(() => model.Evaluate(data, cancelled.Token));
         StringAssert.Contains(
-            Assert.ThrowsExactly<InvalidOperationException>(() => model.Evaluate(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = "" } }))).Message, "'Text'");
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() =>
+                    model.Evaluate(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = "" } })))
+                .Message,
+            "'Text'");
     }
 
     [TestMethod]
@@ -156,11 +168,14 @@ public sealed class PeerLanguageModelTests
         Assert.IsTrue(first.All(piece => piece.Length > 0));
         var greedy = new GenerationOptions { MaxTokens = 30, Temperature = 0 };
         var text = string.Concat(await Collect(model.GenerateAsync("the ", greedy)));
-        Assert.AreEqual(text, string.Concat(await Collect(model.GenerateAsync("the ", greedy with { Seed = 9 }))), "greedy text has no chance in it");
+        Assert.AreEqual(
+            text, string.Concat(await Collect(model.GenerateAsync("the ", greedy with { Seed = 9 }))), "greedy text has no chance in it");
         Assert.IsEmpty(await Collect(model.GenerateAsync("the cat", options with { MaxTokens = 0 })));
 
         var stop = text[5..7];
-        Assert.AreEqual(text[..text.IndexOf(stop, StringComparison.Ordinal)], string.Concat(await Collect(model.GenerateAsync("the ", greedy with { StopStrings = ["@@", stop] }))));
+        Assert.AreEqual(
+            text[..text.IndexOf(stop, StringComparison.Ordinal)],
+            string.Concat(await Collect(model.GenerateAsync("the ", greedy with { StopStrings = ["@@", stop] }))));
     }
 
     [TestMethod]
@@ -170,14 +185,24 @@ public sealed class PeerLanguageModelTests
         var pieces = 0;
         await Assert.ThrowsAsync<OperationCanceledException>(async () =>
         {
-            await foreach (var piece in model.GenerateAsync(null, new GenerationOptions { MaxTokens = 100_000, Temperature = 3, Seed = 1 }, cancel.Token))
+            await foreach (
+                var piece in model.GenerateAsync(
+                    null,
+                    new GenerationOptions
+                    {
+                        MaxTokens = 100_000,
+                        Temperature = 3,
+                        Seed = 1,
+                    },
+                    cancel.Token))
             {
                 if (++pieces == 3)
                     await cancel.CancelAsync();
             }
         });
 
-        var texts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Collect(model.GenerateAsync("the", new GenerationOptions { MaxTokens = 20, Seed = 2 }))));
+        var texts = await Task.WhenAll(
+            Enumerable.Range(0, 4).Select(_ => Collect(model.GenerateAsync("the", new GenerationOptions { MaxTokens = 20, Seed = 2 }))));
         Assert.HasCount(1, texts.Select(pieces => string.Concat(pieces)).Distinct().ToArray());
         Assert.ThrowsExactly<ArgumentException>(() => model.GenerateAsync("the", new GenerationOptions { TopK = 0 }));
         Assert.ThrowsExactly<ArgumentException>(() => model.GenerateAsync("the", new GenerationOptions { StopStrings = [""] }));
@@ -188,7 +213,11 @@ public sealed class PeerLanguageModelTests
     {
         var tokenizer = new ByteTokenizer();
         var stream = new TokenTextStream(tokenizer, ["END", "ENDING"]);
-        var pieces = Encoding.UTF8.GetBytes("é😀 EN E日END after").Select(value => stream.Stopped ? "" : stream.Add(value)).Where(piece => piece.Length > 0).ToArray();
+        var pieces = Encoding
+            .UTF8.GetBytes("é😀 EN E日END after")
+            .Select(value => stream.Stopped ? "" : stream.Add(value))
+            .Where(piece => piece.Length > 0)
+            .ToArray();
         CollectionAssert.AreEqual(new[] { "é", "😀", " ", "EN ", "E日" }, pieces);
         Assert.IsTrue(stream.Stopped);
         Assert.AreEqual("", stream.End());
@@ -206,7 +235,8 @@ public sealed class PeerLanguageModelTests
     {
         using var other = Ml.Transforms.Text.PeerLanguageModel(Rhymes.Options()).Fit(Rhymes.Data(Ml));
         CollectionAssert.AreEqual(
-            Rhymes.Predict(Ml, model, Rhymes.Rows(6)).Select(row => row.LogLikelihood).ToArray(), Rhymes.Predict(Ml, other, Rhymes.Rows(6)).Select(row => row.LogLikelihood).ToArray());
+            Rhymes.Predict(Ml, model, Rhymes.Rows(6)).Select(row => row.LogLikelihood).ToArray(),
+            Rhymes.Predict(Ml, other, Rhymes.Rows(6)).Select(row => row.LogLikelihood).ToArray());
     }
 
     [TestMethod]
@@ -216,7 +246,14 @@ public sealed class PeerLanguageModelTests
     {
         var options = Rhymes.Options();
         options.Tokenizer = kind == TokenizerKind.Characters ? TokenizerOptions.Characters : TokenizerOptions.BytePairs(300);
-        options.Alter(a => a with { SparseLayer = LanguageModelPresets.All.Single(preset => preset.Name == (kind == TokenizerKind.Characters ? "lm-nano-moe" : "lm-nano-dense")).Config.SparseLayer });
+        options.Alter(a =>
+            a with
+            {
+                SparseLayer = LanguageModelPresets
+                    .All.Single(preset => preset.Name == (kind == TokenizerKind.Characters ? "lm-nano-moe" : "lm-nano-dense"))
+                    .Config.SparseLayer,
+            }
+        );
         (options.Epochs, options.ValidationFraction) = (2, 0.25);
         using var other = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
         var metrics = other.Evaluate(Rhymes.Data(Ml));
@@ -232,7 +269,9 @@ public sealed class PeerLanguageModelTests
     {
         var options = Rhymes.Options();
         (options.Epochs, options.ValidationFraction) = (1, 0.1);
-        using var other = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = new string('a', 100) } }));
+        using var other = Ml
+            .Transforms.Text.PeerLanguageModel(options)
+            .Fit(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = new string('a', 100) } }));
         Assert.AreEqual((91L, 10L), (other.Training!.TrainingTokens, other.Training.ValidationTokens));
     }
 
@@ -253,10 +292,12 @@ public sealed class PeerLanguageModelTests
     public void TrainingEnds_AfterItsSteps_AndReportsAsOftenAsAsked()
     {
         var (options, steps) = (Rhymes.Options(), new List<(int Step, int Of, bool AtEnd)>());
-        (options.MaxSteps, options.ProgressInterval, options.Progress) = (10, 4, progress => steps.Add((progress.Step, progress.TotalSteps, progress.EpochCompleted)));
+        (options.MaxSteps, options.ProgressInterval, options.Progress) = (10, 4, progress =>
+            steps.Add((progress.Step, progress.TotalSteps, progress.EpochCompleted)));
         using var other = Ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(Ml));
         Assert.AreEqual((10, StopReason.StepLimit), (other.Training!.Training.Steps, other.Training.Training.StopReason));
-        CollectionAssert.AreEqual(new[] { (4, 10, false), (8, 10, false), (10, 10, true) }, steps.Where(step => !step.AtEnd || step.Step == 10).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { (4, 10, false), (8, 10, false), (10, 10, true) }, steps.Where(step => !step.AtEnd || step.Step == 10).ToArray());
     }
 
     [TestMethod]
@@ -264,15 +305,18 @@ public sealed class PeerLanguageModelTests
     {
         var estimator = Ml.Transforms.Text.PeerLanguageModel(Rhymes.Options());
         Throws<InvalidOperationException>(() => estimator.Fit(Ml.Data.LoadFromEnumerable(Array.Empty<TextRow>())), "no rows");
-        Throws<InvalidOperationException>(() => estimator.Fit(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = "" } })), "all 1 rows are empty");
+        Throws<InvalidOperationException>(
+            () => estimator.Fit(Ml.Data.LoadFromEnumerable(new[] { new TextRow { Text = "" } })), "all 1 rows are empty");
         Throws<ArgumentOutOfRangeException>(() => estimator.Fit(Ml.Data.LoadFromEnumerable(new[] { new { Word = "a" } })), "'Text'");
         Throws<ArgumentOutOfRangeException>(() => estimator.Fit(Ml.Data.LoadFromEnumerable(new[] { new { Text = 1f } })), "'Text'");
         Throws<ArgumentOutOfRangeException>(() => model.Transform(Ml.Data.LoadFromEnumerable(new[] { new { Text = 1f } })), "'Text'");
         var stopping = Rhymes.Options();
         stopping.EarlyStopping = new EarlyStopping();
-        Throws<InvalidOperationException>(() => Ml.Transforms.Text.PeerLanguageModel(stopping).Fit(Rhymes.Data(Ml)), "nothing to validate on");
+        Throws<InvalidOperationException>(
+            () => Ml.Transforms.Text.PeerLanguageModel(stopping).Fit(Rhymes.Data(Ml)), "nothing to validate on");
 
-        static void Throws<T>(Action action, string message) where T : Exception => StringAssert.Contains(Assert.ThrowsExactly<T>(action).Message, message);
+        static void Throws<T>(Action action, string message)
+            where T : Exception => StringAssert.Contains(Assert.ThrowsExactly<T>(action).Message, message);
     }
 
     [TestMethod]
@@ -281,7 +325,16 @@ public sealed class PeerLanguageModelTests
         Throws(options => options.TextColumnName = " ", "TextColumnName");
         Throws(options => options.PerplexityColumnName = "", "PerplexityColumnName");
         Throws(options => options.PerplexityColumnName = "TokenCount", "both 'TokenCount'");
-        Throws(options => (options.LogLikelihoodColumnName, options.TokenCountColumnName, options.PerplexityColumnName, options.EmbeddingColumnName, options.ContinuationColumnName) = (null, null, null, null, null), "No column");
+        Throws(
+            options =>
+                (
+                    options.LogLikelihoodColumnName,
+                    options.TokenCountColumnName,
+                    options.PerplexityColumnName,
+                    options.EmbeddingColumnName,
+                    options.ContinuationColumnName
+                ) = (null, null, null, null, null),
+            "No column");
         Throws(options => options.BatchSize = 0, "BatchSize");
         Throws(options => options.Epochs = 0, "Epochs");
         Throws(options => options.MaxTime = TimeSpan.Zero, "MaxTime");
@@ -292,13 +345,22 @@ public sealed class PeerLanguageModelTests
         Throws(options => options.Continuation = new GenerationOptions { MaxTokens = -1 }, "MaxTokens");
         Throws(options => options.Beta2 = 1, "Beta2");
         Throws(options => options.Optimizer = OptimizerKind.Sgd, "Optimizer is Sgd, but tables of experts are always trained by AdamW");
-        Throws(options => { options.Optimizer = OptimizerKind.Lamb; options.Alter(a => a with { SparseLayer = new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 4 } }); }, "Optimizer is Lamb, but tables of experts");
+        Throws(
+            options =>
+            {
+                options.Optimizer = OptimizerKind.Lamb;
+                options.Alter(a =>
+                    a with { SparseLayer = new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 4 } }
+                );
+            },
+            "Optimizer is Lamb, but tables of experts");
 
         static void Throws(Action<PeerLanguageModel.Options> change, string message)
         {
             var options = Rhymes.Options();
             change(options);
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.Text.PeerLanguageModel(options)).Message, message);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => Ml.Transforms.Text.PeerLanguageModel(options)).Message, message);
         }
     }
 
@@ -306,7 +368,12 @@ public sealed class PeerLanguageModelTests
     public void APreset_IsTakenOverInFull_ButForTheVocabulary()
     {
         foreach (var preset in LanguageModelPresets.All)
-            Assert.AreEqual((preset.Config with { VocabularySize = 99 }).ToJson(), new PeerLanguageModel.Options { Architecture = preset.Config }.CreateConfig(99).ToJson(), preset.Name);
+            Assert.AreEqual(
+                (preset.Config with { VocabularySize = 99 }).ToJson(),
+                new PeerLanguageModel.Options { Architecture = preset.Config }
+                    .CreateConfig(99)
+                    .ToJson(),
+                preset.Name);
     }
 
     [TestMethod]

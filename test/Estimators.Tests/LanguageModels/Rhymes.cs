@@ -9,11 +9,17 @@ internal static class Rhymes
 {
     public static readonly string[] Texts =
     [
-        "the cat sat on the mat", "the rat sat on the cat", "the cat sat on the hat of the bat that sat on the mat", "the bat sat", "", "the hat of the cat sat on the rat",
+        "the cat sat on the mat",
+        "the rat sat on the cat",
+        "the cat sat on the hat of the bat that sat on the mat",
+        "the bat sat",
+        "",
+        "the hat of the cat sat on the rat",
     ];
 
     /// <summary>The rows of <see cref="Texts"/>, repeated.</summary>
-    public static IEnumerable<TextRow> Rows(int count) => Enumerable.Range(0, count).Select(id => new TextRow { Id = id, Text = Texts[id % Texts.Length] });
+    public static IEnumerable<TextRow> Rows(int count) =>
+        Enumerable.Range(0, count).Select(id => new TextRow { Id = id, Text = Texts[id % Texts.Length] });
 
     public static IDataView Data(MLContext ml, int count = 24) => ml.Data.LoadFromEnumerable(Rows(count));
 

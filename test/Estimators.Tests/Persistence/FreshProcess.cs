@@ -32,7 +32,11 @@ internal static class FreshProcess
 
     private static async Task<string> Run(string task)
     {
-        var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         start.Environment[Variable] = task;
         start.Environment["OMP_NUM_THREADS"] = "1";   // as in the tests
         using var process = Process.Start(start)!;
@@ -50,7 +54,11 @@ internal static class FreshProcess
     /// <returns>What it printed until then.</returns>
     public static async Task<string> Train(string folder, bool streamed, int? steps, TimeSpan delay)
     {
-        var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", ["exec", typeof(FreshProcess).Assembly.Location])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         start.Environment[TrainVariable] = FormattableString.Invariant($"{streamed}:{folder}");
         start.Environment["OMP_NUM_THREADS"] = "1";
         using var process = Process.Start(start)!;
@@ -86,13 +94,21 @@ internal static class FreshProcess
             var (w, f) = (wanted[row].Split(' '), found[row].Split(' '));
             Assert.AreEqual(w[0], f[0], $"row {row}");
             for (var i = 1; i < w.Length; i++)
-                Assert.AreEqual(double.Parse(w[i], CultureInfo.InvariantCulture), double.Parse(f[i], CultureInfo.InvariantCulture), tolerance, $"row {row}");
+                Assert.AreEqual(
+                    double.Parse(w[i], CultureInfo.InvariantCulture),
+                    double.Parse(f[i], CultureInfo.InvariantCulture),
+                    tolerance,
+                    $"row {row}");
         }
     }
 
     /// <summary>What the new process prints of a language model.</summary>
     public static string DescribeTexts(MLContext ml, ITransformer model) =>
-        string.Join('\n', Rhymes.Predict(ml, model, Rhymes.Rows(6)).Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
+        string.Join(
+            '\n',
+            Rhymes
+                .Predict(ml, model, Rhymes.Rows(6))
+                .Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
 
     /// <summary>Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.</summary>
     /// <returns>Whether it did.</returns>
@@ -110,7 +126,10 @@ internal static class FreshProcess
         var colon = task.IndexOf(':', StringComparison.Ordinal);
         var ml = new MLContext();
         var model = ml.Model.Load(task[(colon + 1)..], out _);
-        Console.WriteLine(task[..colon] == Texts ? DescribeTexts(ml, model) : Describe(ml, model, int.Parse(task.AsSpan(0, colon), CultureInfo.InvariantCulture)));
+        Console.WriteLine(
+            task[..colon] == Texts
+                ? DescribeTexts(ml, model)
+                : Describe(ml, model, int.Parse(task.AsSpan(0, colon), CultureInfo.InvariantCulture)));
         return true;
     }
 }

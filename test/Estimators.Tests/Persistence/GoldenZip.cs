@@ -50,7 +50,12 @@ internal static class GoldenZip
         Write(folder, Name, Colours.Options());
         Write(folder, SparseMlpName, Colours.SparseMlpOptions());
         Write(folder, VisionTransformerName, Colours.VisionTransformerOptions());
-        Write(folder, LanguageModelName, ml => ml.Transforms.Text.PeerLanguageModel(LanguageModelOptions()), ml => Rhymes.Data(ml), FreshProcess.DescribeTexts);
+        Write(
+            folder,
+            LanguageModelName,
+            ml => ml.Transforms.Text.PeerLanguageModel(LanguageModelOptions()),
+            ml => Rhymes.Data(ml),
+            FreshProcess.DescribeTexts);
         Write(folder, GeneralistName, TunedGeneralist, ml => Toys.View(ml, Toys.Rows(GeneralistTasks, 24, seed: 1)), DescribeTasks);
         return true;
     }
@@ -59,26 +64,47 @@ internal static class GoldenZip
     public static string DescribeTasks(MLContext ml, ITransformer model)
     {
         var generalist = (GeneralistTransformer)model;   // a tuned one knows the names of one task only
-        var lines = GeneralistTasks[..^1].SelectMany(task =>
-        {
-            var scored = generalist.ForTask(Task(task)).Transform(Toys.View(ml, Toys.Rows(task, 4, seed: 2)));
-            return scored.GetColumn<uint>("PredictedLabel").Zip(scored.GetColumn<float[]>("Score"), (label, scores) => Line(task, label, scores));
-        });
-        var masked = generalist.ForTask(Task(GeneralistTasks[^1])).EvaluateTokens(Toys.View(ml, Toys.Rows(GeneralistTasks[^1], 8, seed: 2)));
+        var lines = GeneralistTasks[..^1]
+            .SelectMany(task =>
+            {
+                var scored = generalist.ForTask(Task(task)).Transform(Toys.View(ml, Toys.Rows(task, 4, seed: 2)));
+                return scored
+                    .GetColumn<uint>("PredictedLabel")
+                    .Zip(scored.GetColumn<float[]>("Score"), (label, scores) => Line(task, label, scores));
+            });
+        var masked = generalist
+            .ForTask(Task(GeneralistTasks[^1]))
+            .EvaluateTokens(Toys.View(ml, Toys.Rows(GeneralistTasks[^1], 8, seed: 2)));
         return string.Join('\n', lines.Append(Line(GeneralistTasks[^1], (uint)masked.Tokens, (float)masked.Loss)));
 
         static GeneralistTask Task(string name) => Toys.All.Single(task => task.Name == name);
 
-        static string Line(string task, uint number, params IEnumerable<float> values) => $"{task} {number} {string.Join(' ', values.Select(value => value.ToString("R", CultureInfo.InvariantCulture)))}";
+        static string Line(string task, uint number, params IEnumerable<float> values) =>
+            $"{task} {number} {string.Join(' ', values.Select(value => value.ToString("R", CultureInfo.InvariantCulture)))}";
     }
 
     private static void Write(string folder, string name, ImageClassificationOptions options) =>
-        Write(folder, name, ml => Colours.Pipeline(ml, options), ml => ml.Data.LoadFromEnumerable(Colours.Rows(80)), (ml, model) => FreshProcess.Describe(ml, model, Rows));
+        Write(
+            folder,
+            name,
+            ml => Colours.Pipeline(ml, options),
+            ml => ml.Data.LoadFromEnumerable(Colours.Rows(80)),
+            (ml, model) => FreshProcess.Describe(ml, model, Rows));
 
-    private static void Write<T>(string folder, string name, Func<MLContext, IEstimator<T>> estimator, Func<MLContext, IDataView> load, Func<MLContext, ITransformer, string> describe)
+    private static void Write<T>(
+        string folder,
+        string name,
+        Func<MLContext, IEstimator<T>> estimator,
+        Func<MLContext, IDataView> load,
+        Func<MLContext, ITransformer, string> describe)
         where T : class, ITransformer => Write(folder, name, (ml, data) => estimator(ml).Fit(data), load, describe);
 
-    private static void Write(string folder, string name, Func<MLContext, IDataView, ITransformer> fit, Func<MLContext, IDataView> load, Func<MLContext, ITransformer, string> describe)
+    private static void Write(
+        string folder,
+        string name,
+        Func<MLContext, IDataView, ITransformer> fit,
+        Func<MLContext, IDataView> load,
+        Func<MLContext, ITransformer, string> describe)
     {
         var path = Path.Combine(folder, name);
         if (System.IO.File.Exists(path + ".zip"))
@@ -95,7 +121,11 @@ internal static class GoldenZip
     {
         var options = GeneralistOptions();
         using var model = ml.Transforms.UniPerceiverGeneralist(options).Fit(data);
-        return model.TunePrompts(options.Tasks[0], Toys.View(ml, Toys.Rows(GeneralistTasks[0], 24, seed: 3)), new PromptTuningOptions { Prompts = 3, Steps = 6 });
+        return model.TunePrompts(
+            options.Tasks[0],
+            Toys.View(ml, Toys.Rows(GeneralistTasks[0], 24, seed: 3)),
+            new PromptTuningOptions { Prompts = 3, Steps = 6 }
+        );
     }
 
     // A few thousand weights, and all that a zip can have: images, videos, texts, experts in one of two blocks.

@@ -54,7 +54,9 @@ public abstract class RoundTripTests
     {
         var loaded = Load(saved, out var schema);
         var again = Save(loaded, schema!);
-        foreach (var entry in new[] { "Model.key", "classifier.json", "weights.safetensors", "training.json" }.Select(name => $"Transform_001/{name}"))
+        foreach (
+            var entry in new[] { "Model.key", "classifier.json", "weights.safetensors", "training.json" }.Select(name =>
+                $"Transform_001/{name}"))
             CollectionAssert.AreEqual(ModelZip.Read(saved, entry), ModelZip.Read(again, entry), entry);
     }
 

@@ -62,7 +62,9 @@ public sealed class SaveAndLoadTests
     {
         var trained = model.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
         var loaded = Load(saved, out _).AsEnumerable().OfType<ImageClassificationTransformer>().Single();
-        Assert.AreEqual((60, 20, 7, StopReason.EpochsCompleted), (loaded.Training!.TrainingImages, loaded.Training.ValidationImages, loaded.Training.Seed, loaded.Training.Training.StopReason));
+        Assert.AreEqual(
+            (60, 20, 7, StopReason.EpochsCompleted),
+            (loaded.Training!.TrainingImages, loaded.Training.ValidationImages, loaded.Training.Seed, loaded.Training.Training.StopReason));
         Assert.AreSame(loaded.History[trained.Training!.Training.BestEpoch!.Epoch - 1], loaded.Training.Training.BestEpoch);
         Assert.HasCount(2, loaded.History);
         Assert.AreSame(loaded.Training.Training.Epochs, loaded.History);
@@ -75,7 +77,8 @@ public sealed class SaveAndLoadTests
             Assert.HasCount(3, found.Averages.ExpertLoad!, "one routing operation a block");
             for (var block = 0; block < 3; block++)
             {
-                CollectionAssert.AreEqual(wanted.Averages.ExpertLoad![block].Counts.ToArray(), found.Averages.ExpertLoad![block].Counts.ToArray());
+                CollectionAssert.AreEqual(
+                    wanted.Averages.ExpertLoad![block].Counts.ToArray(), found.Averages.ExpertLoad![block].Counts.ToArray());
                 Assert.AreEqual(wanted.Averages.ExpertLoad[block].Dropped, found.Averages.ExpertLoad[block].Dropped);
                 Assert.AreEqual(60 * 4 * 2, found.Averages.ExpertLoad[block].Total, "images, patches of each, experts of each patch");
             }
@@ -97,7 +100,8 @@ public sealed class SaveAndLoadTests
     [DataRow("\"epoch\":1,\"averages\":{", "\"epoch\":1,\"averages\":null,\"averages2\":{", "history of the training cannot be read")]
     [DataRow("\"stopReason\":\"EpochsCompleted\"", "\"stopReason\":\"Tired\"", "history of the training cannot be read")]
     [DataRow("\"expertLoad\":[{\"counts\":", "\"expertLoad\":[null,{\"counts\":", "expert load without counts in epoch 1")]
-    public void AHistoryThatMakesNoSense_IsAnError(string from, string to, string message) => StringAssert.Contains(LoadFailure(Forge(History, from, to)), message);
+    public void AHistoryThatMakesNoSense_IsAnError(string from, string to, string message) =>
+        StringAssert.Contains(LoadFailure(Forge(History, from, to)), message);
 
     [TestMethod]
     public void PictureModels_KeepTheirColumnAndResizing()
@@ -112,7 +116,8 @@ public sealed class SaveAndLoadTests
         using var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
         Assert.AreEqual("Image<12, 10>", transformer.FeatureColumnType.ToString());
         CollectionAssert.AreEqual(
-            trained.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(), loaded.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray());
+            trained.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
+            loaded.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray());
     }
 
     [TestMethod]
@@ -144,12 +149,15 @@ public sealed class SaveAndLoadTests
 
         var reader = Internal("Microsoft.ML.RepositoryReader").Call("Open", null, [stream, Ml, true]);
         object?[] arguments = [Ml, null, reader, "rows", new object[] { data }];
-        Internal("Microsoft.ML.ModelLoadContext").Call("LoadModel", null, arguments, typeof(IDataView), Internal("Microsoft.ML.Data.SignatureLoadDataTransform"));
+        Internal("Microsoft.ML.ModelLoadContext")
+            .Call("LoadModel", null, arguments, typeof(IDataView), Internal("Microsoft.ML.Data.SignatureLoadDataTransform"));
         CollectionAssert.AreEqual(
-            transformer.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(), ((IDataView)arguments[1]!).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
+            transformer.Transform(data).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
+            ((IDataView)arguments[1]!).GetColumn<float[]>("Score").SelectMany(s => s).ToArray(),
             Comparer<float>.Create((a, b) => Math.Abs(a - b) < 1e-5 ? 0 : 1));
 
-        static Type Internal(string name) => typeof(ITransformer).Assembly.GetType(name) ?? typeof(MLContext).Assembly.GetType(name, throwOnError: true)!;
+        static Type Internal(string name) =>
+            typeof(ITransformer).Assembly.GetType(name) ?? typeof(MLContext).Assembly.GetType(name, throwOnError: true)!;
     }
 
     [TestMethod]
@@ -162,7 +170,9 @@ public sealed class SaveAndLoadTests
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(0x4C), 0x00020001);
             return bytes;
         });
-        StringAssert.Contains(LoadFailure(newer), "newer version of MoE.ML (format 0x00020001; this version reads up to 0x00010002). Update the package MoE.ML");
+        StringAssert.Contains(
+            LoadFailure(newer),
+            "newer version of MoE.ML (format 0x00020001; this version reads up to 0x00010002). Update the package MoE.ML");
     }
 
     [TestMethod]
@@ -257,14 +267,16 @@ public sealed class SaveAndLoadTests
     [DataRow("\"featureKind\": \"Floats\"", "\"featureKind\": \"Sounds\"", "description of the model cannot be read")]
     [DataRow("\"featureKind\": \"Floats\",", "", "description of the model cannot be read")]
     [DataRow("\"mean\": [", "\"mean\": [1, ", "pixel normalisation")]
-    public void ADescriptionThatDoesNotFitItsWeights_IsAnError(string from, string to, string message) => StringAssert.Contains(LoadFailure(Forge(Description, from, to)), message);
+    public void ADescriptionThatDoesNotFitItsWeights_IsAnError(string from, string to, string message) =>
+        StringAssert.Contains(LoadFailure(Forge(Description, from, to)), message);
 
     [TestMethod]
     public void SavingToAFullDisk_IsAnIOException_AndTheModelStaysUsable()
     {
         Assert.ThrowsExactly<IOException>(() => Ml.Model.Save(model, null, new FullStream(1000)));
         if (File.Exists("/dev/full"))
-            StringAssert.Contains(Assert.ThrowsExactly<IOException>(() => Ml.Model.Save(model, null, "/dev/full")).Message, "No space left");
+            StringAssert.Contains(
+                Assert.ThrowsExactly<IOException>(() => Ml.Model.Save(model, null, "/dev/full")).Message, "No space left");
 
         CollectionAssert.AreEqual(ModelZip.Read(saved, Weights), ModelZip.Read(Save(model, null), Weights));
     }

@@ -16,7 +16,9 @@ public sealed class FashionMnistDataTests
 
         Assert.HasCount(20_000, train);
         Assert.HasCount(10_000, test);
-        Assert.IsTrue(FashionMnistData.ClassNames.All(name => test.Count(i => i.Label == name) == 1000), "the official test set has 1000 of each class");
+        Assert.IsTrue(
+            FashionMnistData.ClassNames.All(name => test.Count(i => i.Label == name) == 1000),
+            "the official test set has 1000 of each class");
 
         // The published set: training image 0 is an ankle boot, mean 72.940 over all 60,000 training images; test mean 73.147.
         Assert.AreEqual("Ankle boot", train[0].Label);
@@ -29,7 +31,8 @@ public sealed class FashionMnistDataTests
     public void TheOfficialFiles_AreRead()
     {
         using var folder = new IdxFolder();
-        folder.Write("train-images-idx3-ubyte.gz", [0x803, 2, 28, 28], Enumerable.Repeat((byte)9, 784).Concat(Enumerable.Repeat((byte)200, 784)));
+        folder.Write(
+            "train-images-idx3-ubyte.gz", [0x803, 2, 28, 28], Enumerable.Repeat((byte)9, 784).Concat(Enumerable.Repeat((byte)200, 784)));
         folder.Write("train-labels-idx1-ubyte.gz", [0x801, 2], [1, 8]);
 
         var rows = FashionMnistData.ReadTrain(folder.Path);

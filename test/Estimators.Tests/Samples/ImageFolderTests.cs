@@ -47,13 +47,15 @@ public sealed class ImageFolderTests
             Names([.. folder.Train, .. folder.Test], ""));
         CollectionAssert.AreEqual(Names(folder.Test, ""), Names(ImageFolder.Read(root, seed: 1).Test, ""), "the same seed draws the same");
         Assert.IsTrue(
-            Enumerable.Range(2, 20).Any(seed => !Names(ImageFolder.Read(root, seed).Test, "").SequenceEqual(Names(folder.Test, ""))), "another seed draws others");
+            Enumerable.Range(2, 20).Any(seed => !Names(ImageFolder.Read(root, seed).Test, "").SequenceEqual(Names(folder.Test, ""))),
+            "another seed draws others");
     }
 
     [TestMethod]
     public void APipeline_TrainsOnTheRows_AndCountsWhatItCannotRead()
     {
-        var (red, blue) = (Directory.CreateDirectory(Path.Combine(root, "red")).FullName, Directory.CreateDirectory(Path.Combine(root, "blue")).FullName);
+        var (red, blue) = (
+            Directory.CreateDirectory(Path.Combine(root, "red")).FullName, Directory.CreateDirectory(Path.Combine(root, "blue")).FullName);
         foreach (var picture in Colours.Pictures(20))
         {
             using var image = picture.Features!;
@@ -64,8 +66,17 @@ public sealed class ImageFolderTests
         var ml = new MLContext(seed: 1);
         var folder = ImageFolder.Read(root, seed: 3);
         var rows = ml.Data.LoadFromEnumerable(folder.Train.Concat(folder.Test));
-        var options = new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4, FeatureColumnName = "Image", ImageHeight = 8, ImageWidth = 8, Epochs = 1 };
-        var pipeline = ml.Transforms.Conversion.MapValueToKey("Label")
+        var options = new WideNetImageClassifier.Options
+        {
+            Architecture = WideNetConfig.Tiny,
+            PatchSize = 4,
+            FeatureColumnName = "Image",
+            ImageHeight = 8,
+            ImageWidth = 8,
+            Epochs = 1,
+        };
+        var pipeline = ml
+            .Transforms.Conversion.MapValueToKey("Label")
             .Append(ml.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)))
             .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options));
         using var model = pipeline.Fit(rows);
@@ -104,16 +115,36 @@ public sealed class ImageFolderTests
     {
         var ml = new MLContext(seed: 1);
         foreach (var name in Recipes.Names)
-            Assert.IsNotNull(ml.MulticlassClassification.Trainers.WideNetImageClassifier(Recipes.Create(name)), "the estimator checks them");
+            Assert.IsNotNull(
+                ml.MulticlassClassification.Trainers.WideNetImageClassifier(Recipes.Create(name)), "the estimator checks them");
         Assert.AreEqual((32, 64), (Recipes.Create(Recipes.Cifar10).ImageHeight, Recipes.Create(Recipes.Default).ImageHeight));
     }
 
     [TestMethod]
     public void TheArguments_SayWhatIsTrained()
     {
-        var train = Read("--data", root, "--epochs", "3", "--size", "48", "--model", "m.zip", "--recipe", "cifar10", "--validation", "0.1", "--checkpoints", "c");
-        Assert.AreEqual((root, 3, 48, "m.zip", "cifar10", 0.1, "c"), (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation, train.Checkpoints));
-        Assert.AreEqual(new CommandLine(root, "model.zip", Recipes.Default, null, null, 0, null, train.Pictures), Read("--data", root) with { Pictures = train.Pictures });
+        var train = Read(
+            "--data",
+            root,
+            "--epochs",
+            "3",
+            "--size",
+            "48",
+            "--model",
+            "m.zip",
+            "--recipe",
+            "cifar10",
+            "--validation",
+            "0.1",
+            "--checkpoints",
+            "c");
+        Assert.AreEqual(
+            (root, 3, 48, "m.zip", "cifar10", 0.1, "c"),
+            (train.Data, train.Epochs, train.Size, train.ModelFile, train.Recipe, train.Validation, train.Checkpoints));
+        Assert.AreEqual(
+            new CommandLine(root, "model.zip", Recipes.Default, null, null, 0, null, train.Pictures),
+            Read("--data", root) with { Pictures = train.Pictures }
+        );
     }
 
     [TestMethod]

@@ -38,7 +38,18 @@ public sealed class MillionExpertsTests
     {
         TrainedExperts[] trained =
         [
-            new(1024 * 1024, true, new ModelCost(1_000, 100, 10), 1234.4, 60, 7_040_000_000, 2.5, 2.25, 300, new SparseLayerUsage(1, 1024 * 1024, 0.5, 1.25, 0.5, 1), [new CurvePoint(5, 1.5, 2.5, 1234.4)]),
+            new(
+                1024 * 1024,
+                true,
+                new ModelCost(1_000, 100, 10),
+                1234.4,
+                60,
+                7_040_000_000,
+                2.5,
+                2.25,
+                300,
+                new SparseLayerUsage(1, 1024 * 1024, 0.5, 1.25, 0.5, 1),
+                [new CurvePoint(5, 1.5, 2.5, 1234.4)]),
             new(1024, false, new ModelCost(1_000, 100, 10), 1, 1, 1, 1, 1, 300, new SparseLayerUsage(1, 1024, 1, 0, 1, 0), []),
         ];
         var report = TrainingTable.ToMarkdown(trained, 5, "/some/text.txt");
@@ -48,7 +59,8 @@ public sealed class MillionExpertsTests
         trained[1] = trained[1] with { Saved = new StoredModel(90.4, 1_990_000_000, 6_800_000_000, 2.5) };
         StringAssert.Contains(
             TrainingTable.ToMarkdown(trained, 5, "text.txt", new StoredModel(20.4, 1_990_000_000, 2_500_000_000, 2.5)),
-            "took 90 s and gave a zip of 1.99 GB; until then training and saving had 6.8 GB in use at most. Another process loaded it in 20 s with at most 2.5 GB; its validation loss is 2.500, before saving 2.500.");
+            "took 90 s and gave a zip of 1.99 GB; until then training and saving had 6.8 GB in use at most. Another process loaded it in "
+                + "20 s with at most 2.5 GB; its validation loss is 2.500, before saving 2.500.");
         StringAssert.Contains(report, "| 1,024 | no | 1,000 | 100 | 1 | 0.0 GB | 1.000 | 1.000 | 100.0 % | 0.00 | – |");
 
         var rows = TrainingTable.ToRows(trained).Select(row => row.ToDictionary()).ToArray();

@@ -41,7 +41,8 @@ public sealed class SparseMlpComparisonTests
         Assert.IsTrue(catalog.Ablations.All(ablation => ablation.Variants[0].Name == ExperimentCatalog.MainVariant));
         foreach (var experiment in catalog.Ablations.Append(catalog.Models).Append(catalog.Labels))
         {
-            Assert.IsLessThanOrEqualTo(20_000, experiment.TrainingImages + experiment.UnlabelledImages + experiment.HeldOutImages, "what comes with the samples");
+            Assert.IsLessThanOrEqualTo(
+                20_000, experiment.TrainingImages + experiment.UnlabelledImages + experiment.HeldOutImages, "what comes with the samples");
             foreach (var variant in experiment.Variants)
                 Assert.IsNotNull(variant.CreateEstimator(new MLContext(seed: 1), _ => { }), "the estimator checks the architecture");
         }
@@ -53,7 +54,10 @@ public sealed class SparseMlpComparisonTests
         var images = Images.Read(null);
         Assert.AreEqual((28, 20_000), (images.Side, images.TrainingImages));
         var ml = new MLContext(seed: 1);
-        CollectionAssert.AreEqual(new uint[] { 10, 1, 1 }, images.Training(ml, ..3).GetColumn<uint>("Label").ToArray(), "an ankle boot and two T-shirts, in the classes' published order");
+        CollectionAssert.AreEqual(
+            new uint[] { 10, 1, 1 },
+            images.Training(ml, ..3).GetColumn<uint>("Label").ToArray(),
+            "an ankle boot and two T-shirts, in the classes' published order");
         Assert.AreEqual(10_000, images.Test(ml).GetColumn<uint>("Label").Count());
         Assert.HasCount(784, images.Training(ml, ^1..).GetColumn<byte[]>("Image").Single());
     }
@@ -67,7 +71,10 @@ public sealed class SparseMlpComparisonTests
             foreach (var picture in Colours.Pictures(40))
             {
                 using var image = picture.Features!;
-                image.Save(Path.Combine(root.CreateSubdirectory(Path.Combine(picture.Id % 4 == 0 ? "test" : "train", picture.Label!)).FullName, $"{picture.Id}.png"));
+                image.Save(
+                    Path.Combine(
+                        root.CreateSubdirectory(Path.Combine(picture.Id % 4 == 0 ? "test" : "train", picture.Label!)).FullName,
+                        $"{picture.Id}.png"));
             }
 
             var images = Images.Read(root.FullName);
@@ -88,7 +95,8 @@ public sealed class SparseMlpComparisonTests
     public void AFolderWithoutImages_SaysWhatIsMissing()
     {
         var root = Directory.CreateTempSubdirectory("sparse-mlp-");
-        StringAssert.Contains(Assert.ThrowsExactly<FileNotFoundException>(() => Images.Read(root.FullName)).Message, "neither 'train-images-idx3-ubyte.gz'");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<FileNotFoundException>(() => Images.Read(root.FullName)).Message, "neither 'train-images-idx3-ubyte.gz'");
         root.Delete();
         Assert.ThrowsExactly<DirectoryNotFoundException>(() => Images.Read(root.FullName));
     }
@@ -98,7 +106,8 @@ public sealed class SparseMlpComparisonTests
     {
         Assert.AreEqual(new CommandLine(null, 1, null, null, null, null), Read());
         Assert.AreEqual(new CommandLine(null, 3, null, null, null, "samples/SparseMlp/results"), Read("seeds", "3"));
-        Assert.AreEqual(new CommandLine("experts", 2, null, null, null, "samples/SparseMlp/results"), Read("ablate", "experts", "seeds", "2"));
+        Assert.AreEqual(
+            new CommandLine("experts", 2, null, null, null, "samples/SparseMlp/results"), Read("ablate", "experts", "seeds", "2"));
         var line = Read("ablate", "position", "--data", ".", "--images", "50", "--epochs", "2", "--results", "r");
         Assert.AreEqual(new CommandLine("position", 3, ".", 50, 2, "r"), line);
         Assert.AreEqual("ablate position seeds 3 --data DIR --images 50 --epochs 2", line.Command);

@@ -261,8 +261,12 @@ public abstract class BatchedScoringTests
     public void AnotherKindOfColumn_IsRefused()
     {
         var pictures = Ml.Data.LoadFromEnumerable(Colours.Pictures(2));
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => model.Transform(pictures)).Message, "expected Vector<Single, 3, 8, 8>, got Image<12, 10>");
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => model.GetOutputSchema(Ml.Data.LoadFromEnumerable([new { X = 1 }]).Schema)).Message, "'Features'");
+        StringAssert.Contains(
+            Assert.Throws<ArgumentException>(() => model.Transform(pictures)).Message,
+            "expected Vector<Single, 3, 8, 8>, got Image<12, 10>");
+        StringAssert.Contains(
+            Assert.Throws<ArgumentException>(() => model.GetOutputSchema(Ml.Data.LoadFromEnumerable([new { X = 1 }]).Schema)).Message,
+            "'Features'");
     }
 
     [TestMethod]

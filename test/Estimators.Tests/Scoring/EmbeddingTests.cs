@@ -20,7 +20,8 @@ public sealed class EmbeddingTests
     private static ImageClassificationTransformer model = null!;
 
     [ClassInitialize]
-    public static void Train(TestContext _) => model = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options()).Fit(Colours.WithKeys(Ml, Rows));
+    public static void Train(TestContext _) =>
+        model = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options()).Fit(Colours.WithKeys(Ml, Rows));
 
     [ClassCleanup]
     public static void Free() => model.Dispose();
@@ -31,10 +32,20 @@ public sealed class EmbeddingTests
         AssertEmbeddings(model);
 
         // With the linear layer and tanh between pooling and classes, and with a class token in place of a mean.
-        using var represented = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(WideNetConfig.Tiny with { Representation = true })).Fit(Colours.WithKeys(Ml, Rows));
+        using var represented = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Options(WideNetConfig.Tiny with { Representation = true }))
+            .Fit(Colours.WithKeys(Ml, Rows));
         AssertEmbeddings(represented);
         Assert.IsTrue(Embeddings(represented, Rows).SelectMany(e => e).All(value => Math.Abs(value) <= 1), "values of a tanh");
-        var vit = new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.Tiny, PatchSize = 4, Epochs = 1, Seed = 7, EmbeddingColumnName = "Embedding", Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
+        var vit = new VisionTransformerImageClassifier.Options
+        {
+            Architecture = VisionTransformerConfig.Tiny,
+            PatchSize = 4,
+            Epochs = 1,
+            Seed = 7,
+            EmbeddingColumnName = "Embedding",
+            Precision = Microsoft.ML.MoE.Runtime.Precision.Float32,
+        };
         using var classToken = Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit).Fit(Colours.WithKeys(Ml, Rows));
         AssertEmbeddings(classToken);
     }
@@ -84,9 +95,13 @@ public sealed class EmbeddingTests
     {
         var data = Colours.WithKeys(Ml, Rows);
         var estimator = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options());
-        var shape = (SchemaShape)typeof(SchemaShape).GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!.Invoke(null, [data.Schema])!;
+        var shape = (SchemaShape)
+            typeof(SchemaShape)
+                .GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!
+                .Invoke(null, [data.Schema])!;
         var promised = estimator.GetOutputSchema(shape).Single(column => column.Name == "Embedding");
-        Assert.AreEqual((SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false), (promised.Kind, promised.ItemType, promised.IsKey));
+        Assert.AreEqual(
+            (SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false), (promised.Kind, promised.ItemType, promised.IsKey));
         Assert.AreEqual(new VectorDataViewType(NumberDataViewType.Single, Width), model.GetOutputSchema(data.Schema)["Embedding"].Type);
 
         using var zip = new MemoryStream();
@@ -95,16 +110,20 @@ public sealed class EmbeddingTests
         using var loaded = (ImageClassificationTransformer)Ml.Model.Load(zip, out _);
         Assert.AreEqual("Embedding", loaded.EmbeddingColumnName);
         Assert.AreEqual(model.GetOutputSchema(data.Schema).ToString(), loaded.GetOutputSchema(data.Schema).ToString());
-        CollectionAssert.AreEqual(Embeddings(model, Rows).SelectMany(e => e).ToArray(), Embeddings(loaded, Rows).SelectMany(e => e).ToArray());
+        CollectionAssert.AreEqual(
+            Embeddings(model, Rows).SelectMany(e => e).ToArray(), Embeddings(loaded, Rows).SelectMany(e => e).ToArray());
     }
 
     [TestMethod]
     public void WithoutAName_ThereIsNoSuchColumn()
     {
-        using var plain = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(column: null)).Fit(Colours.WithKeys(Ml, Rows));
+        using var plain = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Options(column: null))
+            .Fit(Colours.WithKeys(Ml, Rows));
         Assert.IsNull(plain.EmbeddingColumnName);
         var input = Ml.Data.LoadFromEnumerable(Rows).Schema;
-        CollectionAssert.AreEqual(new[] { "PredictedLabel", "Score" }, plain.GetOutputSchema(input).Skip(input.Count).Select(column => column.Name).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { "PredictedLabel", "Score" }, plain.GetOutputSchema(input).Skip(input.Count).Select(column => column.Name).ToArray());
     }
 
     [TestMethod]
@@ -112,7 +131,11 @@ public sealed class EmbeddingTests
     [DataRow("PredictedLabel", "PredictedLabelColumnName and EmbeddingColumnName are both 'PredictedLabel'")]
     [DataRow(" ", "EmbeddingColumnName is empty")]
     public void ANameThatCannotBe_IsAnError(string name, string message) =>
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(column: name))).Message, message);
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(column: name)))
+                .Message,
+            message);
 
     [TestMethod]
     public void AStockTrainer_LearnsAnotherTaskFromTheVectors()
@@ -131,7 +154,9 @@ public sealed class EmbeddingTests
         Ml.Model.Save(trained, train.Schema, zip);
         zip.Position = 0;
         var loaded = Ml.Model.Load(zip, out _);
-        CollectionAssert.AreEqual(trained.Transform(test).GetColumn<float>("Probability").ToArray(), loaded.Transform(test).GetColumn<float>("Probability").ToArray());
+        CollectionAssert.AreEqual(
+            trained.Transform(test).GetColumn<float>("Probability").ToArray(),
+            loaded.Transform(test).GetColumn<float>("Probability").ToArray());
         (loaded as IDisposable)?.Dispose();
     }
 
@@ -149,7 +174,8 @@ public sealed class EmbeddingTests
     private static void AssertEmbeddings(ImageClassificationTransformer transformer)
     {
         using var scope = torch.NewDisposeScope();
-        var images_NCHW = transformer.Scorer.Normalization.Apply(torch.tensor(Rows.SelectMany(row => row.Features).ToArray()).view(Rows.Count, 3, 8, 8), torch.CPU);
+        var images_NCHW = transformer.Scorer.Normalization.Apply(
+            torch.tensor(Rows.SelectMany(row => row.Features).ToArray()).view(Rows.Count, 3, 8, 8), torch.CPU);
         using var noGrad = torch.no_grad();
         var wanted = transformer.Model.call(images_NCHW).Features_ND.data<float>().ToArray();
         var found = Embeddings(transformer, Rows);
@@ -157,22 +183,30 @@ public sealed class EmbeddingTests
         Assert.AreEqual(Rows.Count, found.Select(e => e[0]).Distinct().Count(), "they tell the rows apart");
     }
 
-    private static float[][] Embeddings(ImageClassificationTransformer transformer, IEnumerable<ColourRow> rows) => [.. transformer.Transform(Ml.Data.LoadFromEnumerable(rows)).GetColumn<float[]>("Embedding")];
+    private static float[][] Embeddings(ImageClassificationTransformer transformer, IEnumerable<ColourRow> rows) =>
+        [.. transformer.Transform(Ml.Data.LoadFromEnumerable(rows)).GetColumn<float[]>("Embedding")];
 
-    private static WideNetImageClassifier.Options Options(WideNetConfig? config = null, string? column = "Embedding") => new()
-    {
-        Architecture = config ?? WideNetConfig.Tiny,
-        PatchSize = 4,
-        Epochs = 1,
-        BatchSize = 16,
-        LearningRate = 5e-3,
-        PredictionBatchSize = 16,
-        Seed = 7,
-        Precision = Microsoft.ML.MoE.Runtime.Precision.Float32,
-        EmbeddingColumnName = column,
-    };
+    private static WideNetImageClassifier.Options Options(WideNetConfig? config = null, string? column = "Embedding") =>
+        new()
+        {
+            Architecture = config ?? WideNetConfig.Tiny,
+            PatchSize = 4,
+            Epochs = 1,
+            BatchSize = 16,
+            LearningRate = 5e-3,
+            PredictionBatchSize = 16,
+            Seed = 7,
+            Precision = Microsoft.ML.MoE.Runtime.Precision.Float32,
+            EmbeddingColumnName = column,
+        };
 
-    private static IEnumerable<RedRow> WithRed(IEnumerable<ColourRow> rows) => rows.Select(row => new RedRow { Features = row.Features, Label = row.Label, Red = row.Label is "red" or "white" });
+    private static IEnumerable<RedRow> WithRed(IEnumerable<ColourRow> rows) =>
+        rows.Select(row => new RedRow
+        {
+            Features = row.Features,
+            Label = row.Label,
+            Red = row.Label is "red" or "white",
+        });
 
     private sealed class Embedded
     {

@@ -74,7 +74,8 @@ public sealed class ExpertLoadTests
     public void WithoutALabelColumn_AllImagesAreUnlabelled()
     {
         var rows = Colours.Rows(20, seed: 3);
-        var load = model.GetExpertLoad(Ml.Transforms.DropColumns("Label").Fit(Ml.Data.LoadFromEnumerable(rows)).Transform(Ml.Data.LoadFromEnumerable(rows)));
+        var load = model.GetExpertLoad(
+            Ml.Transforms.DropColumns("Label").Fit(Ml.Data.LoadFromEnumerable(rows)).Transform(Ml.Data.LoadFromEnumerable(rows)));
         Assert.AreEqual((20L, 0L), (load.UnlabelledImages, load.Images.Sum()));
         AssertLoad(rows, load.Unlabelled);
         Assert.IsTrue(load.ByClass.All(operation => operation.All(c => c.Total == 0)));
@@ -89,9 +90,15 @@ public sealed class ExpertLoadTests
         CollectionAssert.AreEqual(new[] { "1", "2", "3", "4" }, load.Classes.ToArray());
         CollectionAssert.AreEqual(Classes.Select(name => (long)rows.Count(row => row.Label == name)).ToArray(), load.Images.ToArray());
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => unnamed.GetExpertLoad(Keyed(rows, 5))).Message, "has 5 classes and the model 4, neither with names");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => unnamed.GetExpertLoad(Colours.WithKeys(Ml, rows))).Message, "Only the classes of column 'Label' have names");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.GetExpertLoad(Keyed(rows, 4))).Message, "Only the model's classes have names");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => unnamed.GetExpertLoad(Keyed(rows, 5))).Message,
+            "has 5 classes and the model 4, neither with names");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => unnamed.GetExpertLoad(Colours.WithKeys(Ml, rows))).Message,
+            "Only the classes of column 'Label' have names");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.GetExpertLoad(Keyed(rows, 4))).Message,
+            "Only the model's classes have names");
     }
 
     [TestMethod]
@@ -113,7 +120,9 @@ public sealed class ExpertLoadTests
     {
         // A factor of 1 leaves each expert room for an even share and no more; a model that drops in evaluation too is made by hand.
         var config = Microsoft.ML.MoE.Models.WideNetConfig.Tiny with { EvaluationCapacity = new() { Factor = 1 } };
-        using var tight = Ml.MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => options.PredictionBatchSize = 20, config)).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        using var tight = Ml
+            .MulticlassClassification.Trainers.WideNetImageClassifier(Options(options => options.PredictionBatchSize = 20, config))
+            .Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
         var rows = Colours.Rows(20, seed: 3);
         var load = tight.GetExpertLoad(Colours.WithKeys(Ml, rows));
 
@@ -147,10 +156,18 @@ public sealed class ExpertLoadTests
     {
         var rows = Colours.Rows(3);
         Array.Fill(rows[0].Features, float.NaN);
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.GetExpertLoad(Colours.WithKeys(Ml, rows.Take(1)))).Message, "no image: of the rows 1 have no readable image");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => model.GetExpertLoad(Ml.Data.SkipRows(Colours.WithKeys(Ml, rows), 3))).Message, "no rows");
-        StringAssert.Contains(Assert.Throws<ArgumentException>(() => model.GetExpertLoad(Ml.Data.LoadFromEnumerable(rows))).Message, "MapValueToKey");
-        Assert.ThrowsExactly<OperationCanceledException>(() => model.GetExpertLoad(Colours.WithKeys(Ml, Colours.Rows(30)), new CancellationToken(canceled: true)));
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => model.GetExpertLoad(Colours.WithKeys(Ml, rows.Take(1)))).Message,
+            "no image: of the rows 1 have no readable image");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() => model.GetExpertLoad(Ml.Data.SkipRows(Colours.WithKeys(Ml, rows), 3)))
+                .Message,
+            "no rows");
+        StringAssert.Contains(
+            Assert.Throws<ArgumentException>(() => model.GetExpertLoad(Ml.Data.LoadFromEnumerable(rows))).Message, "MapValueToKey");
+        Assert.ThrowsExactly<OperationCanceledException>(() =>
+            model.GetExpertLoad(Colours.WithKeys(Ml, Colours.Rows(30)), new CancellationToken(canceled: true)));
     }
 
     [TestMethod]
@@ -184,7 +201,10 @@ public sealed class ExpertLoadTests
         Assert.HasCount(Blocks, found);
         for (var block = 0; block < Blocks; block++)
         {
-            CollectionAssert.AreEqual(Enumerable.Range(0, Experts).Select(expert => wanted_BE[block, expert]).ToArray(), found[block].Counts.ToArray(), $"block {block}");
+            CollectionAssert.AreEqual(
+                Enumerable.Range(0, Experts).Select(expert => wanted_BE[block, expert]).ToArray(),
+                found[block].Counts.ToArray(),
+                $"block {block}");
             Assert.AreEqual(rows.Count * ChoicesPerImage, found[block].Total);
             Assert.AreEqual(0, found[block].Dropped);
         }
@@ -195,7 +215,8 @@ public sealed class ExpertLoadTests
         CollectionAssert.AreEqual(wanted.Classes.ToArray(), found.Classes.ToArray());
         CollectionAssert.AreEqual(wanted.Images.ToArray(), found.Images.ToArray());
         CollectionAssert.AreEqual(
-            wanted.ByClass.SelectMany(operation => operation).SelectMany(load => load.Counts).ToArray(), found.ByClass.SelectMany(operation => operation).SelectMany(load => load.Counts).ToArray());
+            wanted.ByClass.SelectMany(operation => operation).SelectMany(load => load.Counts).ToArray(),
+            found.ByClass.SelectMany(operation => operation).SelectMany(load => load.Counts).ToArray());
     }
 
     private static torch.Tensor Images(ImageClassificationTransformer owner, List<ColourRow> rows)
@@ -204,9 +225,19 @@ public sealed class ExpertLoadTests
         return owner.Scorer.Normalization.Apply(numbers_NCHW, torch.CPU);
     }
 
-    private static WideNetImageClassifier.Options Options(Action<WideNetImageClassifier.Options> change, Microsoft.ML.MoE.Models.WideNetConfig? config = null)
+    private static WideNetImageClassifier.Options Options(
+        Action<WideNetImageClassifier.Options> change, Microsoft.ML.MoE.Models.WideNetConfig? config = null)
     {
-        var options = config is null ? Colours.Options() : new WideNetImageClassifier.Options { Architecture = config, PatchSize = config.PatchSize, BatchSize = 16, Seed = 7, Precision = Microsoft.ML.MoE.Runtime.Precision.Float32 };
+        var options = config is null
+            ? Colours.Options()
+            : new WideNetImageClassifier.Options
+            {
+                Architecture = config,
+                PatchSize = config.PatchSize,
+                BatchSize = 16,
+                Seed = 7,
+                Precision = Microsoft.ML.MoE.Runtime.Precision.Float32,
+            };
         options.Epochs = 1;
         change(options);
         return options;
@@ -220,7 +251,8 @@ public sealed class ExpertLoadTests
     {
         var definition = SchemaDefinition.Create(typeof(KeyedRow));
         definition["Label"].ColumnType = new KeyDataViewType(typeof(uint), count);
-        return Ml.Data.LoadFromEnumerable(rows.Select(row => new KeyedRow { Features = row.Features, Label = (uint)Array.IndexOf(Classes, row.Label) }), definition);
+        return Ml.Data.LoadFromEnumerable(
+            rows.Select(row => new KeyedRow { Features = row.Features, Label = (uint)Array.IndexOf(Classes, row.Label) }), definition);
     }
 
     private sealed class KeyedRow

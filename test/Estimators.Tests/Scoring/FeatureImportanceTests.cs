@@ -29,7 +29,10 @@ public sealed class FeatureImportanceTests
             Seed = 7,
             Precision = Microsoft.ML.MoE.Runtime.Precision.Float32,
         };
-        model = Ml.Transforms.Conversion.MapValueToKey("Label").Append(Ml.MulticlassClassification.Trainers.WideNetImageClassifier(options)).Fit(Data);
+        model = Ml
+            .Transforms.Conversion.MapValueToKey("Label")
+            .Append(Ml.MulticlassClassification.Trainers.WideNetImageClassifier(options))
+            .Fit(Data);
     }
 
     [ClassCleanup]
@@ -38,7 +41,10 @@ public sealed class FeatureImportanceTests
     [TestMethod]
     public void ATellingPixel_OutranksAConstantOne()
     {
-        var importance = Ml.MulticlassClassification.PermutationFeatureImportance(model.LastTransformer, model.Transform(Data)).Select(statistics => statistics.MicroAccuracy.Mean).ToArray();
+        var importance = Ml
+            .MulticlassClassification.PermutationFeatureImportance(model.LastTransformer, model.Transform(Data))
+            .Select(statistics => statistics.MicroAccuracy.Mean)
+            .ToArray();
         AssertImportance(importance);
     }
 

@@ -12,7 +12,13 @@ namespace Estimators.Tests.Scoring;
 [TestClass]
 public sealed class OnnxExportTests
 {
-    private static readonly string[] Transformers = [nameof(ImageClassificationTransformer), nameof(LanguageModelTransformer), nameof(GeneralistTransformer), nameof(GeneralistTaskTransformer)];
+    private static readonly string[] Transformers =
+    [
+        nameof(ImageClassificationTransformer),
+        nameof(LanguageModelTransformer),
+        nameof(GeneralistTransformer),
+        nameof(GeneralistTaskTransformer),
+    ];
 
     private readonly MLContext ml = new(seed: 1);
 
@@ -27,7 +33,8 @@ public sealed class OnnxExportTests
         var column = data.Schema[0].Name;
         var copy = ml.Transforms.CopyColumns("Copy", column).Fit(data);
         var chain = new TransformerChain<ITransformer>(copy, model, ml.Transforms.CopyColumns("Another", column).Fit(data));
-        var nested = new TransformerChain<ITransformer>(ml.Transforms.CopyColumns("First", column).Fit(data), new TransformerChain<ITransformer>(chain));
+        var nested = new TransformerChain<ITransformer>(
+            ml.Transforms.CopyColumns("First", column).Fit(data), new TransformerChain<ITransformer>(chain));
         using var file = new MemoryStream();
         ml.Model.Save(nested, data.Schema, file);
         file.Position = 0;
@@ -50,7 +57,9 @@ public sealed class OnnxExportTests
         var scored = model.Transform(Colours.WithKeys(ml, Colours.Rows(20)));
         var behind = ml.Transforms.NormalizeMinMax("Score").Fit(scored);
 
-        StringAssert.StartsWith(Assert.ThrowsExactly<InvalidOperationException>(() => Export(behind, scored)).Message, "The transformer ImageClassificationTransformer cannot be exported to ONNX");
+        StringAssert.StartsWith(
+            Assert.ThrowsExactly<InvalidOperationException>(() => Export(behind, scored)).Message,
+            "The transformer ImageClassificationTransformer cannot be exported to ONNX");
 
         Assert.IsGreaterThan(0, Export(behind, ml.Data.Cache(scored, "Score")).Length);
     }

@@ -62,7 +62,8 @@ public sealed class PictureReadAheadTests
     [TestMethod]
     public void WhatGoesWrongInARow_IsThrownInItsTurn()
     {
-        var scored = model.Transform(Ml.Data.LoadFromEnumerable(Pictures.Select(row => row.Id == 9 ? throw new IOException("row 9") : row)));
+        var scored = model.Transform(
+            Ml.Data.LoadFromEnumerable(Pictures.Select(row => row.Id == 9 ? throw new IOException("row 9") : row)));
         using var cursor = scored.GetRowCursor([scored.Schema["Id"], scored.Schema["Score"]]);
         for (var i = 0; i < 9; i++)
             Assert.IsTrue(cursor.MoveNext());

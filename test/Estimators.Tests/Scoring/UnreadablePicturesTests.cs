@@ -31,7 +31,9 @@ public sealed class UnreadablePicturesTests
     public void TheRow_ScoresNaN_TheOthersScoreAsAlone_AndOneWarningCountsThem(int? width, int? height)
     {
         using var model = Fit(width, height);
-        StringAssert.Contains(log.TakeWarnings().Single(), "Of the training data 56 rows are used; 4 have no readable image in column 'Features' (the first: ");
+        StringAssert.Contains(
+            log.TakeWarnings().Single(),
+            "Of the training data 56 rows are used; 4 have no readable image in column 'Features' (the first: ");
 
         using var clean = new PictureFiles(Rows);
         var cleanRows = clean.Rows(ml);
@@ -41,7 +43,8 @@ public sealed class UnreadablePicturesTests
         var scored = model.Transform(files.Rows(ml));
         var scores = Scores(scored);
         Assert.HasCount(Rows, scores);
-        StringAssert.Contains(log.TakeWarnings().Single(), "Of the rows to score 4 have no readable image in column 'Features' (the first: ");
+        StringAssert.Contains(
+            log.TakeWarnings().Single(), "Of the rows to score 4 have no readable image in column 'Features' (the first: ");
         for (var row = 0; row < Rows; row++)
         {
             if (Unreadable.Contains(row))
@@ -49,7 +52,14 @@ public sealed class UnreadablePicturesTests
             else
                 CollectionAssert.AreEqual(expected[row], scores[row], Near, $"row {row}");
         }
-        CollectionAssert.AreEqual(Unreadable, scored.GetColumn<string>("PredictedLabel").Index().Where(row => string.IsNullOrEmpty(row.Item)).Select(row => row.Index).ToArray());
+        CollectionAssert.AreEqual(
+            Unreadable,
+            scored
+                .GetColumn<string>("PredictedLabel")
+                .Index()
+                .Where(row => string.IsNullOrEmpty(row.Item))
+                .Select(row => row.Index)
+                .ToArray());
 
         log.TakeWarnings();
         Assert.IsGreaterThan(0.9, ml.MulticlassClassification.Evaluate(scored).MicroAccuracy);
@@ -83,7 +93,8 @@ public sealed class UnreadablePicturesTests
         var scored = model.Transform(files.Rows(ml));
         log.TakeWarnings();
         var missing = new List<int>();
-        using (var cursor = scored.GetRowCursor([scored.Schema["Features"], scored.Schema["Id"], scored.Schema["Score"]]))   // pictures cannot be read ahead
+        // Pictures cannot be read ahead.
+        using (var cursor = scored.GetRowCursor([scored.Schema["Features"], scored.Schema["Id"], scored.Schema["Score"]]))
         {
             var getId = cursor.GetGetter<int>(scored.Schema["Id"]);
             var getScore = cursor.GetGetter<VBuffer<float>>(scored.Schema["Score"]);
@@ -127,9 +138,15 @@ public sealed class UnreadablePicturesTests
         // As where an application brings another version of SkiaSharp.
         var pictures = Colours.Pictures(24);
         var broken = false;
-        void Decode(Numbered row, Decoded output) => output.Features = row.Id == 20 && broken ? throw new MissingMethodException("SkiaSharp.SKPixmap.ScalePixels") : pictures[row.Id].Features;
+        void Decode(Numbered row, Decoded output) =>
+            output.Features =
+                row.Id == 20 && broken ? throw new MissingMethodException("SkiaSharp.SKPixmap.ScalePixels") : pictures[row.Id].Features;
         var rows = ml.Data.LoadFromEnumerable(pictures.Select(picture => new Numbered { Id = picture.Id, Label = picture.Label! }));
-        var view = ml.Transforms.CustomMapping<Numbered, Decoded>(Decode, contractName: null).Append(ml.Transforms.Conversion.MapValueToKey("Label")).Fit(rows).Transform(rows);
+        var view = ml
+            .Transforms.CustomMapping<Numbered, Decoded>(Decode, contractName: null)
+            .Append(ml.Transforms.Conversion.MapValueToKey("Label"))
+            .Fit(rows)
+            .Transform(rows);
         var trainer = Colours.Trainer(ml, Options());
         using var model = trainer.Fit(view);
         var scored = model.Transform(view);

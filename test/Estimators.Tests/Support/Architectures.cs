@@ -12,8 +12,10 @@ internal static class Architectures
     public static void Alter(this SparseMlpTrainer.Options options, Func<SparseMlpConfig, SparseMlpConfig> change) =>
         options.Architecture = change(options.Architecture ?? SparseMlpConfig.Small);
 
-    public static void Alter(this VisionTransformerImageClassifier.Options options, Func<VisionTransformerConfig, VisionTransformerConfig> change) =>
-        options.Architecture = change(options.Architecture ?? VisionTransformerConfig.Small);
+    public static void Alter(
+        this VisionTransformerImageClassifier.Options options,
+        Func<VisionTransformerConfig, VisionTransformerConfig> change
+    ) => options.Architecture = change(options.Architecture ?? VisionTransformerConfig.Small);
 
     public static void Alter(this PeerLanguageModel.Options options, Func<LanguageModelConfig, LanguageModelConfig> change) =>
         options.Architecture = change(options.Architecture ?? LanguageModelConfig.Small);

@@ -37,13 +37,16 @@ internal static class Colours
     }
 
     /// <summary>Options of a model small enough for tests.</summary>
-    public static WideNetImageClassifier.Options Options() => Quick(new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4 });
+    public static WideNetImageClassifier.Options Options() =>
+        Quick(new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4 });
 
     /// <summary>The same of another architecture.</summary>
-    public static SparseMlpTrainer.Options SparseMlpOptions() => Quick(new SparseMlpTrainer.Options { Architecture = SparseMlpConfig.Tiny, PatchSize = 4 });
+    public static SparseMlpTrainer.Options SparseMlpOptions() =>
+        Quick(new SparseMlpTrainer.Options { Architecture = SparseMlpConfig.Tiny, PatchSize = 4 });
 
     /// <summary>And of a ViT with experts in its last block.</summary>
-    public static VisionTransformerImageClassifier.Options VisionTransformerOptions() => Quick(new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4 });
+    public static VisionTransformerImageClassifier.Options VisionTransformerOptions() =>
+        Quick(new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4 });
 
     /// <summary>The architectures that what every trainer keeps to is tested with, and options of each.</summary>
     public static IEnumerable<string> Architectures => ["WideNet", "SparseMlp"];
@@ -75,7 +78,10 @@ internal static class Colours
     public static IDataView WithKeys<T>(MLContext ml, IEnumerable<T> rows) where T : class
     {
         var data = ml.Data.LoadFromEnumerable(rows);
-        return ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(data).Transform(data);
+        return ml
+            .Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
+            .Fit(data)
+            .Transform(data);
     }
 
     public static MLImage ToPicture(byte[] pixels_CHW, int height, int width)

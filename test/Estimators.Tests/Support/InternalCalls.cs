@@ -11,9 +11,16 @@ internal static class InternalCalls
     {
         const BindingFlags Any = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
         var method = type.GetMethods(Any)
-            .Where(m => m.Name == name && m.IsStatic == target is null && m.GetGenericArguments().Length == genericArguments.Length && m.GetParameters().Length == arguments.Length)
+            .Where(m =>
+                m.Name == name
+                && m.IsStatic == target is null
+                && m.GetGenericArguments().Length == genericArguments.Length
+                && m.GetParameters().Length == arguments.Length)
             .Select(m => genericArguments.Length == 0 ? m : m.MakeGenericMethod(genericArguments))
-            .First(m => m.GetParameters().Zip(arguments).All(p => p.First.IsOut || p.Second is null || p.First.ParameterType.IsInstanceOfType(p.Second)));
+            .First(m =>
+                m.GetParameters()
+                    .Zip(arguments)
+                    .All(p => p.First.IsOut || p.Second is null || p.First.ParameterType.IsInstanceOfType(p.Second)));
         return method.Invoke(target, arguments) ?? method;
     }
 }

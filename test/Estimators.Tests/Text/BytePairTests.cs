@@ -22,7 +22,9 @@ public sealed class BytePairTests
         Assert.AreEqual((258, 262), trained.Merges[7]);
 
         var tokenizer = BytePairTokenizer.Train(["low low", "low", "low low lower lower new new new"], 1000, CancellationToken.None);
-        Assert.AreEqual(("l o", "lo w", "Ġ low", 264, 265), (tokenizer.Merges[0], tokenizer.Merges[1], tokenizer.Merges[2], tokenizer.SeparatorId, tokenizer.VocabularySize));
+        Assert.AreEqual(
+            ("l o", "lo w", "Ġ low", 264, 265),
+            (tokenizer.Merges[0], tokenizer.Merges[1], tokenizer.Merges[2], tokenizer.SeparatorId, tokenizer.VocabularySize));
         CollectionAssert.AreEqual(new[] { 257, 263, 261, 's', 256 }, tokenizer.Encode("low lower newslo"));
     }
 
@@ -33,7 +35,12 @@ public sealed class BytePairTests
     public void TheTrainer_DoesWhatCountingAnewAfterEachMergeDoes(int seed)
     {
         var random = new Random(seed);
-        string[] texts = [.. Enumerable.Range(0, 20).Select(_ => string.Concat(Enumerable.Range(0, random.Next(1, 60)).Select(_ => "aaab é"[random.Next(6)])))];
+        string[] texts =
+        [
+            .. Enumerable
+                .Range(0, 20)
+                .Select(_ => string.Concat(Enumerable.Range(0, random.Next(1, 60)).Select(_ => "aaab é"[random.Next(6)]))),
+        ];
         var trained = BytePairTrainer.Run(texts, 256 + 40, CancellationToken.None);
         CollectionAssert.AreEqual(CountAnew(texts, 256 + 40), trained.Merges.ToArray());
     }
@@ -88,7 +95,8 @@ public sealed class BytePairTests
             tokenizer.Save(folder.FullName);
             CollectionAssert.AreEquivalent(new[] { "vocab.json", "merges.txt" }, folder.GetFiles().Select(file => file.Name).ToArray());
 
-            var options = TokenizerOptions.BytePairFiles(Path.Combine(folder.FullName, "vocab.json"), Path.Combine(folder.FullName, "merges.txt"));
+            var options = TokenizerOptions.BytePairFiles(
+                Path.Combine(folder.FullName, "vocab.json"), Path.Combine(folder.FullName, "merges.txt"));
             var read = options.Create([], CancellationToken.None);
             CollectionAssert.AreEqual(tokenizer.Encode("the cat sat"), read.Encode("the cat sat"));
             Assert.AreEqual((TokenizerKind.BytePairFiles, tokenizer.VocabularySize), (read.Kind, read.VocabularySize));
@@ -107,7 +115,10 @@ public sealed class BytePairTests
         string[] tokens = [.. bytes, .. bytes.Select(character => character + "</w>"), "ca", "cat</w>", "<|startoftext|>", "<|endoftext|>"];
         var error = Assert.ThrowsExactly<InvalidDataException>(() => ReadFiles(tokens, "#version: 0.2\nc a\nca t</w>\n"));
         StringAssert.Contains(error.Message, "vocab.json");
-        StringAssert.Contains(error.Message, "marks the end of a word with '</w>', as CLIP's does: it has 256 tokens such as '!</w>' that no merge makes. GPT-2's format is wanted");
+        StringAssert.Contains(
+            error.Message,
+            "marks the end of a word with '</w>', as CLIP's does: it has 256 tokens such as '!</w>' that no merge makes. GPT-2's format "
+                + "is wanted");
     }
 
     [TestMethod]
@@ -121,9 +132,15 @@ public sealed class BytePairTests
     [TestMethod]
     public void AVocabularyWithEndOfText_HasItAsSeparator()
     {
-        var vocabulary = string.Join(",", Enumerable.Range(0, 256).Select(value => $"{System.Text.Json.JsonSerializer.Serialize(ByteCharacters.Of((byte)value).ToString())}:{value + 1}"));
+        var vocabulary = string.Join(
+            ",",
+            Enumerable
+                .Range(0, 256)
+                .Select(value => $"{System.Text.Json.JsonSerializer.Serialize(ByteCharacters.Of((byte)value).ToString())}:{value + 1}"));
         var tokenizer = BytePairTokenizer.Parse(
-            TokenizerKind.BytePairFiles, Encoding.UTF8.GetBytes($"{{\"<|endoftext|>\":0,{vocabulary},\"ab\":257}}"), "#version: 0.2\r\na b\r\n"u8.ToArray());
+            TokenizerKind.BytePairFiles,
+            Encoding.UTF8.GetBytes($"{{\"<|endoftext|>\":0,{vocabulary},\"ab\":257}}"),
+            "#version: 0.2\r\na b\r\n"u8.ToArray());
         Assert.AreEqual((0, 258), (tokenizer.SeparatorId, tokenizer.VocabularySize));
         CollectionAssert.AreEqual(new[] { 257, 'c' + 1 }, tokenizer.Encode("abc"));
         Assert.AreEqual("<|endoftext|>", tokenizer.Decode(tokenizer.Encode("<|endoftext|>")));
@@ -136,8 +153,13 @@ public sealed class BytePairTests
     [DataRow("{\"a\":\"b\"}", "", "JSON object")]
     [DataRow("{\"a\":0,\"b\":1}", "a b", "'a b'")]
     [DataRow("{\"a\":0,\"b\":1}", "ab", "'ab'")]
-    public void BadFiles_AreNamed(string vocabulary, string merges, string message) => StringAssert.Contains(
-        Assert.ThrowsExactly<InvalidDataException>(() => BytePairTokenizer.Parse(TokenizerKind.BytePairFiles, Encoding.UTF8.GetBytes(vocabulary), Encoding.UTF8.GetBytes(merges))).Message, message);
+    public void BadFiles_AreNamed(string vocabulary, string merges, string message) =>
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidDataException>(() =>
+                    BytePairTokenizer.Parse(TokenizerKind.BytePairFiles, Encoding.UTF8.GetBytes(vocabulary), Encoding.UTF8.GetBytes(merges)))
+                .Message,
+            message);
 
     private static TextTokenizer ReadFiles(IEnumerable<string> tokens, string merges)
     {
@@ -145,7 +167,9 @@ public sealed class BytePairTests
         try
         {
             var (vocabularyFile, mergesFile) = (Path.Combine(folder.FullName, "vocab.json"), Path.Combine(folder.FullName, "merges.txt"));
-            File.WriteAllText(vocabularyFile, System.Text.Json.JsonSerializer.Serialize(tokens.Index().ToDictionary(token => token.Item, token => token.Index)));
+            File.WriteAllText(
+                vocabularyFile,
+                System.Text.Json.JsonSerializer.Serialize(tokens.Index().ToDictionary(token => token.Item, token => token.Index)));
             File.WriteAllText(mergesFile, merges);
             return TokenizerOptions.BytePairFiles(vocabularyFile, mergesFile).Create([], CancellationToken.None);
         }
@@ -158,7 +182,10 @@ public sealed class BytePairTests
     // The definition: count all pairs of all words, merge the most frequent one, start again.
     private static (int, int)[] CountAnew(string[] texts, int vocabularySize)
     {
-        var words = texts.SelectMany(text => WordPattern.Gpt2.Matches(text).Select(match => Encoding.UTF8.GetBytes(match.Value).Select(value => (int)value).ToList())).ToArray();
+        var words = texts
+            .SelectMany(text =>
+                WordPattern.Gpt2.Matches(text).Select(match => Encoding.UTF8.GetBytes(match.Value).Select(value => (int)value).ToList()))
+            .ToArray();
         var merges = new List<(int, int)>();
         var tokens = Enumerable.Range(0, 256).Select(value => ((char)value).ToString()).ToList();
         while (tokens.Count < vocabularySize)

@@ -9,7 +9,9 @@ namespace Estimators.Tests.Text;
 [TestClass]
 public sealed class TextTokenizerTests
 {
-    private const string Sample = "First Citizen:\nBefore we proceed any further, hear me speak.\n\n\tThe cat's 12345 cafés — naïve 😀👩‍👩‍👧 \0 日本語  \r\n end<|endoftext|> ";
+    private const string Sample =
+        "First Citizen:\nBefore we proceed any further, hear me speak.\n\n\tThe cat's 12345 cafés — naïve 😀👩‍👩‍👧 \0 日本語  \r\n "
+            + "end<|endoftext|> ";
 
     public static IEnumerable<object[]> Tokenizers =>
     [
@@ -64,7 +66,10 @@ public sealed class TextTokenizerTests
     {
         var tokenizer = options.Create([Sample], CancellationToken.None);
         var again = tokenizer.Describe().Open(file => tokenizer.Files[file]);
-        Assert.AreEqual((tokenizer.Kind, tokenizer.VocabularySize, tokenizer.SeparatorId, tokenizer.UnknownId), (again.Kind, again.VocabularySize, again.SeparatorId, again.UnknownId), name);
+        Assert.AreEqual(
+            (tokenizer.Kind, tokenizer.VocabularySize, tokenizer.SeparatorId, tokenizer.UnknownId),
+            (again.Kind, again.VocabularySize, again.SeparatorId, again.UnknownId),
+            name);
         CollectionAssert.AreEqual(tokenizer.Encode(Sample), again.Encode(Sample), name);
         for (var id = 0; id < tokenizer.VocabularySize; id++)
             CollectionAssert.AreEqual(tokenizer.GetBytes(id), again.GetBytes(id), name);
@@ -90,7 +95,11 @@ public sealed class TextTokenizerTests
 
     [TestMethod]
     public void Characters_NeedText() =>
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => TokenizerOptions.Characters.Create(["", ""], CancellationToken.None)).Message, "at least one");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() => TokenizerOptions.Characters.Create(["", ""], CancellationToken.None))
+                .Message,
+            "at least one");
 
     [TestMethod]
     [DataRow("gpt2")]
@@ -100,13 +109,27 @@ public sealed class TextTokenizerTests
     {
         var reference = encoding == "gpt2" ? TiktokenTokenizer.CreateForModel(encoding) : TiktokenTokenizer.CreateForEncoding(encoding);
         var tokenizer = TokenizerOptions.Tiktoken(encoding).Create([], CancellationToken.None);
-        foreach (var text in new[] { "Hello, World! I'LL  see\n\n you 1234567 times.", "camelCaseWord'S don't", Sample.Replace("<|endoftext|>", "", StringComparison.Ordinal), "a\r\n b/\n", " \t x" })
-            CollectionAssert.AreEqual(reference.EncodeToIds(text, considerPreTokenization: true).ToArray(), tokenizer.Encode(text), $"{encoding}: {text}");
+        foreach (
+            var text in new[]
+            {
+                "Hello, World! I'LL  see\n\n you 1234567 times.",
+                "camelCaseWord'S don't",
+                Sample.Replace("<|endoftext|>", "", StringComparison.Ordinal),
+                "a\r\n b/\n",
+                " \t x",
+            }
+        )
+            CollectionAssert.AreEqual(
+                reference.EncodeToIds(text, considerPreTokenization: true).ToArray(), tokenizer.Encode(text), $"{encoding}: {text}");
     }
 
     [TestMethod]
-    public void AnEncodingWithoutItsPackage_NamesThePackage() => StringAssert.Contains(
-        Assert.ThrowsExactly<InvalidOperationException>(() => TokenizerOptions.Tiktoken("r50k_base").Create([], CancellationToken.None)).Message, "Microsoft.ML.Tokenizers.Data.R50kBase");
+    public void AnEncodingWithoutItsPackage_NamesThePackage() =>
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidOperationException>(() => TokenizerOptions.Tiktoken("r50k_base").Create([], CancellationToken.None))
+                .Message,
+            "Microsoft.ML.Tokenizers.Data.R50kBase");
 
     [TestMethod]
     public void WrongOptions_AreNamed()
@@ -120,9 +143,12 @@ public sealed class TextTokenizerTests
     public void ADamagedDescription_IsInvalidData()
     {
         Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerDocument { Kind = TokenizerKind.Characters }.Open(_ => []));
-        Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerDocument { Kind = TokenizerKind.Tiktoken, Encoding = "none" }.Open(_ => []));
-        Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerDocument { Kind = TokenizerKind.Tiktoken, Encoding = "gpt2" }.Open(_ => "IQ== zero"u8.ToArray()));
+        Assert.ThrowsExactly<InvalidDataException>(() =>
+            new TokenizerDocument { Kind = TokenizerKind.Tiktoken, Encoding = "none" }.Open(_ => []));
+        Assert.ThrowsExactly<InvalidDataException>(() =>
+            new TokenizerDocument { Kind = TokenizerKind.Tiktoken, Encoding = "gpt2" }.Open(_ => "IQ== zero"u8.ToArray()));
         Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerDocument { Kind = (TokenizerKind)99 }.Open(_ => []));
-        Assert.ThrowsExactly<InvalidDataException>(() => new TokenizerDocument { Kind = TokenizerKind.BytePairs }.Open(_ => "{"u8.ToArray()));
+        Assert.ThrowsExactly<InvalidDataException>(() =>
+            new TokenizerDocument { Kind = TokenizerKind.BytePairs }.Open(_ => "{"u8.ToArray()));
     }
 }

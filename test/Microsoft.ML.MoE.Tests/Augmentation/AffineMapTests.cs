@@ -38,7 +38,10 @@ public sealed class AffineMapTests
         var sheared = Warp(columns, AffineMap.ShearX(0.2, 4));
         for (var y = 0; y < 4; y++)
             TensorAssert.AreClose(columns[0, 0, y, ..7] + ((y + 0.5) * 0.02), sheared[0, 0, y, ..7], 1e-9);
-        TensorAssert.AreClose(Warp(columns, AffineMap.ShearX(0.2, 4)), Warp(columns.transpose(2, 3).contiguous(), AffineMap.ShearY(0.2, 4)).transpose(2, 3), 1e-9);
+        TensorAssert.AreClose(
+            Warp(columns, AffineMap.ShearX(0.2, 4)),
+            Warp(columns.transpose(2, 3).contiguous(), AffineMap.ShearY(0.2, 4)).transpose(2, 3),
+            1e-9);
     }
 
     [TestMethod]
@@ -47,7 +50,13 @@ public sealed class AffineMapTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         var images = rand([4, 2, 6, 9], float64, generator: generator);
-        AffineMap[] maps = [AffineMap.Rotation(23), AffineMap.ShearX(-0.3, 6), AffineMap.ShearY(0.25, 9), new(0.9, 0.2, -1.3, -0.1, 1.1, 0.6)];
+        AffineMap[] maps =
+        [
+            AffineMap.Rotation(23),
+            AffineMap.ShearX(-0.3, 6),
+            AffineMap.ShearY(0.25, 9),
+            new(0.9, 0.2, -1.3, -0.1, 1.1, 0.6),
+        ];
         var warped = AffineMap.Warp(images, maps, tensor(new[] { 0.3, 0.8 }, [1, 2, 1, 1]));
         double[] fill = [0.3, 0.8];
         for (var n = 0; n < 4; n++)
@@ -64,7 +73,9 @@ public sealed class AffineMapTests
                         var (left, top) = ((int)Math.Floor(oldColumn), (int)Math.Floor(oldRow));
                         var (right, bottom) = (oldColumn - left, oldRow - top);
                         double At(int r, int k) => r is < 0 or > 5 || k is < 0 or > 8 ? fill[c] : images[n, c, r, k].item<double>();
-                        var expected = ((1 - bottom) * (((1 - right) * At(top, left)) + (right * At(top, left + 1)))) + (bottom * (((1 - right) * At(top + 1, left)) + (right * At(top + 1, left + 1))));
+                        var expected =
+                            ((1 - bottom) * (((1 - right) * At(top, left)) + (right * At(top, left + 1))))
+                            + (bottom * (((1 - right) * At(top + 1, left)) + (right * At(top + 1, left + 1))));
                         Assert.AreEqual(expected, warped[n, c, row, column].item<double>(), 1e-6);
                     }
                 }

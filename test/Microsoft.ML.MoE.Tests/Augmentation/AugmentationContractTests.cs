@@ -17,9 +17,18 @@ public sealed class AugmentationContractTests
     {
         ["crop and flip"] = (new ImageAugmentation().Apply, new ImageAugmentation { CropPadding = 2, FlipProbability = 0.5 }.Apply),
         ["erasing"] = (new RandomErasing { Probability = 0 }.Apply, new RandomErasing { Probability = 0.8 }.Apply),
-        ["erasing with noise"] = (new RandomErasing { Probability = 0 }.Apply, new RandomErasing { Probability = 0.8, Fill = ErasingFill.Noise }.Apply),
+        ["erasing with noise"] = (
+            new RandomErasing { Probability = 0 }.Apply, new RandomErasing { Probability = 0.8, Fill = ErasingFill.Noise }.Apply),
         ["resized crop"] = (new RandomResizedCrop { MinScale = 1, MinAspect = 1 }.Apply, new RandomResizedCrop().Apply),
-        ["colour jitter"] = (new ColorJitter { Probability = 0, Brightness = 1 }.Apply, new ColorJitter { Brightness = 0.4, Contrast = 0.4, Saturation = 0.4, Hue = 0.1 }.Apply),
+        ["colour jitter"] = (
+            new ColorJitter { Probability = 0, Brightness = 1 }.Apply,
+            new ColorJitter
+            {
+                Brightness = 0.4,
+                Contrast = 0.4,
+                Saturation = 0.4,
+                Hue = 0.1,
+            }.Apply),
         ["colour jitter of strength 0"] = (new ColorJitter().Apply, new ColorJitter { Probability = 0.7, Brightness = 0.4 }.Apply),
         ["grayscale"] = (new Grayscale { Probability = 0 }.Apply, new Grayscale { Probability = 0.5 }.Apply),
         ["blur"] = (new GaussianBlur { Probability = 0 }.Apply, new GaussianBlur { Probability = 0.5 }.Apply),
@@ -27,27 +36,40 @@ public sealed class AugmentationContractTests
         ["solarize"] = (new Solarize { Probability = 0 }.Apply, new Solarize { Probability = 0.5 }.Apply),
         ["RandAugment"] = (null, new RandAugment { MagnitudeDeviation = 0.5 }.Apply),
         ["all together"] = (WithoutProbability(ImageAugmentation.None with { RandomErasing = new() }), AllTogether),
-        ["MoCo v3, first view"] = (WithoutProbability(ImageAugmentation.MoCoV3First), (images_NCHW, generator) => (ImageAugmentation.MoCoV3First with { Pixels = Scale(images_NCHW.shape[1]) }).Apply(images_NCHW, generator)),
-        ["MoCo v3, second view"] = (WithoutProbability(ImageAugmentation.MoCoV3Second), (images_NCHW, generator) => (ImageAugmentation.MoCoV3Second with { Pixels = Scale(images_NCHW.shape[1]) }).Apply(images_NCHW, generator)),
+        ["MoCo v3, first view"] = (WithoutProbability(ImageAugmentation.MoCoV3First), (images_NCHW, generator) =>
+            (ImageAugmentation.MoCoV3First with { Pixels = Scale(images_NCHW.shape[1]) }).Apply(images_NCHW, generator)),
+        ["MoCo v3, second view"] = (WithoutProbability(ImageAugmentation.MoCoV3Second), (images_NCHW, generator) =>
+            (ImageAugmentation.MoCoV3Second with { Pixels = Scale(images_NCHW.shape[1]) }).Apply(images_NCHW, generator)),
     };
 
     // Those that work on pixels from 0 to 1.
-    private static readonly string[] OnPixels = ["colour jitter", "colour jitter of strength 0", "grayscale", "blur", "solarize", "RandAugment", "resized crop"];
+    private static readonly string[] OnPixels =
+    [
+        "colour jitter",
+        "colour jitter of strength 0",
+        "grayscale",
+        "blur",
+        "solarize",
+        "RandAugment",
+        "resized crop",
+    ];
 
-    private static PixelScale Scale(long channels) => new([.. Enumerable.Repeat(0.4f, (int)channels)], [.. Enumerable.Repeat(0.25f, (int)channels)]);
+    private static PixelScale Scale(long channels) =>
+        new([.. Enumerable.Repeat(0.4f, (int)channels)], [.. Enumerable.Repeat(0.25f, (int)channels)]);
 
-    private static Tensor AllTogether(Tensor images_NCHW, Generator generator) => new ImageAugmentation
-    {
-        Pixels = Scale(images_NCHW.shape[1]),
-        CropPadding = 1,
-        FlipProbability = 0.5,
-        RandAugment = new(),
-        ColorJitter = new() { Brightness = 0.4 },
-        Grayscale = new(),
-        GaussianBlur = new(),
-        Solarize = new(),
-        RandomErasing = new(),
-    }.Apply(images_NCHW, generator);
+    private static Tensor AllTogether(Tensor images_NCHW, Generator generator) =>
+        new ImageAugmentation
+        {
+            Pixels = Scale(images_NCHW.shape[1]),
+            CropPadding = 1,
+            FlipProbability = 0.5,
+            RandAugment = new(),
+            ColorJitter = new() { Brightness = 0.4 },
+            Grayscale = new(),
+            GaussianBlur = new(),
+            Solarize = new(),
+            RandomErasing = new(),
+        }.Apply(images_NCHW, generator);
 
     // Everything is gone through, and nothing comes of it.
     private static Change WithoutProbability(ImageAugmentation augmentation) => (augmentation with
@@ -172,6 +194,7 @@ public sealed class AugmentationContractTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(6);
-        Assert.Contains("(3, 4)", Assert.ThrowsExactly<ArgumentException>(() => Augmentations[name].Something(zeros(3, 4), generator)).Message);
+        Assert.Contains(
+            "(3, 4)", Assert.ThrowsExactly<ArgumentException>(() => Augmentations[name].Something(zeros(3, 4), generator)).Message);
     }
 }

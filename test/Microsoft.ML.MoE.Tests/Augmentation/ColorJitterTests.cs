@@ -26,13 +26,15 @@ public sealed class ColorJitterTests
 
         var red_NCHW = tensor(new[] { 1.0, 0, 0 }, [1, 3, 1, 1]).expand(2000, 3, 1, 1);
         var turned_NCHW = new ColorJitter { Hue = 0.1 }.Apply(red_NCHW, generator);
-        AssertUniform(-0.1, 0.1, (turned_NCHW[.., 1] - turned_NCHW[.., 2]) / 6);   // towards yellow, green grows by 6 times the turn; towards magenta, blue
+        // Towards yellow, green grows by 6 times the turn; towards magenta, blue.
+        AssertUniform(-0.1, 0.1, (turned_NCHW[.., 1] - turned_NCHW[.., 2]) / 6);
 
         static void AssertUniform(double least, double most, Tensor numbers)
         {
             Assert.IsGreaterThan(least - 1e-5, numbers.min().ToDouble());
             Assert.IsLessThan(most + 1e-5, numbers.max().ToDouble());
-            Assert.AreEqual((least + most) / 2, numbers.mean().ToDouble(), (most - least) * 0.035);   // 5 standard deviations of the mean of 2000
+            // 5 standard deviations of the mean of 2000.
+            Assert.AreEqual((least + most) / 2, numbers.mean().ToDouble(), (most - least) * 0.035);
             Assert.AreEqual((most - least) / Math.Sqrt(12), numbers.std().ToDouble(), (most - least) * 0.02);
         }
     }

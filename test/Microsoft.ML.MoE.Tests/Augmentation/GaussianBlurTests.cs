@@ -75,7 +75,12 @@ public sealed class GaussianBlurTests
     [TestMethod]
     public void WhatDoesNotFitIsNamed()
     {
-        (GaussianBlur Blur, string Message)[] bad = [(new() { Probability = -1 }, "Probability is -1"), (new() { MinSigma = 0 }, "MinSigma is 0"), (new() { MinSigma = 3 }, "MaxSigma is 2")];
+        (GaussianBlur Blur, string Message)[] bad =
+        [
+            (new() { Probability = -1 }, "Probability is -1"),
+            (new() { MinSigma = 0 }, "MinSigma is 0"),
+            (new() { MinSigma = 3 }, "MaxSigma is 2"),
+        ];
         foreach (var (blur, message) in bad)
             Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(blur.Validate).Message);
     }

@@ -121,12 +121,25 @@ public sealed class ImageAugmentationTests
         using Generator generator = new(2), same = new(2);
         var scale = new PixelScale([0.5f, 0.4f, 0.3f], [0.25f, 0.2f, 0.1f]);
         var pixels_NCHW = rand(20, 3, 6, 6);
-        var jitter = new ColorJitter { Brightness = 0.4, Contrast = 0.4, Saturation = 0.4, Hue = 0.1 };
-        var augmentation = new ImageAugmentation { Pixels = scale, ColorJitter = jitter, Grayscale = new() { Probability = 0.5 }, Solarize = new() { Probability = 0.5 } };
+        var jitter = new ColorJitter
+        {
+            Brightness = 0.4,
+            Contrast = 0.4,
+            Saturation = 0.4,
+            Hue = 0.1,
+        };
+        var augmentation = new ImageAugmentation
+        {
+            Pixels = scale,
+            ColorJitter = jitter,
+            Grayscale = new() { Probability = 0.5 },
+            Solarize = new() { Probability = 0.5 },
+        };
 
         var changed_NCHW = augmentation.Apply(scale.FromPixels(pixels_NCHW), generator);
 
-        var expected_NCHW = augmentation.Solarize.Apply(augmentation.Grayscale.Apply(jitter.Apply(scale.ToPixels(scale.FromPixels(pixels_NCHW)), same), same), same);
+        var expected_NCHW = augmentation.Solarize.Apply(
+            augmentation.Grayscale.Apply(jitter.Apply(scale.ToPixels(scale.FromPixels(pixels_NCHW)), same), same), same);
         TensorAssert.AreClose(expected_NCHW, scale.ToPixels(changed_NCHW), 1e-5);
     }
 
@@ -154,8 +167,10 @@ public sealed class ImageAugmentationTests
 
         TensorAssert.AreClose(tensor(new[] { -2.0, 0.5, 2, 0 }, [2, 2, 1, 1]), scale.FromPixels(pixels_NCHW), 1e-7);
         TensorAssert.AreClose(pixels_NCHW, scale.ToPixels(scale.FromPixels(pixels_NCHW)), 1e-7);
-        TensorAssert.AreClose(tensor(new[] { 0.0, 1 }, [1, 2, 1, 1]), scale.ToPixels(tensor(new[] { -9.0, 9 }, [1, 2, 1, 1])), 0, "what lies outside");
-        Assert.Contains("3 channels and PixelScale has 2", Assert.ThrowsExactly<ArgumentException>(() => scale.ToPixels(rand(1, 3, 2, 2))).Message);
+        TensorAssert.AreClose(
+            tensor(new[] { 0.0, 1 }, [1, 2, 1, 1]), scale.ToPixels(tensor(new[] { -9.0, 9 }, [1, 2, 1, 1])), 0, "what lies outside");
+        Assert.Contains(
+            "3 channels and PixelScale has 2", Assert.ThrowsExactly<ArgumentException>(() => scale.ToPixels(rand(1, 3, 2, 2))).Message);
     }
 
     [TestMethod]
@@ -184,11 +199,17 @@ public sealed class ImageAugmentationTests
         foreach (var (augmentation, message) in bad)
         {
             Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(augmentation.Validate).Message);
-            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => augmentation.Apply(zeros(1, 1, 4, 4), generator)).Message);
+            Assert.Contains(
+                message, Assert.ThrowsExactly<ArgumentException>(() => augmentation.Apply(zeros(1, 1, 4, 4), generator)).Message);
         }
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { CropPadding = -1 }.Validate()).Message, "CropPadding is -1");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { FlipProbability = 1.5 }.Validate()).Message, "FlipProbability is 1.5");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => ImageAugmentation.None.Apply(zeros(3, 4), generator)).Message, "(3, 4)");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { CropPadding = -1 }.Validate()).Message,
+            "CropPadding is -1");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageAugmentation { FlipProbability = 1.5 }.Validate()).Message,
+            "FlipProbability is 1.5");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => ImageAugmentation.None.Apply(zeros(3, 4), generator)).Message, "(3, 4)");
     }
 }

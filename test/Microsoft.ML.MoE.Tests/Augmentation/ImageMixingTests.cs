@@ -13,7 +13,8 @@ public sealed class ImageMixingTests
 
     // Pixel p of image n is n + p / 64, and n is its class: a pixel tells both where it comes from.
     private static Tensor NumberedImages(int images = Images) =>
-        arange(images, float64).view(images, 1, 1, 1) + (arange(Height * Width, float64).view(1, 1, Height, Width) / 64).expand(1, 2, Height, Width);
+        arange(images, float64).view(images, 1, 1, 1)
+        + (arange(Height * Width, float64).view(1, 1, Height, Width) / 64).expand(1, 2, Height, Width);
 
     [TestMethod]
     public void MixupBlendsImagesAndTargetsAlike()
@@ -77,13 +78,19 @@ public sealed class ImageMixingTests
         var numbered_NCHW = NumberedImages(Many);
 
         // With α of 100 Mixup's λ is near 0.5, and so is CutMix's box: neither is taken for an unchanged image, but for pairs of an image with itself.
-        var (images_NCHW, targets_NC) = new ImageMixing { MixupAlpha = 100, CutMixAlpha = 100, Probability = probability, SwitchProbability = switchProbability }
-            .Apply(numbered_NCHW, arange(Many), Many, generator);
+        var (images_NCHW, targets_NC) = new ImageMixing
+        {
+            MixupAlpha = 100,
+            CutMixAlpha = 100,
+            Probability = probability,
+            SwitchProbability = switchProbability,
+        }.Apply(numbered_NCHW, arange(Many), Many, generator);
 
         var own_NHW = images_NCHW[.., 0].sub(numbered_NCHW[.., 0]).abs().lt(1e-6);
         var (all_N, any_N) = (own_NHW.flatten(1).all(1), own_NHW.flatten(1).any(1));
         AssertPart(probability, Many - all_N.sum().item<long>());
-        AssertPart(probability * switchProbability, any_N.logical_and(all_N.logical_not()).sum().item<long>());   // a part is the image's own: CutMix
+        // A part is the image's own: CutMix.
+        AssertPart(probability * switchProbability, any_N.logical_and(all_N.logical_not()).sum().item<long>());
         TensorAssert.AreClose(ones(Many), targets_NC.sum(1), 1e-6);
 
         static void AssertPart(double expected, long count) =>
@@ -128,7 +135,8 @@ public sealed class ImageMixingTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(6);
         var image_NCHW = rand(1, 1, 4, 4);
-        var (same_NCHW, targets_NC) = new ImageMixing { MixupAlpha = 1, CutMixAlpha = 1 }.Apply(image_NCHW, tensor(new long[] { 1 }), 2, generator);
+        var (same_NCHW, targets_NC) = new ImageMixing { MixupAlpha = 1, CutMixAlpha = 1 }.Apply(
+            image_NCHW, tensor(new long[] { 1 }), 2, generator);
         TensorAssert.AreClose(image_NCHW, same_NCHW, 0);
         TensorAssert.AreEqual([0, 1], targets_NC);
     }
@@ -161,7 +169,14 @@ public sealed class ImageMixingTests
         using var generator = new Generator(8);
         var (images_NCHW, labels_N) = (rand(5, 3, 6, 4).requires_grad_(true), zeros(5, int64));
         var before = LiveTensors.Count();
-        foreach (var mixing in new ImageMixing[] { new() { MixupAlpha = 1 }, new() { CutMixAlpha = 1 }, new() { MixupAlpha = 1, CutMixAlpha = 1 } })
+        foreach (
+            var mixing in new ImageMixing[]
+            {
+                new() { MixupAlpha = 1 },
+                new() { CutMixAlpha = 1 },
+                new() { MixupAlpha = 1, CutMixAlpha = 1 },
+            }
+        )
         {
             var (mixed_NCHW, targets_NC) = mixing.Apply(images_NCHW, labels_N, 2, generator);
             Assert.IsFalse(mixed_NCHW.requires_grad || targets_NC.requires_grad);
@@ -187,9 +202,14 @@ public sealed class ImageMixingTests
             Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(mixing.Validate).Message);
 
         var on = new ImageMixing { MixupAlpha = 1 };
-        Assert.Contains("(3, 4)", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 4), zeros(3, int64), 2, generator)).Message);
-        Assert.Contains("Int64 (2)", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(2, int64), 2, generator)).Message);
-        Assert.Contains("Float32", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(3), 2, generator)).Message);
-        Assert.Contains("classes is 0", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(3, int64), 0, generator)).Message);
+        Assert.Contains(
+            "(3, 4)", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 4), zeros(3, int64), 2, generator)).Message);
+        Assert.Contains(
+            "Int64 (2)", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(2, int64), 2, generator)).Message);
+        Assert.Contains(
+            "Float32", Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(3), 2, generator)).Message);
+        Assert.Contains(
+            "classes is 0",
+            Assert.ThrowsExactly<ArgumentException>(() => on.Apply(zeros(3, 1, 4, 4), zeros(3, int64), 0, generator)).Message);
     }
 }

@@ -36,8 +36,12 @@ public sealed class PixelOperationsTests
     {
         using var scope = NewDisposeScope();
         var image = Colours([1, 0, 0], [0.2, 0.2, 0.2], [0, 0.5, 0]);
-        TensorAssert.AreClose(Colours([0.299, 0.299, 0.299], [0.2, 0.2, 0.2], [0.2935, 0.2935, 0.2935]), PixelOperations.Saturation(image, One(0)), TooClose);
-        TensorAssert.AreClose(Colours([0.6495, 0.1495, 0.1495], [0.2, 0.2, 0.2], [0.14675, 0.39675, 0.14675]), PixelOperations.Saturation(image, One(0.5)), TooClose);
+        TensorAssert.AreClose(
+            Colours([0.299, 0.299, 0.299], [0.2, 0.2, 0.2], [0.2935, 0.2935, 0.2935]), PixelOperations.Saturation(image, One(0)), TooClose);
+        TensorAssert.AreClose(
+            Colours([0.6495, 0.1495, 0.1495], [0.2, 0.2, 0.2], [0.14675, 0.39675, 0.14675]),
+            PixelOperations.Saturation(image, One(0.5)),
+            TooClose);
         TensorAssert.AreClose(Colours([1, 0, 0], [0.2, 0.2, 0.2], [0, 0.7065, 0]), PixelOperations.Saturation(image, One(2)), TooClose);
     }
 
@@ -47,11 +51,25 @@ public sealed class PixelOperationsTests
         using var scope = NewDisposeScope();
         var image = Colours([1, 0, 0], [0.5, 0.5, 0.5], [0.2, 0.8, 0.2]);
         TensorAssert.AreClose(image, PixelOperations.Hue(image, One(0)), TooClose);
-        TensorAssert.AreClose(Colours([0, 1, 0], [0.5, 0.5, 0.5], [0.2, 0.2, 0.8]), PixelOperations.Hue(image, One(1.0 / 3)), TooClose, "red to green, green to blue");
-        TensorAssert.AreClose(Colours([0, 0, 1], [0.5, 0.5, 0.5], [0.8, 0.2, 0.2]), PixelOperations.Hue(image, One(-1.0 / 3)), TooClose, "red to blue, green to red");
-        TensorAssert.AreClose(Colours([1, 1, 0], [0.5, 0.5, 0.5], [0.2, 0.8, 0.8]), PixelOperations.Hue(image, One(1.0 / 6)), TooClose, "red to yellow, green to cyan");
-        TensorAssert.AreClose(Colours([1, 0.5, 0], [0.5, 0.5, 0.5], [0.2, 0.8, 0.5]), PixelOperations.Hue(image, One(1.0 / 12)), TooClose, "red to orange");
-        TensorAssert.AreClose(Colours([0, 1, 1], [0.5, 0.5, 0.5], [0.8, 0.2, 0.8]), PixelOperations.Hue(image, One(0.5)), TooClose, "the complement");
+        TensorAssert.AreClose(
+            Colours([0, 1, 0], [0.5, 0.5, 0.5], [0.2, 0.2, 0.8]),
+            PixelOperations.Hue(image, One(1.0 / 3)),
+            TooClose,
+            "red to green, green to blue");
+        TensorAssert.AreClose(
+            Colours([0, 0, 1], [0.5, 0.5, 0.5], [0.8, 0.2, 0.2]),
+            PixelOperations.Hue(image, One(-1.0 / 3)),
+            TooClose,
+            "red to blue, green to red");
+        TensorAssert.AreClose(
+            Colours([1, 1, 0], [0.5, 0.5, 0.5], [0.2, 0.8, 0.8]),
+            PixelOperations.Hue(image, One(1.0 / 6)),
+            TooClose,
+            "red to yellow, green to cyan");
+        TensorAssert.AreClose(
+            Colours([1, 0.5, 0], [0.5, 0.5, 0.5], [0.2, 0.8, 0.5]), PixelOperations.Hue(image, One(1.0 / 12)), TooClose, "red to orange");
+        TensorAssert.AreClose(
+            Colours([0, 1, 1], [0.5, 0.5, 0.5], [0.8, 0.2, 0.8]), PixelOperations.Hue(image, One(0.5)), TooClose, "the complement");
     }
 
     [TestMethod]
@@ -66,7 +84,8 @@ public sealed class PixelOperationsTests
             for (var row = 0; row < 20; row++)
             {
                 for (var column = 0; column < 20; column++)
-                    TensorAssert.AreClose(tensor(Turned(image[0, .., row, column].data<double>().ToArray(), turn)), turned[0, .., row, column], TooClose);
+                    TensorAssert.AreClose(
+                        tensor(Turned(image[0, .., row, column].data<double>().ToArray(), turn)), turned[0, .., row, column], TooClose);
             }
         }
 
@@ -74,7 +93,10 @@ public sealed class PixelOperationsTests
         {
             var (value, least) = (rgb.Max(), rgb.Min());
             var (chroma, saturation) = (value - least, (value - least) / value);
-            var hue = value == rgb[0] ? (rgb[1] - rgb[2]) / chroma / 6 : value == rgb[1] ? ((rgb[2] - rgb[0]) / chroma / 6) + (1 / 3.0) : ((rgb[0] - rgb[1]) / chroma / 6) + (2 / 3.0);
+            var hue =
+                value == rgb[0] ? (rgb[1] - rgb[2]) / chroma / 6
+                : value == rgb[1] ? ((rgb[2] - rgb[0]) / chroma / 6) + (1 / 3.0)
+                : ((rgb[0] - rgb[1]) / chroma / 6) + (2 / 3.0);
             hue = (hue + turn + 2) % 1;
             var (sector, fraction) = ((int)(hue * 6), (hue * 6) - (int)(hue * 6));
             var (p, q, t) = (value * (1 - saturation), value * (1 - (saturation * fraction)), value * (1 - (saturation * (1 - fraction))));
@@ -109,8 +131,20 @@ public sealed class PixelOperationsTests
                         double At(int row, int column) => image[n, c, row, column].item<double>();
                         var smooth = At(y, x);
                         if (y is > 0 and < 4 && x is > 0 and < 5)
-                            smooth = ((5 * At(y, x)) + At(y - 1, x - 1) + At(y - 1, x) + At(y - 1, x + 1) + At(y, x - 1) + At(y, x + 1) + At(y + 1, x - 1) + At(y + 1, x) + At(y + 1, x + 1)) / 13;
-                        Assert.AreEqual(Math.Clamp(smooth + (factors[n] * (At(y, x) - smooth)), 0, 1), sharper[n, c, y, x].item<double>(), TooClose);
+                            smooth =
+                                (
+                                    (5 * At(y, x))
+                                    + At(y - 1, x - 1)
+                                    + At(y - 1, x)
+                                    + At(y - 1, x + 1)
+                                    + At(y, x - 1)
+                                    + At(y, x + 1)
+                                    + At(y + 1, x - 1)
+                                    + At(y + 1, x)
+                                    + At(y + 1, x + 1)
+                                ) / 13;
+                        Assert.AreEqual(
+                            Math.Clamp(smooth + (factors[n] * (At(y, x) - smooth)), 0, 1), sharper[n, c, y, x].item<double>(), TooClose);
                     }
                 }
             }
@@ -123,7 +157,8 @@ public sealed class PixelOperationsTests
         using var scope = NewDisposeScope();
         TensorAssert.AreClose(Grey(0, 0.25, 0.5, 0.25, 0), PixelOperations.Solarize(Grey(0, 0.25, 0.5, 0.75, 1), One(0.5)), TooClose);
         TensorAssert.AreClose(Grey(1, 0.75, 0.5, 0.25, 0), PixelOperations.Solarize(Grey(0, 0.25, 0.5, 0.75, 1), One(0)), TooClose);
-        TensorAssert.AreClose(Grey(0, 0.25, 0.5, 0.75, 1), PixelOperations.Solarize(Grey(0, 0.25, 0.5, 0.75, 1), One(256 / 255.0)), TooClose);
+        TensorAssert.AreClose(
+            Grey(0, 0.25, 0.5, 0.75, 1), PixelOperations.Solarize(Grey(0, 0.25, 0.5, 0.75, 1), One(256 / 255.0)), TooClose);
     }
 
     [TestMethod]
@@ -156,7 +191,8 @@ public sealed class PixelOperationsTests
     {
         using var scope = NewDisposeScope();
         TensorAssert.AreClose(Grey(0.3, 0.3 + 1e-7), PixelOperations.AutoContrast(Grey(0.3, 0.3 + 1e-7)), 1e-12);
-        TensorAssert.AreClose(Grey(0, 1), PixelOperations.AutoContrast(Grey(76 / 255.0, 77 / 255.0)), TooClose, "one level is a difference");
+        TensorAssert.AreClose(
+            Grey(0, 1), PixelOperations.AutoContrast(Grey(76 / 255.0, 77 / 255.0)), TooClose, "one level is a difference");
     }
 
     [TestMethod]
@@ -210,7 +246,12 @@ public sealed class PixelOperationsTests
         var numbers = tensor(new[] { 0.3, 1, 1.4 }, [3, 1, 1, 1]);
         Func<Tensor, Tensor, Tensor>[] operations =
         [
-            PixelOperations.Brightness, PixelOperations.Contrast, PixelOperations.Saturation, PixelOperations.Hue, PixelOperations.Sharpness, PixelOperations.Solarize,
+            PixelOperations.Brightness,
+            PixelOperations.Contrast,
+            PixelOperations.Saturation,
+            PixelOperations.Hue,
+            PixelOperations.Sharpness,
+            PixelOperations.Solarize,
             (pixels, number) => PixelOperations.Posterize(pixels, number.mul(16).round()),
         ];
         foreach (var operation in operations)
@@ -241,7 +282,9 @@ public sealed class PixelOperationsTests
     private static Tensor Ramp() => (arange(256, float64) / 255).view(1, 1, 16, 16);
 
     // Pixels beside one another, red, green and blue each.
-    private static Tensor Colours(params double[][] pixels) => tensor(pixels.SelectMany(pixel => pixel).ToArray(), [1, 1, pixels.Length, 3]).permute(0, 3, 1, 2).contiguous();
+    private static Tensor Colours(params double[][] pixels) =>
+        tensor(pixels.SelectMany(pixel => pixel).ToArray(), [1, 1, pixels.Length, 3]).permute(0, 3, 1, 2).contiguous();
 
-    private static int[] ToLevels(Tensor pixels) => [.. (pixels.to_type(float64) * 255).round().flatten().data<double>().ToArray().Select(level => (int)level)];
+    private static int[] ToLevels(Tensor pixels) =>
+        [.. (pixels.to_type(float64) * 255).round().flatten().data<double>().ToArray().Select(level => (int)level)];
 }

@@ -17,14 +17,25 @@ public sealed class RandAugmentTests
         using var generator = new Generator(1);
         const int Images = 1400;
         var image_1CHW = Picture(generator);
-        var candidates = Operations.SelectMany(operation => new[] { 0.7, -0.7 }.Select(magnitude => (operation, Result: RandAugment.ApplyTo(image_1CHW, operation, magnitude).flatten()))).ToArray();
+        var candidates = Operations
+            .SelectMany(operation =>
+                new[] { 0.7, -0.7 }.Select(magnitude =>
+                    (operation, Result: RandAugment.ApplyTo(image_1CHW, operation, magnitude).flatten())))
+            .ToArray();
 
-        var changed_NX = new RandAugment { Operations = 1, Magnitude = 7 }.Apply(image_1CHW.expand(Images, 3, 20, 20), generator).flatten(1);
+        var changed_NX = new RandAugment { Operations = 1, Magnitude = 7 }
+            .Apply(image_1CHW.expand(Images, 3, 20, 20), generator)
+            .flatten(1);
 
         // The nearest candidate is equal. Those without a direction are the same twice.
         var distance_NK = (changed_NX.unsqueeze(1) - stack(candidates.Select(candidate => candidate.Result))).abs().amax([2]);
         Assert.IsLessThan(1e-5, distance_NK.amin([1]).max().item<float>());
-        var counts = distance_NK.argmin(1).data<long>().ToArray().CountBy(k => candidates[k]).ToDictionary(pair => pair.Key, pair => pair.Value);
+        var counts = distance_NK
+            .argmin(1)
+            .data<long>()
+            .ToArray()
+            .CountBy(k => candidates[k])
+            .ToDictionary(pair => pair.Key, pair => pair.Value);
         foreach (var operation in Operations)
         {
             var each = counts.Where(pair => pair.Key.operation == operation).Select(pair => pair.Value).ToArray();
@@ -41,10 +52,17 @@ public sealed class RandAugmentTests
         using var generator = new Generator(2);
         var image_1CHW = Picture(generator);
         var (operations, magnitudes) = (Operations, new[] { 0.5, -0.5 });
-        var once = operations.SelectMany(operation => magnitudes.Select(magnitude => RandAugment.ApplyTo(image_1CHW, operation, magnitude))).ToArray();
-        var twice = once.SelectMany(image => operations.SelectMany(operation => magnitudes.Select(magnitude => RandAugment.ApplyTo(image, operation, magnitude).flatten()))).ToArray();
+        var once = operations
+            .SelectMany(operation => magnitudes.Select(magnitude => RandAugment.ApplyTo(image_1CHW, operation, magnitude)))
+            .ToArray();
+        var twice = once.SelectMany(image =>
+                operations.SelectMany(operation =>
+                    magnitudes.Select(magnitude => RandAugment.ApplyTo(image, operation, magnitude).flatten())))
+            .ToArray();
 
-        var changed_NX = new RandAugment { Magnitude = 5 }.Apply(image_1CHW.expand(60, 3, 20, 20), generator).flatten(1);
+        var changed_NX = new RandAugment { Magnitude = 5 }
+            .Apply(image_1CHW.expand(60, 3, 20, 20), generator)
+            .flatten(1);
 
         var distance_NK = stack(changed_NX.unbind(0).Select(image => (image - stack(twice)).abs().amax([1])));
         Assert.IsLessThan(1e-5, distance_NK.amin([1]).max().item<float>());
@@ -61,11 +79,17 @@ public sealed class RandAugmentTests
         {
             if (operation is RandAugmentOperation.Identity or RandAugmentOperation.AutoContrast or RandAugmentOperation.Equalize)
             {
-                TensorAssert.AreClose(RandAugment.ApplyTo(image_1CHW, operation, 0), RandAugment.ApplyTo(image_1CHW, operation, 1), 0, $"{operation} has no magnitude");
+                TensorAssert.AreClose(
+                    RandAugment.ApplyTo(image_1CHW, operation, 0),
+                    RandAugment.ApplyTo(image_1CHW, operation, 1),
+                    0,
+                    $"{operation} has no magnitude");
                 continue;
             }
             TensorAssert.AreClose(image_1CHW, RandAugment.ApplyTo(image_1CHW, operation, 0), 1e-6, operation.ToString());
-            var changes = new[] { 0.0, 0.3, 0.6, 1 }.Select(magnitude => (RandAugment.ApplyTo(image_1CHW, operation, magnitude) - image_1CHW).abs().mean().item<float>()).ToArray();
+            var changes = new[] { 0.0, 0.3, 0.6, 1 }
+                .Select(magnitude => (RandAugment.ApplyTo(image_1CHW, operation, magnitude) - image_1CHW).abs().mean().item<float>())
+                .ToArray();
             for (var i = 1; i < changes.Length; i++)
                 Assert.IsGreaterThan(changes[i - 1], changes[i], $"{operation}: {string.Join(", ", changes)}");
         }
@@ -105,9 +129,21 @@ public sealed class RandAugmentTests
         using var generator = new Generator(5);
         var grey_NCHW = ones(4000, 1, 1, 1) * 0.5;   // only brightness changes a grey pixel by a factor: 1 ± 0.09·M
 
-        var factors = (new RandAugment { Operations = 1, Magnitude = 5, MagnitudeDeviation = 0.5 }.Apply(grey_NCHW, generator).flatten() / 0.5).data<float>().ToArray();
+        var factors = (
+            new RandAugment
+            {
+                Operations = 1,
+                Magnitude = 5,
+                MagnitudeDeviation = 0.5,
+            }
+                .Apply(grey_NCHW, generator)
+                .flatten() / 0.5
+        ).data<float>().ToArray();
 
-        var magnitudes = factors.Where(factor => Math.Abs(factor - 1) > 0.2 && Math.Abs(factor - 1) < 0.8).Select(factor => Math.Abs(factor - 1) / 0.09).ToArray();
+        var magnitudes = factors
+            .Where(factor => Math.Abs(factor - 1) > 0.2 && Math.Abs(factor - 1) < 0.8)
+            .Select(factor => Math.Abs(factor - 1) / 0.09)
+            .ToArray();
         Assert.IsGreaterThan(150, magnitudes.Length);
         Assert.AreEqual(5, magnitudes.Average(), 0.2);
         Assert.AreEqual(0.5, Math.Sqrt(magnitudes.Average(magnitude => (magnitude - 5) * (magnitude - 5))), 0.1);
@@ -143,17 +179,27 @@ public sealed class RandAugmentTests
         ];
         foreach (var (augment, message) in bad)
             Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(augment.Validate).Message);
-        Assert.Contains("Fill has 1 numbers; one for each of the 3", Assert.ThrowsExactly<ArgumentException>(() => new RandAugment { Fill = [0.5f] }.Apply(rand(1, 3, 4, 4), generator)).Message);
+        Assert.Contains(
+            "Fill has 1 numbers; one for each of the 3",
+            Assert.ThrowsExactly<ArgumentException>(() => new RandAugment { Fill = [0.5f] }.Apply(rand(1, 3, 4, 4), generator)).Message);
     }
 
-    private static bool Directed(RandAugmentOperation operation) => operation is not (RandAugmentOperation.Identity or RandAugmentOperation.AutoContrast or RandAugmentOperation.Equalize
-        or RandAugmentOperation.Solarize or RandAugmentOperation.Posterize);
+    private static bool Directed(RandAugmentOperation operation) =>
+        operation
+            is not (
+                RandAugmentOperation.Identity
+                or RandAugmentOperation.AutoContrast
+                or RandAugmentOperation.Equalize
+                or RandAugmentOperation.Solarize
+                or RandAugmentOperation.Posterize);
 
     // Smooth colours with some noise, in 256 levels.
     private static Tensor Picture(Generator generator)
     {
         var (row_H1, column_W) = (linspace(0.2, 0.7, 20).unsqueeze(1), linspace(0.1, 0.8, 20));
-        var picture_CHW = stack([row_H1 + (0 * column_W), (0 * row_H1) + column_W, 0.9 - (row_H1 * column_W)]) + (0.1 * rand([3, 20, 20], float32, generator: generator));
+        var picture_CHW =
+            stack([row_H1 + (0 * column_W), (0 * row_H1) + column_W, 0.9 - (row_H1 * column_W)])
+            + (0.1 * rand([3, 20, 20], float32, generator: generator));
         return (picture_CHW.unsqueeze(0) * 255).round() / 255;
     }
 }

@@ -25,7 +25,8 @@ public sealed class RandomErasingTests
         for (var n = 0; n < Images; n++)
         {
             var changed_HW = erased_NCHW[n, 0].ne(images_NCHW[n, 0]);
-            var (rows, columns) = (changed_HW.any(1).nonzero().flatten().data<long>().ToArray(), changed_HW.any(0).nonzero().flatten().data<long>().ToArray());
+            var (rows, columns) = (
+                changed_HW.any(1).nonzero().flatten().data<long>().ToArray(), changed_HW.any(0).nonzero().flatten().data<long>().ToArray());
             if (rows.Length == 0)
                 continue;
             erased++;
@@ -59,7 +60,18 @@ public sealed class RandomErasingTests
         using var generator = new Generator(2);
         var images_NCHW = ones(3, 1, 5, 5);
 
-        Assert.AreEqual(0, new RandomErasing { Probability = 1, MinArea = 1, MaxArea = 1, MinAspect = 1 }.Apply(images_NCHW, generator).sum().item<float>());
+        Assert.AreEqual(
+            0,
+            new RandomErasing
+            {
+                Probability = 1,
+                MinArea = 1,
+                MaxArea = 1,
+                MinAspect = 1,
+            }
+                .Apply(images_NCHW, generator)
+                .sum()
+                .item<float>());
 
         var strip_NCHW = ones(50, 1, 1, 64);   // one row: only flat rectangles fit
         var cut_NCHW = new RandomErasing { Probability = 1, MinArea = 0.5, MaxArea = 0.5, MinAspect = 0.9 }.Apply(strip_NCHW, generator);

@@ -24,7 +24,12 @@ public sealed class RandomResizedCropTests
         using var generator = new Generator(1);
         const int Images = 300;
 
-        var cropped_NCHW = new RandomResizedCrop { MinScale = minScale, MaxScale = maxScale, MinAspect = minAspect }.Apply(Places(Images, height, width), generator);
+        var cropped_NCHW = new RandomResizedCrop
+        {
+            MinScale = minScale,
+            MaxScale = maxScale,
+            MinAspect = minAspect,
+        }.Apply(Places(Images, height, width), generator);
 
         var seen = new HashSet<(double, double, double, double)>();
         for (var n = 0; n < Images; n++)
@@ -43,7 +48,10 @@ public sealed class RandomResizedCropTests
         static (double First, double Last) Line(Tensor places_HW, int length)
         {
             var (first, last) = (Math.Round(places_HW.min().item<double>()), Math.Round(places_HW.max().item<double>()));
-            var expected_W = Enumerable.Range(0, length).Select(i => Math.Clamp(first - 0.5 + ((i + 0.5) / length * (last - first + 1)), first, last)).ToArray();
+            var expected_W = Enumerable
+                .Range(0, length)
+                .Select(i => Math.Clamp(first - 0.5 + ((i + 0.5) / length * (last - first + 1)), first, last))
+                .ToArray();
             TensorAssert.AreClose(tensor(expected_W).expand_as(places_HW), places_HW, 1e-9);
             return (first, last);
         }
@@ -54,7 +62,8 @@ public sealed class RandomResizedCropTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(2);
-        var cropped_NCHW = new RandomResizedCrop { MinScale = 0.9, MinAspect = 0.5 }.Apply(Places(5, 4, 40), generator);   // 0.9 of 4×40 is never within 1:2 and 2:1
+        // 0.9 of 4×40 is never within 1:2 and 2:1.
+        var cropped_NCHW = new RandomResizedCrop { MinScale = 0.9, MinAspect = 0.5 }.Apply(Places(5, 4, 40), generator);
         TensorAssert.AreClose(full([5, 4], 16.0), cropped_NCHW[.., 0, .., 0], 1e-9, "8 of 40 columns");
         TensorAssert.AreClose(full([5, 4], 23.0), cropped_NCHW[.., 0, .., 39], 1e-9);
         TensorAssert.AreClose(Places(5, 4, 40)[.., 1], cropped_NCHW[.., 1], 1e-9, "all rows");

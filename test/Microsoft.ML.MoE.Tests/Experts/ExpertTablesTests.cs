@@ -33,10 +33,13 @@ public sealed class ExpertTablesTests
 
     [TestMethod]
     [DynamicData(nameof(Cases))]
-    public void EqualsTheDefinitionInOutputAndEveryGradient(int tokens, int choices, int width, int experts, ExpertKind kind, NeuronActivation activation)
+    public void EqualsTheDefinitionInOutputAndEveryGradient(
+        int tokens, int choices, int width, int experts, ExpertKind kind, NeuronActivation activation)
     {
-        CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) => tables.ForwardManaged(x_TD, gates_TM, ids_TM));
-        CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) => tables.ForwardByTorch(x_TD, gates_TM, ids_TM));
+        CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) =>
+            tables.ForwardManaged(x_TD, gates_TM, ids_TM));
+        CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) =>
+            tables.ForwardByTorch(x_TD, gates_TM, ids_TM));
 
         // A token at a time.
         CompareWithTheDefinition(tokens, choices, width, experts, kind, activation, (tables, x_TD, gates_TM, ids_TM) =>
@@ -109,11 +112,19 @@ public sealed class ExpertTablesTests
         using var scope = NewDisposeScope();
         using var tables = new ExpertTables(ExpertKind.Neuron, 10, 4, NeuronActivation.Gelu, new());
         tables.to(float64);
-        Assert.Contains("Table 'down' is Float64", Assert.ThrowsExactly<InvalidOperationException>(() => tables.forward(zeros(2, 4), zeros(2, 3), zeros([2, 3], int64))).Message);
+        Assert.Contains(
+            "Table 'down' is Float64",
+            Assert.ThrowsExactly<InvalidOperationException>(() => tables.forward(zeros(2, 4), zeros(2, 3), zeros([2, 3], int64))).Message);
     }
 
     private static void CompareWithTheDefinition(
-        int tokens, int choices, int width, int experts, ExpertKind kind, NeuronActivation activation, Func<ExpertTables, Tensor, Tensor, Tensor, Tensor> forward)
+        int tokens,
+        int choices,
+        int width,
+        int experts,
+        ExpertKind kind,
+        NeuronActivation activation,
+        Func<ExpertTables, Tensor, Tensor, Tensor, Tensor> forward)
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(12, CPU);
@@ -123,7 +134,8 @@ public sealed class ExpertTablesTests
 
         // Gathered rows, in float64, with dense gradients.
         var exact = tables.Tables.ToDictionary(table => table.Key, table => table.Value.detach().to_type(float64).requires_grad_(true));
-        var (exactX_TD, exactGates_TM) = (x_TD.detach().to_type(float64).requires_grad_(true), gates_TM.detach().to_type(float64).requires_grad_(true));
+        var (exactX_TD, exactGates_TM) = (
+            x_TD.detach().to_type(float64).requires_grad_(true), gates_TM.detach().to_type(float64).requires_grad_(true));
         Tensor Rows(string table) => exact[table].index_select(0, ids_TM.flatten()).view(tokens, choices, width);
         Tensor Product(string table) => (Rows(table) * exactX_TD.unsqueeze(1)).sum(2);
         Tensor Activate(Tensor x) => activation == NeuronActivation.Relu ? nn.functional.relu(x) : nn.functional.gelu(x);
@@ -142,7 +154,8 @@ public sealed class ExpertTablesTests
             TensorAssert.AreClose(table.grad!, actual[name], 2e-5, $"gradient of {name}");
     }
 
-    private static Dictionary<string, Tensor> Differentiate(ExpertTables tables, Func<Tensor, Tensor, Tensor, Tensor> forward, Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
+    private static Dictionary<string, Tensor> Differentiate(
+        ExpertTables tables, Func<Tensor, Tensor, Tensor, Tensor> forward, Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         var y_TD = forward(x_TD, gates_TM, ids_TM);
         (y_TD * Weights(y_TD)).sum().backward();
@@ -158,5 +171,8 @@ public sealed class ExpertTablesTests
     private static Tensor Weights(Tensor like) => arange(like.numel(), float32).view(like.shape).sin();
 
     private static (Tensor X_TD, Tensor Gates_TM, Tensor Ids_TM) Inputs(int tokens, int choices, int width, int experts) =>
-        (randn(tokens, width).requires_grad_(true), randn(tokens, choices).requires_grad_(true), randint(0, experts, [tokens, choices], int64));
+        (
+            randn(tokens, width).requires_grad_(true),
+            randn(tokens, choices).requires_grad_(true),
+            randint(0, experts, [tokens, choices], int64));
 }

@@ -30,20 +30,39 @@ public sealed class FeedForwardExpertsTests
 
     [TestMethod]
     [DynamicData(nameof(Shapes))]
-    public void EqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse) =>
-        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => ByTorch(module, x_TD, gates_TK, plan));
+    public void EqualsALoopOverTokensInOutputAndEveryGradient(
+        int tokens,
+        int width,
+        int hidden,
+        int experts,
+        int choices,
+        double factor,
+        bool collapse
+    ) =>
+        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) =>
+            ByTorch(module, x_TD, gates_TK, plan));
 
     [TestMethod]
     [RequiresAvx2]
     [DynamicData(nameof(Shapes))]
-    public void TheManagedPathEqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse) =>
-        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) => module.ForwardManaged(x_TD, gates_TK, plan));
+    public void TheManagedPathEqualsALoopOverTokensInOutputAndEveryGradient(
+        int tokens,
+        int width,
+        int hidden,
+        int experts,
+        int choices,
+        double factor,
+        bool collapse
+    ) =>
+        CompareWithTheDefinition(tokens, width, hidden, experts, choices, factor, collapse, (module, x_TD, gates_TK, plan) =>
+            module.ForwardManaged(x_TD, gates_TK, plan));
 
     [TestMethod]
     [RequiresBFloat16]
     [DynamicData(nameof(Shapes))]
     [DataRow(1300, 64, 256, 2, 2, 0.0, false)]   // several slices an expert
-    public void TheBFloat16PathEqualsALoopOverTokensInOutputAndEveryGradient(int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse)
+    public void TheBFloat16PathEqualsALoopOverTokensInOutputAndEveryGradient(
+        int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse)
     {
         // Weights and tokens that bfloat16 holds exactly, so that the two differ by what is rounded on the way alone.
         using var scope = NewDisposeScope();
@@ -112,7 +131,8 @@ public sealed class FeedForwardExpertsTests
             var y_TD = forward();
             (y_TD * weights_TD).sum().backward();
             var results = module.named_parameters().ToDictionary(p => $"gradient of {p.name}", p => p.parameter.grad!.clone());
-            (results["output"], results["gradient of x"], results["gradient of the gates"]) = (y_TD.detach(), x_TD.grad!.to_type(float32), gates_TK.grad!.clone());
+            (results["output"], results["gradient of x"], results["gradient of the gates"]) = (
+                y_TD.detach(), x_TD.grad!.to_type(float32), gates_TK.grad!.clone());
             module.zero_grad(set_to_none: true);
             (x_TD.grad, gates_TK.grad) = (null, null);
             return results;
@@ -134,9 +154,11 @@ public sealed class FeedForwardExpertsTests
         module.zero_grad(set_to_none: true);
         InBFloat16(module, x_TD, gates_TK, plan).square().sum().backward();
         foreach (var (before, parameter) in first.Zip(module.parameters()))
-            Assert.IsTrue(before.equal(parameter.grad!).all().ToBoolean(), "the same tokens give the same gradients, whichever thread computes what");
+            Assert.IsTrue(
+                before.equal(parameter.grad!).all().ToBoolean(), "the same tokens give the same gradients, whichever thread computes what");
         using var noGrad = no_grad();
-        TensorAssert.AreClose(trained_TD, InBFloat16(module, x_TD, gates_TK, plan), 0.01, "without gradients, sums before GELU are not rounded");
+        TensorAssert.AreClose(
+            trained_TD, InBFloat16(module, x_TD, gates_TK, plan), 0.01, "without gradients, sums before GELU are not rounded");
     }
 
     [TestMethod]
@@ -188,14 +210,22 @@ public sealed class FeedForwardExpertsTests
             var y_TD = managed ? module.ForwardManaged(x_TD, gates_TK, plan) : ByTorch(module, x_TD, gates_TK, plan);
             (y_TD * weights_TD).sum().backward();
             var inputs = new Dictionary<string, Tensor> { ["x"] = x_TD.grad!, ["gates"] = gates_TK.grad! };
-            results.Add((y_TD, module.named_parameters().Select(p => (p.name, gradient: p.parameter.grad!)).Concat(inputs.Select(i => (i.Key, i.Value))).ToDictionary(g => g.Item1, g => g.Item2)));
+            results.Add(
+                (
+                    y_TD,
+                    module
+                        .named_parameters()
+                        .Select(p => (p.name, gradient: p.parameter.grad!))
+                        .Concat(inputs.Select(i => (i.Key, i.Value)))
+                        .ToDictionary(g => g.Item1, g => g.Item2)));
             module.zero_grad(set_to_none: true);
             (x_TD.grad, gates_TK.grad) = (null, null);
         }
 
         TensorAssert.AreClose(results[1].Y, results[0].Y, 2e-3, "output, of a size around 100");
         foreach (var (name, expected) in results[1].Gradients)
-            TensorAssert.AreClose(expected / expected.abs().max(), results[0].Gradients[name] / expected.abs().max(), 1e-5, $"gradient of {name}");
+            TensorAssert.AreClose(
+                expected / expected.abs().max(), results[0].Gradients[name] / expected.abs().max(), 1e-5, $"gradient of {name}");
     }
 
     [TestMethod]
@@ -208,7 +238,9 @@ public sealed class FeedForwardExpertsTests
         var (x_TD, gates_TK, plan) = Inputs(1200, 24, 3, 2, 1.0, collapse: false);
         var trained_TD = module.ForwardManaged(x_TD, gates_TK, plan);
         using var noGrad = no_grad();
-        Assert.IsTrue(trained_TD.equal(module.ForwardManaged(x_TD, gates_TK, plan)).all().ToBoolean(), "without gradients, one chunk's memory serves all chunks");
+        Assert.IsTrue(
+            trained_TD.equal(module.ForwardManaged(x_TD, gates_TK, plan)).all().ToBoolean(),
+            "without gradients, one chunk's memory serves all chunks");
     }
 
     [TestMethod]
@@ -232,7 +264,14 @@ public sealed class FeedForwardExpertsTests
     }
 
     private static void CompareWithTheDefinition(
-        int tokens, int width, int hidden, int experts, int choices, double factor, bool collapse, Func<FeedForwardExperts, Tensor, Tensor, DispatchPlan, Tensor> forward)
+        int tokens,
+        int width,
+        int hidden,
+        int experts,
+        int choices,
+        double factor,
+        bool collapse,
+        Func<FeedForwardExperts, Tensor, Tensor, DispatchPlan, Tensor> forward)
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(11, CPU);
@@ -282,7 +321,11 @@ public sealed class FeedForwardExpertsTests
         var (x_TD, gates_TK, plan) = Inputs(16, 4, 4, 2, 0, collapse: false);
         Refused("(16, 5)", zeros(16, 5), gates_TK, plan);
         Refused("(9, K) is wanted", x_TD.narrow(0, 0, 9), gates_TK, plan);
-        Refused("The dispatch plan is for 16 tokens with 2 choices among 4 experts; here are 9 tokens with 2 choices among 4.", x_TD.narrow(0, 0, 9), gates_TK.narrow(0, 0, 9), plan);
+        Refused(
+            "The dispatch plan is for 16 tokens with 2 choices among 4 experts; here are 9 tokens with 2 choices among 4.",
+            x_TD.narrow(0, 0, 9),
+            gates_TK.narrow(0, 0, 9),
+            plan);
         Refused("here are 16 tokens with 1 choices", x_TD, gates_TK.narrow(1, 0, 1), plan);
         Refused("among 3 experts", x_TD, gates_TK, Inputs(16, 4, 3, 2, 0, collapse: false).Plan);
 
@@ -299,8 +342,17 @@ public sealed class FeedForwardExpertsTests
         var (x_TD, gates_TK, plan) = Inputs(16, 4, 4, 2, 0, collapse: false);
         var descending_E = plan.RowEnds_E.clone();
         descending_E[0] = descending_E[1] + 1;
-        foreach (var bad in new[] { plan with { RowEnds_E = descending_E }, plan with { PairOfRow_R = plan.PairOfRow_R + 1 }, plan with { TokenOfRow_R = plan.TokenOfRow_R * 1000 }, plan with { RowEnds_E = plan.RowEnds_E * 2 } })
-            Assert.Contains("dispatch plan", Assert.ThrowsExactly<ArgumentException>(() => module.ForwardManaged(x_TD, gates_TK, bad)).Message);
+        foreach (
+            var bad in new[]
+            {
+                plan with { RowEnds_E = descending_E },
+                plan with { PairOfRow_R = plan.PairOfRow_R + 1 },
+                plan with { TokenOfRow_R = plan.TokenOfRow_R * 1000 },
+                plan with { RowEnds_E = plan.RowEnds_E * 2 },
+            }
+        )
+            Assert.Contains(
+                "dispatch plan", Assert.ThrowsExactly<ArgumentException>(() => module.ForwardManaged(x_TD, gates_TK, bad)).Message);
     }
 
     [TestMethod]
@@ -336,14 +388,16 @@ public sealed class FeedForwardExpertsTests
             parameter.normal_(0, 0.5);
     }
 
-    private static (Tensor X_TD, Tensor Gates_TK, DispatchPlan Plan) Inputs(int tokens, int width, int experts, int choices, double factor, bool collapse)
+    private static (Tensor X_TD, Tensor Gates_TK, DispatchPlan Plan) Inputs(
+        int tokens, int width, int experts, int choices, double factor, bool collapse)
     {
         var scores_TE = randn(tokens, experts);
         if (collapse)
             scores_TE = scores_TE - arange(experts, float32) * 100;
         var (gates, ids_TK) = scores_TE.softmax(1).topk(choices);
         var gates_TK = gates.detach().requires_grad_(true);
-        var plan = DispatchPlan.Create(new RoutingDecision(ids_TK, gates_TK, zeros([])), experts, factor > 0 ? new ExpertCapacity(factor) : null);
+        var plan = DispatchPlan.Create(
+            new RoutingDecision(ids_TK, gates_TK, zeros([])), experts, factor > 0 ? new ExpertCapacity(factor) : null);
         return (randn(tokens, width).requires_grad_(true), gates_TK, plan);
     }
 
@@ -365,7 +419,11 @@ public sealed class FeedForwardExpertsTests
         {
             var (tokens, choices) = (gates_TK.shape[0], gates_TK.shape[1]);
             var kept = plan.Kept_TK.data<bool>().ToArray();
-            var expertOfPair = plan.PairOfRow_R.data<long>().ToArray().Zip(plan.ExpertOfRow_R.data<long>().ToArray()).ToDictionary(row => row.First, row => row.Second);
+            var expertOfPair = plan
+                .PairOfRow_R.data<long>()
+                .ToArray()
+                .Zip(plan.ExpertOfRow_R.data<long>().ToArray())
+                .ToDictionary(row => row.First, row => row.Second);
             var rows = new List<Tensor>();
             for (var t = 0; t < tokens; t++)
             {
@@ -394,7 +452,8 @@ public sealed class FeedForwardExpertsTests
             foreach (var (name, parameter) in module.named_parameters())
                 Compare(weights[name], parameter, $"gradient of {name}");
 
-            void Compare(Tensor expected, Tensor actual, string what) => compare(expected.grad ?? zeros_like(expected), actual.grad ?? zeros_like(actual), what);
+            void Compare(Tensor expected, Tensor actual, string what) =>
+                compare(expected.grad ?? zeros_like(expected), actual.grad ?? zeros_like(actual), what);
         }
     }
 
@@ -427,11 +486,19 @@ public sealed class FeedForwardExpertsTests
             using var generator = new Generator(1);
             var ids_TK = arange(48, int64).remainder(4).view(24, 2);
             var decision = new RoutingDecision(ids_TK, full([24, 2], 0.5f), zeros([]));
-            return InBFloat16(module, randn([24, 32], generator: generator).to_type(bfloat16), decision.Gates_TK, DispatchPlan.Create(decision, 4, null)).data<float>().ToArray();
+            return InBFloat16(
+                    module,
+                    randn([24, 32], generator: generator).to_type(bfloat16),
+                    decision.Gates_TK,
+                    DispatchPlan.Create(decision, 4, null))
+                .data<float>()
+                .ToArray();
         }
     }
 
-    private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => module.ForwardInBFloat16(x_TD, gates_TK, plan);
+    private static Tensor InBFloat16(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
+        module.ForwardInBFloat16(x_TD, gates_TK, plan);
 
-    private static Tensor ByTorch(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) => module.ForwardByTorch(x_TD, gates_TK, plan);
+    private static Tensor ByTorch(FeedForwardExperts module, Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
+        module.ForwardByTorch(x_TD, gates_TK, plan);
 }

@@ -72,11 +72,20 @@ public sealed class LinearExpertsTests
     private static Tensor Loop(LinearExperts layer, Tensor x_TI, Tensor ids_TK, Tensor gates_TK)
     {
         var parameters = layer.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
-        return stack(Enumerable.Range(0, (int)x_TI.shape[0]).Select(token => stack(Enumerable.Range(0, (int)ids_TK.shape[1]).Select(choice =>
-        {
-            var expert = ids_TK[token, choice].ToInt64();
-            return gates_TK[token, choice] * (x_TI[token].matmul(parameters["weight"][expert]) + parameters["bias"][expert]);
-        })).sum([0])));
+        return stack(
+            Enumerable
+                .Range(0, (int)x_TI.shape[0])
+                .Select(token =>
+                    stack(
+                            Enumerable
+                                .Range(0, (int)ids_TK.shape[1])
+                                .Select(choice =>
+                                {
+                                    var expert = ids_TK[token, choice].ToInt64();
+                                    return gates_TK[token, choice]
+                                        * (x_TI[token].matmul(parameters["weight"][expert]) + parameters["bias"][expert]);
+                                }))
+                        .sum([0])));
     }
 
     private static Tensor[] Gradients(LinearExperts layer, Tensor x_TI, Tensor gates, Tensor y_TO)

@@ -44,7 +44,8 @@ public sealed class TokenSamplerTests
     public void TopP_LeavesTheFewestThatReachIt()
     {
         Assert.AreEqual(0, Shares(new SamplingOptions { TopP = 0.7 })[0], "0.5 + 0.25 reach 0.7");
-        Assert.AreEqual(0.125 / 0.875, Shares(new SamplingOptions { TopP = 0.8 })[0], 0.02, "of two that are alike the smaller id comes first");
+        Assert.AreEqual(
+            0.125 / 0.875, Shares(new SamplingOptions { TopP = 0.8 })[0], 0.02, "of two that are alike the smaller id comes first");
         Assert.AreEqual(0, Shares(new SamplingOptions { TopP = 0.8 })[2]);
         CollectionAssert.AreEqual(new[] { 0.0, 1.0, 0.0, 0.0 }, Shares(new SamplingOptions { TopP = 0.4 }));
         Assert.AreEqual(0.125, Shares(new SamplingOptions { TopP = 1 })[2], 0.02);
@@ -92,11 +93,17 @@ public sealed class TokenSamplerTests
         Assert.ThrowsExactly<ArgumentException>(() => sampler.Next([float.PositiveInfinity], []));
         Assert.ThrowsExactly<ArgumentException>(() => sampler.Next([float.NegativeInfinity], []));
         Assert.ThrowsExactly<ArgumentException>(() => sampler.Next([], []));
-        foreach (var (options, name) in new[]
-        {
-            (new SamplingOptions { Temperature = -1 }, "Temperature"), (new SamplingOptions { Temperature = double.NaN }, "Temperature"), (new SamplingOptions { TopK = 0 }, "TopK"),
-            (new SamplingOptions { TopP = 0 }, "TopP"), (new SamplingOptions { TopP = 1.1 }, "TopP"), (new SamplingOptions { RepetitionPenalty = 0.9 }, "RepetitionPenalty"),
-        })
+        foreach (
+            var (options, name) in new[]
+            {
+                (new SamplingOptions { Temperature = -1 }, "Temperature"),
+                (new SamplingOptions { Temperature = double.NaN }, "Temperature"),
+                (new SamplingOptions { TopK = 0 }, "TopK"),
+                (new SamplingOptions { TopP = 0 }, "TopP"),
+                (new SamplingOptions { TopP = 1.1 }, "TopP"),
+                (new SamplingOptions { RepetitionPenalty = 0.9 }, "RepetitionPenalty"),
+            }
+        )
             StringAssert.StartsWith(Assert.ThrowsExactly<ArgumentException>(() => new TokenSampler(options, 1)).Message, name);
     }
 

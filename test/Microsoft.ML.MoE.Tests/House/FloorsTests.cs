@@ -31,7 +31,8 @@ public sealed class FloorsTests
     }
 
     [TestMethod]
-    public void EveryTypeIsInARoom() => CollectionAssert.AreEquivalent(Library.Rooms.ToArray(), References().Keys.Select(RoomOf).Distinct().ToArray());
+    public void EveryTypeIsInARoom() =>
+        CollectionAssert.AreEquivalent(Library.Rooms.ToArray(), References().Keys.Select(RoomOf).Distinct().ToArray());
 
     [TestMethod]
     public void ReferencesOfEveryKindAreFound()
@@ -44,8 +45,11 @@ public sealed class FloorsTests
     }
 
     // What the compiler adds to an assembly is in no room.
-    private static Dictionary<string, IReadOnlySet<string>> References() => TypeReferences.Of(typeof(WideNet).Assembly).Where(type => IsOurs(type.Key))
-        .ToDictionary(type => type.Key, type => (IReadOnlySet<string>)type.Value.Where(IsOurs).ToHashSet());
+    private static Dictionary<string, IReadOnlySet<string>> References() =>
+        TypeReferences
+            .Of(typeof(WideNet).Assembly)
+            .Where(type => IsOurs(type.Key))
+            .ToDictionary(type => type.Key, type => (IReadOnlySet<string>)type.Value.Where(IsOurs).ToHashSet());
 
     private static bool IsOurs(string type) => type.StartsWith(House, StringComparison.Ordinal);
 

@@ -45,7 +45,8 @@ public sealed class TorchScriptsTests
     public void GroupedMatMulOnTheMetaDeviceHasTheShapeOfItsResult()
     {
         using var scope = NewDisposeScope();
-        var y = TorchScripts.GroupedMatMul(empty(5, 16, device: META), empty(3, 16, 24, device: META), empty(3, dtype: int32, device: META));
+        var y = TorchScripts.GroupedMatMul(
+            empty(5, 16, device: META), empty(3, 16, 24, device: META), empty(3, dtype: int32, device: META));
 
         CollectionAssert.AreEqual(new long[] { 5, 24 }, y.shape);
         Assert.AreEqual(DeviceType.META, y.device_type);
@@ -55,13 +56,21 @@ public sealed class TorchScriptsTests
     public void GroupedMatMulNamesWhatDoesNotFit()
     {
         using var scope = NewDisposeScope();
-        Tensor x = zeros(5, 16), w = zeros(3, 16, 24), offsets = tensor(new[] { 1, 2, 5 });
+        Tensor x = zeros(5, 16),
+            w = zeros(3, 16, 24),
+            offsets = tensor(new[] { 1, 2, 5 });
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(zeros(5, 12), w, offsets)).Message, "[5, 12]");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, w, offsets.to(int64))).Message, "Int64");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, w, offsets[..2])).Message, "3 experts");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x.to(bfloat16), w, offsets)).Message, "BFloat16");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, zeros(3, 16, 22), offsets)).Message, "multiples of 4");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(zeros(5, 12), w, offsets)).Message, "[5, 12]");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, w, offsets.to(int64))).Message, "Int64");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, w, offsets[..2])).Message, "3 experts");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x.to(bfloat16), w, offsets)).Message, "BFloat16");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.GroupedMatMul(x, zeros(3, 16, 22), offsets)).Message,
+            "multiples of 4");
     }
 
     [TestMethod]
@@ -72,7 +81,11 @@ public sealed class TorchScriptsTests
         var state = AdamWState.Create();
 
         // At the first step the bias-corrected moments are g and g^2: w <- w (1 - lr decay) - lr g / (|g| + eps).
-        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0.5, 1e-8), null, null);
+        TorchScripts.FusedAdamW(
+            new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]),
+            new(0.1, 0.9, 0.999, 0.5, 1e-8),
+            null,
+            null);
 
         AssertClose(tensor([1 * 0.95 - 0.1, -2 * 0.95 + 0.1, 3 * 0.95]), state.Weight, 1e-6);
         AssertClose(tensor([0.02, -0.4, 0]), state.First, 1e-6);
@@ -86,7 +99,11 @@ public sealed class TorchScriptsTests
         using var _ = no_grad();
         var state = AdamWState.Create();
 
-        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0, 1e-8), tensor(4f), tensor(0f));
+        TorchScripts.FusedAdamW(
+            new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]),
+            new(0.1, 0.9, 0.999, 0, 1e-8),
+            tensor(4f),
+            tensor(0f));
 
         AssertClose(tensor([0.05, -1, 0]), state.Gradient, 1e-6);
         AssertClose(tensor([0.005, -0.1, 0]), state.First, 1e-6);
@@ -99,7 +116,11 @@ public sealed class TorchScriptsTests
         using var _ = no_grad();
         var state = AdamWState.Create();
 
-        TorchScripts.FusedAdamW(new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]), new(0.1, 0.9, 0.999, 0.5, 1e-8), tensor(2f), tensor(1f));
+        TorchScripts.FusedAdamW(
+            new([state.Weight], [state.Gradient], [state.First], [state.Second], [state.Step]),
+            new(0.1, 0.9, 0.999, 0.5, 1e-8),
+            tensor(2f),
+            tensor(1f));
 
         AssertClose(tensor([1.0, -2, 3]), state.Weight, 0);
         AssertClose(zeros(3), state.First, 0);
@@ -124,10 +145,41 @@ public sealed class TorchScriptsTests
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var table_ND = tensor(new[,] { { 1f, 2f }, { 10f, 20f }, { 100f, 200f } });
-        var ids_CM = tensor(new[,] { { 0L, 2L, 0L }, { 1L, 1L, 2L } });
+        var table_ND = tensor(
+            new[,]
+            {
+                { 1f, 2f },
+                { 10f, 20f },
+                { 100f, 200f },
+            }
+        );
+        var ids_CM = tensor(
+            new[,]
+            {
+                { 0L, 2L, 0L },
+                { 1L, 1L, 2L },
+            }
+        );
 
-        AssertClose(tensor(new[,] { { 104.0, 208.0 }, { -20.0, -40.0 } }), TorchScripts.EmbeddingBag(table_ND, ids_CM, tensor(new[,] { { 1f, 1f, 3f }, { 2f, -4f, 0f } })), 1e-4);
+        AssertClose(
+            tensor(
+                new[,]
+                {
+                    { 104.0, 208.0 },
+                    { -20.0, -40.0 },
+                }
+            ),
+            TorchScripts.EmbeddingBag(
+                table_ND,
+                ids_CM,
+                tensor(
+                    new[,]
+                    {
+                        { 1f, 1f, 3f },
+                        { 2f, -4f, 0f },
+                    }
+                )),
+            1e-4);
         Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND, ids_CM, zeros(3, 2)));
         Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND, ids_CM.to_type(float32), zeros(2, 3)));
         Assert.ThrowsExactly<ArgumentException>(() => TorchScripts.EmbeddingBag(table_ND.to_type(bfloat16), ids_CM, zeros(2, 3)));

@@ -31,8 +31,28 @@ public sealed unsafe class VectorMemoryTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         var random = new Random(1);
-        float[] special = [0, -0f, 1, float.MaxValue, float.MinValue, float.Epsilon, float.PositiveInfinity, float.NegativeInfinity, 1 + (1f / 256), 1 + (3f / 256), 3.3895314e38f, 3.4e38f];
-        var numbers = special.Concat(Enumerable.Range(0, 16 * 1000 - special.Length).Select(_ => BitConverter.UInt32BitsToSingle((uint)random.NextInt64(1L << 32)))).Where(number => !float.IsNaN(number)).ToArray();
+        float[] special =
+        [
+            0,
+            -0f,
+            1,
+            float.MaxValue,
+            float.MinValue,
+            float.Epsilon,
+            float.PositiveInfinity,
+            float.NegativeInfinity,
+            1 + (1f / 256),
+            1 + (3f / 256),
+            3.3895314e38f,
+            3.4e38f,
+        ];
+        var numbers = special
+            .Concat(
+                Enumerable
+                    .Range(0, 16 * 1000 - special.Length)
+                    .Select(_ => BitConverter.UInt32BitsToSingle((uint)random.NextInt64(1L << 32))))
+            .Where(number => !float.IsNaN(number))
+            .ToArray();
         var expected = tensor(numbers).to_type(bfloat16).to_type(float32).data<float>().ToArray();
         fixed (float* source = numbers)
         {

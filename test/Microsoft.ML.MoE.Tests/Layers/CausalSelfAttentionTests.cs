@@ -40,10 +40,15 @@ public sealed class CausalSelfAttentionTests
         (attention.forward(x_NLD, rotary, null, 0) * weight_NLD).sum().backward();
 
         var y_NLD = x_NLD.detach().clone().requires_grad_();
-        var parameters = attention.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter.detach().clone().requires_grad_());
-        var qkv_3NHLA = nn.functional.linear(y_NLD, parameters["queryKeyValue.weight"], parameters["queryKeyValue.bias"]).view(2, 9, 3, 3, 4).permute(2, 0, 3, 1, 4);
+        var parameters = attention
+            .named_parameters()
+            .ToDictionary(pair => pair.name, pair => pair.parameter.detach().clone().requires_grad_());
+        var qkv_3NHLA = nn.functional.linear(y_NLD, parameters["queryKeyValue.weight"], parameters["queryKeyValue.bias"])
+            .view(2, 9, 3, 3, 4)
+            .permute(2, 0, 3, 1, 4);
         var mixed_NHLA = CausalSelfAttention.Define(rotary.forward(qkv_3NHLA[0]), rotary.forward(qkv_3NHLA[1]), qkv_3NHLA[2], 0);
-        var expected_NLD = nn.functional.linear(mixed_NHLA.transpose(1, 2).reshape(2, 9, 12), parameters["output.weight"], parameters["output.bias"]);
+        var expected_NLD = nn.functional.linear(
+            mixed_NHLA.transpose(1, 2).reshape(2, 9, 12), parameters["output.weight"], parameters["output.bias"]);
         (expected_NLD * weight_NLD).sum().backward();
 
         TensorAssert.AreClose(expected_NLD, attention.forward(x_NLD, rotary, null, 0), 1e-5);

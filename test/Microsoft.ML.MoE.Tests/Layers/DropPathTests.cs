@@ -22,7 +22,8 @@ public sealed class DropPathTests
         var y_NLD = layer.forward(x_NLD);
         var factors_NLD = y_NLD.detach() / x_NLD.detach();
 
-        TensorAssert.AreClose(factors_NLD.select(1, 0).select(1, 0).view(1000, 1, 1).expand(1000, 3, 4), factors_NLD, 1e-5, "one factor a sample");
+        TensorAssert.AreClose(
+            factors_NLD.select(1, 0).select(1, 0).view(1000, 1, 1).expand(1000, 3, 4), factors_NLD, 1e-5, "one factor a sample");
         var kept_N = factors_NLD[.., 0, 0].gt(0.5);
         TensorAssert.AreClose(kept_N.to_type(float32) * 1.25, factors_NLD[.., 0, 0], 1e-5, "0 or 1 / (1 - 0.2)");
         Assert.AreEqual(800, kept_N.sum().item<long>(), 60);   // 5 standard deviations
@@ -98,7 +99,8 @@ public sealed class DropPathTests
         var straight = Ways(model.forward(images_NCHW).Logits_NC);
 
         Assert.HasCount(4, ways);
-        Assert.IsTrue(ways.Values.All(count => count is > 50 and < 150), string.Join(", ", ways.Values));   // 6 standard deviations about 100
+        // 6 standard deviations about 100.
+        Assert.IsTrue(ways.Values.All(count => count is > 50 and < 150), string.Join(", ", ways.Values));
         Assert.HasCount(1, straight);
 
         static Dictionary<double, int> Ways(Tensor logits_NC) =>

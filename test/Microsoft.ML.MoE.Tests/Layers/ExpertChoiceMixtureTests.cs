@@ -67,7 +67,8 @@ public sealed class ExpertChoiceMixtureTests
         TensorAssert.AreEqual([0, 0, 1, 1, 2, 2], output.Selection!.ExpertIds);
         CollectionAssert.AreEqual(new long[] { 3, 2 }, output.Selection.Gates.shape);
         TensorAssert.AreEqual([2, 2, 2], output.Selection.CountChoices());
-        TensorAssert.AreEqual([1, 1, 1, 1, 0, 0, 1, 1], (output.Output_TD.abs().sum(1) > 0).to_type(int64), "tokens 4 and 5 have no expert");
+        TensorAssert.AreEqual(
+            [1, 1, 1, 1, 0, 0, 1, 1], (output.Output_TD.abs().sum(1) > 0).to_type(int64), "tokens 4 and 5 have no expert");
         Assert.AreEqual(1, Options.TokensPerExpert(1));
         Assert.AreEqual(3, new ExpertChoiceOptions { Experts = 2, CapacityFactor = 2 }.TokensPerExpert(3));
     }

@@ -19,17 +19,57 @@ public sealed class FeedForwardSlotTests
     private static readonly FeedForwardSlotOptions[] All =
     [
         new DenseSlotOptions { HiddenWidth = 12 },
-        new MixtureSlotOptions { Mixture = new() { Router = new() { Experts = 4, ExpertsPerToken = 2, NoiseScale = 0 }, ExpertWidth = 12 } },
-        new ExpertChoiceOptions { Experts = 4, ExpertWidth = 12, CapacityFactor = 1.5 },
-        new ProductKeyMemoryOptions { Memories = 64, Heads = 2, MemoriesPerHead = 5, QueryWidth = 6 },
-        new ProductKeyMemoryOptions { Memories = 64, Heads = 2, MemoriesPerHead = 5, QueryWidth = 6, QueryBatchNorm = false, SharedSubKeys = true, KeyLearningRateScale = 0.5 },
-        new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 6 },
-        new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 6, Gated = true, SharedSubKeys = false, QueryBatchNorm = false, KeyLearningRateScale = 0.5 },
+        new MixtureSlotOptions
+        {
+            Mixture = new() { Router = new() { Experts = 4, ExpertsPerToken = 2, NoiseScale = 0 }, ExpertWidth = 12 },
+        },
+        new ExpertChoiceOptions
+        {
+            Experts = 4,
+            ExpertWidth = 12,
+            CapacityFactor = 1.5,
+        },
+        new ProductKeyMemoryOptions
+        {
+            Memories = 64,
+            Heads = 2,
+            MemoriesPerHead = 5,
+            QueryWidth = 6,
+        },
+        new ProductKeyMemoryOptions
+        {
+            Memories = 64,
+            Heads = 2,
+            MemoriesPerHead = 5,
+            QueryWidth = 6,
+            QueryBatchNorm = false,
+            SharedSubKeys = true,
+            KeyLearningRateScale = 0.5,
+        },
+        new PeerOptions
+        {
+            Experts = 64,
+            Heads = 2,
+            ExpertsPerHead = 4,
+            QueryWidth = 6,
+        },
+        new PeerOptions
+        {
+            Experts = 64,
+            Heads = 2,
+            ExpertsPerHead = 4,
+            QueryWidth = 6,
+            Gated = true,
+            SharedSubKeys = false,
+            QueryBatchNorm = false,
+            KeyLearningRateScale = 0.5,
+        },
     ];
 
     public static IEnumerable<object[]> Slots => All.Select(options => new object[] { options });
 
-    public static IEnumerable<object[]> Causal => All.Where(options => options is not ExpertChoiceOptions).Select(options => new object[] { options });
+    public static IEnumerable<object[]> Causal =>
+        All.Where(options => options is not ExpertChoiceOptions).Select(options => new object[] { options });
 
     [TestMethod]
     [DynamicData(nameof(Slots))]
@@ -60,7 +100,11 @@ public sealed class FeedForwardSlotTests
         using var slot = options.Create(Width);
         var cost = options.GetCost(Width);
         Assert.AreEqual(slot.parameters().Sum(parameter => parameter.numel()), cost.Parameters);
-        Assert.AreEqual(slot.modules().OfType<ExpertTables>().Sum(tables => tables.Tables.Sum(table => table.Value.numel() * table.Value.element_size())), cost.TableBytes);
+        Assert.AreEqual(
+            slot.modules()
+                .OfType<ExpertTables>()
+                .Sum(tables => tables.Tables.Sum(table => table.Value.numel() * table.Value.element_size())),
+            cost.TableBytes);
         Assert.IsGreaterThanOrEqualTo(cost.MacsPerToken / 2, cost.ActiveParameters);
     }
 
@@ -73,11 +117,17 @@ public sealed class FeedForwardSlotTests
         Assert.AreEqual((256 * 1024) + (1024 * 1024) + (2 * 128 * 256), peer.MacsPerToken);
         Assert.AreEqual(2L * 1024 * 1024 * 256 * 4, peer.TableBytes);
         Assert.AreEqual((4L * 1024 * 1024 * 256 * 4) + (1024 * 1024 * 4), peer.OptimizerBytes);
-        var half = new PeerOptions { Tables = new() { Precision = TablePrecision.BFloat16, SecondMoment = SecondMoment.PerRow } }.GetCost(256);
+        var half = new PeerOptions
+        {
+            Tables = new() { Precision = TablePrecision.BFloat16, SecondMoment = SecondMoment.PerRow },
+        }.GetCost(256);
         Assert.AreEqual(peer.TableBytes / 2, half.TableBytes);
         Assert.AreEqual((2L * 1024 * 1024 * 257 * 4) + (1024 * 1024 * 4), half.OptimizerBytes);
         Assert.AreEqual(2L * 256 * 1024, new DenseSlotOptions().GetCost(256).MacsPerToken);
-        Assert.AreEqual((128L * 256) + (2 * 256 * 1024), new ExpertChoiceOptions().GetCost(256).MacsPerToken, "with a capacity factor of 1, that of the dense network and the router");
+        Assert.AreEqual(
+            (128L * 256) + (2 * 256 * 1024),
+            new ExpertChoiceOptions().GetCost(256).MacsPerToken,
+            "with a capacity factor of 1, that of the dense network and the router");
     }
 
     [TestMethod]
@@ -115,7 +165,8 @@ public sealed class FeedForwardSlotTests
         var expected = plain.forward(x_TD);
         var actual = padded.forward(garbage_TD, mask_T);
 
-        TensorAssert.AreClose(expected.Output_TD, cat([actual.Output_TD.narrow(0, 0, 4), actual.Output_TD.narrow(0, 7, 6)], 0), 1e-6, "outputs");
+        TensorAssert.AreClose(
+            expected.Output_TD, cat([actual.Output_TD.narrow(0, 0, 4), actual.Output_TD.narrow(0, 7, 6)], 0), 1e-6, "outputs");
         Assert.AreEqual(0, actual.Output_TD.narrow(0, 4, 3).abs().max().ToDouble(), "outputs of padding");
         TensorAssert.AreClose(expected.AuxiliaryLoss ?? zeros([]), actual.AuxiliaryLoss ?? zeros([]), 1e-6, "loss");
         if (expected.Selection is { } selection)
@@ -169,10 +220,23 @@ public sealed class FeedForwardSlotTests
     [TestMethod]
     public void TheKeysLearnAtTheRateOfTheOptions()
     {
-        foreach (var options in new FeedForwardSlotOptions[]
-        {
-            new PeerOptions { Experts = 16, ExpertsPerHead = 2, KeyLearningRateScale = 0.25 }, new ProductKeyMemoryOptions { Memories = 16, MemoriesPerHead = 2, KeyLearningRateScale = 0.25 },
-        })
+        foreach (
+            var options in new FeedForwardSlotOptions[]
+            {
+                new PeerOptions
+                {
+                    Experts = 16,
+                    ExpertsPerHead = 2,
+                    KeyLearningRateScale = 0.25,
+                },
+                new ProductKeyMemoryOptions
+                {
+                    Memories = 16,
+                    MemoriesPerHead = 2,
+                    KeyLearningRateScale = 0.25,
+                },
+            }
+        )
         {
             using var layer = options.Create(Width);
             Assert.AreEqual(0.25, layer.modules().OfType<ProductKeys>().Single().LearningRateScale);
@@ -185,7 +249,8 @@ public sealed class FeedForwardSlotTests
         Refused("HiddenWidth is 0", new DenseSlotOptions { HiddenWidth = 0 });
         Refused("BalanceLossWeight is -1", new MixtureSlotOptions { BalanceLossWeight = -1 });
         Refused("Experts is 0", new ExpertChoiceOptions { Experts = 0 });
-        Refused("CapacityFactor is 5; it must be above 0 and at most Experts (4)", new ExpertChoiceOptions { Experts = 4, CapacityFactor = 5 });
+        Refused(
+            "CapacityFactor is 5; it must be above 0 and at most Experts (4)", new ExpertChoiceOptions { Experts = 4, CapacityFactor = 5 });
         Refused("Memories is 63; it must be a perfect square", new ProductKeyMemoryOptions { Memories = 63 });
         Refused("MemoriesPerHead is 9", new ProductKeyMemoryOptions { Memories = 64, MemoriesPerHead = 9 });
         Refused("Experts is 63; it must be a perfect square", new PeerOptions { Experts = 63 });
@@ -196,7 +261,8 @@ public sealed class FeedForwardSlotTests
         Refused("LearningRate is -1", new PeerOptions { Tables = new() { LearningRate = -1 } });
         Refused("WeightDecay is NaN", new PeerOptions { Tables = new() { WeightDecay = double.NaN } });
 
-        static void Refused(string message, FeedForwardSlotOptions options) => Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => options.Create(Width)).Message);
+        static void Refused(string message, FeedForwardSlotOptions options) =>
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => options.Create(Width)).Message);
     }
 
     [TestMethod]
@@ -204,8 +270,13 @@ public sealed class FeedForwardSlotTests
     {
         using var scope = NewDisposeScope();
         using var slot = new DenseSlotOptions().Create(Width);
-        Assert.Contains("(2, 3, 8); (T, D) is wanted", Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(2, 3, Width))).Message);
-        Assert.Contains("The mask is Float32 (3); one Bool for each of the 3 tokens", Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(3, Width), ones(3))).Message);
-        Assert.Contains("The mask is Bool (2); one Bool for each of the 3 tokens", Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(3, Width), ones([2], @bool))).Message);
+        Assert.Contains(
+            "(2, 3, 8); (T, D) is wanted", Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(2, 3, Width))).Message);
+        Assert.Contains(
+            "The mask is Float32 (3); one Bool for each of the 3 tokens",
+            Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(3, Width), ones(3))).Message);
+        Assert.Contains(
+            "The mask is Bool (2); one Bool for each of the 3 tokens",
+            Assert.ThrowsExactly<ArgumentException>(() => slot.forward(zeros(3, Width), ones([2], @bool))).Message);
     }
 }

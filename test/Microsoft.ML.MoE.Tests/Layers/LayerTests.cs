@@ -75,7 +75,8 @@ public sealed class LayerTests
                 var parts = new List<Tensor>();
                 for (var h = 0; h < heads; h++)
                 {
-                    Tensor Part(long token, int which) => qkv_L3D[token].slice(0, (which * width) + (h * size), (which * width) + ((h + 1) * size), 1);
+                    Tensor Part(long token, int which) =>
+                        qkv_L3D[token].slice(0, (which * width) + (h * size), (which * width) + ((h + 1) * size), 1);
                     var scores_L = stack(Enumerable.Range(0, length).Select(j => Part(i, 0).dot(Part(j, 1)))) / Math.Sqrt(size);
                     var probs_L = scores_L.softmax(0);
                     parts.Add(Enumerable.Range(0, length).Select(j => probs_L[j] * Part(j, 2)).Aggregate((a, b) => a + b));
@@ -124,7 +125,14 @@ public sealed class LayerTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(6, CPU);
-        using var mixture = new MixtureOfExperts(4, new MixtureOfExpertsOptions { ExpertWidth = 8, Router = new TopKRouterOptions { Experts = 1, ExpertsPerToken = 1 } });
+        using var mixture = new MixtureOfExperts(
+            4,
+            new MixtureOfExpertsOptions
+            {
+                ExpertWidth = 8,
+                Router = new TopKRouterOptions { Experts = 1, ExpertsPerToken = 1 },
+            }
+        );
         using var dense = new FeedForward(4, 8);
         var weights = mixture.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         using (no_grad())

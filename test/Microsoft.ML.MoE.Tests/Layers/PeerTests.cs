@@ -52,7 +52,9 @@ public sealed class PeerTests
         foreach (var (name, parameter) in layer.named_parameters())
         {
             var expected = exact[name].grad ?? zeros_like(exact[name]);
-            var actual = name.StartsWith("experts.", StringComparison.Ordinal) ? layer.Experts.Gradient!.ToDense(name["experts.".Length..]) : parameter.grad ?? zeros_like(parameter);
+            var actual = name.StartsWith("experts.", StringComparison.Ordinal)
+                ? layer.Experts.Gradient!.ToDense(name["experts.".Length..])
+                : parameter.grad ?? zeros_like(parameter);
             TensorAssert.AreClose(expected, actual, 1e-4, $"gradient of {name}");
         }
     }
@@ -67,13 +69,28 @@ public sealed class PeerTests
         using var layer = new Peer(6, Small with { Experts = 9, ExpertsPerHead = 3, KeyLearningRateScale = scale });
         var before = layer.named_parameters().ToDictionary(p => p.name, p => p.parameter.detach().clone());
         var x_TD = randn(8, 6);
-        var options = new TrainingOptions { Epochs = 1, LearningRate = 0.01, FinalLearningRate = 0.01, WarmupSteps = 0, WeightDecay = 0, GradientClipNorm = null, Epsilon = 1e-20 };
+        var options = new TrainingOptions
+        {
+            Epochs = 1,
+            LearningRate = 0.01,
+            FinalLearningRate = 0.01,
+            WarmupSteps = 0,
+            WeightDecay = 0,
+            GradientClipNorm = null,
+            Epsilon = 1e-20,
+        };
 
-        new TrainingLoop<int>(layer, _ => new(layer.forward(x_TD).Output_TD.square().sum(), zeros([]), 1), options).Run(new NumberedBatches(1));
+        new TrainingLoop<int>(layer, _ => new(layer.forward(x_TD).Output_TD.square().sum(), zeros([]), 1), options).Run(
+            new NumberedBatches(1));
 
         // Adam's first step is the rate, up or down, for each number; every sub-key is found here.
-        foreach (var (name, parameter) in layer.named_parameters().Where(p => !p.name.EndsWith("bias", StringComparison.Ordinal)))   // batch normalisation takes a bias before it away
-            TensorAssert.AreClose(full_like(parameter, name.StartsWith("keys.", StringComparison.Ordinal) ? 0.01 * scale : 0.01), (parameter - before[name]).abs(), 1e-6, name);
+        // Batch normalisation takes a bias before it away.
+        foreach (var (name, parameter) in layer.named_parameters().Where(p => !p.name.EndsWith("bias", StringComparison.Ordinal)))
+            TensorAssert.AreClose(
+                full_like(parameter, name.StartsWith("keys.", StringComparison.Ordinal) ? 0.01 * scale : 0.01),
+                (parameter - before[name]).abs(),
+                1e-6,
+                name);
     }
 
     [TestMethod]
@@ -142,7 +159,9 @@ public sealed class PeerTests
         Assert.IsNull(layer.Experts.Gradient);
         layer.forward(second_TD).Output_TD.square().sum().backward();
         TensorAssert.AreClose(both, first + layer.Experts.Gradient!.ToDense("up"), 1e-6);
-        Assert.Contains("no table 'left', only 'down', 'up'", Assert.ThrowsExactly<ArgumentException>(() => layer.Experts.Gradient.ToDense("left")).Message);
+        Assert.Contains(
+            "no table 'left', only 'down', 'up'",
+            Assert.ThrowsExactly<ArgumentException>(() => layer.Experts.Gradient.ToDense("left")).Message);
     }
 
     [TestMethod]
@@ -215,7 +234,8 @@ public sealed class PeerTests
             var centred = query_TQ - query_TQ.mean([0]);
             query_TQ = (centred / (centred.square().mean([0]) + 1e-5).sqrt() * weights["query.norm.weight"]) + weights["query.norm.bias"];
         }
-        var (ids_THK, scores_THK) = ProductKeysTests.SearchAmongAll(options.Keys, query_TQ, weights["keys.rowKeys"], weights["keys.columnKeys"]);
+        var (ids_THK, scores_THK) = ProductKeysTests.SearchAmongAll(
+            options.Keys, query_TQ, weights["keys.rowKeys"], weights["keys.columnKeys"]);
         var rows = new List<Tensor>();
         for (var t = 0; t < x_TD.shape[0]; t++)
         {

@@ -30,7 +30,9 @@ public sealed class PositionGridTests
             for (var column = 0; column < newColumns; column++)
             {
                 for (var d = 0; d < Width; d++)
-                    expected_LD[(((row * newColumns) + column) * Width) + d] = (float)Cubic(Place(row, rows, newRows), r => Cubic(Place(column, columns, newColumns), c => values_LD[(((Inside(r, rows) * columns) + Inside(c, columns)) * Width) + d]));
+                    expected_LD[(((row * newColumns) + column) * Width) + d] = (float)Cubic(Place(row, rows, newRows), r =>
+                        Cubic(Place(column, columns, newColumns), c =>
+                            values_LD[(((Inside(r, rows) * columns) + Inside(c, columns)) * Width) + d]));
             }
         }
         TensorAssert.AreClose(tensor(expected_LD, [1, newRows * newColumns, Width]), resized_1LD, 1e-5);
@@ -43,8 +45,13 @@ public sealed class PositionGridTests
         // of the weights of all neighbours from 1 on.
         using var scope = NewDisposeScope();
         var resized = PositionGrid.Resize(tensor(new float[] { 0, 1 }, [1, 2, 1]), (1, 2), (1, 4)).flatten();
-        var first = Weight(1.25) + Weight(1.75 + 0.5);   // only the outer neighbour at 1: distance 1.25; the next one would be at 2.25, beyond reach
-        TensorAssert.AreClose(tensor(new[] { (float)first, (float)(Weight(0.75) + Weight(1.75)), (float)(1 - Weight(0.75) - Weight(1.75)), (float)(1 - first) }), resized, 1e-6);
+        // Only the outer neighbour at 1: distance 1.25; the next one would be at 2.25, beyond reach.
+        var first = Weight(1.25) + Weight(1.75 + 0.5);
+        TensorAssert.AreClose(
+            tensor(
+                new[] { (float)first, (float)(Weight(0.75) + Weight(1.75)), (float)(1 - Weight(0.75) - Weight(1.75)), (float)(1 - first) }),
+            resized,
+            1e-6);
         Assert.AreEqual(-0.1054688, first, 1e-6, "w(1.25) = -0.75 (1.25³ - 5·1.25² + 8·1.25 - 4)");
     }
 

@@ -44,7 +44,8 @@ public sealed class BlockPositionsTests
     [DataRow("4, 2")]
     [DataRow("-1")]
     [DataRow("99999999999")]
-    public void OtherTextIsRefused(string text) => Assert.Contains($"'{text}'", Assert.ThrowsExactly<FormatException>(() => BlockPositions.Parse(text)).Message);
+    public void OtherTextIsRefused(string text) =>
+        Assert.Contains($"'{text}'", Assert.ThrowsExactly<FormatException>(() => BlockPositions.Parse(text)).Message);
 
     [TestMethod]
     public void EqualityIsByValue()

@@ -30,7 +30,8 @@ public sealed class CopyConstructorTests
     [TestMethod]
     public void AnInitializerChangesTheCopyAlone()
     {
-        Assert.AreEqual(WideNetConfig.Small with { Blocks = 3, Width = 48 }, new WideNetConfig(WideNetConfig.Small) { Blocks = 3, Width = 48 });
+        Assert.AreEqual(
+            WideNetConfig.Small with { Blocks = 3, Width = 48 }, new WideNetConfig(WideNetConfig.Small) { Blocks = 3, Width = 48 });
         Assert.AreEqual(4, WideNetConfig.Small.Blocks);
     }
 }

@@ -13,7 +13,8 @@ namespace Microsoft.ML.MoE.Tests.Models;
 [TestClass]
 public sealed class CopyFromTests
 {
-    public static IEnumerable<string> Tiny => ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < 20_000).Select(preset => preset.Name);
+    public static IEnumerable<string> Tiny =>
+        ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < 20_000).Select(preset => preset.Name);
 
     [TestMethod]
     [DynamicData(nameof(Tiny))]
@@ -57,11 +58,14 @@ public sealed class CopyFromTests
     {
         using var model = Build(Config(name) with { ClassCount = 9 }, seed: 1);
         var tensors = ModuleWeights.Collect(model).ToLookup(pair => model.PartOf(pair.Key));
-        CollectionAssert.AreEquivalent(new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Head }, tensors.Select(part => part.Key).ToArray());
-        CollectionAssert.AreEqual(new[] { "9,16", "9" }, tensors[ModelParts.Head].Select(pair => string.Join(',', pair.Value.shape)).ToArray());
+        CollectionAssert.AreEquivalent(
+            new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Head }, tensors.Select(part => part.Key).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { "9,16", "9" }, tensors[ModelParts.Head].Select(pair => string.Join(',', pair.Value.shape)).ToArray());
         CollectionAssert.AreEqual(
             tensors[ModelParts.Head].Select(pair => pair.Key).ToArray(),
-            ModuleWeights.Collect(model).Where(pair => pair.Value.shape[0] == 9).Select(pair => pair.Key).ToArray(), "nothing else depends on the classes");
+            ModuleWeights.Collect(model).Where(pair => pair.Value.shape[0] == 9).Select(pair => pair.Key).ToArray(),
+            "nothing else depends on the classes");
         Assert.IsTrue(tensors[ModelParts.Embedding].All(pair => pair.Key.Split('.')[0] is "patches" or "positions" or "classToken"));
     }
 
@@ -104,7 +108,8 @@ public sealed class CopyFromTests
         AssertRefused(config with { Representation = true }, "Representation is true, but the initial model has false");
         AssertRefused(VisionTransformerConfig.Tiny, "The initial model is a WideNet; a VisionTransformer cannot take over its weights");
 
-        void AssertRefused(ImageClassifierConfig other, string message) => StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => other.RequireWeightsOf(config)).Message, message);
+        void AssertRefused(ImageClassifierConfig other, string message) =>
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => other.RequireWeightsOf(config)).Message, message);
     }
 
     [TestMethod]
@@ -112,8 +117,21 @@ public sealed class CopyFromTests
     {
         AssertCopied(
             WideNetConfig.Tiny,
-            WideNetConfig.Tiny with { Dropout = 0.2, DropPath = 0.1, RouterNoise = 0, TrainingCapacity = null, BalanceLossWeight = 0.5, PositionDeviation = 0.1, PositionStart = PositionStart.SineCosine });
-        AssertCopied(SparseMlpConfig.Tiny, SparseMlpConfig.Tiny with { DropPath = 0.1, RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() });
+            WideNetConfig.Tiny with
+            {
+                Dropout = 0.2,
+                DropPath = 0.1,
+                RouterNoise = 0,
+                TrainingCapacity = null,
+                BalanceLossWeight = 0.5,
+                PositionDeviation = 0.1,
+                PositionStart = PositionStart.SineCosine,
+            }
+        );
+        AssertCopied(
+            SparseMlpConfig.Tiny,
+            SparseMlpConfig.Tiny with { DropPath = 0.1, RouterNoise = 0, BalanceLossWeight = 0.5, TrainingCapacity = new() }
+        );
         AssertCopied(MlpMixerConfig.Tiny, MlpMixerConfig.Tiny with { DropPath = 0.1 });
 
         static void AssertCopied(ImageClassifierConfig from, ImageClassifierConfig to)
@@ -155,5 +173,6 @@ public sealed class CopyFromTests
         return model;
     }
 
-    private static Dictionary<string, Tensor> Copy(ImageClassifier model) => ModuleWeights.Collect(model).ToDictionary(pair => pair.Key, pair => pair.Value.detach().clone());
+    private static Dictionary<string, Tensor> Copy(ImageClassifier model) =>
+        ModuleWeights.Collect(model).ToDictionary(pair => pair.Key, pair => pair.Value.detach().clone());
 }

@@ -14,7 +14,12 @@ namespace Microsoft.ML.MoE.Tests.Models;
 public sealed class GeneralistTests
 {
     private static readonly TokenRole Picture = AttributeTable.Create(StandardRole.DescribedPicture, "caption", TokenModality.Image);
-    private static readonly GeneralistTask Animals = new() { Name = "animals", Kind = GeneralistTaskKind.ImageClassification, ClassNames = ["cat", "dog", "owl"] };
+    private static readonly GeneralistTask Animals = new()
+    {
+        Name = "animals",
+        Kind = GeneralistTaskKind.ImageClassification,
+        ClassNames = ["cat", "dog", "owl"],
+    };
     private static readonly TokenRole Description = AttributeTable.Create(StandardRole.Description, "caption", TokenModality.Text);
 
     [TestMethod]
@@ -38,7 +43,14 @@ public sealed class GeneralistTests
 
         var described = model.Encode(model.EmbedDescribed(randn(3, 3, 4, 4), randint(0, 257, [3, 5], int64), Picture, Description));
         var video = model.Encode(model.EmbedVideos(randn([3, 3, 3, 4, 4]), Picture));
-        var loss = model.Compare(described.Representation_ND(), video.Representation_ND(), GeneralistTaskKind.ImageCaption).log_softmax(-1).diagonal().sum() + described.States_NLD.square().sum() + described.BalanceLoss;
+        var loss =
+            model
+                .Compare(described.Representation_ND(), video.Representation_ND(), GeneralistTaskKind.ImageCaption)
+                .log_softmax(-1)
+                .diagonal()
+                .sum()
+            + described.States_NLD.square().sum()
+            + described.BalanceLoss;
         loss.backward();
 
         Assert.AreEqual(config.GetCost().Parameters, model.parameters().Sum(parameter => parameter.numel()));
@@ -54,7 +66,8 @@ public sealed class GeneralistTests
         Assert.AreEqual(167e6, GeneralistConfig.Base.GetDeployedParameters(2), 0.5e6);
         Assert.AreEqual(505e6, GeneralistConfig.Large.GetDeployedParameters(2), 1.5e6);
         Assert.AreEqual(6 * 7_084_800L, GeneralistConfig.Base.GetDeployedParameters(2) - GeneralistConfig.Base.GetDeployedParameters(1));
-        Assert.AreEqual(12 * 12_592_128L, GeneralistConfig.Large.GetDeployedParameters(2) - GeneralistConfig.Large.GetDeployedParameters(1));
+        Assert.AreEqual(
+            12 * 12_592_128L, GeneralistConfig.Large.GetDeployedParameters(2) - GeneralistConfig.Large.GetDeployedParameters(1));
     }
 
     [TestMethod]
@@ -96,7 +109,11 @@ public sealed class GeneralistTests
 
         var before = Tensor.TotalCount;
         for (var attributes = 0; attributes < 16; attributes++)
-            Compare(new TokenRole("task", TokenModality.Text, [.. Enumerable.Range(0, 4).Where(bit => (attributes & (1 << bit)) != 0).Select(bit => "abcd"[bit].ToString())]));
+            Compare(
+                new TokenRole(
+                    "task",
+                    TokenModality.Text,
+                    [.. Enumerable.Range(0, 4).Where(bit => (attributes & (1 << bit)) != 0).Select(bit => "abcd"[bit].ToString())]));
         Assert.AreEqual(2 * 4 * 4, merged.Count, "as many as there are experts");
         Compare(new TokenRole("task", TokenModality.Text, ["a", "b"]));
         Assert.AreEqual(before + (2 * 2 * 4 * 3), Tensor.TotalCount, "a weight and a bias each; those that were let go are freed");
@@ -104,7 +121,11 @@ public sealed class GeneralistTests
         void Compare(TokenRole role)
         {
             using var inner = NewDisposeScope();
-            TensorAssert.AreClose(model.Encode(model.EmbedText(words, role)).States_NLD, model.Encode(model.EmbedText(words, role), merged).States_NLD, 1e-5, role.ToString());
+            TensorAssert.AreClose(
+                model.Encode(model.EmbedText(words, role)).States_NLD,
+                model.Encode(model.EmbedText(words, role), merged).States_NLD,
+                1e-5,
+                role.ToString());
         }
     }
 
@@ -164,13 +185,25 @@ public sealed class GeneralistTests
             var padded_NL = cat([ids_NL, randint(0, 257, [1, 2], int64)], 1);
 
             var wanted_ND = model.Encode(model.EmbedText(ids_NL, Description)).Representation_ND();
-            var found_ND = model.Encode(model.EmbedText(padded_NL, Description, tensor(new[,] { { true, true, true, false, false } }))).Representation_ND();
+            var found_ND = model
+                .Encode(
+                    model.EmbedText(
+                        padded_NL,
+                        Description,
+                        tensor(
+                            new[,]
+                            {
+                                { true, true, true, false, false },
+                            }
+                        )))
+                .Representation_ND();
 
             TensorAssert.AreClose(wanted_ND, found_ND, 1e-5, level.ToString());
         }
     }
 
-    public static IEnumerable<(string Name, RoutingLevel Level)> PresetsAtAllLevels => GeneralistPresets.All.SelectMany(preset => Enum.GetValues<RoutingLevel>().Select(level => (preset.Name, level)));
+    public static IEnumerable<(string Name, RoutingLevel Level)> PresetsAtAllLevels =>
+        GeneralistPresets.All.SelectMany(preset => Enum.GetValues<RoutingLevel>().Select(level => (preset.Name, level)));
 
     [TestMethod]
     [DynamicData(nameof(PresetsAtAllLevels))]
@@ -182,25 +215,49 @@ public sealed class GeneralistTests
         using var model = (Shrunk(GeneralistPresets.All.Single(preset => preset.Name == name).Config, level) with { Prompts = 2 }).Build();
         model.eval();
         var texts_NL = randint(0, 50, [lengths.Length, 9], int64);
-        var mask_NL = tensor(lengths.SelectMany(length => Enumerable.Range(0, 9).Select(place => place < length)).ToArray(), [lengths.Length, 9]);
+        var mask_NL = tensor(
+            lengths.SelectMany(length => Enumerable.Range(0, 9).Select(place => place < length)).ToArray(), [lengths.Length, 9]);
         var hidden_NL = zeros([lengths.Length, 9], @bool);
         hidden_NL.narrow(1, 0, 1).fill_(true);
         var (images_NCHW, videos_NFCHW) = (randn(lengths.Length, 3, 4, 4), randn([lengths.Length, 2, 3, 4, 4]));
 
         // Of each kind the whole batch, and what stands for one of it alone; the places that count, from the end where words are told from what stands behind them.
-        Check("text", model.EmbedText(texts_NL, Description, mask_NL), i => model.EmbedText(Text(i), Description), (i, states_LD) => states_LD.narrow(0, 0, lengths[i] + 1));
-        Check("masked text", model.EmbedText(texts_NL, Description, mask_NL, hidden_NL), i => model.EmbedText(Text(i), Description, null, hidden_NL.narrow(0, i, 1).narrow(1, 0, lengths[i])),
+        Check(
+            "text",
+            model.EmbedText(texts_NL, Description, mask_NL),
+            i => model.EmbedText(Text(i), Description),
             (i, states_LD) => states_LD.narrow(0, 0, lengths[i] + 1));
-        Check("image", model.EmbedImages(images_NCHW, Picture), i => model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture), (_, states_LD) => states_LD);
-        Check("video", model.EmbedVideos(videos_NFCHW, Picture), i => model.EmbedVideos(videos_NFCHW.narrow(0, i, 1), Picture), (_, states_LD) => states_LD);
-        Check("causal text", model.EmbedCausalText(texts_NL, Description, mask_NL), i => model.EmbedCausalText(Text(i), Description), Asked(before: 1));
-        Check("description", model.EmbedDescription(model.EmbedImages(images_NCHW, Picture), texts_NL, Description, mask_NL),
-            i => model.EmbedDescription(model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture), Text(i), Description), Asked(before: 5));
+        Check(
+            "masked text",
+            model.EmbedText(texts_NL, Description, mask_NL, hidden_NL),
+            i => model.EmbedText(Text(i), Description, null, hidden_NL.narrow(0, i, 1).narrow(1, 0, lengths[i])),
+            (i, states_LD) => states_LD.narrow(0, 0, lengths[i] + 1));
+        Check(
+            "image",
+            model.EmbedImages(images_NCHW, Picture),
+            i => model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture),
+            (_, states_LD) => states_LD);
+        Check(
+            "video",
+            model.EmbedVideos(videos_NFCHW, Picture),
+            i => model.EmbedVideos(videos_NFCHW.narrow(0, i, 1), Picture),
+            (_, states_LD) => states_LD);
+        Check(
+            "causal text",
+            model.EmbedCausalText(texts_NL, Description, mask_NL),
+            i => model.EmbedCausalText(Text(i), Description),
+            Asked(before: 1));
+        Check(
+            "description",
+            model.EmbedDescription(model.EmbedImages(images_NCHW, Picture), texts_NL, Description, mask_NL),
+            i => model.EmbedDescription(model.EmbedImages(images_NCHW.narrow(0, i, 1), Picture), Text(i), Description),
+            Asked(before: 5));
 
         Tensor Text(int i) => texts_NL.narrow(0, i, 1).narrow(1, 0, lengths[i]);
 
         // Behind what stands before the words, and the words, as many places again.
-        Func<int, Tensor, Tensor> Asked(int before) => (i, states_LD) => states_LD.narrow(0, before + ((states_LD.shape[0] - before) / 2), lengths[i]);
+        Func<int, Tensor, Tensor> Asked(int before) =>
+            (i, states_LD) => states_LD.narrow(0, before + ((states_LD.shape[0] - before) / 2), lengths[i]);
 
         void Check(string what, GeneralistSequence together, Func<int, GeneralistSequence> alone, Func<int, Tensor, Tensor> counted)
         {
@@ -210,19 +267,28 @@ public sealed class GeneralistTests
         }
     }
 
-    private static GeneralistConfig Shrunk(GeneralistConfig config, RoutingLevel level) => config with
-    {
-        VocabularySize = 50,
-        TextLength = 16,
-        ImageHeight = 4,
-        ImageWidth = 4,
-        PatchSize = 2,
-        Frames = 3,
-        Blocks = 2,
-        SparseBlocks = config.SparseBlocks is null ? null : BlockPositions.First(2),
-        Tasks = ["caption"],
-        Block = config.Block with { Width = 16, Heads = 2, FeedForwardWidth = 32, LayerScale = 0.5, Experts = config.Block.Experts is null ? null : 4, RoutingLevel = level },
-    };
+    private static GeneralistConfig Shrunk(GeneralistConfig config, RoutingLevel level) =>
+        config with
+        {
+            VocabularySize = 50,
+            TextLength = 16,
+            ImageHeight = 4,
+            ImageWidth = 4,
+            PatchSize = 2,
+            Frames = 3,
+            Blocks = 2,
+            SparseBlocks = config.SparseBlocks is null ? null : BlockPositions.First(2),
+            Tasks = ["caption"],
+            Block = config.Block with
+            {
+                Width = 16,
+                Heads = 2,
+                FeedForwardWidth = 32,
+                LayerScale = 0.5,
+                Experts = config.Block.Experts is null ? null : 4,
+                RoutingLevel = level,
+            },
+        };
 
     [TestMethod]
     public void PromptsAreSeenLikeTokensThatComeOutNowhere()
@@ -235,10 +301,13 @@ public sealed class GeneralistTests
 
         // Prompts are not normed; those of mean 0 and variance 1 are not changed by being normed, so that tokens of that kind stand for them.
         var (x_NLD, prompts_PD) = (randn(2, 4, 16), nn.functional.layer_norm(randn(3, 16), [16]));
-        var wanted_NLD = block.Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceContext(new SequenceLayout(new SequencePart(Picture, 7)))).Output_NLD.narrow(1, 3, 4);
+        var wanted_NLD = block
+            .Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceContext(new SequenceLayout(new SequencePart(Picture, 7))))
+            .Output_NLD.narrow(1, 3, 4);
         var layout = new SequenceLayout(new SequencePart(Picture, 4));
         TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, new SequenceContext(layout), prompts_PD).Output_NLD, 1e-4);
-        TensorAssert.AreClose(wanted_NLD, block.Apply(x_NLD, new SequenceContext(layout, Visible_NLL: ones([1, 4, 4], @bool)), prompts_PD).Output_NLD, 1e-4);
+        TensorAssert.AreClose(
+            wanted_NLD, block.Apply(x_NLD, new SequenceContext(layout, Visible_NLL: ones([1, 4, 4], @bool)), prompts_PD).Output_NLD, 1e-4);
     }
 
     [TestMethod]
@@ -246,9 +315,29 @@ public sealed class GeneralistTests
     {
         using var scope = NewDisposeScope();
         using var model = GeneralistConfig.Nano.Build();
-        var (x_ND, y_MD) = (tensor(new float[,] { { 3, 4 } }), tensor(new float[,] { { 5, 0 }, { 0, 2 } }));
+        var (x_ND, y_MD) = (
+            tensor(
+                new float[,]
+                {
+                    { 3, 4 },
+                }
+            ),
+            tensor(
+                new float[,]
+                {
+                    { 5, 0 },
+                    { 0, 2 },
+                }
+            ));
 
-        TensorAssert.AreClose(tensor(new[,] { { 0.6 / 0.07, 0.8 / 0.07 } }), model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
+        TensorAssert.AreClose(
+            tensor(
+                new[,]
+                {
+                    { 0.6 / 0.07, 0.8 / 0.07 },
+                }
+            ),
+            model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
         using (no_grad())
             model.named_parameters().Single(pair => pair.name == "logScales").parameter.fill_(9);
         TensorAssert.AreClose(tensor(new float[,] { { 60, 80 } }), model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification));
@@ -281,15 +370,19 @@ public sealed class GeneralistTests
 
         (factors_NM * logits_NM).sum().backward();
         TensorAssert.AreClose((factors_NM * cosines_NM).sum().view(1), scale.grad!, 1e-3);
-        TensorAssert.AreClose(stack([factors_NM.select(1, 1).matmul(x_ND), zeros(16), factors_NM.select(1, 0).matmul(x_ND)]), weight_CD.grad!, 1e-4);
+        TensorAssert.AreClose(
+            stack([factors_NM.select(1, 1).matmul(x_ND), zeros(16), factors_NM.select(1, 0).matmul(x_ND)]), weight_CD.grad!, 1e-4);
         TensorAssert.AreClose(stack([factors_NM.select(1, 1).sum(), zeros([]), factors_NM.select(1, 0).sum()]), bias_C.grad!, 1e-4);
 
         // Another kind, a class that the head does not have, and a task that has none of its own: the cosines alone.
         var texts_NM = model.Compare(x_ND, y_MD, GeneralistTaskKind.TextClassification);
-        Assert.IsTrue(model.Classify(x_ND, y_MD, some with { Kind = GeneralistTaskKind.TextClassification }).equal(texts_NM).all().ToBoolean());
+        Assert.IsTrue(
+            model.Classify(x_ND, y_MD, some with { Kind = GeneralistTaskKind.TextClassification }).equal(texts_NM).all().ToBoolean());
         Assert.IsTrue(model.Classify(x_ND, y_MD, some with { ClassNames = ["owl", "cow"] }).equal(cosines_NM).all().ToBoolean());
         Assert.IsTrue(model.Classify(x_ND, y_MD, some with { ClassNames = null }).equal(cosines_NM).all().ToBoolean());
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => model.Classify(x_ND, y_MD, Animals)).Message, "There are 2 candidates and 3 classes");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => model.Classify(x_ND, y_MD, Animals)).Message,
+            "There are 2 candidates and 3 classes");
     }
 
     [TestMethod]
@@ -302,7 +395,8 @@ public sealed class GeneralistTests
         Assert.AreEqual(1 + (3 * 17), config.GetCost().Parameters - GeneralistConfig.Nano.GetCost().Parameters);
         CollectionAssert.AreEqual(Animals.ClassNames!.ToArray(), GeneralistConfig.FromJson(config.ToJson()).Head!.ClassNames!.ToArray());
         Assert.ThrowsExactly<ArgumentException>(() => (config with { Head = Animals with { ClassNames = null } }).Validate());
-        Assert.ThrowsExactly<ArgumentException>(() => (config with { Head = Animals with { Kind = GeneralistTaskKind.ImageCaption } }).Validate());
+        Assert.ThrowsExactly<ArgumentException>(() =>
+            (config with { Head = Animals with { Kind = GeneralistTaskKind.ImageCaption } }).Validate());
     }
 
     [TestMethod]

@@ -17,13 +17,16 @@ public sealed class ImageClassifierContractTests
 
     public static IEnumerable<string> All => ImageClassifierPresets.All.Select(preset => preset.Name);
 
-    public static IEnumerable<string> Small => ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
+    public static IEnumerable<string> Small =>
+        ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
 
-    public static IEnumerable<(string Name, ScalarType ComputeType)> AllInBothTypes => All.SelectMany(name => new[] { (name, ScalarType.Float32), (name, ScalarType.BFloat16) });
+    public static IEnumerable<(string Name, ScalarType ComputeType)> AllInBothTypes =>
+        All.SelectMany(name => new[] { (name, ScalarType.Float32), (name, ScalarType.BFloat16) });
 
     [TestMethod]
     [DynamicData(nameof(AllInBothTypes))]
-    public void RunsOnTheMetaDeviceWithoutTouchingTheHost(string name, ScalarType computeType) => RunOnTheMetaDevice(Config(name), computeType);
+    public void RunsOnTheMetaDeviceWithoutTouchingTheHost(string name, ScalarType computeType) =>
+        RunOnTheMetaDevice(Config(name), computeType);
 
     [TestMethod]
     [DataRow(16, 33, ScalarType.Float32)]
@@ -33,7 +36,8 @@ public sealed class ImageClassifierContractTests
         RunOnTheMetaDevice(WideNetConfig.Tiny with { Width = width, ExpertWidth = expertWidth }, computeType);
 
     [TestMethod]
-    public void LeavingBranchesOutDoesNotTouchTheHost() => RunOnTheMetaDevice(WideNetConfig.Tiny with { DropPath = 0.2 }, ScalarType.Float32);
+    public void LeavingBranchesOutDoesNotTouchTheHost() =>
+        RunOnTheMetaDevice(WideNetConfig.Tiny with { DropPath = 0.2 }, ScalarType.Float32);
 
     // The meta device takes the path of CUDA, but for three stand-ins. LayerNorm and attention compute their plain definition in place of libtorch's fused kernels, and the
     // grouped product gives an empty tensor: these have no meta kernels. None of the fused kernels asks the host; libtorch's grouped product does where it has no kernel for the
@@ -50,7 +54,9 @@ public sealed class ImageClassifierContractTests
             CollectionAssert.AreEqual(new long[] { 2, config.ClassCount }, output.Logits_NC.shape);
             Assert.AreEqual(DeviceType.META, output.Logits_NC.device_type);
             Assert.AreEqual(DeviceType.META, output.AuxiliaryLoss.device_type);
-            Assert.IsTrue(output.Routing.All(record => record.ExpertCounts_E.device_type == DeviceType.META && record.DroppedCount.device_type == DeviceType.META));
+            Assert.IsTrue(
+                output.Routing.All(record =>
+                    record.ExpertCounts_E.device_type == DeviceType.META && record.DroppedCount.device_type == DeviceType.META));
         }
     }
 
@@ -63,7 +69,9 @@ public sealed class ImageClassifierContractTests
         using var model = Config(name).Build();
         Randomise(model);
         var output = model.forward(Images(model.Config, 8));
-        (nn.functional.cross_entropy(output.Logits_NC, arange(8, int64).remainder(model.Config.ClassCount)) + output.AuxiliaryLoss).backward();
+        (
+            nn.functional.cross_entropy(output.Logits_NC, arange(8, int64).remainder(model.Config.ClassCount)) + output.AuxiliaryLoss
+        ).backward();
 
         Assert.IsTrue(output.Logits_NC.isfinite().all().ToBoolean());
         foreach (var (parameterName, parameter) in model.named_parameters())
@@ -134,7 +142,8 @@ public sealed class ImageClassifierContractTests
     private static void ScoresDoNotDependOnTheBatch(ImageClassifierConfig config, bool drops)
     {
         const int Count = 5;
-        var rounding = config is SparseMlpConfig ? 1e-3 : 1e-5;   // of another order of additions; blocks without a skip around them make it larger, one after the other
+        // Of another order of additions; blocks without a skip around them make it larger, one after the other.
+        var rounding = config is SparseMlpConfig ? 1e-3 : 1e-5;
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(3, CPU);
         using var model = config.Build();
@@ -145,8 +154,12 @@ public sealed class ImageClassifierContractTests
         var alone_NC = cat([.. alone.Select(output => output.Logits_NC)], 0);
         var together = model.forward(images_NCHW);
         TensorAssert.AreClose(alone_NC, together.Logits_NC, rounding);
-        TensorAssert.AreClose(alone_NC, model.forward(cat([Images(config, 3), images_NCHW, Images(config, 2)], 0)).Logits_NC.narrow(0, 3, Count), rounding);
-        Assert.IsGreaterThan(10 * rounding, (alone_NC.narrow(0, 1, Count - 1) - alone_NC.narrow(0, 0, Count - 1)).abs().amax([1]).min().ToDouble(), "other images have other scores");
+        TensorAssert.AreClose(
+            alone_NC, model.forward(cat([Images(config, 3), images_NCHW, Images(config, 2)], 0)).Logits_NC.narrow(0, 3, Count), rounding);
+        Assert.IsGreaterThan(
+            10 * rounding,
+            (alone_NC.narrow(0, 1, Count - 1) - alone_NC.narrow(0, 0, Count - 1)).abs().amax([1]).min().ToDouble(),
+            "other images have other scores");
         Assert.AreEqual(alone.Sum(Dropped), Dropped(together));
         Assert.AreEqual(drops, Dropped(together) > 0);
 
@@ -159,7 +172,13 @@ public sealed class ImageClassifierContractTests
         config = config with { ImageHeight = 8, ImageWidth = 8, Channels = 3, PatchSize = 4, ClassCount = 5 };
         return config switch
         {
-            TransformerClassifierConfig transformer => transformer with { Width = 16, Heads = 2, Blocks = Math.Min(6, transformer.Blocks), ExpertWidth = 8 },
+            TransformerClassifierConfig transformer => transformer with
+            {
+                Width = 16,
+                Heads = 2,
+                Blocks = Math.Min(6, transformer.Blocks),
+                ExpertWidth = 8,
+            },
             SparseMlpConfig sparse => sparse with
             {
                 Width = 16,
@@ -170,7 +189,13 @@ public sealed class ImageClassifierContractTests
                 SpatialExpertWidth = 8,
                 ChannelExpertWidth = 8,
             },
-            MixerClassifierConfig mixer => mixer with { Width = 16, Blocks = Math.Min(6, mixer.Blocks), SpatialWidth = 8, ChannelWidth = 8 },
+            MixerClassifierConfig mixer => mixer with
+            {
+                Width = 16,
+                Blocks = Math.Min(6, mixer.Blocks),
+                SpatialWidth = 8,
+                ChannelWidth = 8,
+            },
             _ => throw new ArgumentException($"No small size of {config.GetType()}.", nameof(config)),
         };
     }
@@ -231,14 +256,20 @@ public sealed class ImageClassifierContractTests
     private static ImageClassifierConfig Config(string name) => ImageClassifierPresets.All.Single(preset => preset.Name == name).Config;
 
     // Else rounding may change which are chosen.
-    private static ImageClassifierConfig WithAllExpertsChosen(ImageClassifierConfig config) => config switch
-    {
-        TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { ExpertsPerToken = sparse.Experts },
-        SparseMlpConfig sparse => sparse with { SpatialExpertsPerItem = Math.Max(1, sparse.SpatialExperts), ChannelExpertsPerItem = Math.Max(1, sparse.ChannelExperts) },
-        _ => config,
-    };
+    private static ImageClassifierConfig WithAllExpertsChosen(ImageClassifierConfig config) =>
+        config switch
+        {
+            TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { ExpertsPerToken = sparse.Experts },
+            SparseMlpConfig sparse => sparse with
+            {
+                SpatialExpertsPerItem = Math.Max(1, sparse.SpatialExperts),
+                ChannelExpertsPerItem = Math.Max(1, sparse.ChannelExperts),
+            },
+            _ => config,
+        };
 
-    private static Tensor Images(ImageClassifierConfig config, int count) => randn(count, config.Channels, config.ImageHeight, config.ImageWidth);
+    private static Tensor Images(ImageClassifierConfig config, int count) =>
+        randn(count, config.Channels, config.ImageHeight, config.ImageWidth);
 
     // Heads start at zero, which would hide everything before them.
     private static void Randomise(nn.Module model)

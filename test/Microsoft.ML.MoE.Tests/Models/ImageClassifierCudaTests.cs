@@ -62,7 +62,8 @@ public sealed class ImageClassifierCudaTests
             Assert.IsTrue(parameter.grad!.isfinite().all().ToBoolean(), name);
     }
 
-    private static ImageClassifierConfig Config(string preset) => ImageClassifierPresets.All.Single(candidate => candidate.Name == preset).Config;
+    private static ImageClassifierConfig Config(string preset) =>
+        ImageClassifierPresets.All.Single(candidate => candidate.Name == preset).Config;
 
     private static ImageClassifierConfig WithoutNoise(ImageClassifierConfig config) => config switch
     {

@@ -18,7 +18,8 @@ public sealed class LanguageModelTests
 
     public static IEnumerable<string> All => LanguageModelPresets.All.Select(preset => preset.Name);
 
-    public static IEnumerable<string> Small => LanguageModelPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
+    public static IEnumerable<string> Small =>
+        LanguageModelPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnoughToTrain).Select(preset => preset.Name);
 
     // Experts that choose their tokens look at all of a text: exempt from what says that no token looks ahead.
     public static IEnumerable<string> Causal => Small.Where(name => Config(name).SparseLayer is not ExpertChoiceOptions);
@@ -33,7 +34,10 @@ public sealed class LanguageModelTests
         Assert.AreEqual(model.parameters().DistinctBy(parameter => parameter.Handle).Sum(parameter => parameter.numel()), cost.Parameters);
         Assert.IsTrue(cost.ActiveParameters > 0 && cost.ActiveParameters <= cost.Parameters);
         if (config.SparseLayer is null && !config.TieEmbeddings)
-            Assert.AreEqual(cost.Parameters - ((long)(config.VocabularySize - 1) * config.Width), cost.ActiveParameters, "a dense model uses all but the other tokens' vectors");
+            Assert.AreEqual(
+                cost.Parameters - ((long)(config.VocabularySize - 1) * config.Width),
+                cost.ActiveParameters,
+                "a dense model uses all but the other tokens' vectors");
     }
 
     [TestMethod]
@@ -43,7 +47,9 @@ public sealed class LanguageModelTests
         // Embedding 80, head 80 + 10, final norm 16. Multiply-adds: head 80, block 4 · 64 + 8 · 5 (half of 4 positions, scores and values) + 512.
         var config = new LanguageModelConfig { VocabularySize = 10, ContextLength = 4, Width = 8, Heads = 2, Blocks = 2 };
         Assert.AreEqual(new ModelCost(80 + 90 + 16 + (2 * 872), 8 + 90 + 16 + (2 * 872), 80 + (2 * (256 + 40 + 512))), config.GetCost());
-        Assert.AreEqual(new ModelCost(80 + 32 + 16 + (2 * 872), 80 + 8 + 16 + (2 * 872), 80 + (2 * (256 + 40 + 512))), (config with { TieEmbeddings = true, Positions = PositionKind.Learned }).GetCost());
+        Assert.AreEqual(
+            new ModelCost(80 + 32 + 16 + (2 * 872), 80 + 8 + 16 + (2 * 872), 80 + (2 * (256 + 40 + 512))),
+            (config with { TieEmbeddings = true, Positions = PositionKind.Learned }).GetCost());
     }
 
     [TestMethod]
@@ -131,7 +137,15 @@ public sealed class LanguageModelTests
         if (config.SparseLayer is not MixtureSlotOptions mixture)
             return;
         foreach (var priority in Enum.GetValues<CapacityPriority>())
-            ScoresAreThoseOfTheSequenceAlone(config with { SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = new ExpertCapacity(1, Priority: priority) } } });
+            ScoresAreThoseOfTheSequenceAlone(
+                config with
+                {
+                    SparseLayer = mixture with
+                    {
+                        Mixture = mixture.Mixture with { EvaluationCapacity = new ExpertCapacity(1, Priority: priority) },
+                    },
+                }
+            );
     }
 
     // Of sequences of unequal length, alone and padded beside each other.
@@ -143,7 +157,8 @@ public sealed class LanguageModelTests
         using var model = Randomised(config.Build());
         model.eval();
         var ids_NL = Tokens(model, lengths.Length, 16);
-        var mask_NL = tensor(lengths.SelectMany(length => Enumerable.Range(0, 16).Select(place => place < length)).ToArray(), [lengths.Length, 16]);
+        var mask_NL = tensor(
+            lengths.SelectMany(length => Enumerable.Range(0, 16).Select(place => place < length)).ToArray(), [lengths.Length, 16]);
         var together = model.forward(ids_NL, mask_NL);
         var alone = lengths.Select((length, i) => model.forward(ids_NL.narrow(0, i, 1).narrow(1, 0, length))).ToArray();
         for (var i = 0; i < lengths.Length; i++)
@@ -270,7 +285,8 @@ public sealed class LanguageModelTests
         Throws(() => model.Advance(zeros([1, 3], int64), cache), "room for 2");
         Throws(() => model.CreateCache(0), "0");
 
-        static void Throws(Action action, string message) => StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(action).Message, message);
+        static void Throws(Action action, string message) =>
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(action).Message, message);
     }
 
     [TestMethod]
@@ -290,7 +306,8 @@ public sealed class LanguageModelTests
         Throws(good with { SparseLayer = new PeerOptions { Experts = 10 } }, "Experts is 10");
         Assert.ThrowsExactly<InvalidDataException>(() => LanguageModelConfig.FromJson("{\"Wide\":1}"));
 
-        static void Throws(LanguageModelConfig config, string message) => StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(config.Validate).Message, message);
+        static void Throws(LanguageModelConfig config, string message) =>
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(config.Validate).Message, message);
     }
 
     [TestMethod]
@@ -315,5 +332,6 @@ public sealed class LanguageModelTests
         return model;
     }
 
-    private static Tensor Tokens(LanguageModel model, long sequences, long length) => randint(model.Config.VocabularySize, [sequences, length], int64);
+    private static Tensor Tokens(LanguageModel model, long sequences, long length) =>
+        randint(model.Config.VocabularySize, [sequences, length], int64);
 }

@@ -48,7 +48,10 @@ public sealed class ParameterCountTests
     {
         var preset = ImageClassifierPresets.All.Single(preset => preset.Name == name);
         using var model = preset.Config.Build(META);
-        var classifier = model.named_parameters().Where(pair => pair.name.StartsWith("classes.", StringComparison.Ordinal)).Sum(pair => pair.parameter.numel());
+        var classifier = model
+            .named_parameters()
+            .Where(pair => pair.name.StartsWith("classes.", StringComparison.Ordinal))
+            .Sum(pair => pair.parameter.numel());
         Assert.AreEqual(exact, Distinct(preset.Config) - classifier);
         Assert.AreEqual(preset.PublishedMillions, (int)(exact / 1_000_000));
         if (preset.Note.Contains("without", StringComparison.Ordinal))
@@ -65,7 +68,9 @@ public sealed class ParameterCountTests
         Assert.AreEqual(2 * ((7 * spatialExpert) + (2 * channelExpert)), two.Parameters - two.ActiveParameters);
 
         // Multiply-adds: re-represent 349M, spatial mixture 232M, channel mixture 925M, in place of 1,040M.
-        const long reRepresent = 2 * ((196L * 392 * 768) + (392L * 768 * 384)), spatial = 384L * ((2 * 392 * 768) + (392 * 8)), channel = 392L * ((2 * 2 * 384 * 1536) + (384 * 4));
+        const long reRepresent = 2 * ((196L * 392 * 768) + (392L * 768 * 384)),
+            spatial = 384L * ((2 * 392 * 768) + (392 * 8)),
+            channel = 392L * ((2 * 2 * 384 * 1536) + (384 * 4));
         Assert.AreEqual(reRepresent + spatial + channel - (196L * 768 * 2 * (384 + 3072)), two.ForwardMacs - one.ForwardMacs);
     }
 
@@ -99,7 +104,8 @@ public sealed class ParameterCountTests
         const long router = 197 * 768 * 4;
         Assert.AreEqual(9 * router, eachBlock - (WideNetConfig.Base with { RoutingGroups = 3 }).GetCost().ForwardMacs);
         Assert.AreEqual(0, eachBlock - (WideNetConfig.Base with { RoutingGroups = 12 }).GetCost().ForwardMacs);
-        Assert.AreEqual(0, eachBlock - (WideNetConfig.Base with { RoutingGroups = 3, RoutingReuse = RoutingReuse.Experts }).GetCost().ForwardMacs);
+        Assert.AreEqual(
+            0, eachBlock - (WideNetConfig.Base with { RoutingGroups = 3, RoutingReuse = RoutingReuse.Experts }).GetCost().ForwardMacs);
     }
 
     [TestMethod]
@@ -118,7 +124,8 @@ public sealed class ParameterCountTests
     [DataRow("sparse-mlp-b16", 13.53)]
     [DataRow("sparse-mlp-l16", 17.49)]
     public void ForwardMultiplyAddsInBillions(string name, double billions) =>
-        Assert.AreEqual(billions, ImageClassifierPresets.All.Single(preset => preset.Name == name).Config.GetCost().ForwardMacs / 1e9, 0.05);
+        Assert.AreEqual(
+            billions, ImageClassifierPresets.All.Single(preset => preset.Name == name).Config.GetCost().ForwardMacs / 1e9, 0.05);
 
     private static long Distinct(ImageClassifierConfig config)
     {

@@ -57,7 +57,8 @@ public sealed class SparseMlpTests
         }
 
         var images_NCHW = randn(3, 3, 8, 8);
-        var (expected, actual) = (dense.forward(images_NCHW), sparse.forward(images_NCHW));   // noise on a single logit leaves its softmax at 1
+        // Noise on a single logit leaves its softmax at 1.
+        var (expected, actual) = (dense.forward(images_NCHW), sparse.forward(images_NCHW));
         TensorAssert.AreClose(expected.Logits_NC, actual.Logits_NC);
         Assert.AreEqual(0, actual.AuxiliaryLoss.ToDouble());
         Assert.IsEmpty(expected.Routing);
@@ -65,14 +66,20 @@ public sealed class SparseMlpTests
         expected.Logits_NC.square().sum().backward();
         actual.Logits_NC.square().sum().backward();
         foreach (var (name, parameter) in dense.named_parameters())
-            TensorAssert.AreClose(parameter.grad!, from.TryGetValue(name, out var same) ? same.grad! : OfExpert(name, gradient: true), 1e-4, name);
+            TensorAssert.AreClose(
+                parameter.grad!, from.TryGetValue(name, out var same) ? same.grad! : OfExpert(name, gradient: true), 1e-4, name);
 
         // sparseBlocks.0.spatial.expand.weight (F, D) is sparseBlocks.0.spatialMixture.experts.weight1 (1, D, F).
         Tensor OfExpert(string name, bool gradient = false)
         {
-            var expert = from[name.Replace("spatial.", "spatialMixture.experts.", StringComparison.Ordinal).Replace("channel.", "channelMixture.experts.", StringComparison.Ordinal)
-                .Replace("expand.weight", "weight1", StringComparison.Ordinal).Replace("expand.bias", "bias1", StringComparison.Ordinal)
-                .Replace("contract.weight", "weight2", StringComparison.Ordinal).Replace("contract.bias", "bias2", StringComparison.Ordinal)];
+            var expert = from[
+                name.Replace("spatial.", "spatialMixture.experts.", StringComparison.Ordinal)
+                    .Replace("channel.", "channelMixture.experts.", StringComparison.Ordinal)
+                    .Replace("expand.weight", "weight1", StringComparison.Ordinal)
+                    .Replace("expand.bias", "bias1", StringComparison.Ordinal)
+                    .Replace("contract.weight", "weight2", StringComparison.Ordinal)
+                    .Replace("contract.bias", "bias2", StringComparison.Ordinal)
+            ];
             var one = (gradient ? expert.grad! : expert)[0];
             return one.dim() == 2 ? one.T : one;
         }
@@ -91,7 +98,8 @@ public sealed class SparseMlpTests
         using var block = new SparseMlpBlock(BlockOptions with { InnerPatches = 8, InnerWidth = 6 });
         var output = block.forward(randn(2, 4, 16));
         CollectionAssert.AreEqual(new long[] { 2, 4, 16 }, output.Output_NSC.shape);
-        CollectionAssert.AreEqual(new long[] { 2 * 6, 1 }, output.Routing[0].ExpertIds_TK.shape, "the spatial mixture routes the channels of each image");
+        CollectionAssert.AreEqual(
+            new long[] { 2 * 6, 1 }, output.Routing[0].ExpertIds_TK.shape, "the spatial mixture routes the channels of each image");
         CollectionAssert.AreEqual(new long[] { 2 * 8, 2 }, output.Routing[1].ExpertIds_TK.shape, "the channel mixture routes its patches");
     }
 
@@ -155,7 +163,11 @@ public sealed class SparseMlpTests
     {
         using var model = (SparseMlp)(SparseMlpConfig.Tiny with { Blocks = 4, SparseBlocks = BlockPositions.At(0, 2) }).Build();
         Assert.AreEqual(5, model.LastLayer);
-        var layers = model.named_parameters().GroupBy(pair => string.Join('.', pair.name.Split('.').TakeWhile(part => part is "denseBlocks" or "sparseBlocks" || int.TryParse(part, out _))))
+        var layers = model
+            .named_parameters()
+            .GroupBy(pair =>
+                string.Join(
+                    '.', pair.name.Split('.').TakeWhile(part => part is "denseBlocks" or "sparseBlocks" || int.TryParse(part, out _))))
             .ToDictionary(group => group.Key, group => group.Select(pair => model.LayersOf(pair.name).Single()).Distinct().ToArray());
         CollectionAssert.AreEqual(new[] { 1 }, layers["sparseBlocks.0"]);
         CollectionAssert.AreEqual(new[] { 2 }, layers["denseBlocks.0"]);
@@ -175,9 +187,11 @@ public sealed class SparseMlpTests
         dense.eval();
         Assert.AreEqual(0, Unchanged(dense.forward(x_NSC), x_NSC));
 
-        using var sparse = new SparseMlpBlock(BlockOptions with { ReRepresented = ReRepresentedAxes.None, InnerPatches = 4, InnerWidth = 16, DropPath = 0.5 });
+        using var sparse = new SparseMlpBlock(
+            BlockOptions with { ReRepresented = ReRepresentedAxes.None, InnerPatches = 4, InnerWidth = 16, DropPath = 0.5 });
         Assert.AreEqual(0.25, Unchanged(sparse.forward(x_NSC).Output_NSC, x_NSC), 0.15);
-        Assert.Contains("probability is 1", Assert.ThrowsExactly<ArgumentException>(() => new MixerBlock(4, 16, 5, 7, dropPath: 1)).Message);
+        Assert.Contains(
+            "probability is 1", Assert.ThrowsExactly<ArgumentException>(() => new MixerBlock(4, 16, 5, 7, dropPath: 1)).Message);
 
         static double Unchanged(Tensor y_NSC, Tensor x_NSC) => (y_NSC - x_NSC).abs().amax([1, 2]).eq(0).to_type(float64).mean().ToDouble();
     }
@@ -191,7 +205,9 @@ public sealed class SparseMlpTests
         Randomise(model);
         var images_NCHW = randn(4, 3, 8, 8);
         Assert.IsGreaterThan(1e-4, (model.forward(images_NCHW).Logits_NC - model.forward(images_NCHW).Logits_NC).abs().max().ToDouble());
-        CollectionAssert.AreEqual(new double[] { 0.45, 0.9 }, model.named_modules().Where(pair => pair.module is DropPath).Select(pair => ProbabilityOf((DropPath)pair.module)).ToArray());
+        CollectionAssert.AreEqual(
+            new double[] { 0.45, 0.9 },
+            model.named_modules().Where(pair => pair.module is DropPath).Select(pair => ProbabilityOf((DropPath)pair.module)).ToArray());
 
         static double ProbabilityOf(DropPath layer)
         {
@@ -227,7 +243,9 @@ public sealed class SparseMlpTests
     {
         var p = model.named_parameters().ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter);
         var balance = zeros([]);
-        var x_NSC = images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(3, 4, 48).matmul(p["patches.projection.weight"].T) + p["patches.projection.bias"];
+        var x_NSC =
+            images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(3, 4, 48).matmul(p["patches.projection.weight"].T)
+            + p["patches.projection.bias"];
         var dense = model is MlpMixer ? "blocks." : "denseBlocks.";
         for (var i = 0; p.ContainsKey($"{dense}{i}.spatialNorm.weight"); i++)
             x_NSC = Mix(x_NSC, $"{dense}{i}", default);
@@ -235,7 +253,10 @@ public sealed class SparseMlpTests
         if (model.Config is SparseMlpConfig config)
         {
             const string block = "sparseBlocks.0";
-            x_NSC = Mix(RescaleChannels(RescalePatches(x_NSC, $"{block}.enter"), $"{block}.enter"), block, (config.SpatialExpertsPerItem, config.ChannelExpertsPerItem));
+            x_NSC = Mix(
+                RescaleChannels(RescalePatches(x_NSC, $"{block}.enter"), $"{block}.enter"),
+                block,
+                (config.SpatialExpertsPerItem, config.ChannelExpertsPerItem));
             x_NSC = RescalePatches(RescaleChannels(x_NSC, $"{block}.leave"), $"{block}.leave");
             balance = config.BalanceLossWeight * balance;
         }
@@ -258,11 +279,15 @@ public sealed class SparseMlpTests
             balance = balance + (0.5 * ((importance.std(unbiased: false) / importance.mean()).square()));
             var threshold = probs.topk(choices, dim: 2).values.narrow(2, choices - 1, 1);
             var gates = probs * probs.ge(threshold);
-            return Enumerable.Range(0, experts).Select(e =>
-            {
-                Tensor Of(string tensor) => p[$"{name}Mixture.experts.{tensor}"][e];
-                return gates.narrow(2, e, 1) * (nn.functional.gelu(x.matmul(Of("weight1")) + Of("bias1")).matmul(Of("weight2")) + Of("bias2"));
-            }).Aggregate((a, b) => a + b);
+            return Enumerable
+                .Range(0, experts)
+                .Select(e =>
+                {
+                    Tensor Of(string tensor) => p[$"{name}Mixture.experts.{tensor}"][e];
+                    return gates.narrow(2, e, 1)
+                        * (nn.functional.gelu(x.matmul(Of("weight1")) + Of("bias1")).matmul(Of("weight2")) + Of("bias2"));
+                })
+                .Aggregate((a, b) => a + b);
         }
 
         Tensor RescalePatches(Tensor x, string name) => p.ContainsKey($"{name}.patchNorm.weight")

@@ -15,13 +15,22 @@ public sealed class WideNetTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(1, CPU);
-        var config = WideNetConfig.Tiny with { TrainingCapacity = null, RouterNoise = 0, ExpertsPerToken = 4, ClassToken = ClassToken.Zero, Representation = true };
+        var config = WideNetConfig.Tiny with
+        {
+            TrainingCapacity = null,
+            RouterNoise = 0,
+            ExpertsPerToken = 4,
+            ClassToken = ClassToken.Zero,
+            Representation = true,
+        };
         using var model = config.Build();
         Randomise(model);
         var p = model.named_parameters().ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter);
         var images_NCHW = randn(2, 3, 8, 8);
 
-        var x_NLD = images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(2, 4, 48).matmul(p["patches.projection.weight"].T) + p["patches.projection.bias"];
+        var x_NLD =
+            images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(2, 4, 48).matmul(p["patches.projection.weight"].T)
+            + p["patches.projection.bias"];
         x_NLD = cat([zeros(2, 1, 16), x_NLD], 1) + p["positions"];
         for (var block = 0; block < 3; block++)
         {
@@ -80,7 +89,8 @@ public sealed class WideNetTests
         separate.forward(images_NCHW).Logits_NC.square().sum().backward();
 
         foreach (var group in separate.named_parameters().GroupBy(p => SharedName(p.name)))
-            TensorAssert.AreClose(group.Select(p => p.parameter.grad!).Aggregate((a, b) => a + b), sharedParameters[group.Key].grad!, 1e-4, group.Key);
+            TensorAssert.AreClose(
+                group.Select(p => p.parameter.grad!).Aggregate((a, b) => a + b), sharedParameters[group.Key].grad!, 1e-4, group.Key);
 
         static string SharedName(string name)
         {

@@ -27,7 +27,10 @@ public sealed class ExpertActivationTests
         using var seed = new SeedScope(1, CPU);
         using var model = ConfigOf(level).Build();
         model.Encode(model.EmbedImages(randn(2, 3, 4, 4), Caption.InputRole)).States_NLD.square().sum().backward();
-        var gradients = model.named_parameters().Where(pair => pair.parameter.grad is not null).ToDictionary(pair => pair.name, pair => pair.parameter.grad!.clone());
+        var gradients = model
+            .named_parameters()
+            .Where(pair => pair.parameter.grad is not null)
+            .ToDictionary(pair => pair.name, pair => pair.parameter.grad!.clone());
         Measure();
 
         var before = LiveTensors.Count();
@@ -41,11 +44,16 @@ public sealed class ExpertActivationTests
             Assert.AreEqual(2, one.Frequencies.Sum(), 1e-6, $"{one.Role}");
             Assert.IsTrue(one.Shares.Concat(one.Frequencies).All(share => share is >= 0 and <= 1));
         }
-        CollectionAssert.AreEqual(new[] { (0, BlockGate.Attention), (0, BlockGate.FeedForward), (1, BlockGate.Attention), (1, BlockGate.FeedForward) }, found.Select(one => (one.Block, one.Gate)).Distinct().ToArray());
-        CollectionAssert.AreEqual(new[] { Caption.InputRole, Caption.DescriptionRole, Caption.TargetRole }, found.Take(3).Select(one => one.Role).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { (0, BlockGate.Attention), (0, BlockGate.FeedForward), (1, BlockGate.Attention), (1, BlockGate.FeedForward) },
+            found.Select(one => (one.Block, one.Gate)).Distinct().ToArray());
+        CollectionAssert.AreEqual(
+            new[] { Caption.InputRole, Caption.DescriptionRole, Caption.TargetRole }, found.Take(3).Select(one => one.Role).ToArray());
         Assert.IsTrue(model.training);
         foreach (var (name, parameter) in model.named_parameters())
-            Assert.IsTrue(gradients.TryGetValue(name, out var gradient) ? parameter.grad!.equal(gradient).all().ToBoolean() : parameter.grad is null, name);
+            Assert.IsTrue(
+                gradients.TryGetValue(name, out var gradient) ? parameter.grad!.equal(gradient).all().ToBoolean() : parameter.grad is null,
+                name);
 
         IReadOnlyList<GateActivation> Measure()
         {
@@ -66,14 +74,19 @@ public sealed class ExpertActivationTests
         foreach (var one in ExpertActivation.Measure(model, [Batch(randn(2, 3, 4, 4), [[1, 2, 3], [4]])]))
         {
             var attributes_A = tensor([.. AttributeTable.Names.Select(name => one.Role.Attributes.Contains(name) ? 1f : 0f)]);
-            var z_D = nn.functional.layer_norm(weights["roles.projection.weight"].matmul(attributes_A) + weights["roles.projection.bias"], [16]);
+            var z_D = nn.functional.layer_norm(
+                weights["roles.projection.weight"].matmul(attributes_A) + weights["roles.projection.bias"], [16]);
             var router = one.Gate == BlockGate.Attention ? "attentionRouter" : "feedForwardRouter";
             var probs_E = weights[$"blocks.{one.Block}.{router}.gate.weight"].matmul(z_D).softmax(0);
             var (kept_K, ids_K) = probs_E.topk(2);
             for (var expert = 0; expert < 4; expert++)
             {
                 var place = Array.IndexOf(ids_K.data<long>().ToArray(), expert);
-                Assert.AreEqual(place < 0 ? 0 : (kept_K[place] / kept_K.sum()).ToDouble(), one.Shares[expert], 1e-5, $"{one.Block} {one.Gate} {one.Role}");
+                Assert.AreEqual(
+                    place < 0 ? 0 : (kept_K[place] / kept_K.sum()).ToDouble(),
+                    one.Shares[expert],
+                    1e-5,
+                    $"{one.Block} {one.Gate} {one.Role}");
                 Assert.AreEqual(place < 0 ? 0 : 1, one.Frequencies[expert]);
             }
         }
@@ -98,7 +111,9 @@ public sealed class ExpertActivationTests
         foreach (var (index, text) in texts.Index())
         {
             var (padded, length) = (PaddedTexts.Create(text, CPU), text.Max(words => words.Length));
-            var output = model.Encode(model.EmbedDescription(model.EmbedImages(pictures[index], Caption.InputRole), padded.Ids_NL, Caption.DescriptionRole, padded.Mask_NL));
+            var output = model.Encode(
+                model.EmbedDescription(
+                    model.EmbedImages(pictures[index], Caption.InputRole), padded.Ids_NL, Caption.DescriptionRole, padded.Mask_NL));
             var decision = output.Routings[3].Decision;   // of the second block's network
             var row = 0;
             foreach (var words in text)
@@ -122,7 +137,9 @@ public sealed class ExpertActivationTests
         }
         for (var role = 0; role < 2; role++)
         {
-            var one = found.Single(each => (each.Block, each.Gate) == (1, BlockGate.FeedForward) && each.Role.Equals(role == 0 ? Caption.InputRole : Caption.DescriptionRole));
+            var one = found.Single(each =>
+                (each.Block, each.Gate) == (1, BlockGate.FeedForward)
+                && each.Role.Equals(role == 0 ? Caption.InputRole : Caption.DescriptionRole));
             for (var expert = 0; expert < 4; expert++)
             {
                 Assert.AreEqual(gates[role, expert] / tokens[role], one.Shares[expert], 1e-6);
@@ -137,9 +154,21 @@ public sealed class ExpertActivationTests
         using var scope = NewDisposeScope();
         using var dense = (GeneralistConfig.Nano with { Block = GeneralistConfig.Nano.Block with { Experts = null } }).Build();
         using var sparse = GeneralistConfig.Nano.Build();
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => ExpertActivation.Measure(dense, [])).Message, "no experts");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => ExpertActivation.Measure(sparse, [])).Message, "no batch");
-        Assert.ThrowsExactly<OperationCanceledException>(() => ExpertActivation.Measure(sparse, [Batch(randn(1, 3, 4, 4), [[1]])], new CancellationToken(canceled: true)));
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => ExpertActivation.Measure(dense, [])).Message, "no experts");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => ExpertActivation.Measure(sparse, [])).Message, "no batch");
+        Assert.ThrowsExactly<OperationCanceledException>(() =>
+            ExpertActivation.Measure(
+                sparse,
+                [
+                    Batch(
+                        randn(1, 3, 4, 4),
+                        [
+                            [1],
+                        ]),
+                ],
+                new CancellationToken(canceled: true)));
     }
 
     // The vocabulary is two words.
@@ -150,5 +179,6 @@ public sealed class ExpertActivationTests
         return new GeneralistBatch(Caption, pictures, read, PaddedTexts.Create([[1], [2]], CPU), zeros_like(read.Ids_NL));
     }
 
-    private static GeneralistConfig ConfigOf(RoutingLevel level) => GeneralistConfig.Nano with { Tasks = ["caption"], Block = GeneralistConfig.Nano.Block with { RoutingLevel = level } };
+    private static GeneralistConfig ConfigOf(RoutingLevel level) =>
+        GeneralistConfig.Nano with { Tasks = ["caption"], Block = GeneralistConfig.Nano.Block with { RoutingLevel = level } };
 }

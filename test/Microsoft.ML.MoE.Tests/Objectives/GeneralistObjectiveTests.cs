@@ -127,9 +127,11 @@ public sealed class GeneralistObjectiveTests
             var ids_1L = tensor(Array.ConvertAll(all[row], id => (long)id)).unsqueeze(0);
             var sequence = kind switch
             {
-                GeneralistTaskKind.MaskedLanguageModel => model.EmbedText(ids_1L, task.InputRole, null, asked_NL[row].narrow(0, 0, all[row].Length).unsqueeze(0)),
+                GeneralistTaskKind.MaskedLanguageModel => model.EmbedText(
+                    ids_1L, task.InputRole, null, asked_NL[row].narrow(0, 0, all[row].Length).unsqueeze(0)),
                 GeneralistTaskKind.CausalLanguageModel => model.EmbedCausalText(ids_1L, task.InputRole),
-                GeneralistTaskKind.ImageCaption => model.EmbedDescribed(pictures!.narrow(0, row, 1), ids_1L, task.InputRole, task.DescriptionRole),
+                GeneralistTaskKind.ImageCaption => model.EmbedDescribed(
+                    pictures!.narrow(0, row, 1), ids_1L, task.InputRole, task.DescriptionRole),
                 _ => model.EmbedDescription(model.EmbedVideos(pictures!.narrow(0, row, 1), task.InputRole), ids_1L, task.DescriptionRole),
             };
             var states_LD = model.Encode(sequence).States_NLD[0];
@@ -151,9 +153,28 @@ public sealed class GeneralistObjectiveTests
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(14, CPU);
         using var model = GeneralistConfig.Nano.Build();
-        var (one, other) = (new GeneralistTask { Name = "one", Kind = GeneralistTaskKind.TextClassification, LossWeight = 5 }, new GeneralistTask { Name = "other", Kind = GeneralistTaskKind.TextClassification });
+        var (one, other) = (
+            new GeneralistTask
+            {
+                Name = "one",
+                Kind = GeneralistTaskKind.TextClassification,
+                LossWeight = 5,
+            },
+            new GeneralistTask { Name = "other", Kind = GeneralistTaskKind.TextClassification }
+        );
         var objective = new GeneralistObjective(model);
-        GeneralistBatch Batch(GeneralistTask task, int[][] texts, long[] labels) => new(task, null, PaddedTexts.Create(texts, CPU), PaddedTexts.Create([[7], [9, 1]], CPU), tensor(labels));
+        GeneralistBatch Batch(GeneralistTask task, int[][] texts, long[] labels) =>
+            new(
+                task,
+                null,
+                PaddedTexts.Create(texts, CPU),
+                PaddedTexts.Create(
+                    [
+                        [7],
+                        [9, 1],
+                    ],
+                    CPU),
+                tensor(labels));
 
         var all = objective.Evaluate([Batch(one, [[1], [2]], [0, 1]), Batch(one, [[3]], [0]), Batch(other, [[4]], [1])]);
         Assert.IsTrue(model.training);
@@ -177,9 +198,26 @@ public sealed class GeneralistObjectiveTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(15, CPU);
-        using var model = (GeneralistConfig.Nano with { Block = GeneralistConfig.Nano.Block with { RoutingLevel = RoutingLevel.Token } }).Build();
+        using var model = (
+            GeneralistConfig.Nano with { Block = GeneralistConfig.Nano.Block with { RoutingLevel = RoutingLevel.Token } }
+        ).Build();
         var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.TextClassification };
-        using var batch = new GeneralistBatch(task, null, PaddedTexts.Create([[1, 2], [3]], CPU), PaddedTexts.Create([[7], [9]], CPU), tensor(new long[] { 0, 1 }));
+        using var batch = new GeneralistBatch(
+            task,
+            null,
+            PaddedTexts.Create(
+                [
+                    [1, 2],
+                    [3],
+                ],
+                CPU),
+            PaddedTexts.Create(
+                [
+                    [7],
+                    [9],
+                ],
+                CPU),
+            tensor(new long[] { 0, 1 }));
 
         var loss = new GeneralistObjective(model, balanceLossWeight: 0.5).ComputeLoss(batch);
 
@@ -204,7 +242,17 @@ public sealed class GeneralistObjectiveTests
         {
             using var scope = NewDisposeScope();
             var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.ImageTextRetrieval };
-            using var batch = new GeneralistBatch(task, randn(2, 3, 4, 4), null, PaddedTexts.Create([[1], [2, 3]], CPU), tensor(new long[] { 0, 1 }));
+            using var batch = new GeneralistBatch(
+                task,
+                randn(2, 3, 4, 4),
+                null,
+                PaddedTexts.Create(
+                    [
+                        [1],
+                        [2, 3],
+                    ],
+                    CPU),
+                tensor(new long[] { 0, 1 }));
             objective.ComputeLoss(batch).Main.backward();
             model.zero_grad(set_to_none: true);
         }
@@ -215,12 +263,46 @@ public sealed class GeneralistObjectiveTests
     {
         using var scope = NewDisposeScope();
         var task = new GeneralistTask { Name = "a", Kind = GeneralistTaskKind.ImageClassification };
-        var texts = PaddedTexts.Create([[1]], CPU);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new GeneralistBatch(task, zeros(1, 3, 4, 4), texts, texts, zeros([1], int64))).Message, "has texts");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new GeneralistBatch(task, null, null, texts, zeros([1], int64))).Message, "has not pictures");
-        Assert.ThrowsExactly<ArgumentException>(() => PaddedTexts.Create([[1], []], CPU));
-        TensorAssert.AreEqual([1, 2, 3, 0], PaddedTexts.Create([[1, 2], [3]], CPU).Ids_NL);
-        TensorAssert.AreEqual([1, 1, 1, 0], PaddedTexts.Create([[1, 2], [3]], CPU).Mask_NL);
+        var texts = PaddedTexts.Create(
+            [
+                [1],
+            ],
+            CPU);
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() => new GeneralistBatch(task, zeros(1, 3, 4, 4), texts, texts, zeros([1], int64)))
+                .Message,
+            "has texts");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new GeneralistBatch(task, null, null, texts, zeros([1], int64))).Message,
+            "has not pictures");
+        Assert.ThrowsExactly<ArgumentException>(() =>
+            PaddedTexts.Create(
+                [
+                    [1],
+                    [],
+                ],
+                CPU));
+        TensorAssert.AreEqual(
+            [1, 2, 3, 0],
+            PaddedTexts
+                .Create(
+                    [
+                        [1, 2],
+                        [3],
+                    ],
+                    CPU)
+                .Ids_NL);
+        TensorAssert.AreEqual(
+            [1, 1, 1, 0],
+            PaddedTexts
+                .Create(
+                    [
+                        [1, 2],
+                        [3],
+                    ],
+                    CPU)
+                .Mask_NL);
     }
 
     private static Tensor? Pictures(GeneralistTaskKind kind) => kind.InputModality() switch

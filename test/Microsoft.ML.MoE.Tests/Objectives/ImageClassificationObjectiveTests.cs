@@ -71,7 +71,17 @@ public sealed class ImageClassificationObjectiveTests
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         using var model = Build(seed: 3);
-        using var dense = new VisionTransformerConfig { ImageHeight = 8, ImageWidth = 8, PatchSize = 4, ClassCount = 4, Width = 16, Heads = 2, Blocks = 2, Experts = 0 }.Build();
+        using var dense = new VisionTransformerConfig
+        {
+            ImageHeight = 8,
+            ImageWidth = 8,
+            PatchSize = 4,
+            ClassCount = 4,
+            Width = 16,
+            Heads = 2,
+            Blocks = 2,
+            Experts = 0,
+        }.Build();
         using var batch = new ImageBatch(rand(6, 3, 8, 8), zeros(6, int64));
 
         var counts = new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator).ComputeLoss(batch).ExpertCounts_E!;
@@ -162,7 +172,8 @@ public sealed class ImageClassificationObjectiveTests
 
         Assert.ThrowsExactly<OperationCanceledException>(() => objective.Evaluate([batch], new CancellationToken(canceled: true)));
         Assert.IsTrue(batch.Images_NCHW.IsInvalid && model.training);
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => objective.Evaluate([])).Message, "validation data has no rows");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => objective.Evaluate([])).Message, "validation data has no rows");
     }
 
     [TestMethod]
@@ -177,7 +188,9 @@ public sealed class ImageClassificationObjectiveTests
         TrainingProgress? last = null;
 
         var result = loop.Run(
-            new PrefetchingBatchSource<ImageBatch>(new Patterns(batches: 12)), token => objective.Evaluate(new Patterns(batches: 4).ReadEpoch(1000, token), token), report => last = report);
+            new PrefetchingBatchSource<ImageBatch>(new Patterns(batches: 12)),
+            token => objective.Evaluate(new Patterns(batches: 4).ReadEpoch(1000, token), token),
+            report => last = report);
 
         Assert.IsTrue(result.BestEpoch!.Validation!.Metric > 0.95, $"accuracy {result.BestEpoch.Validation.Metric}");
         Assert.AreEqual(3, last!.ExpertLoad!.Count);
@@ -192,12 +205,23 @@ public sealed class ImageClassificationObjectiveTests
         using var generator = new Generator(1);
         using var model = Build(seed: 3);
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageClassificationObjective(model, ImageAugmentation.None, 1, generator)).Message, "labelSmoothing is 1");
-        Assert.Contains("MixupAlpha is -1", Assert.ThrowsExactly<ArgumentException>(
-            () => new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator, new ImageMixing { MixupAlpha = -1 })).Message);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4), zeros(2, int64))).Message, "(2, 3, 4)");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(3, int64))).Message, "(3)");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2))).Message, "Float32");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() => new ImageClassificationObjective(model, ImageAugmentation.None, 1, generator))
+                .Message,
+            "labelSmoothing is 1");
+        Assert.Contains(
+            "MixupAlpha is -1",
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator, new ImageMixing { MixupAlpha = -1 }))
+                .Message);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4), zeros(2, int64))).Message, "(2, 3, 4)");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(3, int64))).Message, "(3)");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2))).Message, "Float32");
     }
 
     private static ImageClassifier Build(long seed)
@@ -226,7 +250,8 @@ public sealed class ImageClassificationObjectiveTests
                 using var scope = NewDisposeScope();
                 var labels = randint(0, 4, [32], int64, generator: generator);
                 var (row_H1, column_W) = (arange(8).unsqueeze(1), arange(8));
-                var patterns_CHW = stack([row_H1 + (0 * column_W), (0 * row_H1) + column_W, row_H1 + column_W, zeros([8, 8], int64)]).remainder(2);
+                var patterns_CHW = stack([row_H1 + (0 * column_W), (0 * row_H1) + column_W, row_H1 + column_W, zeros([8, 8], int64)])
+                    .remainder(2);
                 var images = patterns_CHW[labels].unsqueeze(1) + (0.3 * randn([32, 3, 8, 8], generator: generator));
                 yield return new ImageBatch(images, labels);
             }

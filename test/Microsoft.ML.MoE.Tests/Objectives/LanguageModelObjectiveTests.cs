@@ -57,9 +57,13 @@ public sealed class LanguageModelObjectiveTests
         foreach (var count in new[] { 0, 1, 6, 7, 8, 9, 11, 12, 13, 50, 51 })
         {
             var windows = new DocumentScorer(model, 0).Cut([new int[count]]).ToArray();
-            var scored = windows.SelectMany(window => Enumerable.Range(window.Start + window.FirstScored, window.Length - window.FirstScored)).ToArray();
+            var scored = windows
+                .SelectMany(window => Enumerable.Range(window.Start + window.FirstScored, window.Length - window.FirstScored))
+                .ToArray();
             CollectionAssert.AreEqual(Enumerable.Range(0, count + 1).ToArray(), scored, $"{count} tokens");
-            Assert.IsTrue(windows.All(window => window.Length <= 8 && window.Start >= 0 && (window.Start == 0 || window.FirstScored >= 4)), $"{count} tokens");
+            Assert.IsTrue(
+                windows.All(window => window.Length <= 8 && window.Start >= 0 && (window.Start == 0 || window.FirstScored >= 4)),
+                $"{count} tokens");
             if (count >= 8)
                 Assert.IsTrue(windows.All(window => window.Length == 8), "a full context wherever there is one");
         }
@@ -97,7 +101,9 @@ public sealed class LanguageModelObjectiveTests
         {
             // The window that scores a position: the first ends at 8, the others 4 later each, the last at 22.
             var end = target < 8 ? 8 : Math.Min(8 + (((target - 8) / 4) + 1) * 4, positions.Length);
-            var logits = model.forward(tensor(positions[(end - 8)..(target + 1)].Select(token => (long)token).ToArray(), [1, target + 1 - (end - 8)])).Logits_NLV;
+            var logits = model
+                .forward(tensor(positions[(end - 8)..(target + 1)].Select(token => (long)token).ToArray(), [1, target + 1 - (end - 8)]))
+                .Logits_NLV;
             expected += logits.log_softmax(2)[0, target - (end - 8), document[target]].ToDouble();
         }
 
@@ -114,7 +120,8 @@ public sealed class LanguageModelObjectiveTests
         var score = new DocumentScorer(model, 19).Score([[]], withEmbeddings: true).Single();
         Assert.AreEqual((0.0, 0), (score.LogLikelihood, score.TokenCount));
         Assert.IsTrue(double.IsNaN(score.Perplexity));
-        TensorAssert.AreClose(model.forward(full([1, 1], 19L, int64)).States_NLD.flatten(), tensor(score.Embedding!), 1e-4, "the separator's own state");
+        TensorAssert.AreClose(
+            model.forward(full([1, 1], 19L, int64)).States_NLD.flatten(), tensor(score.Embedding!), 1e-4, "the separator's own state");
         Assert.IsEmpty(new DocumentScorer(model, 19).Score([]));
         Assert.ThrowsExactly<InvalidOperationException>(() => new LanguageModelObjective(model).Evaluate([[], []], 19));
     }
@@ -170,12 +177,14 @@ public sealed class LanguageModelObjectiveTests
         var objective = new LanguageModelObjective(model);
         var before = objective.Evaluate([text], 19).Loss;
         var loop = new TrainingLoop<TokenBatch>(model, objective.ComputeLoss, new TrainingOptions { Epochs = 60, LearningRate = 1e-2 });
-        loop.Run(new TokenWindows(TokenWindows.Join([text], 19), 8, 4, seed: 1), token => objective.Evaluate([text], 19, cancellationToken: token));
+        loop.Run(new TokenWindows(TokenWindows.Join([text], 19), 8, 4, seed: 1), token =>
+            objective.Evaluate([text], 19, cancellationToken: token));
         Assert.AreEqual(Math.Log(20), before, 0.01, "scores start at zero");
         Assert.IsLessThan(1, objective.Evaluate([text], 19).Loss);
     }
 
-    private static FeedForwardSlotOptions Mixture => LanguageModelPresets.All.Single(preset => preset.Name == "lm-nano-moe").Config.SparseLayer!;
+    private static FeedForwardSlotOptions Mixture =>
+        LanguageModelPresets.All.Single(preset => preset.Name == "lm-nano-moe").Config.SparseLayer!;
 
     private static LanguageModel Model(LanguageModelConfig config)
     {

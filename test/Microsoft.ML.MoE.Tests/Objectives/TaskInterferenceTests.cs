@@ -18,7 +18,8 @@ public sealed class TaskInterferenceTests
         var direction_1P = randn(1, 50);
         var alike_AP = direction_1P + (0.05 * randn(20, 50));
 
-        var found = TaskInterference.Measure(3, ["one", "same", "opposed", "unrelated"], [alike_AP, direction_1P + (0.05 * randn(20, 50)), -alike_AP, Orthogonal()]);
+        var found = TaskInterference.Measure(
+            3, ["one", "same", "opposed", "unrelated"], [alike_AP, direction_1P + (0.05 * randn(20, 50)), -alike_AP, Orthogonal()]);
 
         Assert.AreEqual(3, found.Block);
         for (var task = 0; task < 3; task++)
@@ -44,13 +45,20 @@ public sealed class TaskInterferenceTests
 
         var found = TaskInterference.Measure(0, ["a", "b"], gradients);
 
-        double Gain(int j, int i, int a) => Enumerable.Range(0, 3).Where(b => b != a).Average(b => (gradients[j][b].dot(gradients[i][a]) / gradients[j][b].norm()).ToDouble());
+        double Gain(int j, int i, int a) =>
+            Enumerable
+                .Range(0, 3)
+                .Where(b => b != a)
+                .Average(b => (gradients[j][b].dot(gradients[i][a]) / gradients[j][b].norm()).ToDouble());
         for (var i = 0; i < 2; i++)
         {
             for (var j = 0; j < 2; j++)
             {
                 Assert.AreEqual(Enumerable.Range(0, 3).Average(a => Gain(j, i, a) / Gain(i, i, a)), found.MeanOfRatios[i][j], 1e-3);
-                Assert.AreEqual(Enumerable.Range(0, 3).Sum(a => Gain(j, i, a)) / Enumerable.Range(0, 3).Sum(a => Gain(i, i, a)), found.RatioOfMeans[i][j], 1e-3);
+                Assert.AreEqual(
+                    Enumerable.Range(0, 3).Sum(a => Gain(j, i, a)) / Enumerable.Range(0, 3).Sum(a => Gain(i, i, a)),
+                    found.RatioOfMeans[i][j],
+                    1e-3);
             }
         }
         Assert.ThrowsExactly<ArgumentException>(() => TaskInterference.Measure(0, ["a"], [zeros(1, 4)]));
@@ -64,11 +72,31 @@ public sealed class TaskInterferenceTests
         using var seed = new SeedScope(3, CPU);
         using var model = GeneralistConfig.Nano.Build();
         var labels = tensor(new long[] { 0, 1, 0, 1 });
-        var task = new GeneralistTask { Name = "one", Kind = GeneralistTaskKind.ImageClassification, LossWeight = 7 };
-        Tensor[] images = [.. Enumerable.Range(0, 4).Select(_ => randn(4, 3, 4, 4) + (3 * (labels.to_type(float32) - 0.5).view(4, 1, 1, 1)))];
-        IEnumerable<GeneralistBatch> Batches(GeneralistTask of) => images.Select(image => new GeneralistBatch(of, image.alias(), null, PaddedTexts.Create([[1], [2]], CPU), labels.alias()));
+        var task = new GeneralistTask
+        {
+            Name = "one",
+            Kind = GeneralistTaskKind.ImageClassification,
+            LossWeight = 7,
+        };
+        Tensor[] images =
+        [
+            .. Enumerable.Range(0, 4).Select(_ => randn(4, 3, 4, 4) + (3 * (labels.to_type(float32) - 0.5).view(4, 1, 1, 1))),
+        ];
+        IEnumerable<GeneralistBatch> Batches(GeneralistTask of) =>
+            images.Select(image => new GeneralistBatch(
+                of,
+                image.alias(),
+                null,
+                PaddedTexts.Create(
+                    [
+                        [1],
+                        [2],
+                    ],
+                    CPU),
+                labels.alias()));
 
-        var found = TaskInterference.Measure(model, [("one", Batches(task)), ("again", Batches(task with { Name = "again", LossWeight = 1 }))]);
+        var found = TaskInterference.Measure(
+            model, [("one", Batches(task)), ("again", Batches(task with { Name = "again", LossWeight = 1 }))]);
 
         Assert.HasCount(2, found);
         foreach (var layer in found)

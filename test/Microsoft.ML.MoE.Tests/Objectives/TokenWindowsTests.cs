@@ -21,7 +21,8 @@ public sealed class TokenWindowsTests
         Assert.HasCount(count / length * length, targets);
         Assert.HasCount(targets.Length, targets.Distinct().ToArray());
         foreach (var (inputs, followers) in windows.SelectMany(batch => batch))
-            CollectionAssert.AreEqual(inputs.Select(token => (token + 1) % count).ToArray(), followers, "the target is the token after, round the ring");
+            CollectionAssert.AreEqual(
+                inputs.Select(token => (token + 1) % count).ToArray(), followers, "the target is the token after, round the ring");
     }
 
     [TestMethod]
@@ -33,9 +34,11 @@ public sealed class TokenWindowsTests
         Assert.AreEqual(Text(first, 3), Text(second, 3), "an epoch can be read again, in another process too");
         Assert.AreNotEqual(Text(first, 0), Text(first, 1));
         Assert.AreNotEqual(Text(first, 0), Text(other, 0));
-        Assert.AreNotEqual(Read(first, 0)[0][0].Inputs[0] % 8, Read(first, 1)[0][0].Inputs[0] % 8, "windows begin elsewhere in another epoch");
+        Assert.AreNotEqual(
+            Read(first, 0)[0][0].Inputs[0] % 8, Read(first, 1)[0][0].Inputs[0] % 8, "windows begin elsewhere in another epoch");
 
-        static string Text(TokenWindows source, int epoch) => string.Join(" ", Read(source, epoch).SelectMany(batch => batch).Select(window => window.Inputs[0]));
+        static string Text(TokenWindows source, int epoch) =>
+            string.Join(" ", Read(source, epoch).SelectMany(batch => batch).Select(window => window.Inputs[0]));
     }
 
     [TestMethod]

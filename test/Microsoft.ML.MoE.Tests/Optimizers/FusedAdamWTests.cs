@@ -23,12 +23,37 @@ public sealed class FusedAdamWTests
         var theirs = start.Select(value => new Parameter(value.clone())).ToArray();
         var reference = start.Select(value => new ReferenceAdamW(value)).ToArray();
 
-        using var optimizer = new FusedAdamW([new(ours[..3].Select(Named).ToArray(), Decay), new(ours[3..].Select((p, i) => Named(p, i + 3)).ToArray(), 0)], Beta1, Beta2, Epsilon);
-        using var torchSharp = optim.AdamW(
-            [
-                new AdamW.ParamGroup(theirs[..3], new AdamW.Options { LearningRate = 0.1, InitialLearningRate = 0.1, beta1 = Beta1, beta2 = Beta2, eps = Epsilon, weight_decay = Decay }),
-                new AdamW.ParamGroup(theirs[3..], new AdamW.Options { LearningRate = 0.1, InitialLearningRate = 0.1, beta1 = Beta1, beta2 = Beta2, eps = Epsilon, weight_decay = 0 }),
-            ]);
+        using var optimizer = new FusedAdamW(
+            [new(ours[..3].Select(Named).ToArray(), Decay), new(ours[3..].Select((p, i) => Named(p, i + 3)).ToArray(), 0)],
+            Beta1,
+            Beta2,
+            Epsilon);
+        using var torchSharp = optim.AdamW([
+            new AdamW.ParamGroup(
+                theirs[..3],
+                new AdamW.Options
+                {
+                    LearningRate = 0.1,
+                    InitialLearningRate = 0.1,
+                    beta1 = Beta1,
+                    beta2 = Beta2,
+                    eps = Epsilon,
+                    weight_decay = Decay,
+                }
+            ),
+            new AdamW.ParamGroup(
+                theirs[3..],
+                new AdamW.Options
+                {
+                    LearningRate = 0.1,
+                    InitialLearningRate = 0.1,
+                    beta1 = Beta1,
+                    beta2 = Beta2,
+                    eps = Epsilon,
+                    weight_decay = 0,
+                }
+            ),
+        ]);
 
         for (int step = 0; step < 6; step++)
         {
@@ -160,7 +185,8 @@ public sealed class FusedAdamWTests
         CollectionAssert.AreEquivalent(new[] { "weight1", "linear.weight" }, groups[0].Parameters.Select(pair => pair.Key).ToArray());
         Assert.AreEqual(0, groups[1].WeightDecay);
         CollectionAssert.AreEquivalent(
-            new[] { "bias1", "positions", "classToken", "linear.bias", "norm.weight", "norm.bias" }, groups[1].Parameters.Select(pair => pair.Key).ToArray());
+            new[] { "bias1", "positions", "classToken", "linear.bias", "norm.weight", "norm.bias" },
+            groups[1].Parameters.Select(pair => pair.Key).ToArray());
     }
 
     private static KeyValuePair<string, Parameter> Named(Parameter parameter, int index) => new($"p{index}", parameter);
@@ -206,6 +232,12 @@ public sealed class FusedAdamWTests
             RegisterComponents();
         }
 
-        public override Tensor forward(Tensor x) => norm.forward(again.forward(linear.forward(x))) + weight1.sum() + bias1.sum() + positions.sum() + classToken.sum() + frozen.sum();
+        public override Tensor forward(Tensor x) =>
+            norm.forward(again.forward(linear.forward(x)))
+            + weight1.sum()
+            + bias1.sum()
+            + positions.sum()
+            + classToken.sum()
+            + frozen.sum();
     }
 }

@@ -32,8 +32,10 @@ public sealed class FusedSgdTests
                 new(ours[..2].Select((parameter, i) => KeyValuePair.Create($"p{i}", parameter)).ToArray(), Decay),
                 new(ours[2..].Select((parameter, i) => KeyValuePair.Create($"p{i + 2}", parameter)).ToArray(), 0),
             ],
-            momentum, nesterov);
-        using optim.Optimizer decaying = optim.SGD(theirs[..2], 0.1, momentum, weight_decay: Decay, nesterov: nesterov), others = optim.SGD(theirs[2..], 0.1, momentum, nesterov: nesterov);
+            momentum,
+            nesterov);
+        using optim.Optimizer decaying = optim.SGD(theirs[..2], 0.1, momentum, weight_decay: Decay, nesterov: nesterov),
+            others = optim.SGD(theirs[2..], 0.1, momentum, nesterov: nesterov);
 
         for (int step = 0; step < 6; step++)
         {
@@ -66,8 +68,10 @@ public sealed class FusedSgdTests
     public void AParameterWithoutGradientAndASkippedStepAreLeftAlone()
     {
         using var scope = NewDisposeScope();
-        Parameter always = new(ones(2)), never = new(ones(2));
-        using var optimizer = new FusedSgd([new([new("always", always), new("never", never)], Decay) { LearningRateScale = 2 }], momentum: 0.5);
+        Parameter always = new(ones(2)),
+            never = new(ones(2));
+        using var optimizer = new FusedSgd(
+            [new([new("always", always), new("never", never)], Decay) { LearningRateScale = 2 }], momentum: 0.5);
 
         always.grad = ones(2);
         optimizer.Step(0.1);   // 1 - 0.2 (1 + 0.1)
@@ -107,9 +111,19 @@ public sealed class FusedSgdTests
     [TestMethod]
     public void ALookAheadWithoutMomentumIsRefused()
     {
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new FusedSgd([], momentum: 0, nesterov: true)).Message, "momentum is 0");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new FusedSgd([], momentum: 0, nesterov: true)).Message, "momentum is 0");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new FusedSgd([], momentum: 1)).Message, "momentum is 1");
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => new TrainingOptions { Optimizer = OptimizerKind.Sgd, Momentum = 0, Nesterov = true }.Validate()).Message, "Momentum is 0");
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    new TrainingOptions
+                    {
+                        Optimizer = OptimizerKind.Sgd,
+                        Momentum = 0,
+                        Nesterov = true,
+                    }.Validate())
+                .Message,
+            "Momentum is 0");
     }
 }

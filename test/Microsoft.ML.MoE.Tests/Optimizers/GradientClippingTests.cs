@@ -62,7 +62,8 @@ public sealed class GradientClippingTests
     {
         using var scope = NewDisposeScope();
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => GradientClipping.Divisor(tensor(1f), 0)).Message, "maxNorm is 0");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => GradientClipping.Divisor(tensor(1f), 0)).Message, "maxNorm is 0");
     }
 
     private static Parameter WithGradient(params float[] gradient) => new(zeros(gradient.Length)) { grad = tensor(gradient) };

@@ -24,7 +24,10 @@ public sealed class LambTests
         var reference = start.Select((value, i) => new Reference(value, i < 3 ? Decay : 0, trustRatio: i < 3)).ToArray();
         using var optimizer = new Lamb(
             [
-                new(ours[..3].Select((parameter, i) => KeyValuePair.Create($"p{i}", parameter)).ToArray(), Decay) { LearningRateScale = 0.5 },
+                new(ours[..3].Select((parameter, i) => KeyValuePair.Create($"p{i}", parameter)).ToArray(), Decay)
+                {
+                    LearningRateScale = 0.5,
+                },
                 new(ours[3..].Select((parameter, i) => KeyValuePair.Create($"p{i + 3}", parameter)).ToArray(), 0) { TrustRatio = false },
             ],
             Beta1, Beta2, Epsilon);
@@ -123,7 +126,9 @@ public sealed class LambTests
 
         var groups = ParameterGroup.ForModule(model, 0);   // without decay too
 
-        CollectionAssert.AreEqual(new[] { ("weight", true), ("bias", false) }, groups.Select(group => (group.Parameters.Single().Key, group.TrustRatio)).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { ("weight", true), ("bias", false) },
+            groups.Select(group => (group.Parameters.Single().Key, group.TrustRatio)).ToArray());
     }
 
     /// <summary>The equations of LAMB in double precision.</summary>

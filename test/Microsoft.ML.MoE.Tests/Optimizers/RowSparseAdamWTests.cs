@@ -24,7 +24,16 @@ public sealed class RowSparseAdamWTests
         from second in Enum.GetValues<SecondMoment>()
         from decay in new[] { 0, 0.3 }
         from byTorch in new[] { false, true }
-        select new object[] { new ExpertTableOptions { Clock = clock, SecondMoment = second, WeightDecay = decay }, byTorch };
+        select new object[]
+        {
+            new ExpertTableOptions
+            {
+                Clock = clock,
+                SecondMoment = second,
+                WeightDecay = decay,
+            },
+            byTorch,
+        };
 
     [TestMethod]
     [DataRow(RowClock.OwnUpdates, 0.0)]
@@ -60,7 +69,9 @@ public sealed class RowSparseAdamWTests
         using var seed = new SeedScope(2, CPU);
         using var tables = Tables(40, options);
         using var optimizer = new RowSparseAdamW(tables, 0.8, 0.95, 1e-6);
-        var rows = tables.Tables.SelectMany(table => Enumerable.Range(0, 40).Select(row => (table.Key, Row: new Row(table.Value[row], options)))).ToLookup(pair => pair.Key, pair => pair.Row);
+        var rows = tables
+            .Tables.SelectMany(table => Enumerable.Range(0, 40).Select(row => (table.Key, Row: new Row(table.Value[row], options))))
+            .ToLookup(pair => pair.Key, pair => pair.Row);
         for (var step = 1; step <= 25; step++)
         {
             AddRandomGradient(tables, randint(0, step % 2 == 0 ? 40 : 5, [4, 3], int64));   // some rows often, some seldom
@@ -160,7 +171,8 @@ public sealed class RowSparseAdamWTests
         Assert.AreEqual(0, optimizer.GradientNorm().ToSingle());
 
         // Row 3 gets 2·(3, 0) - 1·(0, 4) = (6, -4), row 5 gets 0.5·(3, 0) = (1.5, 0), row 9 gets 3·(0, 4) = (0, 12).
-        tables.AddGradient(tensor(new[] { 3L, 5, 9, 3 }, [2, 2]), [new(tensor(new[] { 2f, 0.5f, 3, -1 }, [2, 2]), tensor(new[] { 3f, 0, 0, 4 }, [2, 2]))]);
+        tables.AddGradient(
+            tensor(new[] { 3L, 5, 9, 3 }, [2, 2]), [new(tensor(new[] { 2f, 0.5f, 3, -1 }, [2, 2]), tensor(new[] { 3f, 0, 0, 4 }, [2, 2]))]);
         Assert.AreEqual(Math.Sqrt(36 + 16 + 2.25 + 144), optimizer.GradientNorm().ToSingle(), 1e-5);
         TensorAssert.AreClose(tensor(new[] { 6f, -4 }), tables.Gradient!.ToDense("values")[3], 1e-6);
 
@@ -253,7 +265,9 @@ public sealed class RowSparseAdamWTests
         optimizer.Step(Rate);
         other.Step(Rate);
 
-        CollectionAssert.AreEquivalent(new[] { "down.first_moment", "down.second_moment", "up.first_moment", "up.second_moment", "clock", "updates" }, optimizer.State.Keys.ToArray());
+        CollectionAssert.AreEquivalent(
+            new[] { "down.first_moment", "down.second_moment", "up.first_moment", "up.second_moment", "clock", "updates" },
+            optimizer.State.Keys.ToArray());
         var expected = Copy(optimizer.State, running);
         foreach (var (name, value) in Copy(other.State, resumed))
             Assert.IsTrue(expected[name].equal(value).all().ToBoolean(), name);
@@ -274,12 +288,15 @@ public sealed class RowSparseAdamWTests
         Refused("'other' is in the saved state", state.Append(new("other", zeros(1))));
         Refused("'gradient.1.up.vectors' is in the saved state", state.Append(new("gradient.1.up.vectors", zeros(1))));
         Refused("'gradient.0.experts' has experts that are not among the 10 here", Replaced("gradient.0.experts", full([4, 3], 10, int64)));
-        Refused("'gradient.0.down.multiples' is Float32 (4, 2) in the saved state; Float32 (4, 3) is wanted", Replaced("gradient.0.down.multiples", zeros(4, 2)));
+        Refused(
+            "'gradient.0.down.multiples' is Float32 (4, 2) in the saved state; Float32 (4, 3) is wanted",
+            Replaced("gradient.0.down.multiples", zeros(4, 2)));
         Refused("'up.second_moment' is", Replaced("up.second_moment", zeros(10)));
         foreach (var (name, value) in Copy(optimizer.State, tables))
             Assert.IsTrue(before[name].equal(value).all().ToBoolean(), name);
 
-        IEnumerable<KeyValuePair<string, Tensor>> Replaced(string name, Tensor value) => state.Select(pair => pair.Key == name ? new(name, value) : pair);
+        IEnumerable<KeyValuePair<string, Tensor>> Replaced(string name, Tensor value) =>
+            state.Select(pair => pair.Key == name ? new(name, value) : pair);
         void Refused(string message, IEnumerable<KeyValuePair<string, Tensor>> bad) =>
             Assert.Contains(message, Assert.ThrowsExactly<InvalidDataException>(() => optimizer.Restore(bad.ToDictionary())).Message);
     }
@@ -299,15 +316,37 @@ public sealed class RowSparseAdamWTests
         static Dictionary<string, Tensor> Train(int accumulation, double? ema)
         {
             using var seed = new SeedScope(9, CPU);
-            using var layer = new Peer(8, new PeerOptions { Experts = 64, Heads = 2, ExpertsPerHead = 4, QueryWidth = 8, QueryBatchNorm = false });
+            using var layer = new Peer(
+                8,
+                new PeerOptions
+                {
+                    Experts = 64,
+                    Heads = 2,
+                    ExpertsPerHead = 4,
+                    QueryWidth = 8,
+                    QueryBatchNorm = false,
+                }
+            );
             var (x_TD, target_TD) = (randn(12, 8), randn(12, 8));
-            var options = new TrainingOptions { Epochs = 5, LearningRate = 0.01, GradientClipNorm = 0.05, GradientAccumulation = accumulation, EmaDecay = ema, WarmupSteps = 0 };
-            var size = 12 / accumulation;
-            var loop = new TrainingLoop<int>(layer, batch =>
+            var options = new TrainingOptions
             {
-                var difference_TD = layer.forward(x_TD.narrow(0, batch * size, size)).Output_TD - target_TD.narrow(0, batch * size, size);
-                return new StepLoss(difference_TD.square().mean(), zeros([]), size);
-            }, options);
+                Epochs = 5,
+                LearningRate = 0.01,
+                GradientClipNorm = 0.05,
+                GradientAccumulation = accumulation,
+                EmaDecay = ema,
+                WarmupSteps = 0,
+            };
+            var size = 12 / accumulation;
+            var loop = new TrainingLoop<int>(
+                layer,
+                batch =>
+                {
+                    var difference_TD =
+                        layer.forward(x_TD.narrow(0, batch * size, size)).Output_TD - target_TD.narrow(0, batch * size, size);
+                    return new StepLoss(difference_TD.square().mean(), zeros([]), size);
+                },
+                options);
             var start = layer.Experts.Tables.ToDictionary(table => table.Key, table => table.Value.clone());
             loop.Run(new NumberedBatches(accumulation));
             Assert.IsNull(layer.Experts.Gradient);
@@ -337,10 +376,11 @@ public sealed class RowSparseAdamWTests
         }
     }
 
-    private static ExpertTables Tables(int experts, ExpertTableOptions options) => new(ExpertKind.Neuron, experts, Width, NeuronActivation.Gelu, options);
+    private static ExpertTables Tables(int experts, ExpertTableOptions options) =>
+        new(ExpertKind.Neuron, experts, Width, NeuronActivation.Gelu, options);
 
-    private static void AddRandomGradient(ExpertTables tables, Tensor ids_TM) => tables.AddGradient(
-        ids_TM, [.. tables.Tables.Select(_ => new RowFactors(randn(ids_TM.shape), randn(ids_TM.shape[0], Width)))]);
+    private static void AddRandomGradient(ExpertTables tables, Tensor ids_TM) =>
+        tables.AddGradient(ids_TM, [.. tables.Tables.Select(_ => new RowFactors(randn(ids_TM.shape), randn(ids_TM.shape[0], Width)))]);
 
     private static void Step(RowSparseAdamW optimizer, ExpertTables tables, Tensor? divisor, bool byTorch, double rate = Rate)
     {
@@ -355,7 +395,9 @@ public sealed class RowSparseAdamWTests
     }
 
     private static Dictionary<string, Tensor> Copy(IEnumerable<KeyValuePair<string, Tensor>> state, ExpertTables tables) =>
-        state.Concat(tables.Tables.Select(table => KeyValuePair.Create(table.Key, (Tensor)table.Value))).ToDictionary(pair => pair.Key, pair => pair.Value.clone());
+        state
+            .Concat(tables.Tables.Select(table => KeyValuePair.Create(table.Key, (Tensor)table.Value)))
+            .ToDictionary(pair => pair.Key, pair => pair.Value.clone());
 
     /// <summary>AdamW of one row in float64, by its clock.</summary>
     private sealed class Row(Tensor start, ExpertTableOptions options)

@@ -34,7 +34,10 @@ public sealed class MoCoTests
         var plain = zeros([], float64);
         for (var i = 0; i < 4; i++)
         {
-            var scores = Enumerable.Range(0, 4).Select(j => (q[i] * k[j]).sum() / (q[i].square().sum().sqrt() * k[j].square().sum().sqrt()) / temperature).ToArray();
+            var scores = Enumerable
+                .Range(0, 4)
+                .Select(j => (q[i] * k[j]).sum() / (q[i].square().sum().sqrt() * k[j].square().sum().sqrt()) / temperature)
+                .ToArray();
             plain = plain - (2 * temperature / 4 * (scores[i] - scores.Select(score => score.exp()).Aggregate((a, b) => a + b).log()));
         }
         TensorAssert.AreClose(plain, MoCo.Contrast(q, k, temperature), 1e-12);
@@ -47,7 +50,8 @@ public sealed class MoCoTests
     public void EqualVectorsCostTheLogarithmOfTheBatch()
     {
         using var scope = NewDisposeScope();
-        Assert.AreEqual(2 * 0.2 * Math.Log(8), MoCo.Contrast(ones(8, 3), ones(8, 3), 0.2).ToDouble(), 1e-6, "nothing tells the images apart");
+        Assert.AreEqual(
+            2 * 0.2 * Math.Log(8), MoCo.Contrast(ones(8, 3), ones(8, 3), 0.2).ToDouble(), 1e-6, "nothing tells the images apart");
         Assert.IsLessThan(1e-6, MoCo.Contrast(eye(8), eye(8), 0.02).ToDouble(), "each is only like itself");
     }
 
@@ -85,7 +89,9 @@ public sealed class MoCoTests
         var (x1, x2) = (images_NCHW, images_NCHW.flip(3));
         var q1 = Head(p, "predictor", Head(p, "encoder.projector", classifier.forward(x1).Features_ND));
         var q2 = Head(p, "predictor", Head(p, "encoder.projector", classifier.forward(x2).Features_ND));
-        var (k1, k2) = (Head(key, "projector", keyClassifier.forward(x1).Features_ND).detach(), Head(key, "projector", keyClassifier.forward(x2).Features_ND).detach());
+        var (k1, k2) = (
+            Head(key, "projector", keyClassifier.forward(x1).Features_ND).detach(),
+            Head(key, "projector", keyClassifier.forward(x2).Features_ND).detach());
         var plain = MoCo.Contrast(q1, k2, 0.2) + MoCo.Contrast(q2, k1, 0.2);
         TensorAssert.AreClose(plain, moco.ComputeLoss(images_NCHW).Main, 1e-5);
         plain.backward();
@@ -118,7 +124,10 @@ public sealed class MoCoTests
         using var generator = new Generator(1);
         using var classifier = SparseMlpConfig.Tiny.Build();
         using var moco = new MoCo(classifier, Options with { KeyMomentum = 0.9 }, generator);
-        var query = moco.Module.named_parameters().Where(pair => pair.name.StartsWith("encoder.", StringComparison.Ordinal)).ToDictionary(pair => pair.name["encoder.".Length..], pair => pair.parameter);
+        var query = moco
+            .Module.named_parameters()
+            .Where(pair => pair.name.StartsWith("encoder.", StringComparison.Ordinal))
+            .ToDictionary(pair => pair.name["encoder.".Length..], pair => pair.parameter);
         var start = query.ToDictionary(pair => pair.Key, pair => pair.Value.clone());
         foreach (var (name, value) in start)
             TensorAssert.AreClose(value, moco.State[name], 0, name);
@@ -157,7 +166,19 @@ public sealed class MoCoTests
         TrainingResult result;
         using (var moco = new MoCo(classifier, Options, generator))
         {
-            var loop = new TrainingLoop<int>(moco.Module, _ => moco.ComputeLoss(images_NCHW), new TrainingOptions { Epochs = 4, LearningRate = 3e-3, ProgressInterval = 1000 }) { Companions = [moco] };
+            var loop = new TrainingLoop<int>(
+                moco.Module,
+                _ => moco.ComputeLoss(images_NCHW),
+                new TrainingOptions
+                {
+                    Epochs = 4,
+                    LearningRate = 3e-3,
+                    ProgressInterval = 1000,
+                }
+            )
+            {
+                Companions = [moco],
+            };
             result = loop.Run(new Training.NumberedBatches(15), progress: report =>
             {
                 before = before == 0 ? Tensor.TotalCount : before;
@@ -178,13 +199,20 @@ public sealed class MoCoTests
         using var seed = new SeedScope(5, CPU);
         using var generator = new Generator(1);
         using var classifier = SparseMlpConfig.Tiny.Build();
-        var embedding = classifier.named_parameters().Where(pair => pair.name.StartsWith("patches.", StringComparison.Ordinal)).Select(pair => pair.parameter).ToArray();
+        var embedding = classifier
+            .named_parameters()
+            .Where(pair => pair.name.StartsWith("patches.", StringComparison.Ordinal))
+            .Select(pair => pair.parameter)
+            .ToArray();
         Assert.HasCount(2, embedding);
         var start = embedding[0].clone();
         using (var moco = new MoCo(classifier, Options with { FreezePatchEmbedding = true }, generator))
         {
             var images_NCHW = randn(8, 3, 8, 8);
-            new TrainingLoop<int>(moco.Module, _ => moco.ComputeLoss(images_NCHW), new TrainingOptions { Epochs = 1 }) { Companions = [moco] }.Run(new Training.NumberedBatches(3));
+            new TrainingLoop<int>(moco.Module, _ => moco.ComputeLoss(images_NCHW), new TrainingOptions { Epochs = 1 })
+            {
+                Companions = [moco],
+            }.Run(new Training.NumberedBatches(3));
             TensorAssert.AreClose(start, embedding[0], 0);
         }
         Assert.IsTrue(embedding.All(parameter => parameter.requires_grad));
@@ -197,15 +225,19 @@ public sealed class MoCoTests
         using var generator = new Generator(1);
         using var classifier = MlpMixerConfig.Tiny.Build();
         using var moco = new MoCo(classifier, Options, generator);
-        Assert.Contains("The batch has 1 image; at least 2", Assert.ThrowsExactly<ArgumentException>(() => moco.ComputeLoss(zeros(1, 3, 8, 8))).Message);
-        foreach (var (options, message) in new[]
-        {
-            (Options with { Temperature = 0 }, "Temperature is 0"),
-            (Options with { KeyMomentum = 1 }, "KeyMomentum is 1"),
-            (Options with { HiddenWidth = 0 }, "HiddenWidth is 0"),
-            (Options with { OutputWidth = 0 }, "OutputWidth is 0"),
-            (Options with { FirstView = new ImageAugmentation { FlipProbability = 2 } }, "FlipProbability is 2"),
-        })
+        Assert.Contains(
+            "The batch has 1 image; at least 2",
+            Assert.ThrowsExactly<ArgumentException>(() => moco.ComputeLoss(zeros(1, 3, 8, 8))).Message);
+        foreach (
+            var (options, message) in new[]
+            {
+                (Options with { Temperature = 0 }, "Temperature is 0"),
+                (Options with { KeyMomentum = 1 }, "KeyMomentum is 1"),
+                (Options with { HiddenWidth = 0 }, "HiddenWidth is 0"),
+                (Options with { OutputWidth = 0 }, "OutputWidth is 0"),
+                (Options with { FirstView = new ImageAugmentation { FlipProbability = 2 } }, "FlipProbability is 2"),
+            }
+        )
         {
             Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => new MoCo(classifier, options, generator)).Message);
         }

@@ -82,12 +82,23 @@ public sealed class BalancingLossesTests
         Assert.AreEqual(0.005078, BalancingLosses.Load(logits_TE, noisy_TE, ids_TK, 0.5).ToDouble(), 1e-6);
 
         // Importance is that of the logits without noise.
-        var e = new[,] { { Math.Exp(1), Math.Exp(.5), 1 }, { Math.Exp(.2), Math.Exp(.4), Math.Exp(.9) } };
-        var importance = Enumerable.Range(0, 3).Select(i => Enumerable.Range(0, 2).Sum(t => e[t, i] / (e[t, 0] + e[t, 1] + e[t, 2]))).ToArray();
+        var e = new[,]
+        {
+            { Math.Exp(1), Math.Exp(.5), 1 },
+            { Math.Exp(.2), Math.Exp(.4), Math.Exp(.9) },
+        };
+        var importance = Enumerable
+            .Range(0, 3)
+            .Select(i => Enumerable.Range(0, 2).Sum(t => e[t, i] / (e[t, 0] + e[t, 1] + e[t, 2])))
+            .ToArray();
         var mean = importance.Average();
         var variation = importance.Average(x => (x - mean) * (x - mean)) / (mean * mean);
         Assert.AreEqual((variation + 0.005078) / 2, BalancingLosses.ImportanceAndLoad(logits_TE, noisy_TE, ids_TK, 0.5).ToDouble(), 1e-6);
-        Assert.AreEqual(variation / 2, BalancingLosses.ImportanceAndLoad(logits_TE, logits_TE, ids_TK, 0).ToDouble(), 1e-9, "without noise there is no load loss");
+        Assert.AreEqual(
+            variation / 2,
+            BalancingLosses.ImportanceAndLoad(logits_TE, logits_TE, ids_TK, 0).ToDouble(),
+            1e-9,
+            "without noise there is no load loss");
     }
 
     [TestMethod]

@@ -17,11 +17,17 @@ public sealed class ConditionalRoutingTests
     [TestMethod]
     public void TheTableHasThePapersBits()
     {
-        CollectionAssert.AreEqual(new[] { "InputHasVisual", "TargetIsText", "TokenIsVisual" }, AttributeTable.AttributesOf(StandardRole.ClassifiedPicture).ToArray());
-        CollectionAssert.AreEqual(new[] { "InputHasText", "TargetIsText", "TokenIsText" }, AttributeTable.AttributesOf(StandardRole.Text).ToArray());
         CollectionAssert.AreEqual(
-            new[] { "InputHasVisual", "InputHasText", "TargetIsText", "TokenIsText", "Causal" }, AttributeTable.AttributesOf(StandardRole.Description).ToArray());
-        CollectionAssert.AreEqual(AttributeTable.AttributesOf(StandardRole.ClassName).ToArray(), AttributeTable.AttributesOf(StandardRole.RetrievedText).ToArray());
+            new[] { "InputHasVisual", "TargetIsText", "TokenIsVisual" },
+            AttributeTable.AttributesOf(StandardRole.ClassifiedPicture).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { "InputHasText", "TargetIsText", "TokenIsText" }, AttributeTable.AttributesOf(StandardRole.Text).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { "InputHasVisual", "InputHasText", "TargetIsText", "TokenIsText", "Causal" },
+            AttributeTable.AttributesOf(StandardRole.Description).ToArray());
+        CollectionAssert.AreEqual(
+            AttributeTable.AttributesOf(StandardRole.ClassName).ToArray(),
+            AttributeTable.AttributesOf(StandardRole.RetrievedText).ToArray());
     }
 
     [TestMethod]
@@ -52,7 +58,9 @@ public sealed class ConditionalRoutingTests
         TensorAssert.AreClose(byAttribute.forward([Picture]), byAttribute.forward([another]));
         TensorAssert.AreClose(byTask.forward([Picture]), byTask.forward([Description]));
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => byTask.forward([another])).Message, "'another'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => byAttribute.forward([new TokenRole("a", TokenModality.Text, ["Loud"])])).Message, "'Loud'");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => byAttribute.forward([new TokenRole("a", TokenModality.Text, ["Loud"])])).Message,
+            "'Loud'");
     }
 
     [TestMethod]

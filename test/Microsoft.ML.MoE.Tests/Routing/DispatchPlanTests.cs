@@ -58,7 +58,18 @@ public sealed class DispatchPlanTests
     {
         using var scope = NewDisposeScope();
         // As in token order above, two places; expert 0 is the first choice of tokens 1 and 2 and the second of 0 and 3.
-        var plan = DispatchPlan.Create(Decision(new long[,] { { 1, 0 }, { 0, 2 }, { 0, 3 }, { 1, 0 } }), 4, new ExpertCapacity(1, Priority: CapacityPriority.ChoiceOrder));
+        var plan = DispatchPlan.Create(
+            Decision(
+                new long[,]
+                {
+                    { 1, 0 },
+                    { 0, 2 },
+                    { 0, 3 },
+                    { 1, 0 },
+                }
+            ),
+            4,
+            new ExpertCapacity(1, Priority: CapacityPriority.ChoiceOrder));
 
         TensorAssert.AreEqual([1, 0, 1, 1, 1, 1, 1, 0], plan.Kept_TK, "kept");
         Assert.AreEqual(2, plan.DroppedCount.ToInt64());
@@ -155,8 +166,14 @@ public sealed class DispatchPlanTests
                 foreach (long tokens in new[] { 1, 49, 400, 3136, 12_608, 1_000_000, 999_999_999 })
                 {
                     var (pairs, divisor) = (percent * choices * tokens, 100 * experts);
-                    Assert.AreEqual(Math.Max(1, pairs / divisor), capacity.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts");
-                    Assert.AreEqual((pairs + divisor - 1) / divisor, roundedUp.Slots(tokens, experts, choices), $"{percent}% of {tokens} tokens, {experts} experts, rounded up");
+                    Assert.AreEqual(
+                        Math.Max(1, pairs / divisor),
+                        capacity.Slots(tokens, experts, choices),
+                        $"{percent}% of {tokens} tokens, {experts} experts");
+                    Assert.AreEqual(
+                        (pairs + divisor - 1) / divisor,
+                        roundedUp.Slots(tokens, experts, choices),
+                        $"{percent}% of {tokens} tokens, {experts} experts, rounded up");
                 }
             }
         }
@@ -175,9 +192,14 @@ public sealed class DispatchPlanTests
         TensorAssert.AreEqual([0, 1, 6, 4, 5], plan.PairOfRow_R, "rows");
         Assert.AreEqual(3, plan.DroppedCount.ToInt64());
 
-        TensorAssert.AreEqual([1, 1, 1, 1, 1, 1, 0, 1], DispatchPlan.Create(decision, 2, new ExpertCapacity(1)).Kept_TK, "of one item: four places in all");
-        Assert.Contains("8 tokens and 3 items", Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 3)).Message);
-        Assert.Contains("0 items", Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 0)).Message);
+        TensorAssert.AreEqual(
+            [1, 1, 1, 1, 1, 1, 0, 1], DispatchPlan.Create(decision, 2, new ExpertCapacity(1)).Kept_TK, "of one item: four places in all");
+        Assert.Contains(
+            "8 tokens and 3 items",
+            Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 3)).Message);
+        Assert.Contains(
+            "0 items",
+            Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 0)).Message);
     }
 
     [TestMethod]
@@ -192,8 +214,14 @@ public sealed class DispatchPlanTests
         var (gates_TK, ids_TK) = rand(Items * Tokens, Experts).topk(Choices, dim: 1);
         var decision = new RoutingDecision(ids_TK, gates_TK, zeros([]));
         var capacity = new ExpertCapacity(1, Priority: priority);
-        var alone = Enumerable.Range(0, Items).Select(item => DispatchPlan.Create(
-            new RoutingDecision(ids_TK.narrow(0, item * Tokens, Tokens), gates_TK.narrow(0, item * Tokens, Tokens), zeros([])), Experts, capacity)).ToArray();
+        var alone = Enumerable
+            .Range(0, Items)
+            .Select(item =>
+                DispatchPlan.Create(
+                    new RoutingDecision(ids_TK.narrow(0, item * Tokens, Tokens), gates_TK.narrow(0, item * Tokens, Tokens), zeros([])),
+                    Experts,
+                    capacity))
+            .ToArray();
         var dropped = alone.Sum(plan => plan.DroppedCount.ToInt64());
         Assert.IsGreaterThan(0, dropped);
         var wanted_TK = cat([.. alone.Select(plan => plan.Kept_TK)], 0);
@@ -207,7 +235,13 @@ public sealed class DispatchPlanTests
 
         // As other devices do it. Every pair has a row there.
         var slots = capacity.Slots(Tokens, Experts, Choices);
-        var first_P = priority == CapacityPriority.TokenOrder ? null : PairsByChoice(priority == CapacityPriority.LargestGate ? gates_TK.amax([1]).argsort(dim: 0, descending: true) : arange(Items * Tokens, int64));
+        var first_P =
+            priority == CapacityPriority.TokenOrder
+                ? null
+                : PairsByChoice(
+                    priority == CapacityPriority.LargestGate
+                        ? gates_TK.amax([1]).argsort(dim: 0, descending: true)
+                        : arange(Items * Tokens, int64));
         var sorted = DispatchPlan.BySorting(ids_TK, Experts, slots, first_P, Items);
         Assert.IsTrue(wanted_TK.Equals(sorted.Kept_TK), "by sorting");
         Assert.AreEqual(dropped, sorted.DroppedCount.ToInt64());
@@ -221,7 +255,17 @@ public sealed class DispatchPlanTests
     public void AnExpertThatDoesNotExistIsNamed()
     {
         using var scope = NewDisposeScope();
-        var error = Assert.ThrowsExactly<ArgumentException>(() => DispatchPlan.Create(Decision(new long[,] { { 0, 1 }, { 0, 4 } }), 4, capacity: null));
+        var error = Assert.ThrowsExactly<ArgumentException>(() =>
+            DispatchPlan.Create(
+                Decision(
+                    new long[,]
+                    {
+                        { 0, 1 },
+                        { 0, 4 },
+                    }
+                ),
+                4,
+                capacity: null));
         Assert.Contains("Token 1 has chosen expert 4; there are 4.", error.Message);
     }
 

@@ -63,7 +63,9 @@ public sealed class ExpertUsageTests
         Assert.Contains("is 0; it must be at least 1", Assert.ThrowsExactly<ArgumentException>(() => new ExpertUsage(0)).Message);
 
         void Refused(string message, long[] ids, float[] gates, long experts) =>
-            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => usage.Add(new ExpertSelection(tensor(ids), tensor(gates), experts))).Message);
+            Assert.Contains(
+                message,
+                Assert.ThrowsExactly<ArgumentException>(() => usage.Add(new ExpertSelection(tensor(ids), tensor(gates), experts))).Message);
     }
 
     private static ExpertUsage Of(long[] ids, float[] gates, int experts)

@@ -30,13 +30,15 @@ public sealed class ProductKeysTests
     [TestMethod]
     [DynamicData(nameof(Shapes))]
     public void EqualsASearchAmongAllKeys(int tokens, int count, int heads, int chosen, int width, bool shared) =>
-        CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) => keys.ForwardByTorch(query_TQ));
+        CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) =>
+            keys.ForwardByTorch(query_TQ));
 
     [TestMethod]
     [RequiresAvx2]
     [DynamicData(nameof(Shapes))]
     public void TheManagedPathEqualsASearchAmongAllKeys(int tokens, int count, int heads, int chosen, int width, bool shared) =>
-        CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) => keys.ForwardManaged(query_TQ));
+        CompareWithAllKeys(tokens, new ProductKeyOptions(count, heads, chosen, width, shared), (keys, query_TQ) =>
+            keys.ForwardManaged(query_TQ));
 
     [TestMethod]
     [RequiresAvx2]
@@ -123,7 +125,8 @@ public sealed class ProductKeysTests
         using var query = zeros(3, 7);
         Assert.Contains("(3, 7); (T, 8) is wanted", Assert.ThrowsExactly<ArgumentException>(() => keys.forward(query)).Message);
 
-        static void Refused(string message, ProductKeyOptions options) => Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => new ProductKeys(options)).Message);
+        static void Refused(string message, ProductKeyOptions options) =>
+            Assert.Contains(message, Assert.ThrowsExactly<ArgumentException>(() => new ProductKeys(options)).Message);
     }
 
     private static void CompareWithAllKeys(int tokens, ProductKeyOptions options, Func<ProductKeys, Tensor, ProductKeyChoice> forward)
@@ -152,14 +155,17 @@ public sealed class ProductKeysTests
     }
 
     /// <summary>The definition: scores of all N = n² keys, key (i, j) at i·n + j, and the K largest.</summary>
-    internal static (Tensor Ids_THK, Tensor Scores_THK) SearchAmongAll(ProductKeyOptions options, Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
+    internal static (Tensor Ids_THK, Tensor Scores_THK) SearchAmongAll(
+        ProductKeyOptions options, Tensor query_TQ, Tensor rowKeys, Tensor columnKeys)
     {
         var (half, heads) = (options.QueryWidth / 2, new List<(Tensor Scores, Tensor Ids)>());
         for (var head = 0; head < options.Heads; head++)
         {
             var query_TA = query_TQ.slice(1, head * options.QueryWidth, (head + 1) * options.QueryWidth, 1);
             var (rows_NA, columns_NA) = options.Shared ? (rowKeys, columnKeys) : (rowKeys[head], columnKeys[head]);
-            var scores_TNN = query_TA.slice(1, 0, half, 1).matmul(rows_NA.T).unsqueeze(2) + query_TA.slice(1, half, 2 * half, 1).matmul(columns_NA.T).unsqueeze(1);
+            var scores_TNN =
+                query_TA.slice(1, 0, half, 1).matmul(rows_NA.T).unsqueeze(2)
+                + query_TA.slice(1, half, 2 * half, 1).matmul(columns_NA.T).unsqueeze(1);
             heads.Add(scores_TNN.flatten(1).topk(options.KeysPerHead, 1));
         }
         return (stack(heads.Select(head => head.Ids), 1), stack(heads.Select(head => head.Scores), 1));

@@ -81,7 +81,8 @@ public sealed class TopKRouterTests
             using var seed = new SeedScope(5, CPU);
             var noisy_TE = logits_TE + (randn_like(logits_TE) / 4);
             TensorAssert.AreClose(noisy_TE.softmax(1).gather(1, decision.ExpertIds_TK), decision.Gates_TK);
-            TensorAssert.AreClose(BalancingLosses.ImportanceAndLoad(logits_TE, noisy_TE, decision.ExpertIds_TK, 0.25), decision.BalanceLoss);
+            TensorAssert.AreClose(
+                BalancingLosses.ImportanceAndLoad(logits_TE, noisy_TE, decision.ExpertIds_TK, 0.25), decision.BalanceLoss);
         }
 
         router.eval();
@@ -106,7 +107,16 @@ public sealed class TopKRouterTests
     [DataRow(4, 2, double.NaN, "NoiseScale is NaN")]
     public void BadOptionsAreNamed(int experts, int choices, double noise, string message)
     {
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new TopKRouter(2, new TopKRouterOptions { Experts = experts, ExpertsPerToken = choices, NoiseScale = noise }));
+        var error = Assert.ThrowsExactly<ArgumentException>(() =>
+            new TopKRouter(
+                2,
+                new TopKRouterOptions
+                {
+                    Experts = experts,
+                    ExpertsPerToken = choices,
+                    NoiseScale = noise,
+                }
+            ));
         Assert.Contains(message, error.Message);
     }
 

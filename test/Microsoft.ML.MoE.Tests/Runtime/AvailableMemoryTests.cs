@@ -12,7 +12,8 @@ public sealed class AvailableMemoryTests
     public void WhatIsNotThereIsRefusedWithBothNumbers()
     {
         var error = Assert.ThrowsExactly<InvalidOperationException>(() => AvailableMemory.Require(1L << 50, "The optimizer of a table"));
-        StringAssert.Matches(error.Message, new(@"^The optimizer of a table: 1125899\.9 GB of memory are needed, and \d+\.\d GB are available\.$"));
+        StringAssert.Matches(
+            error.Message, new(@"^The optimizer of a table: 1125899\.9 GB of memory are needed, and \d+\.\d GB are available\.$"));
     }
 
     [TestMethod]

@@ -28,7 +28,8 @@ public sealed class CastWeightsTests
                 cast = CastWeights.Of(weight, bfloat16);
             using var second = NewDisposeScope();   // another's
             Assert.AreSame(cast, CastWeights.Of(weight, bfloat16));
-            CollectionAssert.AreEqual(new[] { 1f, 0.333984375f }, cast.to_type(float32).data<float>().ToArray(), "the nearest number with eight digits");
+            CollectionAssert.AreEqual(
+                new[] { 1f, 0.333984375f }, cast.to_type(float32).data<float>().ToArray(), "the nearest number with eight digits");
         }
     }
 
@@ -52,7 +53,8 @@ public sealed class CastWeightsTests
     {
         using var scope = NewDisposeScope();
         using var seed = new SeedScope(3, CPU);
-        var config = WideNetConfig.Tiny with { Blocks = 6, ExpertsPerToken = WideNetConfig.Tiny.Experts };   // every expert, else rounding may change which are chosen
+        // Every expert, else rounding may change which are chosen.
+        var config = WideNetConfig.Tiny with { Blocks = 6, ExpertsPerToken = WideNetConfig.Tiny.Experts };
         using var exact = config.Build();
         using var rounded = config.Build(computeType: ScalarType.BFloat16);
         using (no_grad())

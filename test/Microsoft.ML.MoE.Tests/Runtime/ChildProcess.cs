@@ -39,7 +39,8 @@ internal static partial class ChildProcess
     /// <param name="lines">How many such lines.</param>
     /// <param name="delay">How long after the last of them.</param>
     /// <returns>What it printed until then.</returns>
-    public static async Task<string> RunUntil(string scenario, (string Name, string? Value)[] environment, string? stopAfter, int lines, TimeSpan delay)
+    public static async Task<string> RunUntil(
+        string scenario, (string Name, string? Value)[] environment, string? stopAfter, int lines, TimeSpan delay)
     {
         using var process = Process.Start(StartInfo(scenario, environment, folder: null))!;
         var (output, error) = (new StringBuilder(), process.StandardError.ReadToEndAsync());
@@ -80,22 +81,25 @@ internal static partial class ChildProcess
 
         try
         {
-            Console.WriteLine(scenario switch
-            {
-                "torch alone" => Multiply(),
-                "initialize, torch" => Initialize() + Multiply(),
-                "ours, torch" => TouchOurs() + Multiply(),
-                "resolver, initialize, torch" => SetResolver() + Initialize() + Multiply(),
-                "huge pages" => TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
-                "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
-                "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
-                "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
-                "released memory" => Initialize() + ReleaseMemory(10, always: true),
-                "released memory, if most is free" => Initialize() + ReleaseMemory(40, always: false),
-                "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, always: false),
-                "training with checkpoints" => TrainingCheckpointTests.TrainInChild(Environment.GetEnvironmentVariable("MOE_ML_TEST_FOLDER")!),
-                _ => $"There is no scenario '{scenario}'.",
-            });
+            Console.WriteLine(
+                scenario switch
+                {
+                    "torch alone" => Multiply(),
+                    "initialize, torch" => Initialize() + Multiply(),
+                    "ours, torch" => TouchOurs() + Multiply(),
+                    "resolver, initialize, torch" => SetResolver() + Initialize() + Multiply(),
+                    "huge pages" => TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
+                    "spin count" => TouchOurs() + (GetEnvironmentVariable("GOMP_SPINCOUNT") ?? "unset"),
+                    "huge pages, switched off" => SwitchOff() + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
+                    "huge pages, set by the program" => SetManaged("no") + TouchOurs() + (GetEnvironmentVariable(Huge) ?? "unset"),
+                    "released memory" => Initialize() + ReleaseMemory(10, always: true),
+                    "released memory, if most is free" => Initialize() + ReleaseMemory(40, always: false),
+                    "released memory, if most is free, and little is" => Initialize() + ReleaseMemory(10, always: false),
+                    "training with checkpoints" => TrainingCheckpointTests.TrainInChild(
+                        Environment.GetEnvironmentVariable("MOE_ML_TEST_FOLDER")!),
+                    _ => $"There is no scenario '{scenario}'.",
+                }
+            );
         }
         catch (Exception e)
         {
@@ -145,7 +149,8 @@ internal static partial class ChildProcess
             ProcessTuning.ReleaseFreedMemoryIfMostIsFree();
         return $"{before} {full} {freed} {ResidentMegabytes()} {above.sum().item<float>()}";
 
-        static long ResidentMegabytes() => long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
+        static long ResidentMegabytes() =>
+            long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize >> 20;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

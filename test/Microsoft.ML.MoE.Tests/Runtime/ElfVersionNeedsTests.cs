@@ -15,7 +15,9 @@ public sealed class ElfVersionNeedsTests
         var needs = ElfVersionNeeds.Parse(Library()).Needs;
 
         Assert.HasCount(28, needs);
-        Assert.AreEqual(("libstdc++.so.6", (ushort)18, false), needs.Where(need => need.Version == Missing).Select(need => (need.Library, need.Index, need.IsWeak)).Single());
+        Assert.AreEqual(
+            ("libstdc++.so.6", (ushort)18, false),
+            needs.Where(need => need.Version == Missing).Select(need => (need.Library, need.Index, need.IsWeak)).Single());
         CollectionAssert.AreEquivalent(
             new[] { "GLIBC_2.14", "GLIBC_2.34", "GLIBC_2.32", "GLIBC_2.4", "GLIBC_2.2.5" },
             needs.Where(need => need.Library == "libc.so.6").Select(need => need.Version).ToArray());
@@ -54,7 +56,9 @@ public sealed class ElfVersionNeedsTests
 
     [TestMethod]
     public void A_version_that_is_not_needed_is_refused() =>
-        Assert.Contains("GLIBCXX_9.9", Assert.ThrowsExactly<InvalidOperationException>(() => ElfVersionNeeds.Parse(Library()).Weaken("GLIBCXX_9.9")).Message);
+        Assert.Contains(
+            "GLIBCXX_9.9",
+            Assert.ThrowsExactly<InvalidOperationException>(() => ElfVersionNeeds.Parse(Library()).Weaken("GLIBCXX_9.9")).Message);
 
     [TestMethod]
     public void A_truncated_library_is_refused()
@@ -71,8 +75,9 @@ public sealed class ElfVersionNeedsTests
         Assert.Contains("not a 64-bit", Refuse(at: 4, value: 1));  // 32-bit
         Assert.Contains("not a 64-bit", Refuse(at: 5, value: 2));  // big-endian
         Assert.Contains("machine 183", Refuse(at: 18, value: 183)); // AArch64
-        Assert.Contains("type is 1", Refuse(at: 16, value: 1));    // relocatable object
-        _ = Assert.ThrowsExactly<InvalidDataException>(() => ElfVersionNeeds.Parse(File.ReadAllBytes(typeof(ElfVersionNeeds).Assembly.Location)));
+        Assert.Contains("type is 1", Refuse(at: 16, value: 1));   // relocatable object
+        _ = Assert.ThrowsExactly<InvalidDataException>(() =>
+            ElfVersionNeeds.Parse(File.ReadAllBytes(typeof(ElfVersionNeeds).Assembly.Location)));
 
         string Refuse(int at, byte value)
         {
@@ -86,7 +91,8 @@ public sealed class ElfVersionNeedsTests
     public void Damaged_bytes_are_read_or_refused_but_never_lead_outside_the_file()
     {
         var library = Library();
-        var regions = new (int Start, int Size)[] { (0, 0x300), (0x3f8f0, 0x210), (0x3fb00, 0x2000), (0x1d4b18, 0x240) }; // headers, versions, relocations, dynamic segment
+        // Headers, versions, relocations, dynamic segment.
+        var regions = new (int Start, int Size)[] { (0, 0x300), (0x3f8f0, 0x210), (0x3fb00, 0x2000), (0x1d4b18, 0x240) };
         var random = new Random(20260507);
         var refused = 0;
         for (var trial = 0; trial < 3000; trial++)

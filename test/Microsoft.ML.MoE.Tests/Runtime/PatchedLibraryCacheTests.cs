@@ -33,7 +33,8 @@ public sealed class PatchedLibraryCacheTests
     public void Another_source_gets_another_copy()
     {
         using var root = new TemporaryFolder();
-        Assert.AreNotEqual(PatchedLibraryCache.Store(root.Path, Source, Patched, "lib"), PatchedLibraryCache.Store(root.Path, [9, 9, 9], Patched, "lib"));
+        Assert.AreNotEqual(
+            PatchedLibraryCache.Store(root.Path, Source, Patched, "lib"), PatchedLibraryCache.Store(root.Path, [9, 9, 9], Patched, "lib"));
         Assert.HasCount(2, root.Files());
     }
 

@@ -23,7 +23,8 @@ public sealed partial class ProcessTuningTests
     [OSCondition(OperatingSystems.Linux)]
     public async Task MemoryBelowALivingTensorGoesBackOnRequest()
     {
-        var output = await ChildProcess.Run("released memory", [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
+        var output = await ChildProcess.Run(
+            "released memory", [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
 
         var megabytes = output.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray();
         var (before, full, freed, released) = (megabytes[0], megabytes[1], megabytes[2], megabytes[3]);
@@ -39,7 +40,8 @@ public sealed partial class ProcessTuningTests
     [DataRow("released memory, if most is free, and little is", false)]
     public async Task MemoryGoesBackByItselfWhereMostOfMuchIsFree(string scenario, bool goesBack)
     {
-        var output = await ChildProcess.Run(scenario, [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
+        var output = await ChildProcess.Run(
+            scenario, [("MALLOC_MMAP_THRESHOLD_", null), ("MALLOC_TRIM_THRESHOLD_", null), ("GLIBC_TUNABLES", null)]);
 
         var megabytes = output.Split(' ').Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray();
         var (freed, released) = (megabytes[2], megabytes[3]);

@@ -238,8 +238,14 @@ public sealed class ScopeTests
             var x = empty(4, 3);
             return
             [
-                Draws.Uniform(empty(4, 3), -2, 3), Draws.Normal(empty(4, 3), 1, 2), Draws.XavierUniform(empty(4, 3)), Draws.Uniform([4, 3], CPU), Draws.UniformLike(x), Draws.NormalLike(x),
-                Draws.OnesLike(x, 0.4), tensor(Draws.Integer()),
+                Draws.Uniform(empty(4, 3), -2, 3),
+                Draws.Normal(empty(4, 3), 1, 2),
+                Draws.XavierUniform(empty(4, 3)),
+                Draws.Uniform([4, 3], CPU),
+                Draws.UniformLike(x),
+                Draws.NormalLike(x),
+                Draws.OnesLike(x, 0.4),
+                tensor(Draws.Integer()),
             ];
         }
     }

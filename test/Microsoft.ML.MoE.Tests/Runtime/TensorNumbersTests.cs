@@ -33,7 +33,8 @@ public class TensorNumbersTests
         ["x += 3 · y"] = (x => x.clone().PlusInPlace(x.flip(0), 3), x => x.clone().add_(x.flip(0), alpha: 3)),
         ["x += 3"] = (x => x.clone().PlusInPlace(3), x => x.clone().add_(3)),
         ["index_add"] = (
-            x => zeros_like(x).IndexAddInPlace(0, tensor(new long[] { 1, 0, 1, 2, 2 }), x), x => zeros_like(x).index_add_(0, tensor(new long[] { 1, 0, 1, 2, 2 }), x, 1)),
+            x => zeros_like(x).IndexAddInPlace(0, tensor(new long[] { 1, 0, 1, 2, 2 }), x),
+            x => zeros_like(x).index_add_(0, tensor(new long[] { 1, 0, 1, 2, 2 }), x, 1)),
         ["masked fill"] = (x => x.MaskedFill(x.GreaterThan(0), 7), x => x.masked_fill(x > 0, 7)),
         ["x = 2"] = (x => x.EqualTo(2), x => x.eq(2)),
         ["x ≠ 2"] = (x => x.NotEqualTo(2), x => x.ne(2)),

@@ -46,7 +46,8 @@ public sealed class TorchRuntimeTests
     {
         using var root = new TemporaryFolder();
 
-        var outputs = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => ChildProcess.Run("initialize, torch", [("XDG_CACHE_HOME", root.Path)])));
+        var outputs = await Task.WhenAll(
+            Enumerable.Range(0, 3).Select(_ => ChildProcess.Run("initialize, torch", [("XDG_CACHE_HOME", root.Path)])));
 
         CollectionAssert.AreEqual(new[] { "multiplied", "multiplied", "multiplied" }, outputs);
         var copy = root.Files().Single();

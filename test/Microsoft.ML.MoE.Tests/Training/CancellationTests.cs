@@ -8,7 +8,13 @@ namespace Microsoft.ML.MoE.Tests.Training;
 [TestClass]
 public sealed class CancellationTests
 {
-    private static readonly TrainingOptions Options = new() { Epochs = 4, LearningRate = 0.05, WeightDecay = 0, OnCancellation = CancellationBehavior.ReturnBest };
+    private static readonly TrainingOptions Options = new()
+    {
+        Epochs = 4,
+        LearningRate = 0.05,
+        WeightDecay = 0,
+        OnCancellation = CancellationBehavior.ReturnBest,
+    };
 
     [TestMethod]
     public void TheBestValidatedWeightsComeBack()
@@ -84,7 +90,9 @@ public sealed class CancellationTests
         using var cancellation = new CancellationTokenSource();
         cancellation.Cancel();
 
-        Assert.Throws<OperationCanceledException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options).Run(new NumberedBatches(5), cancellationToken: cancellation.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            new TrainingLoop<int>(model, _ => model.SquaredValue(), Options).Run(
+                new NumberedBatches(5), cancellationToken: cancellation.Token));
     }
 
     [TestMethod]
@@ -93,7 +101,8 @@ public sealed class CancellationTests
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
 
-        var loop = new TrainingLoop<int>(model, number => number < 3 ? model.SquaredValue() : throw new OperationCanceledException("from elsewhere"), Options);
+        var loop = new TrainingLoop<int>(
+            model, number => number < 3 ? model.SquaredValue() : throw new OperationCanceledException("from elsewhere"), Options);
 
         Assert.AreEqual("from elsewhere", Assert.Throws<OperationCanceledException>(() => loop.Run(new NumberedBatches(5))).Message);
     }

@@ -23,7 +23,12 @@ internal sealed class CheckpointedTraining : IDisposable
         this.options = options;
         random.manual_seed(3).Dispose();
         Model = new WideNet(WideNetConfig.Tiny with { Dropout = 0.1 });
-        Loop = new TrainingLoop<int>(Model, Loss, options) { Generators = new Dictionary<string, Generator> { ["augmentation"] = generator }, Warn = Warnings.Add, Companions = [Companion = new(Model)] };
+        Loop = new TrainingLoop<int>(Model, Loss, options)
+        {
+            Generators = new Dictionary<string, Generator> { ["augmentation"] = generator },
+            Warn = Warnings.Add,
+            Companions = [Companion = new(Model)],
+        };
     }
 
     public static TrainingOptions Options { get; } = new()
@@ -66,10 +71,14 @@ internal sealed class CheckpointedTraining : IDisposable
     }
 
     /// <summary>What a result says, but for the times.</summary>
-    public static string Describe(TrainingResult result) => string.Join('\n', result.Epochs.Select(epoch =>
-            $"{epoch.Epoch} {epoch.Averages.Steps} {epoch.Averages.Samples} {epoch.Averages.Loss:R} {epoch.Averages.AuxiliaryLoss:R} {epoch.Averages.GradientNorm:R} {epoch.LearningRate:R} {epoch.Validation} "
-            + string.Join(' ', epoch.Averages.ExpertLoad!.Select(load => $"{string.Join(',', load.Counts)};{load.Dropped}"))))
-        + $"\n{result.Steps} {result.StopReason} {result.BestEpoch?.Epoch} {result.BestWeightsRestored}";
+    public static string Describe(TrainingResult result) =>
+        string.Join(
+            '\n',
+            result.Epochs.Select(epoch =>
+                $"{epoch.Epoch} {epoch.Averages.Steps} {epoch.Averages.Samples} {epoch.Averages.Loss:R} {epoch.Averages.AuxiliaryLoss:R} "
+                    + $"{epoch.Averages.GradientNorm:R} {epoch.LearningRate:R} {epoch.Validation} "
+                + string.Join(' ', epoch.Averages.ExpertLoad!.Select(load => $"{string.Join(',', load.Counts)};{load.Dropped}")))
+        ) + $"\n{result.Steps} {result.StopReason} {result.BestEpoch?.Epoch} {result.BestWeightsRestored}";
 
     public void Dispose()
     {
@@ -87,8 +96,11 @@ internal sealed class CheckpointedTraining : IDisposable
         WithinBatch();
         BatchesDone++;
         return new(
-            nn.functional.cross_entropy(output.Logits_NC, labels_N).MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), 6,
-            [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())], stack(output.Routing.Select(record => record.DroppedCount)).MoveToOuterDisposeScope());
+            nn.functional.cross_entropy(output.Logits_NC, labels_N).MoveToOuterDisposeScope(),
+            output.AuxiliaryLoss.MoveToOuterDisposeScope(),
+            6,
+            [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],
+            stack(output.Routing.Select(record => record.DroppedCount)).MoveToOuterDisposeScope());
     }
 
     private ValidationResult Validate(CancellationToken cancellationToken)
@@ -100,8 +112,14 @@ internal sealed class CheckpointedTraining : IDisposable
         cancellationToken.ThrowIfCancellationRequested();
         Model.eval();
         var labels_N = arange(8, dtype: int64) % Model.Config.ClassCount;
-        var logits_NC = Model.call(ones(8, Model.Config.Channels, Model.Config.ImageHeight, Model.Config.ImageWidth) * labels_N.view(-1, 1, 1, 1)).Logits_NC;
-        return new(logits_NC.argmax(1).eq(labels_N).sum().item<long>() / 8.0, nn.functional.cross_entropy(logits_NC, labels_N).item<float>(), "Accuracy", true);
+        var logits_NC = Model
+            .call(ones(8, Model.Config.Channels, Model.Config.ImageHeight, Model.Config.ImageWidth) * labels_N.view(-1, 1, 1, 1))
+            .Logits_NC;
+        return new(
+            logits_NC.argmax(1).eq(labels_N).sum().item<long>() / 8.0,
+            nn.functional.cross_entropy(logits_NC, labels_N).item<float>(),
+            "Accuracy",
+            true);
     }
 
     /// <summary>A companion with a state: the sum of all weights after every update.</summary>

@@ -11,7 +11,15 @@ namespace Microsoft.ML.MoE.Tests.Training;
 [TestClass]
 public sealed class CompositeOptimizerTests
 {
-    private static readonly TrainingOptions Options = new() { Epochs = 1, LearningRate = 0.1, FinalLearningRate = 0.1, WarmupSteps = 0, WeightDecay = 0, GradientClipNorm = null };
+    private static readonly TrainingOptions Options = new()
+    {
+        Epochs = 1,
+        LearningRate = 0.1,
+        FinalLearningRate = 0.1,
+        WarmupSteps = 0,
+        WeightDecay = 0,
+        GradientClipNorm = null,
+    };
 
     [TestMethod]
     [DataRow(null, 1, DisplayName = "without clipping")]
@@ -24,7 +32,9 @@ public sealed class CompositeOptimizerTests
         var (table, weight) = (model.Table.clone().requires_grad_(), model.Weight.clone().detach().requires_grad_());
         var norms = new List<double>();
         var loop = new TrainingLoop<int>(
-            nn.Sequential(("table", model)), i => new(Loss(i, model.call(Rows(i))), zeros([]), Samples: i + 1), Options.With(o => (o.GradientClipNorm, o.GradientAccumulation, o.ProgressInterval) = (clipNorm, accumulation, 1)));
+            nn.Sequential(("table", model)),
+            i => new(Loss(i, model.call(Rows(i))), zeros([]), Samples: i + 1),
+            Options.With(o => (o.GradientClipNorm, o.GradientAccumulation, o.ProgressInterval) = (clipNorm, accumulation, 1)));
 
         loop.Run(new NumberedBatches(4), progress: report => norms.Add(report.Averages.GradientNorm ?? 0));
 
@@ -34,7 +44,11 @@ public sealed class CompositeOptimizerTests
         for (int step = 0; step < 4 / accumulation; step++)
         {
             var samples = Enumerable.Range(step * accumulation, accumulation).Sum(i => i + 1);
-            var loss = Enumerable.Range(step * accumulation, accumulation).Select(i => Loss(i, table[Rows(i)].mv(weight)) * (i + 1)).Aggregate((sum, next) => sum + next) / samples;
+            var loss =
+                Enumerable
+                    .Range(step * accumulation, accumulation)
+                    .Select(i => Loss(i, table[Rows(i)].mv(weight)) * (i + 1))
+                    .Aggregate((sum, next) => sum + next) / samples;
             table.grad = weight.grad = null;
             loss.backward();
             using var _ = no_grad();
@@ -72,7 +86,8 @@ public sealed class CompositeOptimizerTests
         composite.Step(0.1);
 
         CollectionAssert.AreEquivalent(
-            new[] { "a/w.first_moment", "a/w.second_moment", "a/w.step", "b/w.first_moment", "b/w.second_moment", "b/w.step" }, composite.State.Keys.ToArray());
+            new[] { "a/w.first_moment", "a/w.second_moment", "a/w.step", "b/w.first_moment", "b/w.second_moment", "b/w.step" },
+            composite.State.Keys.ToArray());
         Assert.AreEqual(Math.Sqrt(14), composite.GradientNorm().item<float>(), 1e-6);
         Parameter three = new(ones(2)), four = new(ones(3));
         using var other = Composite(three, four);
@@ -80,11 +95,26 @@ public sealed class CompositeOptimizerTests
         foreach (var (name, value) in composite.State)
             TensorAssert.AreClose(value, other.State[name], 0);
 
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidDataException>(() => other.Restore(composite.State.Where(pair => pair.Key != "b/w.step").ToDictionary())).Message, "'w.step' is not in the saved state");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidDataException>(() => other.Restore(new Dictionary<string, Tensor> { ["c/w.step"] = ones([]) })).Message, "'c/w.step'");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidDataException>(() =>
+                    other.Restore(composite.State.Where(pair => pair.Key != "b/w.step").ToDictionary()))
+                .Message,
+            "'w.step' is not in the saved state");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<InvalidDataException>(() => other.Restore(new Dictionary<string, Tensor> { ["c/w.step"] = ones([]) }))
+                .Message,
+            "'c/w.step'");
 
         static CompositeOptimizer Composite(Parameter first, Parameter second) =>
-            new(new Dictionary<string, IOptimizer> { ["a"] = new FusedAdamW([new([new("w", first)], 0)]), ["b"] = new FusedAdamW([new([new("w", second)], 0)]) });
+            new(
+                new Dictionary<string, IOptimizer>
+                {
+                    ["a"] = new FusedAdamW([new([new("w", first)], 0)]),
+                    ["b"] = new FusedAdamW([new([new("w", second)], 0)]),
+                }
+            );
     }
 
     [TestMethod]
@@ -92,11 +122,23 @@ public sealed class CompositeOptimizerTests
     {
         using var scope = NewDisposeScope();
         var parameter = new Parameter(ones(2));
-        using FusedAdamW first = new([new([new("w", parameter)], 0)]), second = new([new([new("w", parameter)], 0)]);
+        using FusedAdamW first = new([new([new("w", parameter)], 0)]),
+            second = new([new([new("w", parameter)], 0)]);
 
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new CompositeOptimizer(new Dictionary<string, IOptimizer> { ["a"] = first, ["b"] = second })).Message, "belongs to optimizer 'a' and to 'b'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new CompositeOptimizer(new Dictionary<string, IOptimizer> { ["a/b"] = first })).Message, "'a/b'");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new CompositeOptimizer(new Dictionary<string, IOptimizer>())).Message, "at least one");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    new CompositeOptimizer(new Dictionary<string, IOptimizer> { ["a"] = first, ["b"] = second }))
+                .Message,
+            "belongs to optimizer 'a' and to 'b'");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() => new CompositeOptimizer(new Dictionary<string, IOptimizer> { ["a/b"] = first }))
+                .Message,
+            "'a/b'");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new CompositeOptimizer(new Dictionary<string, IOptimizer>())).Message,
+            "at least one");
     }
 
     [TestMethod]
@@ -105,20 +147,31 @@ public sealed class CompositeOptimizerTests
         using var scope = NewDisposeScope();
         using var model = nn.Linear(2, 1);
         var start = (Weight: model.weight.clone(), Bias: model.bias!.clone());
-        var loop = new TrainingLoop<int>(model, _ => new(model.call(ones(1, 2)).sum() * 100, zeros([]), 1), Options) { LearningRateScale = name => name == "bias" ? 0.25 : 0 };
+        var loop = new TrainingLoop<int>(model, _ => new(model.call(ones(1, 2)).sum() * 100, zeros([]), 1), Options)
+        {
+            LearningRateScale = name => name == "bias" ? 0.25 : 0,
+        };
 
         loop.Run(new NumberedBatches(3));
 
         TensorAssert.AreClose(start.Weight, model.weight, 0);
-        TensorAssert.AreClose(start.Bias - (3 * 0.1 * 0.25), model.bias, 1e-6);   // Adam moves by the rate where the gradient is always the same
+        // Adam moves by the rate where the gradient is always the same.
+        TensorAssert.AreClose(start.Bias - (3 * 0.1 * 0.25), model.bias, 1e-6);
     }
 
     [TestMethod]
     public void TheLearningRateIsScaledByTheModulesThatWantIt()
     {
         using var scope = NewDisposeScope();
-        using ScaledModule inner = new(0.25), outer = new(0.5, inner), other = new(3), model = new(1, outer, other, inner);   // the inner one is there twice
-        var loop = new TrainingLoop<int>(model, _ => new((outer.Value + inner.Value + other.Value + model.Value) * 100, zeros([]), 1), Options) { LearningRateScale = name => name == "part1.value" ? 2 : 1 };
+        using ScaledModule inner = new(0.25),
+            outer = new(0.5, inner),
+            other = new(3),
+            model = new(1, outer, other, inner);   // the inner one is there twice
+        var loop = new TrainingLoop<int>(
+            model, _ => new((outer.Value + inner.Value + other.Value + model.Value) * 100, zeros([]), 1), Options)
+        {
+            LearningRateScale = name => name == "part1.value" ? 2 : 1,
+        };
 
         loop.Run(new NumberedBatches(2));
 
@@ -136,10 +189,12 @@ public sealed class CompositeOptimizerTests
         using var model = new ScaledModule(0, table);
         var (rows, weight) = (table.Table.clone(), table.Weight.detach().clone());
 
-        new TrainingLoop<int>(model, _ => new(table.call(tensor(new long[] { 1 })).sum() + model.Value, zeros([]), 1), Options).Run(new NumberedBatches(1));
+        new TrainingLoop<int>(model, _ => new(table.call(tensor(new long[] { 1 })).sum() + model.Value, zeros([]), 1), Options).Run(
+            new NumberedBatches(1));
 
         TensorAssert.AreClose(weight, table.Weight, 0);
-        TensorAssert.AreClose(rows[1] - (0.5 * weight), table.Table[1], 1e-6);   // the table's own rate is 0.5, and the gradient of a row is the weight
+        // The table's own rate is 0.5, and the gradient of a row is the weight.
+        TensorAssert.AreClose(rows[1] - (0.5 * weight), table.Table[1], 1e-6);
         TensorAssert.AreClose(rows[2], table.Table[2], 0);
     }
 
@@ -150,9 +205,13 @@ public sealed class CompositeOptimizerTests
         using var model = new ScalarModule();
         var companion = new RecordingCompanion(model);
 
-        new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => (o.Epochs, o.GradientAccumulation) = (2, 2))) { Companions = [companion] }.Run(new NumberedBatches(3));
+        new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => (o.Epochs, o.GradientAccumulation) = (2, 2)))
+        {
+            Companions = [companion],
+        }.Run(new NumberedBatches(3));
 
-        CollectionAssert.AreEqual(new[] { (1, 4), (2, 4), (3, 4), (4, 4) }, companion.Calls.Select(call => (call.Update, call.Total)).ToArray());
+        CollectionAssert.AreEqual(
+            new[] { (1, 4), (2, 4), (3, 4), (4, 4) }, companion.Calls.Select(call => (call.Update, call.Total)).ToArray());
         for (int i = 1; i < 4; i++)
             Assert.IsTrue(companion.Calls[i].Value < companion.Calls[i - 1].Value);
         Assert.AreEqual(model.Value.item<float>(), companion.Calls[^1].Value);

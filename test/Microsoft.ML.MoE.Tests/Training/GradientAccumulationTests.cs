@@ -42,7 +42,8 @@ public sealed class GradientAccumulationTests
         using var scope = NewDisposeScope();
         var (_, result) = Train([4, 4, 4, 4, 4], Options.With(o => (o.GradientAccumulation, o.MaxSteps) = (2, 4)));
         Assert.AreEqual(4, result.Steps);
-        Assert.AreEqual(20 + 8, result.Epochs.Sum(epoch => epoch.Averages.Samples), "three updates, the last of one batch, then one more of two");
+        Assert.AreEqual(
+            20 + 8, result.Epochs.Sum(epoch => epoch.Averages.Samples), "three updates, the last of one batch, then one more of two");
     }
 
     [TestMethod]
@@ -52,7 +53,12 @@ public sealed class GradientAccumulationTests
         using var model = nn.Linear(3, 1);
         var loop = new TrainingLoop<RegressionBatch>(
             model,
-            batch => batch.SquaredError(model) with { ExpertCounts_E = [tensor(new long[] { 3, 1 }), tensor(new long[] { 1, 2, 3 })], DroppedCounts_B = tensor(new long[] { 1, 0 }) },
+            batch =>
+                batch.SquaredError(model) with
+                {
+                    ExpertCounts_E = [tensor(new long[] { 3, 1 }), tensor(new long[] { 1, 2, 3 })],
+                    DroppedCounts_B = tensor(new long[] { 1, 0 }),
+                },
             Options.With(o => (o.Epochs, o.GradientAccumulation) = (1, 2)));
         var loads = loop.Run(new SizedBatches([4, 4, 4])).Epochs[0].Averages.ExpertLoad!;
         Assert.HasCount(2, loads);
@@ -69,8 +75,15 @@ public sealed class GradientAccumulationTests
         using var model = nn.Linear(3, 1);
         var before = LiveTensors.Count();
         _ = new TrainingLoop<RegressionBatch>(
-            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) },
-            Options.With(o => (o.Epochs, o.GradientAccumulation) = (10, 3))).Run(new RegressionBatches(batches: 100));
+            model,
+            batch =>
+                batch.SquaredError(model) with
+                {
+                    ExpertCounts_E = [ones([3], int64), ones([2], int64)],
+                    DroppedCounts_B = ones([2], int64),
+                },
+            Options.With(o => (o.Epochs, o.GradientAccumulation) = (10, 3))
+        ).Run(new RegressionBatches(batches: 100));
         Assert.AreEqual(before, Tensor.TotalCount);
     }
 
@@ -101,7 +114,8 @@ public sealed class GradientAccumulationTests
             foreach (var size in sizes)
             {
                 using var scope = NewDisposeScope();
-                yield return new(x.narrow(0, first, size).clone().DetachFromDisposeScope(), y.narrow(0, first, size).clone().DetachFromDisposeScope());
+                yield return new(
+                    x.narrow(0, first, size).clone().DetachFromDisposeScope(), y.narrow(0, first, size).clone().DetachFromDisposeScope());
                 first += size;
             }
         }

@@ -11,7 +11,15 @@ namespace Microsoft.ML.MoE.Tests.Training;
 [TestClass]
 public sealed class LayerDecayTests
 {
-    private static readonly TrainingOptions Options = new() { Epochs = 1, LearningRate = 0.01, FinalLearningRate = 0.01, WarmupSteps = 0, WeightDecay = 0, GradientClipNorm = null };
+    private static readonly TrainingOptions Options = new()
+    {
+        Epochs = 1,
+        LearningRate = 0.01,
+        FinalLearningRate = 0.01,
+        WarmupSteps = 0,
+        WeightDecay = 0,
+        GradientClipNorm = null,
+    };
 
     private static readonly VisionTransformerConfig VitMoe = new()
     {
@@ -68,7 +76,20 @@ public sealed class LayerDecayTests
             CollectionAssert.AreEqual(new[] { expected }, model.LayersOf(name).ToArray(), name);
         }
         CollectionAssert.IsSubsetOf(
-            new[] { "patches", "positions", "classToken", "finalNorm", "representation", "classes", "attentionNorms", "attentions", "feedForwardNorms", "feedForwards", "mixtures" },
+            new[]
+            {
+                "patches",
+                "positions",
+                "classToken",
+                "finalNorm",
+                "representation",
+                "classes",
+                "attentionNorms",
+                "attentions",
+                "feedForwardNorms",
+                "feedForwards",
+                "mixtures",
+            },
             model.named_parameters().Select(pair => pair.name.Split('.')[0]).Distinct().ToArray());
     }
 
@@ -84,7 +105,10 @@ public sealed class LayerDecayTests
 
         CollectionAssert.AreEqual(new[] { 0 }, model.LayersOf("positions").ToArray());
         CollectionAssert.AreEqual(new[] { 4 }, model.LayersOf("classes.weight").ToArray());
-        foreach (var (name, _) in model.named_parameters().Where(pair => pair.name.Contains("s.", StringComparison.Ordinal) && char.IsDigit(pair.name.Split('.')[1][0])))
+        foreach (
+            var (name, _) in model
+                .named_parameters()
+                .Where(pair => pair.name.Contains("s.", StringComparison.Ordinal) && char.IsDigit(pair.name.Split('.')[1][0])))
         {
             var path = name.Split('.');
             var shared = path[0].EndsWith("Norms", StringComparison.Ordinal) ? shareLayerNorms : shareParameters;
@@ -97,11 +121,24 @@ public sealed class LayerDecayTests
     {
         using var scope = NewDisposeScope();
         using var model = new WideNet(Wide);
-        string[] names = ["positions", "attentionNorms.0.weight", "attentionNorms.1.weight", "attentionNorms.2.weight", "finalNorm.weight", "classes.weight", "attentions.0.output.weight"];
+        string[] names =
+        [
+            "positions",
+            "attentionNorms.0.weight",
+            "attentionNorms.1.weight",
+            "attentionNorms.2.weight",
+            "finalNorm.weight",
+            "classes.weight",
+            "attentions.0.output.weight",
+        ];
         var before = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter.clone());
 
         // The gradient is 1 everywhere, so that Adam's first step moves each weight by its learning rate.
-        new TrainingLoop<int>(model, _ => new(model.parameters().Select(parameter => parameter.sum()).Aggregate((sum, next) => sum + next), zeros([]), 1), Options.With(o => o.LayerDecay = 0.5)).Run(new NumberedBatches(1));
+        new TrainingLoop<int>(
+            model,
+            _ => new(model.parameters().Select(parameter => parameter.sum()).Aggregate((sum, next) => sum + next), zeros([]), 1),
+            Options.With(o => o.LayerDecay = 0.5)
+        ).Run(new NumberedBatches(1));
 
         double[] scales = [0.0625, 0.125, 0.25, 0.5, 1, 1, (0.125 + 0.25 + 0.5) / 3];
         var after = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
@@ -116,9 +153,15 @@ public sealed class LayerDecayTests
         using var model = new ScalarModule();
 
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.LayerDecay = 0.5))).Message, "LayerDecay is 0.5, but ScalarModule");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 0)).Validate()).Message, "LayerDecay is 0");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 1.5)).Validate()).Message, "LayerDecay is 1.5");
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.LayerDecay = 0.5)))
+                .Message,
+            "LayerDecay is 0.5, but ScalarModule");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 0)).Validate()).Message, "LayerDecay is 0");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.LayerDecay = 1.5)).Validate()).Message, "LayerDecay is 1.5");
     }
 
     [TestMethod]
@@ -134,8 +177,10 @@ public sealed class LayerDecayTests
         using (no_grad())
             model.weight.fill_(3);
 
-        var options = Options.With(o => (o.Optimizer, o.LearningRate, o.FinalLearningRate, o.Momentum, o.Nesterov) = (optimizer, 0.1, 0.1, momentum, nesterov));
-        new TrainingLoop<int>(model, _ => new(model.weight.sum() * 4, zeros([]), 1), options).Run(new NumberedBatches(2));   // the gradient is 4
+        var options = Options.With(o =>
+            (o.Optimizer, o.LearningRate, o.FinalLearningRate, o.Momentum, o.Nesterov) = (optimizer, 0.1, 0.1, momentum, nesterov));
+        // The gradient is 4.
+        new TrainingLoop<int>(model, _ => new(model.weight.sum() * 4, zeros([]), 1), options).Run(new NumberedBatches(2));
 
         Assert.AreEqual(expected, model.weight.item<float>(), 1e-5);
     }

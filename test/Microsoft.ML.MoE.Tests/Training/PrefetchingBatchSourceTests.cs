@@ -135,7 +135,9 @@ public sealed class PrefetchingBatchSourceTests
     {
         Assert.AreEqual(4, new PrefetchingBatchSource<Batch>(new Source(_ => []) { BatchesPerEpoch = 4 }).BatchesPerEpoch);
         Assert.IsNull(new PrefetchingBatchSource<Batch>(new Source(_ => [])).BatchesPerEpoch);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new PrefetchingBatchSource<Batch>(new Source(_ => []), 0)).Message, "lookAhead is 0");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new PrefetchingBatchSource<Batch>(new Source(_ => []), 0)).Message,
+            "lookAhead is 0");
     }
 
     private sealed class Batch(int id) : IDisposable

@@ -84,7 +84,8 @@ internal sealed class TableModule : nn.Module<Tensor, Tensor>, IHasOwnOptimizer
         private Tensor Dense()
         {
             using var _ = no_grad();
-            return Gradients().Aggregate(zeros_like(module.table), (sum, gradient) => sum.index_add(0, gradient.Rows_N, gradient.Gradient_ND, 1));
+            return Gradients()
+                .Aggregate(zeros_like(module.table), (sum, gradient) => sum.index_add(0, gradient.Rows_N, gradient.Gradient_ND, 1));
         }
     }
 }

@@ -134,10 +134,17 @@ public sealed class TrainingCheckpointTests
         {
             // Killed some time after an update that is drawn anew: within a batch, within the writing of a checkpoint, wherever it may be.
             var output = await ChildProcess.RunUntil(
-                "training with checkpoints", [("MOE_ML_TEST_FOLDER", folder)], stopAfter: attempt < 5 ? "step " : null, lines: random.Next(1, 3), delay: TimeSpan.FromMilliseconds(random.Next(20)));
+                "training with checkpoints",
+                [("MOE_ML_TEST_FOLDER", folder)],
+                stopAfter: attempt < 5 ? "step " : null,
+                lines: random.Next(1, 3),
+                delay: TimeSpan.FromMilliseconds(random.Next(20)));
             if (output.Contains("weights", StringComparison.Ordinal))
             {
-                Assert.AreEqual($"weights {Uninterrupted()}", output.Split('\n').Single(line => line.StartsWith("weights", StringComparison.Ordinal)).Trim(), output);
+                Assert.AreEqual(
+                    $"weights {Uninterrupted()}",
+                    output.Split('\n').Single(line => line.StartsWith("weights", StringComparison.Ordinal)).Trim(),
+                    output);
                 Assert.IsTrue(kills >= 3, $"only {kills} processes were killed");
                 return;
             }
@@ -153,7 +160,12 @@ public sealed class TrainingCheckpointTests
         TorchRuntime.Initialize();
         set_num_threads(1);
         using var scope = NewDisposeScope();
-        using var training = new CheckpointedTraining(CheckpointedTraining.Options.With(o => { o.ProgressInterval = 1; o.Checkpoints = new(folder) { EverySteps = 1, Resume = true }; }));
+        using var training = new CheckpointedTraining(
+            CheckpointedTraining.Options.With(o =>
+            {
+                o.ProgressInterval = 1;
+                o.Checkpoints = new(folder) { EverySteps = 1, Resume = true };
+            }));
         var result = training.Run(progress => Console.WriteLine($"step {progress.Step}"));
         return $"weights {training.Hash()} {training.Companion.Sum:R} {CheckpointedTraining.Describe(result)}".Replace('\n', '|');
     }
@@ -219,7 +231,8 @@ public sealed class TrainingCheckpointTests
         foreach (var attempt in new[] { 2, 3 })   // the same command again must not start afresh either
         {
             using var next = Start(Checkpoints with { Resume = true });
-            StringAssert.Contains(Assert.Throws<InvalidDataException>(() => next.Run()).Message, "None of the 2 checkpoints", $"attempt {attempt}");
+            StringAssert.Contains(
+                Assert.Throws<InvalidDataException>(() => next.Run()).Message, "None of the 2 checkpoints", $"attempt {attempt}");
             Assert.AreEqual(0, next.BatchesDone);
         }
     }
@@ -266,7 +279,8 @@ public sealed class TrainingCheckpointTests
                 if (first.BatchesDone > 0)
                     return;
                 using var other = Start(Checkpoints with { Resume = true });
-                StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => other.Run()).Message, "another training may be using it");
+                StringAssert.Contains(
+                    Assert.Throws<InvalidOperationException>(() => other.Run()).Message, "another training may be using it");
             };
             first.Run();
         }
@@ -287,7 +301,14 @@ public sealed class TrainingCheckpointTests
         options = options.With(o => o.Checkpoints = Checkpoints with { Resume = true });
 
         AssertRefused(options.With(o => o.LearningRate = 0.01), "LearningRate was 0.005 in the checkpoint and is 0.01 now.");
-        AssertRefused(options.With(o => { o.EarlyStopping = new() { Patience = 9 }; o.Beta1 = 0.8; }), "Beta1 was 0.9 in the checkpoint and is 0.8 now; EarlyStopping was null in the checkpoint and is not there now; EarlyStopping.MinDelta was not there");
+        AssertRefused(
+            options.With(o =>
+            {
+                o.EarlyStopping = new() { Patience = 9 };
+                o.Beta1 = 0.8;
+            }),
+            "Beta1 was 0.9 in the checkpoint and is 0.8 now; EarlyStopping was null in the checkpoint and is not there now; "
+                + "EarlyStopping.MinDelta was not there");
         AssertRefused(options.With(o => o.Optimizer = OptimizerKind.Sgd), "Optimizer was AdamW in the checkpoint and is Sgd now");
 
         using var training = new CheckpointedTraining(options);
@@ -296,8 +317,12 @@ public sealed class TrainingCheckpointTests
             Companions = [training.Companion],
             Identity = new Dictionary<string, string> { ["Images"] = "60" },
         };
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => other.Run(new NumberedBatches(8), _ => new(0, 0, "", true))).Message, "Images was not there in the checkpoint and is 60 now");
-        StringAssert.Contains(Assert.Throws<InvalidOperationException>(() => other.Run(new NumberedBatches(7))).Message, "Validation was after every epoch in the checkpoint and is none now");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => other.Run(new NumberedBatches(8), _ => new(0, 0, "", true))).Message,
+            "Images was not there in the checkpoint and is 60 now");
+        StringAssert.Contains(
+            Assert.Throws<InvalidOperationException>(() => other.Run(new NumberedBatches(7))).Message,
+            "Validation was after every epoch in the checkpoint and is none now");
 
         static void AssertRefused(TrainingOptions options, string reason)
         {
@@ -335,7 +360,17 @@ public sealed class TrainingCheckpointTests
     public void TheTimeThatTrainingHadTakenCounts()
     {
         using var scope = NewDisposeScope();
-        var (options, rates) = (new TrainingOptions { Epochs = 100, MaxTime = TimeSpan.FromSeconds(10), WarmupSteps = 0, LearningRate = 1, FinalLearningRate = 0, LearningRateDecay = LearningRateDecay.Linear }, new List<double>());
+        var (options, rates) = (
+            new TrainingOptions
+            {
+                Epochs = 100,
+                MaxTime = TimeSpan.FromSeconds(10),
+                WarmupSteps = 0,
+                LearningRate = 1,
+                FinalLearningRate = 0,
+                LearningRateDecay = LearningRateDecay.Linear,
+            },
+            new List<double>());
         Assert.AreEqual(StopReason.TimeLimit, Train(checkpoints: null, failAt: -1).StopReason);
         var expected = rates.ToArray();
         Assert.AreEqual(10, expected.Length);
@@ -388,7 +423,8 @@ public sealed class TrainingCheckpointTests
         using var training = Start(Checkpoints with { EverySteps = 1 });
         AssertAsWithoutInterruption(training, training.Run());
 
-        StringAssert.Contains(training.Warnings.Single(), "checkpoint-000000002.safetensors' could not be written, and training goes on without it");
+        StringAssert.Contains(
+            training.Warnings.Single(), "checkpoint-000000002.safetensors' could not be written, and training goes on without it");
         CollectionAssert.AreEqual(new[] { 7, 8 }, Steps());
     }
 
@@ -435,9 +471,16 @@ public sealed class TrainingCheckpointTests
 
     private CheckpointOptions Checkpoints => new(folder);
 
-    private static CheckpointedTraining Start(CheckpointOptions checkpoints) => new(CheckpointedTraining.Options.With(o => o.Checkpoints = checkpoints));
+    private static CheckpointedTraining Start(CheckpointOptions checkpoints) =>
+        new(CheckpointedTraining.Options.With(o => o.Checkpoints = checkpoints));
 
-    private int[] Steps() => [.. Directory.GetFiles(folder, "*.safetensors").Select(path => int.Parse(Path.GetFileName(path)[11..20], CultureInfo.InvariantCulture)).Order()];
+    private int[] Steps() =>
+        [
+            .. Directory
+                .GetFiles(folder, "*.safetensors")
+                .Select(path => int.Parse(Path.GetFileName(path)[11..20], CultureInfo.InvariantCulture))
+                .Order(),
+        ];
 
     private static void AssertAsWithoutInterruption(CheckpointedTraining training, TrainingResult result)
     {

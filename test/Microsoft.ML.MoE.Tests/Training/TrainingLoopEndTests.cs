@@ -27,7 +27,9 @@ public sealed class TrainingLoopEndTests
             model.eval();
             values.Add(model.Value.item<float>());
             double score = quality[values.Count - 1];
-            return monitor == MonitoredQuantity.Loss ? new(double.NaN, -score, "Accuracy", true) : new(higherIsBetter ? score : -score, 0, "M", higherIsBetter);
+            return monitor == MonitoredQuantity.Loss
+                ? new(double.NaN, -score, "Accuracy", true)
+                : new(higherIsBetter ? score : -score, 0, "M", higherIsBetter);
         }
 
         var options = Options.With(o => (o.Epochs, o.EarlyStopping, o.Monitor) = (7, new EarlyStopping { Patience = 2 }, monitor));
@@ -50,7 +52,9 @@ public sealed class TrainingLoopEndTests
         var clock = new ManualClock();
         var rates = new List<double>();
         var expected = new List<int>();
-        var options = Options.With(o => (o.Epochs, o.WarmupFraction, o.FinalLearningRate, o.LearningRateDecay, o.MaxTime, o.ProgressInterval) = (1000, 0, 0, LearningRateDecay.Linear, TimeSpan.FromSeconds(8), 1));
+        var options = Options.With(o =>
+            (o.Epochs, o.WarmupFraction, o.FinalLearningRate, o.LearningRateDecay, o.MaxTime, o.ProgressInterval) = (
+                1000, 0, 0, LearningRateDecay.Linear, TimeSpan.FromSeconds(8), 1));
         var loop = new TrainingLoop<int>(
             model,
             _ =>
@@ -73,7 +77,8 @@ public sealed class TrainingLoopEndTests
         for (var step = 0; step < 8; step++)
             Assert.AreEqual(0.05 * (1 - ((step + 1) / 8.0)), rates[step], 1e-9, "a step's rate is that of the time at which it is made");
         CollectionAssert.AreEqual(Enumerable.Repeat(8, 8).ToArray(), expected, "what training will take at this speed");
-        StringAssert.StartsWith(Assert.ThrowsExactly<ArgumentException>((Options.With(o => o.MaxTime = TimeSpan.Zero)).Validate).Message, "MaxTime");
+        StringAssert.StartsWith(
+            Assert.ThrowsExactly<ArgumentException>((Options.With(o => o.MaxTime = TimeSpan.Zero)).Validate).Message, "MaxTime");
     }
 
     [TestMethod]
@@ -82,7 +87,10 @@ public sealed class TrainingLoopEndTests
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
         using var other = new ScalarModule();
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.MaxTime = TimeSpan.FromSeconds(1))) { Clock = new ManualClock() }.Run(new NumberedBatches(4));
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.MaxTime = TimeSpan.FromSeconds(1)))
+        {
+            Clock = new ManualClock(),
+        }.Run(new NumberedBatches(4));
         new TrainingLoop<int>(other, _ => other.SquaredValue(), Options).Run(new NumberedBatches(4));
         Assert.AreEqual((StopReason.EpochsCompleted, 12), (result.StopReason, result.Steps));
         Assert.AreEqual(other.Value.item<float>(), model.Value.item<float>());
@@ -97,7 +105,8 @@ public sealed class TrainingLoopEndTests
         int epoch = 0;
 
         var options = Options.With(o => (o.Epochs, o.EarlyStopping) = (4, new EarlyStopping { Patience = 2, MinDelta = 0.05 }));
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(1), _ => new(quality[epoch++], 0, "Accuracy", true));
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), options).Run(new NumberedBatches(1), _ =>
+            new(quality[epoch++], 0, "Accuracy", true));
 
         Assert.AreEqual(3, result.Epochs.Count);
         Assert.AreEqual(3, result.BestEpoch!.Epoch);
@@ -110,11 +119,14 @@ public sealed class TrainingLoopEndTests
         using var model = new ScalarModule();
         var values = new List<float>();
 
-        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.KeepBestWeights = false)).Run(new NumberedBatches(2), _ =>
-        {
-            values.Add(model.Value.item<float>());
-            return new(-values.Count, 0, "Accuracy", true);
-        });
+        var result = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.KeepBestWeights = false)).Run(
+            new NumberedBatches(2),
+            _ =>
+            {
+                values.Add(model.Value.item<float>());
+                return new(-values.Count, 0, "Accuracy", true);
+            }
+        );
 
         Assert.AreEqual(1, result.BestEpoch!.Epoch);
         Assert.IsFalse(result.BestWeightsRestored);
@@ -156,7 +168,8 @@ public sealed class TrainingLoopEndTests
             Options);
         long before = LiveTensors.Count();
 
-        Assert.ThrowsExactly<OperationCanceledException>(() => loop.Run(new PrefetchingBatchSource<RegressionBatch>(data), cancellationToken: cancellation.Token));
+        Assert.ThrowsExactly<OperationCanceledException>(() =>
+            loop.Run(new PrefetchingBatchSource<RegressionBatch>(data), cancellationToken: cancellation.Token));
 
         Assert.AreEqual(5, updates);
         Assert.AreEqual(before, Tensor.TotalCount);

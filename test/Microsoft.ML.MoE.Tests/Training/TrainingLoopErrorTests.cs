@@ -27,10 +27,12 @@ public sealed class TrainingLoopErrorTests
             return ++step < 3 ? model.SquaredValue() : new(model.Value * main, model.Value * auxiliary, 1);
         }
 
-        var exception = Assert.ThrowsExactly<TrainingDivergedException>(() => new TrainingLoop<int>(model, Loss, Options.With(o => o.GradientClipNorm = null)).Run(new NumberedBatches(10)));
+        var exception = Assert.ThrowsExactly<TrainingDivergedException>(() =>
+            new TrainingLoop<int>(model, Loss, Options.With(o => o.GradientClipNorm = null)).Run(new NumberedBatches(10)));
 
         StringAssert.StartsWith(exception.Message, $"{message} at step 3, where the learning rate was 0.0");
-        StringAssert.Contains(exception.Message, "lower LearningRate, a longer warm-up (WarmupFraction or WarmupSteps), ");   // estimators have the fraction only
+        // Estimators have the fraction only.
+        StringAssert.Contains(exception.Message, "lower LearningRate, a longer warm-up (WarmupFraction or WarmupSteps), ");
         Assert.AreEqual(3, exception.Step);
         Assert.AreEqual(3, step);
         Assert.AreEqual(value, model.Value.item<float>());
@@ -43,8 +45,9 @@ public sealed class TrainingLoopErrorTests
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
 
-        var exception = Assert.ThrowsExactly<TrainingDivergedException>(
-            () => new TrainingLoop<int>(model, _ => new(((model.Value * 0) + 0).sqrt(), zeros([]), 1), Options).Run(new NumberedBatches(10)));   // finite, but its slope is 0 · ∞
+        var exception = Assert.ThrowsExactly<TrainingDivergedException>(() =>
+            new TrainingLoop<int>(model, _ => new(((model.Value * 0) + 0).sqrt(), zeros([]), 1), Options).Run(new NumberedBatches(10))
+        );   // finite, but its slope is 0 · ∞
 
         StringAssert.StartsWith(exception.Message, "The norm of the gradients became NaN at step 1");
         Assert.AreEqual(1, model.Value.item<float>());
@@ -57,10 +60,18 @@ public sealed class TrainingLoopErrorTests
         using var model = new ScalarModule();
         var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options);
 
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(0))).Message, "training data has no rows");
-        StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(5) { BatchesPerEpoch = null })).Message, "MaxSteps");
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EarlyStopping = new())).Run(new NumberedBatches(5))).Message,
+            Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(0))).Message,
+            "training data has no rows");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(5) { BatchesPerEpoch = null })).Message,
+            "MaxSteps");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() =>
+                    new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EarlyStopping = new())).Run(
+                        new NumberedBatches(5)))
+                .Message,
             "EarlyStopping");
     }
 
@@ -96,6 +107,8 @@ public sealed class TrainingLoopErrorTests
         using var model = new ScalarModule();
 
         foreach (var (options, message) in cases)
-            StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), options)).Message, message);
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(() => new TrainingLoop<int>(model, _ => model.SquaredValue(), options)).Message,
+                message);
     }
 }

@@ -18,7 +18,8 @@ public sealed class TrainingLoopTests
     {
         using var scope = NewDisposeScope();
         using var model = nn.Linear(3, 1);
-        var loop = new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options.With(o => (o.Epochs, o.LearningRate, o.FinalLearningRate) = (40, 0.1, 0)));
+        var loop = new TrainingLoop<RegressionBatch>(
+            model, batch => batch.SquaredError(model), Options.With(o => (o.Epochs, o.LearningRate, o.FinalLearningRate) = (40, 0.1, 0)));
 
         var result = loop.Run(new RegressionBatches(batches: 20));
 
@@ -38,7 +39,14 @@ public sealed class TrainingLoopTests
         using var model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1), nn.Linear(4, 1));
         var counts = new List<long>();
         var loop = new TrainingLoop<RegressionBatch>(
-            model, batch => batch.SquaredError(model) with { ExpertCounts_E = [ones([3], int64), ones([2], int64)], DroppedCounts_B = ones([2], int64) }, Options.With(o => (o.Epochs, o.ProgressInterval) = (11, 50)));
+            model,
+            batch =>
+                batch.SquaredError(model) with
+                {
+                    ExpertCounts_E = [ones([3], int64), ones([2], int64)],
+                    DroppedCounts_B = ones([2], int64),
+                },
+            Options.With(o => (o.Epochs, o.ProgressInterval) = (11, 50)));
         long before = LiveTensors.Count();
 
         loop.Run(new RegressionBatches(batches: 100), progress: report => counts.Add(Tensor.TotalCount));
@@ -60,7 +68,8 @@ public sealed class TrainingLoopTests
         {
             random.manual_seed((long)seed);
             using var model = nn.Sequential(nn.Linear(3, 8), nn.GELU(), nn.Dropout(0.2), nn.Linear(8, 1));
-            new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options).Run(new PrefetchingBatchSource<RegressionBatch>(new RegressionBatches(batches: 10)));
+            new TrainingLoop<RegressionBatch>(model, batch => batch.SquaredError(model), Options).Run(
+                new PrefetchingBatchSource<RegressionBatch>(new RegressionBatches(batches: 10)));
             return model.parameters().SelectMany(parameter => parameter.data<float>().ToArray()).ToArray();
         }
     }
@@ -70,7 +79,16 @@ public sealed class TrainingLoopTests
     {
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
-        var options = new TrainingOptions { Epochs = 1, LearningRate = 0.5, FinalLearningRate = 0.1, WarmupSteps = 2, WeightDecay = 0, GradientClipNorm = 1, ProgressInterval = 1 };
+        var options = new TrainingOptions
+        {
+            Epochs = 1,
+            LearningRate = 0.5,
+            FinalLearningRate = 0.1,
+            WarmupSteps = 2,
+            WeightDecay = 0,
+            GradientClipNorm = 1,
+            ProgressInterval = 1,
+        };
         var reports = new List<TrainingProgress>();
 
         // The gradient is 8 at every step, so that AdamW moves by the learning rate; clipped or not shows in the reported norm alone.
@@ -94,7 +112,8 @@ public sealed class TrainingLoopTests
         using var model = new ScalarModule();
         var options = Options.With(o => (o.Epochs, o.LearningRate, o.FinalLearningRate) = (1, 0.1, 0));
 
-        new TrainingLoop<int>(model, _ => new((model.Value - 2).square(), (model.Value + 1).square(), 1), options).Run(new NumberedBatches(300));
+        new TrainingLoop<int>(model, _ => new((model.Value - 2).square(), (model.Value + 1).square(), 1), options).Run(
+            new NumberedBatches(300));
 
         Assert.AreEqual(0.5, model.Value.item<float>(), 1e-3);   // where 2(w - 2) + 2(w + 1) = 0
     }
@@ -105,10 +124,16 @@ public sealed class TrainingLoopTests
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
         var reports = new List<TrainingProgress>();
-        StepLoss Loss(int n) => new(
-            (model.Value * 0) + n, (model.Value * 0) + (10 * n), Samples: n + 1, [tensor(new long[] { 1, 3, 0 }), tensor(new long[] { n, n, n })], tensor(new long[] { 1, n }));
+        StepLoss Loss(int n) =>
+            new(
+                (model.Value * 0) + n,
+                (model.Value * 0) + (10 * n),
+                Samples: n + 1,
+                [tensor(new long[] { 1, 3, 0 }), tensor(new long[] { n, n, n })],
+                tensor(new long[] { 1, n }));
 
-        var result = new TrainingLoop<int>(model, Loss, Options.With(o => (o.Epochs, o.ProgressInterval) = (2, 2))).Run(new NumberedBatches(3), progress: reports.Add);
+        var result = new TrainingLoop<int>(model, Loss, Options.With(o => (o.Epochs, o.ProgressInterval) = (2, 2))).Run(
+            new NumberedBatches(3), progress: reports.Add);
 
         // Losses 0, 1, 2 weigh 1, 2, 3 samples. The step counter runs on through the epochs: reports come after steps 2, 3 (end), 4, 6, 6 (end).
         CollectionAssert.AreEqual(new[] { 2, 3, 4, 6, 6 }, reports.Select(report => report.Step).ToArray());
@@ -155,7 +180,10 @@ public sealed class TrainingLoopTests
     {
         using var scope = NewDisposeScope();
         using var model = new ScalarModule();
-        var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options) { Companions = [new RecordingCompanion(model, "one"), new RecordingCompanion(model, name)] };
+        var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options)
+        {
+            Companions = [new RecordingCompanion(model, "one"), new RecordingCompanion(model, name)],
+        };
         StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new NumberedBatches(2))).Message, message);
     }
 

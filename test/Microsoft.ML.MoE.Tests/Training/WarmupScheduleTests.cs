@@ -45,7 +45,9 @@ public sealed class WarmupScheduleTests
     [TestMethod]
     public void AHighestRateBelowTheLastOneIsNotExceeded()
     {
-        var schedule = new TrainingOptions { LearningRate = 5e-6, WarmupSteps = 2 }.Settled().CreateSchedule(10);   // the last rate is 1e-5 by default
+        var schedule = new TrainingOptions { LearningRate = 5e-6, WarmupSteps = 2 }
+            .Settled()
+            .CreateSchedule(10);   // the last rate is 1e-5 by default
         Assert.AreEqual(5e-6 * 2 / 3, schedule.RateAt(1), 1e-18);
         for (var step = 2; step < 12; step++)
             Assert.AreEqual(5e-6, schedule.RateAt(step), 1e-18);
@@ -65,7 +67,9 @@ public sealed class WarmupScheduleTests
     {
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(-1, 0, 0, 10)).Message, "peakRate is -1");
         StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(1, 0, 11, 10)).Message, "warmupSteps is 11");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(1, double.NaN, 0, 10)).Message, "finalRate is NaN");
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(1, 0, 0, 10, (LearningRateDecay)7)).Message, "decay is 7");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(1, double.NaN, 0, 10)).Message, "finalRate is NaN");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new WarmupSchedule(1, 0, 0, 10, (LearningRateDecay)7)).Message, "decay is 7");
     }
 }

@@ -70,7 +70,10 @@ public sealed class WeightAverageTests
                 seen.Add(model.Value.item<float>());
                 return new(quality[seen.Count - 1], 0, "Accuracy", true);
             }
-            var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EmaDecay = decay)) { Companions = [recorder] };
+            var loop = new TrainingLoop<int>(model, _ => model.SquaredValue(), Options.With(o => o.EmaDecay = decay))
+            {
+                Companions = [recorder],
+            };
             var result = loop.Run(new NumberedBatches(5), validated ? Validate : null);
             return ([.. recorder.Calls.Select(call => call.Value)], seen, model.Value.item<float>(), result.BestWeightsRestored);
         }
@@ -86,11 +89,13 @@ public sealed class WeightAverageTests
         using var average = new WeightAverage(model, model.parameters().Where(parameter => parameter.requires_grad), 0.9);
 
         CollectionAssert.AreEquivalent(
-            new[] { "norm.weight", "norm.bias", "linear.weight", "linear.bias", "norm.running_mean", "norm.running_var" }, average.State.Keys.ToArray());
+            new[] { "norm.weight", "norm.bias", "linear.weight", "linear.bias", "norm.running_mean", "norm.running_var" },
+            average.State.Keys.ToArray());
         model.train();
         _ = model.call(tensor(new[,] { { 1f, 2f }, { 3f, 4f } }));
         average.AfterUpdate(1, 10);
-        TensorAssert.AreClose(tensor([9 / 11f * 0.2f, 9 / 11f * 0.3f]), average.State["norm.running_mean"], 1e-6);   // means 2 and 3, momentum 0.1
+        // Means 2 and 3, momentum 0.1.
+        TensorAssert.AreClose(tensor([9 / 11f * 0.2f, 9 / 11f * 0.3f]), average.State["norm.running_mean"], 1e-6);
     }
 
     [TestMethod]
@@ -104,8 +109,10 @@ public sealed class WeightAverageTests
         loop.Run(new RegressionBatches(batches: 20));
         Assert.AreEqual(before, Tensor.TotalCount);
 
-        Assert.ThrowsExactly<InvalidOperationException>(() => loop.Run(new RegressionBatches(batches: 2), _ => throw new InvalidOperationException("from validation")));
+        Assert.ThrowsExactly<InvalidOperationException>(() =>
+            loop.Run(new RegressionBatches(batches: 2), _ => throw new InvalidOperationException("from validation")));
         Assert.AreEqual(before, Tensor.TotalCount);
-        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.EmaDecay = 1)).Validate()).Message, "EmaDecay is 1");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => (Options.With(o => o.EmaDecay = 1)).Validate()).Message, "EmaDecay is 1");
     }
 }

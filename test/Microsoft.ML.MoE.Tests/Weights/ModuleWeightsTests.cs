@@ -53,7 +53,16 @@ public sealed class ModuleWeightsTests
 
         Assert.Contains("blocks.1.weight", module.state_dict().Keys, "the case that this test is about");
         CollectionAssert.AreEqual(
-            new[] { "blocks.0.weight", "blocks.0.bias", "norm.weight", "norm.bias", "norm.num_batches_tracked", "norm.running_mean", "norm.running_var" },
+            new[]
+            {
+                "blocks.0.weight",
+                "blocks.0.bias",
+                "norm.weight",
+                "norm.bias",
+                "norm.num_batches_tracked",
+                "norm.running_mean",
+                "norm.running_var",
+            },
             names.Take(4).Concat(names.Skip(4).Order(StringComparer.Ordinal)).ToArray());
     }
 
@@ -126,7 +135,8 @@ public sealed class ModuleWeightsTests
         for (var length = 0; length < file.Length; length += 3)
         {
             var cut = file[..length];
-            Assert.ThrowsExactly<InvalidDataException>(() => ModuleWeights.Load(target, new ForwardOnlyStream(new MemoryStream(cut)), file.Length));
+            Assert.ThrowsExactly<InvalidDataException>(() =>
+                ModuleWeights.Load(target, new ForwardOnlyStream(new MemoryStream(cut)), file.Length));
         }
 
         AssertSame(before, ModuleWeights.Collect(target));

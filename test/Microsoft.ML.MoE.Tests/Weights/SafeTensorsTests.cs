@@ -176,8 +176,10 @@ public sealed class SafeTensorsTests
         {
             var cut = file[..length];
             Assert.ThrowsExactly<InvalidDataException>(() => Read(cut), $"cut at {length}, length known");
-            Assert.ThrowsExactly<InvalidDataException>(() => SafeTensors.Read(new MemoryStream(cut), file.Length), $"cut at {length}, length of the whole");
-            Assert.ThrowsExactly<InvalidDataException>(() => SafeTensors.Read(new ForwardOnlyStream(new MemoryStream(cut)), file.Length), $"cut at {length}, not seekable");
+            Assert.ThrowsExactly<InvalidDataException>(
+                () => SafeTensors.Read(new MemoryStream(cut), file.Length), $"cut at {length}, length of the whole");
+            Assert.ThrowsExactly<InvalidDataException>(
+                () => SafeTensors.Read(new ForwardOnlyStream(new MemoryStream(cut)), file.Length), $"cut at {length}, not seekable");
         }
     }
 
@@ -196,7 +198,8 @@ public sealed class SafeTensorsTests
                 try
                 {
                     using var contents = Read(altered);
-                    CollectionAssert.AreEquivalent(new[] { "F32 2,1", "BOOL " }, contents.Tensors.Values.Select(Describe).ToArray(), $"byte {i} ^ {mask}");
+                    CollectionAssert.AreEquivalent(
+                        new[] { "F32 2,1", "BOOL " }, contents.Tensors.Values.Select(Describe).ToArray(), $"byte {i} ^ {mask}");
                 }
                 catch (InvalidDataException)
                 {
@@ -205,7 +208,8 @@ public sealed class SafeTensorsTests
             }
         }
 
-        static string Describe(Tensor t) => $"{(t.dtype == ScalarType.Float32 ? "F32" : t.dtype == ScalarType.Bool ? "BOOL" : t.dtype)} {string.Join(',', t.shape)}";
+        static string Describe(Tensor t) =>
+            $"{(t.dtype == ScalarType.Float32 ? "F32" : t.dtype == ScalarType.Bool ? "BOOL" : t.dtype)} {string.Join(',', t.shape)}";
     }
 
     [TestMethod]
@@ -230,20 +234,37 @@ public sealed class SafeTensorsTests
     [DataRow("""{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 9, "holds 9 bytes of data; its tensors account for 8")]
     [DataRow("""{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 7, "'x': its data end at 8, the file's at 7")]
     [DataRow("""{"x":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}}""", 9, "'x': its data begin at 1; the tensor before it ends at 0")]
-    [DataRow("""{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""", 3, "'y': its data begin at 1")]
+    [DataRow(
+        """{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""",
+        3,
+        "'y': its data begin at 1"
+    )]
     [DataRow("""{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8, "'x': F32[3] takes 12 bytes, its data_offsets [0, 8] hold 8")]
-    [DataRow("""{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""", 0, "'x': its shape F32[4611686018427387904, 4] has more elements than can be counted")]
+    [DataRow(
+        """{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""",
+        0,
+        "'x': its shape F32[4611686018427387904, 4] has more elements than can be counted"
+    )]
     [DataRow("""{"x":{"dtype":"F32","shape":[0,4611686018427387904,4],"data_offsets":[0,0]}}""", 0, "more elements than can be counted")]
-    [DataRow("""{"x":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}""", 4, "'x': its data end at 4398046511104, the file's at 4")]
+    [DataRow(
+        """{"x":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}""",
+        4,
+        "'x': its data end at 4398046511104, the file's at 4"
+    )]
     [DataRow("""{"x":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}""", 8, "'x': its shape holds something that is not a whole number")]
-    [DataRow("""{"x":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}""", 8, "'x': its shape holds something that is not a whole number")]
+    [DataRow(
+        """{"x":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}""", 8, "'x': its shape holds something that is not a whole number")]
     [DataRow("""{"x":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}""", 8, "'x': its data_offsets [8, 0] are not a begin and an end")]
     [DataRow("""{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8,9]}}""", 8, "'x': its data_offsets has more than 2 numbers")]
     [DataRow("""{"x":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}""", 2, "'x': its dtype is 'F8_E4M3'; it can be I64, F64")]
     [DataRow("""{"x":{"dtype":7,"shape":[2],"data_offsets":[0,2]}}""", 2, "'x': its dtype is ''")]
     [DataRow("""{"x":{"dtype":"U8","shape":[2]}}""", 2, "'x': its description lacks data_offsets")]
     [DataRow("""{"x":{"dtype":"U8","dtype":"U8","shape":[2],"data_offsets":[0,2]}}""", 2, "'x': its description has 'dtype' twice")]
-    [DataRow("""{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}""", 2, "has tensor 'x' twice")]
+    [DataRow(
+        """{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}""",
+        2,
+        "has tensor 'x' twice"
+    )]
     [DataRow("""{"x":[]}""", 0, "'x': its description is not an object")]
     [DataRow("""{"__metadata__":{"a":1}}""", 0, "metadata 'a' is not a string")]
     [DataRow("""{"__metadata__":[]}""", 0, "is not an object")]

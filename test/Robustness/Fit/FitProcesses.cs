@@ -64,7 +64,14 @@ internal static class FitProcesses
 
     private static Process Start(int rounds, double minutes)
     {
-        string[] arguments = ["exec", typeof(FitProcesses).Assembly.Location, Worker, rounds.ToString(CultureInfo.InvariantCulture), minutes.ToString(CultureInfo.InvariantCulture)];
+        string[] arguments =
+        [
+            "exec",
+            typeof(FitProcesses).Assembly.Location,
+            Worker,
+            rounds.ToString(CultureInfo.InvariantCulture),
+            minutes.ToString(CultureInfo.InvariantCulture),
+        ];
         var start = new ProcessStartInfo("dotnet", arguments) { RedirectStandardInput = true, RedirectStandardOutput = true };
         start.Environment["DOTNET_GCgen0size"] = YoungestGeneration;
         return Process.Start(start)!;

@@ -15,11 +15,19 @@ internal sealed record FitReport(string Name, int Fits, IReadOnlyDictionary<stri
 
     /// <summary>All reports of a kind as one, for every kind.</summary>
     public static IReadOnlyList<FitReport> ByName(IEnumerable<FitReport> reports) =>
-    [
-        .. reports.GroupBy(report => report.Name).Select(group => new FitReport(
-            group.Key, group.Sum(report => report.Fits), Sum(group.Select(report => report.Digests)), Sum(group.Select(report => report.Failures)))),
-    ];
+        [
+            .. reports
+                .GroupBy(report => report.Name)
+                .Select(group => new FitReport(
+                    group.Key,
+                    group.Sum(report => report.Fits),
+                    Sum(group.Select(report => report.Digests)),
+                    Sum(group.Select(report => report.Failures)))),
+        ];
 
     private static Dictionary<string, int> Sum(IEnumerable<IReadOnlyDictionary<string, int>> counts) =>
-        counts.SelectMany(pairs => pairs).GroupBy(pair => pair.Key).ToDictionary(group => group.Key, group => group.Sum(pair => pair.Value));
+        counts
+            .SelectMany(pairs => pairs)
+            .GroupBy(pair => pair.Key)
+            .ToDictionary(group => group.Key, group => group.Sum(pair => pair.Value));
 }

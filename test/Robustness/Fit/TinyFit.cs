@@ -18,17 +18,46 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
     public static readonly IReadOnlyList<TinyFit> All =
     [
         new("WideNet", ml => FitColours(ml, new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4 })),
-        new("WideNet, augmented", ml => FitColours(ml, new WideNetImageClassifier.Options
-        {
-            Architecture = WideNetConfig.Tiny, PatchSize = 4,
-            RandomCropPadding = 1, HorizontalFlip = true, Mixup = 0.5, CutMix = 0.5, RandomErasing = 0.5, RandAugmentOperations = 1, EmaDecay = 0.9, GradientAccumulation = 2,
-        })),
-        new("ViT-MoE, validated", ml => FitColours(ml, new VisionTransformerImageClassifier.Options { Architecture = VisionTransformerConfig.MoeTiny, PatchSize = 4, ValidationFraction = 0.25 })),
-        new("Sparse-MLP, pre-trained", ml => FitColours(ml, new SparseMlpTrainer.Options
-        {
-            Architecture = SparseMlpConfig.Tiny, PatchSize = 4,
-            Pretraining = new MoCoPretraining { Epochs = 1, BatchSize = 12, HiddenWidth = 16, OutputWidth = 8 },
-        })),
+        new("WideNet, augmented", ml => FitColours(
+                ml,
+                new WideNetImageClassifier.Options
+                {
+                    Architecture = WideNetConfig.Tiny,
+                    PatchSize = 4,
+                    RandomCropPadding = 1,
+                    HorizontalFlip = true,
+                    Mixup = 0.5,
+                    CutMix = 0.5,
+                    RandomErasing = 0.5,
+                    RandAugmentOperations = 1,
+                    EmaDecay = 0.9,
+                    GradientAccumulation = 2,
+                }
+            )),
+        new("ViT-MoE, validated", ml => FitColours(
+                ml,
+                new VisionTransformerImageClassifier.Options
+                {
+                    Architecture = VisionTransformerConfig.MoeTiny,
+                    PatchSize = 4,
+                    ValidationFraction = 0.25,
+                }
+            )),
+        new("Sparse-MLP, pre-trained", ml => FitColours(
+                ml,
+                new SparseMlpTrainer.Options
+                {
+                    Architecture = SparseMlpConfig.Tiny,
+                    PatchSize = 4,
+                    Pretraining = new MoCoPretraining
+                    {
+                        Epochs = 1,
+                        BatchSize = 12,
+                        HiddenWidth = 16,
+                        OutputWidth = 8,
+                    },
+                }
+            )),
         new("PEER", FitRhymes),
         new("Uni-Perceiver-MoE", FitTasks),
         new("Uni-Perceiver-MoE, tuned", TunePrompts),
@@ -79,6 +108,9 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
     {
         using var model = FitTasks(ml);
         return model.TunePrompts(
-            Toys.All.Single(task => task.Name == "colour"), Toys.View(ml, Toys.Rows("colour", 8, seed: 6)), new PromptTuningOptions { Steps = 2, Prompts = 2 });
+            Toys.All.Single(task => task.Name == "colour"),
+            Toys.View(ml, Toys.Rows("colour", 8, seed: 6)),
+            new PromptTuningOptions { Steps = 2, Prompts = 2 }
+        );
     }
 }

@@ -41,7 +41,10 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         var x = Memory.Halves(x_TD);
         var rowInputs = Memory.Halves(pass.X_PD);
         var b1 = Memory.Floats(b1_EF);
-        var work = rows.Chunks.SelectMany((chunk, c) => chunk.Slices.Select(slice => (Slice: slice, Chunk: c))).OrderByDescending(item => item.Slice.Places).ToArray();
+        var work = rows
+            .Chunks.SelectMany((chunk, c) => chunk.Slices.Select(slice => (Slice: slice, Chunk: c)))
+            .OrderByDescending(item => item.Slice.Places)
+            .ToArray();
         var scratch = Scratch(team, work.Length == 0 ? 0 : work[0].Slice.Places, hiddenWidth);
         ForEachAlone(team, work.Length, i =>
         {
@@ -51,7 +54,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
             var hidden_SF = hidden_CF is null ? activated_SF : Part(hidden_CF[c], slice, rows.Chunks[c].Place);
             Gather(slice, x, rowInputs, width);
             Multiply(Part(pass.X_PD, slice), pass.W1_EDF.select(0, slice.Expert), hidden_SF);
-            AddBiasAndActivate(Memory.Halves(hidden_SF), b1 + ((nint)slice.Expert * hiddenWidth), Memory.Halves(activated_SF), slice.Places, hiddenWidth);
+            AddBiasAndActivate(
+                Memory.Halves(hidden_SF), b1 + ((nint)slice.Expert * hiddenWidth), Memory.Halves(activated_SF), slice.Places, hiddenWidth);
             Multiply(activated_SF, pass.W2_EFD.select(0, slice.Expert), Part(pass.RowOutputs_PD, slice));
             scratch.Add(scratch_SF);
         });
@@ -86,7 +90,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     }
 
     // From the outputs' gradients to those of the rows' tokens, slice by slice.
-    private void GoBack(WorkTeam team, PaddedRows.Chunk chunk, BFloat16Pass pass, Tensor dy_TD, ChunkWork work, FeedForwardGradients gradients)
+    private void GoBack(
+        WorkTeam team, PaddedRows.Chunk chunk, BFloat16Pass pass, Tensor dy_TD, ChunkWork work, FeedForwardGradients gradients)
     {
         var (width, hiddenWidth) = (pass.Width, pass.HiddenWidth);
         var (db1_BF, db2_BD) = (zeros([chunk.Slices.Count, hiddenWidth]), zeros([chunk.Slices.Count, width]));
@@ -104,8 +109,12 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
             var hiddenGradients_SF = Part(work.HiddenGradients_CF, slice, chunk.Place);
             Multiply(Part(work.RowGradients_PD, slice), pass.W2_EFD.select(0, slice.Expert).t(), hiddenGradients_SF);
             Differentiate(
-                Memory.Halves(Part(work.Hidden_CF, slice, chunk.Place)), Memory.Halves(hiddenGradients_SF), Memory.Halves(Part(work.Activated_CF, slice, chunk.Place)),
-                db1 + ((nint)s * hiddenWidth), slice.Places, hiddenWidth);
+                Memory.Halves(Part(work.Hidden_CF, slice, chunk.Place)),
+                Memory.Halves(hiddenGradients_SF),
+                Memory.Halves(Part(work.Activated_CF, slice, chunk.Place)),
+                db1 + ((nint)s * hiddenWidth),
+                slice.Places,
+                hiddenWidth);
             if (work.DRows_PD is not null)
                 Multiply(hiddenGradients_SF, pass.W1_EDF.select(0, slice.Expert).t(), Part(work.DRows_PD, slice));
         });
@@ -123,11 +132,15 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
 
     // One product over all rows of an expert, whatever slices they are in, so that nothing is rounded in between; in blocks of columns
     // where experts are few.
-    private static void MultiplyWeightGradients(WorkTeam team, PaddedRows.Chunk chunk, Tensor x_PD, ChunkWork work, FeedForwardGradients gradients)
+    private static void MultiplyWeightGradients(
+        WorkTeam team, PaddedRows.Chunk chunk, Tensor x_PD, ChunkWork work, FeedForwardGradients gradients)
     {
         var hiddenWidth = (int)gradients.Dw1_EDF.shape[2];
         var blocks = 1;
-        while (hiddenWidth % (2 * blocks) == 0 && hiddenWidth / (2 * blocks) >= LeastColumns && 2 * chunk.Pieces.Count * blocks < team.Threads * BlocksPerThread)
+        while (
+            hiddenWidth % (2 * blocks) == 0
+            && hiddenWidth / (2 * blocks) >= LeastColumns
+            && 2 * chunk.Pieces.Count * blocks < team.Threads * BlocksPerThread)
             blocks *= 2;
         var columns = hiddenWidth / blocks;
         var pieces = chunk.Pieces.OrderByDescending(piece => piece.Places).ToArray();
@@ -139,19 +152,28 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
             if (i % 2 == 0)
             {
                 var hiddenGradients_SX = work.HiddenGradients_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
-                Multiply(x_PD.narrow(0, place, places).t(), hiddenGradients_SX, gradients.Dw1_EDF.select(0, piece.Expert).narrow(1, first, columns), add: !piece.IsFirst);
+                Multiply(
+                    x_PD.narrow(0, place, places).t(),
+                    hiddenGradients_SX,
+                    gradients.Dw1_EDF.select(0, piece.Expert).narrow(1, first, columns),
+                    add: !piece.IsFirst);
             }
             else
             {
                 var activated_SX = work.Activated_CF.narrow(0, placeInChunk, places).narrow(1, first, columns);
-                Multiply(activated_SX.t(), work.RowGradients_PD.narrow(0, place, places), gradients.Dw2_EFD.select(0, piece.Expert).narrow(0, first, columns), add: !piece.IsFirst);
+                Multiply(
+                    activated_SX.t(),
+                    work.RowGradients_PD.narrow(0, place, places),
+                    gradients.Dw2_EFD.select(0, piece.Expert).narrow(0, first, columns),
+                    add: !piece.IsFirst);
             }
         });
     }
 
     // A piece of memory for each thread. Threads that come and go must not make large blocks themselves: the C library unmaps a thread's
     // own heap when it is empty.
-    private static ConcurrentBag<Tensor> Scratch(WorkTeam team, int places, int columns) => [.. Enumerable.Range(0, team.Threads).Select(_ => empty([places, columns], bfloat16))];
+    private static ConcurrentBag<Tensor> Scratch(WorkTeam team, int places, int columns) =>
+        [.. Enumerable.Range(0, team.Threads).Select(_ => empty([places, columns], bfloat16))];
 
     // Every item in a dispose scope of its own, without gradients, and with products that do not divide themselves among threads. In
     // inference mode, which a thread does not take over from the one that started it: tensors made in it may be written in it only, and
@@ -164,7 +186,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         body(item);
     });
 
-    private static Tensor Part(Tensor matrix_PX, PaddedRows.Slice slice, int firstPlace = 0) => matrix_PX.narrow(0, slice.Place - firstPlace, slice.Places);
+    private static Tensor Part(Tensor matrix_PX, PaddedRows.Slice slice, int firstPlace = 0) =>
+        matrix_PX.narrow(0, slice.Place - firstPlace, slice.Places);
 
     // output = left · right, or that added to it. With a factor of 0, what the output holds is not read.
     private static void Multiply(Tensor left, Tensor right, Tensor output, bool add = false) => output.addmm_(left, right, add ? 1 : 0, 1);
@@ -206,7 +229,8 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
         {
             var pair = pairOfRow[slice.Row + i];
             var place = (nint)(slice.Place + i) * width;
-            dGates[pair] = DotAndScale(dy + (tokenOfRow[slice.Row + i] * width), rowOutputs + place, bias, gates[pair], rowGradients + place, sums, width);
+            dGates[pair] = DotAndScale(
+                dy + (tokenOfRow[slice.Row + i] * width), rowOutputs + place, bias, gates[pair], rowGradients + place, sums, width);
         }
 
         Clear(rowGradients + ((nint)(slice.Place + slice.Rows) * width), (slice.Places - slice.Rows) * (long)width);
@@ -340,5 +364,6 @@ internal sealed unsafe class BFloat16Experts(int choices, PaddedRows rows, long*
     /// <param name="HiddenGradients_CF">Receives their gradients.</param>
     /// <param name="RowGradients_PD">Receives the gradients of the rows' outputs, of all chunks.</param>
     /// <param name="DRows_PD">Receives the gradients of the rows' tokens, of all chunks; null if they are not wanted.</param>
-    private sealed record ChunkWork(Tensor Hidden_CF, Tensor Activated_CF, Tensor HiddenGradients_CF, Tensor RowGradients_PD, Tensor? DRows_PD);
+    private sealed record ChunkWork(
+        Tensor Hidden_CF, Tensor Activated_CF, Tensor HiddenGradients_CF, Tensor RowGradients_PD, Tensor? DRows_PD);
 }

@@ -26,7 +26,10 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
     /// <param name="x_TD">Tokens.</param>
     /// <param name="gates_TK">Gates.</param>
     public static bool Suits(Tensor x_TD, Tensor gates_TK) =>
-        PrecisionExtensions.CpuMultipliesBFloat16 && x_TD.device_type == DeviceType.CPU && x_TD.dtype == ScalarType.BFloat16 && Memory.HoldsFloats(gates_TK);
+        PrecisionExtensions.CpuMultipliesBFloat16
+        && x_TD.device_type == DeviceType.CPU
+        && x_TD.dtype == ScalarType.BFloat16
+        && Memory.HoldsFloats(gates_TK);
 
     /// <summary>
     /// Computes the experts; see <see cref="MoE.Experts.FeedForwardExperts.forward"/>. All tensors are on the CPU: tokens and weights
@@ -46,12 +49,21 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         // What is saved stays in the caller's dispose scope: TorchSharp takes hold of it after this method has returned.
-        var (weights, rows) = (new FeedForwardWeights((Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Tensor)vars[5]), (SortedRows)vars[6]);
+        var (weights, rows) = (
+            new FeedForwardWeights((Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Tensor)vars[5]), (SortedRows)vars[6]);
         var (y_TD, saved) = Forward((Tensor)vars[0], (Tensor)vars[1], weights, rows, keepHidden: true);
         ctx.set_materialize_grads(false);   // an output without a gradient needs no work
         ctx.save_data(XNeedsGradient, ((Tensor)vars[0]).requires_grad);
         ctx.save_data(Threads, get_num_threads());   // the layout of the rows depends on it
-        ctx.save_for_backward([weights.W1_EDF, weights.W2_EFD, weights.B2_ED, rows.RowEnds_E, rows.TokenOfRow_R, rows.PairOfRow_R, .. saved]);
+        ctx.save_for_backward([
+            weights.W1_EDF,
+            weights.W2_EFD,
+            weights.B2_ED,
+            rows.RowEnds_E,
+            rows.TokenOfRow_R,
+            rows.PairOfRow_R,
+            .. saved,
+        ]);
         return y_TD;
     }
 
@@ -63,8 +75,20 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
 
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        if (ctx.get_saved_variables() is not [
-            var w1_EDF, var w2_EFD, var b2_ED, var rowEnds_E, var tokenOfRow_R, var pairOfRow_R, var gates_TK, var x_PD, var rowOutputs_PD, .. var hidden_CF])
+        if (
+            ctx.get_saved_variables()
+            is not [
+                var w1_EDF,
+                var w2_EFD,
+                var b2_ED,
+                var rowEnds_E,
+                var tokenOfRow_R,
+                var pairOfRow_R,
+                var gates_TK,
+                var x_PD,
+                var rowOutputs_PD,
+                .. var hidden_CF,
+            ])
         {
             throw new InvalidOperationException("The forward pass saved other tensors than the backward pass expects.");
         }
@@ -76,7 +100,8 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
             (bool)ctx.get_data(XNeedsGradient) ? empty([dy_TD.shape[0], w1_EDF.shape[1]], bfloat16) : null, empty_like(gates_TK),
             empty_like(w1_EDF), empty([w1_EDF.shape[0], w1_EDF.shape[2]]), empty_like(w2_EFD), empty_like(b2_ED));
         var threads = (int)ctx.get_data(Threads);
-        var experts = new BFloat16Experts((int)gates_TK.shape[1], LayOut(w1_EDF, rowEnds_E, threads), Memory.Longs(tokenOfRow_R), Memory.Longs(pairOfRow_R));
+        var experts = new BFloat16Experts(
+            (int)gates_TK.shape[1], LayOut(w1_EDF, rowEnds_E, threads), Memory.Longs(tokenOfRow_R), Memory.Longs(pairOfRow_R));
         var pass = new BFloat16Pass(gates_TK, w1_EDF, w2_EFD, b2_ED, x_PD, [.. hidden_CF], rowOutputs_PD);
         WorkTeam.Run(threads, team => experts.Backward(team, pass, dy_TD, gradients));
         GC.KeepAlive(tokenOfRow_R);
@@ -101,7 +126,11 @@ internal sealed unsafe class BFloat16ExpertsFunction : autograd.SingleTensorFunc
         var pass = new BFloat16Pass(gates_TK, w1_EDF, w2_EFD, b2_ED, x_PD, hidden_CF, rowOutputs_PD);
         WorkTeam.Run(threads, team => experts.Forward(team, x_TD, pass, b1_EF, y_TD));
         GC.KeepAlive(rows);
-        return (y_TD.MoveToOuterDisposeScope(), hidden_CF is null ? [] : [.. new[] { gates_TK, x_PD, rowOutputs_PD }.Concat(hidden_CF).Select(tensor => tensor.MoveToOuterDisposeScope())]);
+        return (
+            y_TD.MoveToOuterDisposeScope(),
+            hidden_CF is null
+                ? []
+                : [.. new[] { gates_TK, x_PD, rowOutputs_PD }.Concat(hidden_CF).Select(tensor => tensor.MoveToOuterDisposeScope())]);
     }
 
     private static PaddedRows LayOut(Tensor w1_EDF, Tensor rowEnds_E, int threads) =>

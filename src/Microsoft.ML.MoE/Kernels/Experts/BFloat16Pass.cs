@@ -15,7 +15,8 @@ namespace Microsoft.ML.MoE.Kernels.Experts;
 /// <param name="Hidden_CF">For every chunk the sums before GELU, which the forward pass leaves; null where no backward pass
 /// follows.</param>
 /// <param name="RowOutputs_PD">The experts' outputs before bias and gates, which the forward pass leaves.</param>
-internal sealed record BFloat16Pass(Tensor Gates_TK, Tensor W1_EDF, Tensor W2_EFD, Tensor B2_ED, Tensor X_PD, Tensor[]? Hidden_CF, Tensor RowOutputs_PD)
+internal sealed record BFloat16Pass(
+    Tensor Gates_TK, Tensor W1_EDF, Tensor W2_EFD, Tensor B2_ED, Tensor X_PD, Tensor[]? Hidden_CF, Tensor RowOutputs_PD)
 {
     /// <summary>D.</summary>
     public int Width { get; } = (int)W1_EDF.shape[1];

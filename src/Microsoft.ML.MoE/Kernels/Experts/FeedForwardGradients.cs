@@ -16,5 +16,8 @@ internal sealed record FeedForwardGradients(Tensor? Dx_TD, Tensor DGates_TK, Ten
 {
     /// <summary>The gradients in the order of tokens, gates, weights and biases, moved to the outer dispose scope.</summary>
     public IEnumerable<Tensor> Moved() =>
-        [Dx_TD?.MoveToOuterDisposeScope()!, .. new[] { DGates_TK, Dw1_EDF, Db1_EF, Dw2_EFD, Db2_ED }.Select(gradient => gradient.MoveToOuterDisposeScope())];
+        [
+            Dx_TD?.MoveToOuterDisposeScope()!,
+            .. new[] { DGates_TK, Dw1_EDF, Db1_EF, Dw2_EFD, Db2_ED }.Select(gradient => gradient.MoveToOuterDisposeScope()),
+        ];
 }

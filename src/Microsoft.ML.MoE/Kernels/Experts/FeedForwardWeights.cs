@@ -13,5 +13,6 @@ namespace Microsoft.ML.MoE.Kernels.Experts;
 internal sealed record FeedForwardWeights(Tensor W1_EDF, Tensor B1_EF, Tensor W2_EFD, Tensor B2_ED)
 {
     /// <summary>The same, by handles of their own, as autograd's functions want their arguments.</summary>
-    public FeedForwardWeights Unshared() => new(Memory.Unshared(W1_EDF), Memory.Unshared(B1_EF), Memory.Unshared(W2_EFD), Memory.Unshared(B2_ED));
+    public FeedForwardWeights Unshared() =>
+        new(Memory.Unshared(W1_EDF), Memory.Unshared(B1_EF), Memory.Unshared(W2_EFD), Memory.Unshared(B2_ED));
 }

@@ -26,7 +26,8 @@ namespace Microsoft.ML.MoE.Kernels.Experts;
 /// <param name="rowEnds">One past the last row of each expert (E).</param>
 /// <param name="tokenOfRow">For every row its token (R).</param>
 /// <param name="pairOfRow">For every row its pair, token · K + choice (R).</param>
-internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, int hiddenWidth, int[] rowEnds, long* tokenOfRow, long* pairOfRow)
+internal sealed unsafe class ManagedExperts(
+    int tokens, int choices, int width, int hiddenWidth, int[] rowEnds, long* tokenOfRow, long* pairOfRow)
 {
     private const int ChunkBytes = 16 << 20;
 
@@ -53,21 +54,34 @@ internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, 
         var rowOutputs = pass.RowOutputs;
         for (var chunk = 0; chunk < Chunks; chunk++)
         {
-            var chunkHidden = (float*)pass.Hidden[chunk] - ((nint)chunk * ChunkRows * hiddenWidth);   // as if the chunk were a part of all rows' numbers
-            Multiply(team, chunk, (e, row, count) => new(
-                new Operand(x, width, termsAlongRow: true, tokenOfRow + row),
-                new Operand(w1 + ((nint)e * width * hiddenWidth), hiddenWidth, termsAlongRow: false),
-                chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, count, hiddenWidth, width)
-            {
-                Bias = b1 + ((nint)e * hiddenWidth),
-            });
-            Multiply(team, chunk, (e, row, count) => new(
-                new Operand(chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, termsAlongRow: true, gelu: true),
-                new Operand(w2 + ((nint)e * width * hiddenWidth), width, termsAlongRow: false),
-                rowOutputs + ((nint)row * width), width, count, width, hiddenWidth)
-            {
-                Bias = b2 + ((nint)e * width),
-            });
+            // As if the chunk were a part of all rows' numbers.
+            var chunkHidden = (float*)pass.Hidden[chunk] - ((nint)chunk * ChunkRows * hiddenWidth);
+            Multiply(team, chunk, (e, row, count) =>
+                new(
+                    new Operand(x, width, termsAlongRow: true, tokenOfRow + row),
+                    new Operand(w1 + ((nint)e * width * hiddenWidth), hiddenWidth, termsAlongRow: false),
+                    chunkHidden + ((nint)row * hiddenWidth),
+                    hiddenWidth,
+                    count,
+                    hiddenWidth,
+                    width)
+                {
+                    Bias = b1 + ((nint)e * hiddenWidth),
+                }
+            );
+            Multiply(team, chunk, (e, row, count) =>
+                new(
+                    new Operand(chunkHidden + ((nint)row * hiddenWidth), hiddenWidth, termsAlongRow: true, gelu: true),
+                    new Operand(w2 + ((nint)e * width * hiddenWidth), width, termsAlongRow: false),
+                    rowOutputs + ((nint)row * width),
+                    width,
+                    count,
+                    width,
+                    hiddenWidth)
+                {
+                    Bias = b2 + ((nint)e * width),
+                }
+            );
         }
 
         Combine(team, rowOutputs, pass.Gates, y);
@@ -80,7 +94,8 @@ internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, 
     /// <param name="rowGradients">Room for (R, D).</param>
     /// <param name="hiddenGradients">Room for (C, F).</param>
     /// <param name="gradients">Receive them.</param>
-    public void Backward(WorkTeam team, ManagedPass pass, float* dy, float* rowGradients, float* hiddenGradients, ManagedGradients gradients)
+    public void Backward(
+        WorkTeam team, ManagedPass pass, float* dy, float* rowGradients, float* hiddenGradients, ManagedGradients gradients)
     {
         var x = pass.X;
         var w1 = pass.W1;
@@ -204,7 +219,12 @@ internal sealed unsafe class ManagedExperts(int tokens, int choices, int width, 
             for (var row = start; row < end; row++)
             {
                 var pair = pairOfRow[row];
-                dGates[pair] = DotAndScale(dy + ((nint)tokenOfRow[row] * width), rowOutputs + ((nint)row * width), gates[pair], rowGradients + ((nint)row * width), width);
+                dGates[pair] = DotAndScale(
+                    dy + ((nint)tokenOfRow[row] * width),
+                    rowOutputs + ((nint)row * width),
+                    gates[pair],
+                    rowGradients + ((nint)row * width),
+                    width);
             }
         });
     }

@@ -28,7 +28,9 @@ internal sealed record SortedRows(Tensor RowEnds_E, Tensor TokenOfRow_R, Tensor 
         var pairOfRow = Memory.Longs(PairOfRow_R);
         var rows = PairOfRow_R.shape[0];
         if (rowEnds.Length != experts || rowEnds[^1] != rows || TokenOfRow_R.shape[0] != rows)
-            throw new ArgumentException($"The dispatch plan has {rows} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has {experts}.");
+            throw new ArgumentException(
+                $"The dispatch plan has {rows} rows, the last of which ends at {rowEnds[^1]}, for {rowEnds.Length} experts; the layer has "
+                    + $"{experts}.");
         for (var e = 0; e < rowEnds.Length; e++)
         {
             if (rowEnds[e] < (e == 0 ? 0 : rowEnds[e - 1]))
@@ -38,7 +40,9 @@ internal sealed record SortedRows(Tensor RowEnds_E, Tensor TokenOfRow_R, Tensor 
         for (var row = 0; row < rows; row++)
         {
             if ((ulong)pairOfRow[row] >= (ulong)(tokens * choices) || tokenOfRow[row] != pairOfRow[row] / choices)
-                throw new ArgumentException($"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with {choices} choices each.");
+                throw new ArgumentException(
+                    $"Row {row} of the dispatch plan is pair {pairOfRow[row]} of token {tokenOfRow[row]}; there are {tokens} tokens with "
+                        + $"{choices} choices each.");
         }
 
         GC.KeepAlive(TokenOfRow_R);

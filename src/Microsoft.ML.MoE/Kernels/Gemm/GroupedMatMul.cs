@@ -45,7 +45,8 @@ internal static class GroupedMatMul
     {
         using var scope = NewDisposeScope();
         var (inputs, outputs) = (Missing(x_RI.shape[1], x_RI), Missing(w_EIO.shape[2], x_RI));
-        var padded_RO = TorchScripts.GroupedMatMul(nn.functional.pad(x_RI, [0, inputs]), nn.functional.pad(w_EIO, [0, outputs, 0, inputs]), rowEnds_E);
+        var padded_RO = TorchScripts.GroupedMatMul(
+            nn.functional.pad(x_RI, [0, inputs]), nn.functional.pad(w_EIO, [0, outputs, 0, inputs]), rowEnds_E);
         return padded_RO.narrow(1, 0, w_EIO.shape[2]).MoveToOuterDisposeScope();
     }
 

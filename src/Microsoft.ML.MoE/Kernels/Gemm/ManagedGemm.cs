@@ -54,7 +54,8 @@ internal static unsafe class ManagedGemm
     public static void Run(WorkTeam team, IReadOnlyList<MatrixProduct> products)
     {
         var tasks = Divide(products, team.Threads);
-        team.ForEach(tasks.Count, (i, scratch) => Compute(products[tasks[i].Product], tasks[i], left: scratch, right: scratch + LeftFloats));
+        team.ForEach(tasks.Count, (i, scratch) =>
+            Compute(products[tasks[i].Product], tasks[i], left: scratch, right: scratch + LeftFloats));
     }
 
     // Blocks of columns, and of rows so that every thread gets several tasks: groups differ in height.
@@ -94,7 +95,13 @@ internal static unsafe class ManagedGemm
             var last = term + depth == product.Depth;
             var add = term > 0 || product.Add;
             for (var column = 0; column < task.Columns; column += MicroKernel.Columns)
-                product.Right.Pack(MicroKernel.Columns, task.Column + column, Math.Min(MicroKernel.Columns, task.Columns - column), term, depth, right + (column * BlockDepth));
+                product.Right.Pack(
+                    MicroKernel.Columns,
+                    task.Column + column,
+                    Math.Min(MicroKernel.Columns, task.Columns - column),
+                    term,
+                    depth,
+                    right + (column * BlockDepth));
 
             for (var row = 0; row < task.Rows; row += MicroKernel.Rows)
             {
@@ -113,7 +120,14 @@ internal static unsafe class ManagedGemm
                     {
                         MicroKernel.Multiply(depth, left, panel, tile, MicroKernel.Columns, add: false);
                         for (var i = 0; i < rows; i++)
-                            Finish(tile + (i * MicroKernel.Columns), product, place + (i * product.OutputStride), task.Column + column, columns, add, last);
+                            Finish(
+                                tile + (i * MicroKernel.Columns),
+                                product,
+                                place + (i * product.OutputStride),
+                                task.Column + column,
+                                columns,
+                                add,
+                                last);
                     }
                 }
             }
@@ -143,7 +157,12 @@ internal static unsafe class ManagedGemm
             return;
         }
 
-        Finish(row, product.Output + place, add, last && product.Bias != null ? product.Bias + column : null, last && product.GeluInput != null ? product.GeluInput + place : null);
+        Finish(
+            row,
+            product.Output + place,
+            add,
+            last && product.Bias != null ? product.Bias + column : null,
+            last && product.GeluInput != null ? product.GeluInput + place : null);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

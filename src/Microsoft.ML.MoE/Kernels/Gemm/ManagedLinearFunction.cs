@@ -65,12 +65,32 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
         {
             var px = Memory.Floats(xRows);
             var pdy = Memory.Floats(dy);
-            ManagedGemm.Run(team, [new MatrixProduct(
-                new Operand(pdy, outputs, termsAlongRow: false), new Operand(px, inputs, termsAlongRow: false), Memory.Floats(dWeight_OI), inputs, outputs, inputs, rows)]);
+            ManagedGemm.Run(
+                team,
+                [
+                    new MatrixProduct(
+                        new Operand(pdy, outputs, termsAlongRow: false),
+                        new Operand(px, inputs, termsAlongRow: false),
+                        Memory.Floats(dWeight_OI),
+                        inputs,
+                        outputs,
+                        inputs,
+                        rows),
+                ]);
             if (dx is not null)
             {
-                ManagedGemm.Run(team, [new MatrixProduct(
-                    new Operand(pdy, outputs, termsAlongRow: true), new Operand(Memory.Floats(weight_OI), inputs, termsAlongRow: false), Memory.Floats(dx), inputs, rows, inputs, outputs)]);
+                ManagedGemm.Run(
+                    team,
+                    [
+                        new MatrixProduct(
+                            new Operand(pdy, outputs, termsAlongRow: true),
+                            new Operand(Memory.Floats(weight_OI), inputs, termsAlongRow: false),
+                            Memory.Floats(dx),
+                            inputs,
+                            rows,
+                            inputs,
+                            outputs),
+                    ]);
             }
 
             RowSums.Overwrite(pdy, rows, outputs, Memory.Floats(dBias_O));
@@ -86,9 +106,22 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
         var (inputs, outputs) = ((int)weight_OI.shape[1], (int)weight_OI.shape[0]);
         var rows = checked((int)(x.NumberOfElements / inputs));
         var y = empty([.. x.shape[..^1], outputs]);
-        WorkTeam.Run(get_num_threads(), team => ManagedGemm.Run(team, [new MatrixProduct(
-            new Operand(Memory.Floats(xRows), inputs, termsAlongRow: true), new Operand(Memory.Floats(weight_OI), inputs, termsAlongRow: true),
-            Memory.Floats(y), outputs, rows, outputs, inputs) { Bias = Memory.Floats(bias_O) }]));
+        WorkTeam.Run(get_num_threads(), team =>
+            ManagedGemm.Run(
+                team,
+                [
+                    new MatrixProduct(
+                        new Operand(Memory.Floats(xRows), inputs, termsAlongRow: true),
+                        new Operand(Memory.Floats(weight_OI), inputs, termsAlongRow: true),
+                        Memory.Floats(y),
+                        outputs,
+                        rows,
+                        outputs,
+                        inputs)
+                    {
+                        Bias = Memory.Floats(bias_O),
+                    },
+                ]));
         GC.KeepAlive(xRows);
         GC.KeepAlive(weight_OI);
         GC.KeepAlive(bias_O);

@@ -8,7 +8,8 @@ namespace Microsoft.ML.MoE.Kernels.Gemm;
 /// <param name="rows">Rows of the output; may be 0.</param>
 /// <param name="columns">Columns of the output.</param>
 /// <param name="depth">Terms of each sum; 0 makes the output 0.</param>
-internal readonly unsafe struct MatrixProduct(Operand left, Operand right, float* output, nint outputStride, int rows, int columns, int depth)
+internal readonly unsafe struct MatrixProduct(
+    Operand left, Operand right, float* output, nint outputStride, int rows, int columns, int depth)
 {
     public readonly Operand Left = left;
     public readonly Operand Right = right;

@@ -17,8 +17,18 @@ internal static unsafe class MicroKernel256
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(int depth, float* left, float* right, float* tile, nint stride, bool add)
     {
-        Vector256<float> r0a = default, r0b = default, r1a = default, r1b = default, r2a = default, r2b = default, r3a = default, r3b = default;
-        Vector256<float> r4a = default, r4b = default, r5a = default, r5b = default;
+        Vector256<float> r0a = default,
+            r0b = default,
+            r1a = default,
+            r1b = default,
+            r2a = default,
+            r2b = default,
+            r3a = default,
+            r3b = default;
+        Vector256<float> r4a = default,
+            r4b = default,
+            r5a = default,
+            r5b = default;
 
         for (var k = 0; k < depth; k++)
         {

@@ -17,9 +17,30 @@ internal static unsafe class MicroKernel512
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(int depth, float* left, float* right, float* tile, nint stride, bool add)
     {
-        Vector512<float> r0a = default, r0b = default, r1a = default, r1b = default, r2a = default, r2b = default, r3a = default, r3b = default;
-        Vector512<float> r4a = default, r4b = default, r5a = default, r5b = default, r6a = default, r6b = default, r7a = default, r7b = default;
-        Vector512<float> r8a = default, r8b = default, r9a = default, r9b = default, r10a = default, r10b = default, r11a = default, r11b = default;
+        Vector512<float> r0a = default,
+            r0b = default,
+            r1a = default,
+            r1b = default,
+            r2a = default,
+            r2b = default,
+            r3a = default,
+            r3b = default;
+        Vector512<float> r4a = default,
+            r4b = default,
+            r5a = default,
+            r5b = default,
+            r6a = default,
+            r6b = default,
+            r7a = default,
+            r7b = default;
+        Vector512<float> r8a = default,
+            r8b = default,
+            r9a = default,
+            r9b = default,
+            r10a = default,
+            r10b = default,
+            r11a = default,
+            r11b = default;
 
         for (var k = 0; k < depth; k++)
         {

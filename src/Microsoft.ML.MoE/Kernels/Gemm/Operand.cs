@@ -32,7 +32,8 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
 
         if (!gelu)
             return;
-        for (var i = 0; i < depth * width; i += Vector512<float>.Count)   // a full block's panel is a multiple of a vector; past the last block's there is room
+        // A full block's panel is a multiple of a vector; past the last block's there is room.
+        for (var i = 0; i < depth * width; i += Vector512<float>.Count)
             VectorGelu.Value(Vector512.Load(panel + i)).Store(panel + i);
     }
 
@@ -92,7 +93,8 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
                     rows[i] = Row(first + line + i) + term;
                 for (var k = 0; k < depth; k += VectorTranspose.Side)
                 {
-                    var from = Math.Min(k, depth - VectorTranspose.Side);   // the last square may write again what the one before it has written
+                    // The last square may write again what the one before it has written.
+                    var from = Math.Min(k, depth - VectorTranspose.Side);
                     VectorTranspose.Run(rows, lines, from, panel + line + (from * width), width);
                 }
             }

@@ -53,9 +53,11 @@ internal static unsafe class VectorTranspose
 
     // Of four rows: numbers j, 4 + j, 8 + j, 12 + j of all four in the lanes of vector j.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Quarter(float** rows, int from, out Vector512<float> j0, out Vector512<float> j1, out Vector512<float> j2, out Vector512<float> j3)
+    private static void Quarter(
+        float** rows, int from, out Vector512<float> j0, out Vector512<float> j1, out Vector512<float> j2, out Vector512<float> j3)
     {
-        var (a, b, c, d) = (Vector512.Load(rows[0] + from), Vector512.Load(rows[1] + from), Vector512.Load(rows[2] + from), Vector512.Load(rows[3] + from));
+        var (a, b, c, d) = (
+            Vector512.Load(rows[0] + from), Vector512.Load(rows[1] + from), Vector512.Load(rows[2] + from), Vector512.Load(rows[3] + from));
         var (ab0, ab1) = (Avx512F.UnpackLow(a, b).AsDouble(), Avx512F.UnpackHigh(a, b).AsDouble());
         var (cd0, cd1) = (Avx512F.UnpackLow(c, d).AsDouble(), Avx512F.UnpackHigh(c, d).AsDouble());
         j0 = Avx512F.UnpackLow(ab0, cd0).AsSingle();

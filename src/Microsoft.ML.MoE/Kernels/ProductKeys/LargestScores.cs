@@ -151,7 +151,8 @@ internal static unsafe class LargestScores
 
     // The k-th largest of 64 numbers, k from 17 to 32: the same with pairs of vectors, which have to be in order first.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static float LargestOfFour(Vector512<float> first, Vector512<float> second, Vector512<float> third, Vector512<float> fourth, int k)
+    private static float LargestOfFour(
+        Vector512<float> first, Vector512<float> second, Vector512<float> third, Vector512<float> fourth, int k)
     {
         var (a, b) = MergePair(SortDescending(first), SortDescending(second));
         var (c, d) = MergePair(SortDescending(third), SortDescending(fourth));
@@ -200,7 +201,8 @@ internal static unsafe class LargestScores
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Reverse(Vector512<float> v) => Avx512F.PermuteVar16x32(v, Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    private static Vector512<float> Reverse(Vector512<float> v) =>
+        Avx512F.PermuteVar16x32(v, Vector512.Create(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Smallest(Vector512<float> v)
@@ -235,7 +237,8 @@ internal static unsafe class LargestScores
             {
                 var v = Vector512.Load(scores + i);
                 var mask = Vector512.GreaterThanOrEqual(v, limit);
-                Avx512F.Compress(Vector512<float>.Zero, mask, v).Store(candidates + found);   // the rest of the vector is overwritten by the next
+                // The rest of the vector is overwritten by the next.
+                Avx512F.Compress(Vector512<float>.Zero, mask, v).Store(candidates + found);
                 Avx512F.Compress(Vector512<int>.Zero, mask.AsInt32(), place).Store(places + found);
                 found += BitOperations.PopCount(mask.ExtractMostSignificantBits());
                 place += Vector512.Create(Lanes);
@@ -246,7 +249,10 @@ internal static unsafe class LargestScores
 
         for (var i = 0; i < padded; i += Lanes)
         {
-            for (var mask = Vector512.GreaterThanOrEqual(Vector512.Load(scores + i), limit).ExtractMostSignificantBits(); mask != 0; mask &= mask - 1)
+            for (
+                var mask = Vector512.GreaterThanOrEqual(Vector512.Load(scores + i), limit).ExtractMostSignificantBits();
+                mask != 0;
+                mask &= mask - 1)
             {
                 var place = i + BitOperations.TrailingZeroCount(mask);
                 (candidates[found], places[found]) = (scores[place], place);
@@ -312,12 +318,16 @@ internal static unsafe class LargestScores
             var ownVector = i / Lanes;
             var rank = 0;
             for (var v = 0; v < ownVector; v++)
-                rank += BitOperations.PopCount(Vector512.GreaterThanOrEqual(Vector512.Load(candidates + (v * Lanes)), own).ExtractMostSignificantBits());
+                rank += BitOperations.PopCount(
+                    Vector512.GreaterThanOrEqual(Vector512.Load(candidates + (v * Lanes)), own).ExtractMostSignificantBits());
             var at = Vector512.Load(candidates + (ownVector * Lanes));
             var before = (1UL << (i % Lanes)) - 1;
-            rank += BitOperations.PopCount(Vector512.GreaterThan(at, own).ExtractMostSignificantBits() | (Vector512.GreaterThanOrEqual(at, own).ExtractMostSignificantBits() & before));
+            rank += BitOperations.PopCount(
+                Vector512.GreaterThan(at, own).ExtractMostSignificantBits()
+                    | (Vector512.GreaterThanOrEqual(at, own).ExtractMostSignificantBits() & before));
             for (var v = ownVector + 1; v < vectors; v++)
-                rank += BitOperations.PopCount(Vector512.GreaterThan(Vector512.Load(candidates + (v * Lanes)), own).ExtractMostSignificantBits());
+                rank += BitOperations.PopCount(
+                    Vector512.GreaterThan(Vector512.Load(candidates + (v * Lanes)), own).ExtractMostSignificantBits());
             rank = Math.Min(rank, k);   // all others share the last place, which nobody reads
             (values[rank], places[rank]) = (candidates[i], candidatePlaces[i]);
         }

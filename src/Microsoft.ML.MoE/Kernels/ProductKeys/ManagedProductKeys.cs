@@ -38,8 +38,13 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
 
     private int ListRoom => chosen + 1;   // lists are read a vector at a time; after the last of them there is room enough
 
-    private long ScratchFloats => ((long)MicroKernel.MaxRows * half) + ((long)MicroKernel.MaxRows * ScoreStride) + (4L * MicroKernel.MaxRows * ListRoom)
-        + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates)) + (2L * ListRoom) + 16;
+    private long ScratchFloats =>
+        ((long)MicroKernel.MaxRows * half)
+        + ((long)MicroKernel.MaxRows * ScoreStride)
+        + (4L * MicroKernel.MaxRows * ListRoom)
+        + Math.Max(LargestScores.ScratchFloats(subKeys), LargestScores.ScratchFloats(candidates))
+        + (2L * ListRoom)
+        + 16;
 
     /// <summary>Whether this can be used.</summary>
     /// <param name="tensors">Queries and sub-keys.</param>
@@ -64,7 +69,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
     {
         using var scope = NewDisposeScope();
         var tokens = checked((int)query_TQ.shape[0]);
-        var (ids_THK, scores_THK, subKeys_2THK) = (empty([tokens, heads, chosen], int64), empty([tokens, heads, chosen]), empty([2, tokens, heads, chosen], int32));
+        var (ids_THK, scores_THK, subKeys_2THK) = (
+            empty([tokens, heads, chosen], int64), empty([tokens, heads, chosen]), empty([2, tokens, heads, chosen], int32));
         var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
         var packed = empty([2, groups, panels, half, MicroKernel.Columns]);
         var queriesOfGroup = shared ? tokens * heads : tokens;
@@ -84,7 +90,13 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                     var (part, group, panel) = (task / (groups * panels), task / panels % groups, task % panels);
                     var source = new Operand((float*)keys[part] + ((nint)group * subKeys * half), half, termsAlongRow: true);
                     var column = panel * MicroKernel.Columns;
-                    source.Pack(MicroKernel.Columns, column, Math.Min(MicroKernel.Columns, subKeys - column), 0, half, right + (task * panelFloats));
+                    source.Pack(
+                        MicroKernel.Columns,
+                        column,
+                        Math.Min(MicroKernel.Columns, subKeys - column),
+                        0,
+                        half,
+                        right + (task * panelFloats));
                 });
                 team.ForEach(groups * tiles, (task, scratch) =>
                 {
@@ -108,7 +120,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
     /// <param name="dScores_THK">Gradient of their scores.</param>
     /// <param name="wantsQueries">Whether the queries' gradient is wanted.</param>
     /// <returns>Gradients of the queries, or null, and of the sub-keys.</returns>
-    public (Tensor? DQuery_TQ, Tensor DRowKeys, Tensor DColumnKeys) Backward(Tensor query_TQ, Tensor rowKeys, Tensor columnKeys, Tensor subKeys_2THK, Tensor dScores_THK, bool wantsQueries)
+    public (Tensor? DQuery_TQ, Tensor DRowKeys, Tensor DColumnKeys) Backward(
+        Tensor query_TQ, Tensor rowKeys, Tensor columnKeys, Tensor subKeys_2THK, Tensor dScores_THK, bool wantsQueries)
     {
         using var scope = NewDisposeScope();
         var tokens = checked((int)query_TQ.shape[0]);
@@ -134,7 +147,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                 {
                     var (part, range) = (task / ranges, task % ranges);
                     var keys = ((int)((long)subKeys * range / ranges), (int)((long)subKeys * (range + 1) / ranges));
-                    SumKeys(query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], keys, scratch);
+                    SumKeys(
+                        query + ((nint)part * half), places + ((nint)part * pairs), dScores, tokens, (float*)dKeys[part], keys, scratch);
                 });
                 if (dQuery == null)
                     return;
@@ -210,7 +224,11 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* rows, float* columns, float* best, int* bestPlaces, float* scratch)
     {
-        if (!float.IsFinite(rows[0]) || !float.IsFinite(columns[0]) || !float.IsFinite(rows[chosen - 1]) || !float.IsFinite(columns[chosen - 1]))
+        if (
+            !float.IsFinite(rows[0])
+            || !float.IsFinite(columns[0])
+            || !float.IsFinite(rows[chosen - 1])
+            || !float.IsFinite(columns[chosen - 1]))
         {
             // NaN and infinities break the order that leaves out most pairs.
             var length = 0;
@@ -255,8 +273,11 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
             {
                 var sums = Vector512.Create(rows[i]) + Vector512.Load(columns + j);
                 var column = Vector512.Create(j) + Vector512<int>.Indices;
-                var mask = Vector512.GreaterThanOrEqual(sums, Vector512.Create(bound)) & Vector512.LessThan(column, Vector512.Create(end)).AsSingle();
-                Avx512F.Compress(Vector512<float>.Zero, mask, sums).Store(scores + count);   // the rest of the vector is overwritten by the next
+                var mask =
+                    Vector512.GreaterThanOrEqual(sums, Vector512.Create(bound))
+                    & Vector512.LessThan(column, Vector512.Create(end)).AsSingle();
+                // The rest of the vector is overwritten by the next.
+                Avx512F.Compress(Vector512<float>.Zero, mask, sums).Store(scores + count);
                 Avx512F.Compress(Vector512<int>.Zero, mask.AsInt32(), column + Vector512.Create(i << ColumnBits)).Store(places + count);
                 count += BitOperations.PopCount(mask.ExtractMostSignificantBits());
             }

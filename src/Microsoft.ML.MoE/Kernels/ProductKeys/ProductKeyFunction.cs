@@ -24,7 +24,9 @@ internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<Product
         using var scope = NewDisposeScope();
         var contiguous_TQ = query_TQ.contiguous();
         var (ids_THK, found_THK, subKeys_2THK) = keys.Search(contiguous_TQ, rowKeys, columnKeys);
-        var scores_THK = is_grad_enabled() ? apply(contiguous_TQ, Memory.Unshared(rowKeys), Memory.Unshared(columnKeys), keys, found_THK, subKeys_2THK) : found_THK;
+        var scores_THK = is_grad_enabled()
+            ? apply(contiguous_TQ, Memory.Unshared(rowKeys), Memory.Unshared(columnKeys), keys, found_THK, subKeys_2THK)
+            : found_THK;
         return (ids_THK.MoveToOuterDisposeScope(), scores_THK.MoveToOuterDisposeScope());
     }
 
@@ -51,7 +53,16 @@ internal sealed class ProductKeyFunction : autograd.SingleTensorFunction<Product
             throw new InvalidOperationException("The forward pass saved other tensors than the backward pass expects.");
 
         var keys = (ManagedProductKeys)ctx.get_data(Keys);
-        var (dQuery_TQ, dRowKeys, dColumnKeys) = keys.Backward(query_TQ, rowKeys, columnKeys, subKeys_2THK, grad_output.contiguous(), (bool)ctx.get_data(QueryNeedsGradient));
-        return [dQuery_TQ?.MoveToOuterDisposeScope()!, dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope(), null!, null!, null!];
+        var (dQuery_TQ, dRowKeys, dColumnKeys) = keys.Backward(
+            query_TQ, rowKeys, columnKeys, subKeys_2THK, grad_output.contiguous(), (bool)ctx.get_data(QueryNeedsGradient));
+        return
+        [
+            dQuery_TQ?.MoveToOuterDisposeScope()!,
+            dRowKeys.MoveToOuterDisposeScope(),
+            dColumnKeys.MoveToOuterDisposeScope(),
+            null!,
+            null!,
+            null!,
+        ];
     }
 }

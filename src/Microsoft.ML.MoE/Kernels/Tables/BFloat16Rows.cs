@@ -18,7 +18,9 @@ internal readonly unsafe struct BFloat16Rows : IRowFormat
     public static Vector512<float> Load(byte* row, int i)
     {
         var halves = Vector256.Load((ushort*)row + i);
-        var numbers = Avx512F.IsSupported ? Avx512F.ConvertToVector512UInt32(halves) : Vector512.Create(Vector256.WidenLower(halves), Vector256.WidenUpper(halves));
+        var numbers = Avx512F.IsSupported
+            ? Avx512F.ConvertToVector512UInt32(halves)
+            : Vector512.Create(Vector256.WidenLower(halves), Vector256.WidenUpper(halves));
         return Vector512.ShiftLeft(numbers, LowerBits).AsSingle();
     }
 
@@ -31,7 +33,9 @@ internal readonly unsafe struct BFloat16Rows : IRowFormat
         // A random number below one unit of what is kept carries into it as often as the part cut off is large. Infinity and NaN of
         // hardware have none, and stay.
         var rounded = Vector512.ShiftRightLogical(values.AsUInt32() + Vector512.ShiftRightLogical(random, LowerBits), LowerBits);
-        var halves = Avx512F.IsSupported ? Avx512F.ConvertToVector256UInt16(rounded) : Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
+        var halves = Avx512F.IsSupported
+            ? Avx512F.ConvertToVector256UInt16(rounded)
+            : Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
         halves.Store((ushort*)row + i);
     }
 

@@ -20,7 +20,8 @@ internal sealed class ExpertTablesFunction : autograd.SingleTensorFunction<Exper
     public override string Name => nameof(ExpertTablesFunction);
 
     /// <summary>Computes the experts; see <see cref="MoE.Experts.ExpertTables.forward"/>. The arguments have been checked.</summary>
-    public static Tensor Apply(IExpertTablesKernel kernel, Action<Tensor, IReadOnlyList<RowFactors>> addGradient, Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
+    public static Tensor Apply(
+        IExpertTablesKernel kernel, Action<Tensor, IReadOnlyList<RowFactors>> addGradient, Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {
         using var scope = NewDisposeScope();
         if (!is_grad_enabled())
@@ -61,8 +62,11 @@ internal sealed class ExpertTablesFunction : autograd.SingleTensorFunction<Exper
         var kernel = (IExpertTablesKernel)ctx.get_data(Kernel);
         var addGradient = (Action<Tensor, IReadOnlyList<RowFactors>>)ctx.get_data(AddGradient);
         var dy_TD = grad_output.contiguous();
-        var (dx_TD, dGates_TM, multiples) = kernel.Backward(x_TD, gates_TM, ids_TM, [.. products], dy_TD, (bool)ctx.get_data(XNeedsGradient));
-        addGradient(ids_TM, [.. multiples.Select((multiples_TM, table) => new RowFactors(multiples_TM, table == multiples.Length - 1 ? dy_TD : x_TD))]);
+        var (dx_TD, dGates_TM, multiples) = kernel.Backward(
+            x_TD, gates_TM, ids_TM, [.. products], dy_TD, (bool)ctx.get_data(XNeedsGradient));
+        addGradient(
+            ids_TM,
+            [.. multiples.Select((multiples_TM, table) => new RowFactors(multiples_TM, table == multiples.Length - 1 ? dy_TD : x_TD))]);
         return [dx_TD?.MoveToOuterDisposeScope()!, dGates_TM.MoveToOuterDisposeScope(), null!, null!, null!, null!];
     }
 }

@@ -24,5 +24,6 @@ internal interface IExpertTablesKernel
     /// <param name="wantsTokens">Whether the gradient of the tokens is wanted.</param>
     /// <returns>Gradients of the tokens, null if they are not wanted or do not matter, and of the gates; for every table the multiples of
     /// <see cref="RowFactors"/>.</returns>
-    (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens);
+    (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(
+        Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens);
 }

@@ -34,13 +34,16 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
         var products = all[..^1].Select(_ => empty_like(gates_TM)).ToArray();
         var pass = new Pass(all, relu, x_TD, gates_TM, ids_TM, products);
         var y = Memory.Floats(y_TD);
-        WorkTeam.Run(get_num_threads(), team => team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) => pass.Forward(task * TokensPerTask, Math.Min((task + 1) * TokensPerTask, tokens), y)));
+        WorkTeam.Run(get_num_threads(), team =>
+            team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
+                pass.Forward(task * TokensPerTask, Math.Min((task + 1) * TokensPerTask, tokens), y)));
         KeepAlive(all, x_TD, gates_TM, ids_TM);
         return (y_TD.MoveToOuterDisposeScope(), [.. products.Select(product => product.MoveToOuterDisposeScope())]);
     }
 
     /// <inheritdoc/>
-    public (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens)
+    public (Tensor? Dx_TD, Tensor DGates_TM, Tensor[] Multiples_TM) Backward(
+        Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products, Tensor dy_TD, bool wantsTokens)
     {
         using var scope = NewDisposeScope();
         var tokens = (int)gates_TM.shape[0];
@@ -48,10 +51,19 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
         var dx_TD = wantsTokens && products.Length > 0 ? empty_like(x_TD) : null;
         var multiples = products.Length == 0 ? [gates_TM.alias()] : all.Select(_ => empty_like(gates_TM)).ToArray();
         var pass = new Pass(all, relu, x_TD, gates_TM, ids_TM, products);
-        var gradients = new Gradients(Memory.Floats(dy_TD), dx_TD is null ? null : Memory.Floats(dx_TD), Memory.Floats(dGates_TM), products.Length == 0 ? [] : Pointers(multiples));
-        WorkTeam.Run(get_num_threads(), team => team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) => pass.Backward(task * TokensPerTask, Math.Min((task + 1) * TokensPerTask, tokens), gradients)));
+        var gradients = new Gradients(
+            Memory.Floats(dy_TD),
+            dx_TD is null ? null : Memory.Floats(dx_TD),
+            Memory.Floats(dGates_TM),
+            products.Length == 0 ? [] : Pointers(multiples));
+        WorkTeam.Run(get_num_threads(), team =>
+            team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
+                pass.Backward(task * TokensPerTask, Math.Min((task + 1) * TokensPerTask, tokens), gradients)));
         KeepAlive(all, x_TD, gates_TM, ids_TM, dy_TD, products);
-        return (dx_TD?.MoveToOuterDisposeScope(), dGates_TM.MoveToOuterDisposeScope(), [.. multiples.Select(multiple => multiple.MoveToOuterDisposeScope())]);
+        return (
+            dx_TD?.MoveToOuterDisposeScope(),
+            dGates_TM.MoveToOuterDisposeScope(),
+            [.. multiples.Select(multiple => multiple.MoveToOuterDisposeScope())]);
     }
 
     private static nint[] Pointers(Tensor[] tensors) => [.. tensors.Select(tensor => (nint)Memory.Address(tensor))];
@@ -117,7 +129,12 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
 
         public void Backward(int firstToken, int endToken, Gradients gradients)
         {
-            float* h = stackalloc float[6 * BlockSize], s = h + BlockSize, g = s + BlockSize, dots = g + BlockSize, first = dots + BlockSize, second = first + BlockSize;
+            float* h = stackalloc float[6 * BlockSize],
+                s = h + BlockSize,
+                g = s + BlockSize,
+                dots = g + BlockSize,
+                first = dots + BlockSize,
+                second = first + BlockSize;
             var (dy, dx) = (gradients.Dy, gradients.Dx);
             var dGates = (float*)gradients.DGates;
             var end = (long)endToken * choices;
@@ -133,7 +150,8 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
                     var count = Math.Min(BlockSize, choices - choice);
                     var block = ids + pair;
                     var following = new RowFetch(up, block + count, (int)Math.Min(BlockSize, end - pair - count));
-                    RowGather<TRow>.Dots(up, width, block, count, dyToken, dots, dxToken == null ? following : new RowFetch(down, block, count));
+                    RowGather<TRow>.Dots(
+                        up, width, block, count, dyToken, dots, dxToken == null ? following : new RowFetch(down, block, count));
                     if (down == null)
                     {
                         Copy(dots, count, dGates + pair);
@@ -161,7 +179,8 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
 
                     if (dxToken == null)
                         continue;
-                    RowGather<TRow>.AddRows(down, width, block, count, first, dxToken, gated ? new RowFetch(gate, block, count) : following);
+                    RowGather<TRow>.AddRows(
+                        down, width, block, count, first, dxToken, gated ? new RowFetch(gate, block, count) : following);
                     if (gated)
                         RowGather<TRow>.AddRows(gate, width, block, count, second, dxToken, following);
                 }
@@ -186,6 +205,7 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
             Copy(source, count, block);
         }
 
-        private static void Copy(float* source, int count, float* target) => Buffer.MemoryCopy(source, target, count * sizeof(float), count * sizeof(float));
+        private static void Copy(float* source, int count, float* target) =>
+            Buffer.MemoryCopy(source, target, count * sizeof(float), count * sizeof(float));
     }
 }

@@ -27,7 +27,12 @@ internal static unsafe class NormalNumbers<TRow> where TRow : struct, IRowFormat
         team.ForEach(checked((int)((count + BlockSize - 1) / BlockSize)), (block, _) =>
         {
             var first = (long)block * BlockSize;
-            FillBlock(numbers + (first * TRow.Bytes), (int)Math.Min(BlockSize, count - first), deviation, Noise.Mix((ulong)seed + (ulong)block), Noise.Mix(~(ulong)seed - (ulong)block));
+            FillBlock(
+                numbers + (first * TRow.Bytes),
+                (int)Math.Min(BlockSize, count - first),
+                deviation,
+                Noise.Mix((ulong)seed + (ulong)block),
+                Noise.Mix(~(ulong)seed - (ulong)block));
         });
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -38,7 +43,9 @@ internal static unsafe class NormalNumbers<TRow> where TRow : struct, IRowFormat
         float* rest = stackalloc float[2 * Lanes];
         for (var i = 0; i < count; i += 2 * Lanes)
         {
-            var u = Vector512.ConvertToSingle(Vector512.ShiftRightLogical(Noise.At(one, other, i), 8).AsInt32() + Vector512<int>.One) * unit;   // above 0, up to 1
+            var u =
+                // Above 0, up to 1.
+                Vector512.ConvertToSingle(Vector512.ShiftRightLogical(Noise.At(one, other, i), 8).AsInt32() + Vector512<int>.One) * unit;
             var v = Vector512.ConvertToSingle(Vector512.ShiftRightLogical(Noise.At(one, other, i + Lanes), 8).AsInt32()) * unit;
             var length = Vector512.Sqrt(Vector512.Log(u) * Vector512.Create(-2f)) * Vector512.Create(deviation);
             var (sine, cosine) = Vector512.SinCos(v * Vector512.Create(2 * MathF.PI));

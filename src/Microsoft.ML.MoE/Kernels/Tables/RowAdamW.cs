@@ -19,7 +19,9 @@ namespace Microsoft.ML.MoE.Kernels.Tables;
 /// <param name="update">The number of this update, from 1.</param>
 /// <param name="countsAll">Whether updates that do not touch a row count for it.</param>
 /// <param name="secondPerRow">Whether a row has one second moment.</param>
-internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder order, int width, int* clock, int update, bool countsAll, bool secondPerRow) where TRow : struct, IRowFormat
+internal sealed unsafe class RowAdamW<TRow>(
+    RowAdamWTable[] tables, RowOrder order, int width, int* clock, int update, bool countsAll, bool secondPerRow)
+    where TRow : struct, IRowFormat
 {
     private const int RowsPerTask = 256;
     private const int FetchAhead = 2;   // rows; six kilobytes each at a width of 256 and two tables
@@ -32,11 +34,19 @@ internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder ord
     /// <param name="beta1">β₁ and its powers.</param>
     /// <param name="beta2">β₂ and its powers.</param>
     /// <param name="gradientScale">What gradients are multiplied with first.</param>
-    public void Run(WorkTeam team, double learningRate, double weightDecay, double epsilon, (double Beta, BiasCorrections Powers) beta1, (double Beta, BiasCorrections Powers) beta2, float gradientScale)
+    public void Run(
+        WorkTeam team,
+        double learningRate,
+        double weightDecay,
+        double epsilon,
+        (double Beta, BiasCorrections Powers) beta1,
+        (double Beta, BiasCorrections Powers) beta2,
+        float gradientScale)
     {
         beta1.Powers.Reach(update);
         beta2.Powers.Reach(update);
-        var constants = new Constants((float)(1 - beta1.Beta), (float)beta2.Beta, (float)(1 - beta2.Beta), (float)(1 - (learningRate * weightDecay)), (float)epsilon);
+        var constants = new Constants(
+            (float)(1 - beta1.Beta), (float)beta2.Beta, (float)(1 - beta2.Beta), (float)(1 - (learningRate * weightDecay)), (float)epsilon);
         team.ForEach((order.Count + RowsPerTask - 1) / RowsPerTask, (task, scratch) =>
         {
             var end = Math.Min((task + 1) * RowsPerTask, order.Count);
@@ -53,7 +63,11 @@ internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder ord
                 }
 
                 clock[row] = updates;
-                var rates = new Rates((float)learningRate / beta1.Powers.Correction(updates), 1 / MathF.Sqrt(beta2.Powers.Correction(updates)), decay1, decay2);
+                var rates = new Rates(
+                    (float)learningRate / beta1.Powers.Correction(updates),
+                    1 / MathF.Sqrt(beta2.Powers.Correction(updates)),
+                    decay1,
+                    decay2);
                 var start = order.Start(i);
                 for (var table = 0; table < tables.Length; table++)
                 {
@@ -85,12 +99,22 @@ internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder ord
         var denominator = 0f;
         if (secondPerRow)
         {
-            *second = (*second * rates.Decay2 * constants.Beta2) + (constants.NewSecond * multiple * multiple * RowNorm.SumOfSquares(vector, width) / width);
+            *second =
+                (*second * rates.Decay2 * constants.Beta2)
+                + (constants.NewSecond * multiple * multiple * RowNorm.SumOfSquares(vector, width) / width);
             denominator = (MathF.Sqrt(*second) * rates.RootCorrection) + constants.Epsilon;
         }
 
-        var (vMultiple, vNewFirst, vBeta2, vNewSecond) = (Vector512.Create(multiple), Vector512.Create(constants.NewFirst), Vector512.Create(constants.Beta2 * rates.Decay2), Vector512.Create(constants.NewSecond));
-        var (vShrink, vEpsilon, vStep, vRoot) = (Vector512.Create(constants.Shrink), Vector512.Create(constants.Epsilon), Vector512.Create(rates.Step), Vector512.Create(rates.RootCorrection));
+        var (vMultiple, vNewFirst, vBeta2, vNewSecond) = (
+            Vector512.Create(multiple),
+            Vector512.Create(constants.NewFirst),
+            Vector512.Create(constants.Beta2 * rates.Decay2),
+            Vector512.Create(constants.NewSecond));
+        var (vShrink, vEpsilon, vStep, vRoot) = (
+            Vector512.Create(constants.Shrink),
+            Vector512.Create(constants.Epsilon),
+            Vector512.Create(rates.Step),
+            Vector512.Create(rates.RootCorrection));
         var (vDecay1, vDenominator) = (Vector512.Create(rates.Decay1), Vector512.Create(denominator));
         var i = 0;
         for (; i + Vector512<float>.Count <= width; i += Vector512<float>.Count)
@@ -123,7 +147,8 @@ internal sealed unsafe class RowAdamW<TRow>(RowAdamWTable[] tables, RowOrder ord
                 denominator = (MathF.Sqrt(second[i]) * rates.RootCorrection) + constants.Epsilon;
             }
 
-            TRow.StoreOne(weights, i, (TRow.LoadOne(weights, i) * constants.Shrink) - (rates.Step * m / denominator), Noise.At(noise, i)[0]);
+            TRow.StoreOne(
+                weights, i, (TRow.LoadOne(weights, i) * constants.Shrink) - (rates.Step * m / denominator), Noise.At(noise, i)[0]);
         }
     }
 

@@ -28,7 +28,11 @@ internal static unsafe class RowGather<TRow> where TRow : struct, IRowFormat
         var n = 0;
         for (; n + 4 <= count; n += 4)
         {
-            var (a, b, c, d) = (Pointer(table, ids[n], stride), Pointer(table, ids[n + 1], stride), Pointer(table, ids[n + 2], stride), Pointer(table, ids[n + 3], stride));
+            var (a, b, c, d) = (
+                Pointer(table, ids[n], stride),
+                Pointer(table, ids[n + 1], stride),
+                Pointer(table, ids[n + 2], stride),
+                Pointer(table, ids[n + 3], stride));
             Fetch(next, n, 4, stride);
             var (sumA, sumB, sumC, sumD) = (Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero);
             var i = 0;
@@ -83,7 +87,11 @@ internal static unsafe class RowGather<TRow> where TRow : struct, IRowFormat
         var n = 0;
         for (; n + 4 <= count; n += 4)
         {
-            var (a, b, c, d) = (Pointer(table, ids[n], stride), Pointer(table, ids[n + 1], stride), Pointer(table, ids[n + 2], stride), Pointer(table, ids[n + 3], stride));
+            var (a, b, c, d) = (
+                Pointer(table, ids[n], stride),
+                Pointer(table, ids[n + 1], stride),
+                Pointer(table, ids[n + 2], stride),
+                Pointer(table, ids[n + 3], stride));
             Fetch(next, n, 4, stride);
             var (fa, fb, fc, fd) = (factors[n], factors[n + 1], factors[n + 2], factors[n + 3]);
             var (va, vb, vc, vd) = (Vector512.Create(fa), Vector512.Create(fb), Vector512.Create(fc), Vector512.Create(fd));

@@ -35,7 +35,9 @@ internal sealed unsafe class RowOrder : IDisposable
         Pairs = memory + before;
         Rows = Pairs + pairs;
         Ends = Rows + pairs;
-        Count = counts ? CountRows(team, rowOfPair, pairs, rows, blocks, memory) : Unpack(Sort(team, rowOfPair, pairs, rows, blocks, (ulong*)memory, (ulong*)memory + pairs), pairs);
+        Count = counts
+            ? CountRows(team, rowOfPair, pairs, rows, blocks, memory)
+            : Unpack(Sort(team, rowOfPair, pairs, rows, blocks, (ulong*)memory, (ulong*)memory + pairs), pairs);
     }
 
     /// <summary>Distinct rows R.</summary>

@@ -55,7 +55,8 @@ internal static class ColumnValues
                 Assert.IsTrue(Near(number, (float)found), $"{where}: {found}, alone {number}");
                 break;
             case float[] numbers:
-                Assert.IsTrue(numbers.Length == ((float[])found).Length && numbers.Zip((float[])found).All(pair => Near(pair.First, pair.Second)),
+                Assert.IsTrue(
+                    numbers.Length == ((float[])found).Length && numbers.Zip((float[])found).All(pair => Near(pair.First, pair.Second)),
                     $"{where}: [{string.Join(", ", (float[])found)}], alone [{string.Join(", ", numbers)}]");
                 break;
             default:
@@ -64,5 +65,6 @@ internal static class ColumnValues
         }
     }
 
-    private static bool Near(float one, float other) => (float.IsNaN(one) && float.IsNaN(other)) || Math.Abs(one - other) <= Tolerance * Math.Max(1, Math.Abs(one));
+    private static bool Near(float one, float other) =>
+        (float.IsNaN(one) && float.IsNaN(other)) || Math.Abs(one - other) <= Tolerance * Math.Max(1, Math.Abs(one));
 }

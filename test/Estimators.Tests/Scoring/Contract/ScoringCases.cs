@@ -17,10 +17,12 @@ internal static class ScoringCases
     private const int Blank = 3;   // the row that has nothing to score
 
     /// <summary>The image classifiers, by preset.</summary>
-    public static IEnumerable<string> Images => ImageClassifierPresets.All.Select(preset => preset.Name).Where(name => name.Contains("-tiny", StringComparison.Ordinal));
+    public static IEnumerable<string> Images =>
+        ImageClassifierPresets.All.Select(preset => preset.Name).Where(name => name.Contains("-tiny", StringComparison.Ordinal));
 
     /// <summary>The language models, by preset.</summary>
-    public static IEnumerable<string> LanguageModels => LanguageModelPresets.All.Select(preset => preset.Name).Where(name => name.StartsWith("lm-nano", StringComparison.Ordinal));
+    public static IEnumerable<string> LanguageModels =>
+        LanguageModelPresets.All.Select(preset => preset.Name).Where(name => name.StartsWith("lm-nano", StringComparison.Ordinal));
 
     /// <summary>Presets of which what counts within an item has places for an even share and no more when predicting.</summary>
     public static IEnumerable<string> Tight => ["widenet-tiny", "widenet-tiny-groups", "vit-moe-tiny", "sparse-mlp-tiny", "lm-nano-moe"];
@@ -52,7 +54,11 @@ internal static class ScoringCases
         (options.ImageHeight, options.ImageWidth, options.EmbeddingColumnName) = (8, 8, "Embedding");
         var rows = Colours.Pictures(Rows, seed: 9);
         rows[Blank].Features = null;
-        return new ScoringCase<PictureRow> { Model = Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, Colours.Pictures(64))), Rows = rows };
+        return new ScoringCase<PictureRow>
+        {
+            Model = Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, Colours.Pictures(64))),
+            Rows = rows,
+        };
     }
 
     /// <summary>A language model with all its columns.</summary>
@@ -60,7 +66,10 @@ internal static class ScoringCases
     {
         var architecture = LanguageModelPresets.All.Single(one => one.Name == preset).Config;
         if (architecture.SparseLayer is MixtureSlotOptions mixture)
-            architecture = architecture with { SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = capacity } } };
+            architecture = architecture with
+            {
+                SparseLayer = mixture with { Mixture = mixture.Mixture with { EvaluationCapacity = capacity } },
+            };
         var options = new PeerLanguageModel.Options
         {
             Architecture = architecture with { ContextLength = 16 },
@@ -74,7 +83,11 @@ internal static class ScoringCases
             Seed = 3,
             PredictionBatchSize = 4,
         };
-        return new ScoringCase<TextRow> { Model = ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(ml)), Rows = [.. Rhymes.Rows(Rows)] };
+        return new ScoringCase<TextRow>
+        {
+            Model = ml.Transforms.Text.PeerLanguageModel(options).Fit(Rhymes.Data(ml)),
+            Rows = [.. Rhymes.Rows(Rows)],
+        };
     }
 
     /// <summary>A generalist's task.</summary>
@@ -109,10 +122,15 @@ internal static class ScoringCases
             WideNetConfig wideNet => new WideNetImageClassifier.Options { Architecture = wideNet, PatchSize = wideNet.PatchSize },
             VisionTransformerConfig vit => new VisionTransformerImageClassifier.Options { Architecture = vit, PatchSize = vit.PatchSize },
             SparseMlpConfig sparse => new SparseMlpTrainer.Options { Architecture = sparse, PatchSize = sparse.PatchSize },
-            MlpMixerConfig => new SparseMlpTrainer.Options { Architecture = SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None }, PatchSize = 4 },
+            MlpMixerConfig => new SparseMlpTrainer.Options
+            {
+                Architecture = SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.None },
+                PatchSize = 4,
+            },
             _ => throw new ArgumentException($"No options for {architecture.GetType()}.", nameof(architecture)),
         };
-        (options.Epochs, options.BatchSize, options.LearningRate, options.Seed, options.Precision, options.PredictionBatchSize) = (3, 16, 5e-3, 7, Precision.Float32, 4);
+        (options.Epochs, options.BatchSize, options.LearningRate, options.Seed, options.Precision, options.PredictionBatchSize) = (
+            3, 16, 5e-3, 7, Precision.Float32, 4);
         return options;
     }
 }

@@ -19,8 +19,10 @@ public sealed class ScoringContractTests
     private static readonly ConcurrentDictionary<string, (ScoringCase Case, Dictionary<string, object[]> Alone)> Made = [];
     private const string Tight = " that leaves choices out";
     private const string ByContext = " routed by context";
-    private static readonly string[] Families = ["widenet-tiny", "vit-moe-tiny", "sparse-mlp-tiny", "mixer-tiny"];   // without embedding too
-    private static readonly string[] Routed = ["colour", "pair", "masked", "caption"];   // each by a router that looks at the words or patches, too
+    // Without embedding too.
+    private static readonly string[] Families = ["widenet-tiny", "vit-moe-tiny", "sparse-mlp-tiny", "mixer-tiny"];
+    // Each by a router that looks at the words or patches, too.
+    private static readonly string[] Routed = ["colour", "pair", "masked", "caption"];
     private static readonly ConcurrentDictionary<RoutingLevel, GeneralistTransformer> Generalists = [];
 
     public static IEnumerable<string> All =>
@@ -43,7 +45,10 @@ public sealed class ScoringContractTests
     {
         var (one, alone) = Get(name);
         foreach (var (column, values) in alone)
-            Assert.IsGreaterThan(1, values.Select(Text).Distinct().Count(), $"{column}: else the other tests would not see one row's answer in another's place");
+            Assert.IsGreaterThan(
+                1,
+                values.Select(Text).Distinct().Count(),
+                $"{column}: else the other tests would not see one row's answer in another's place");
         Assert.AreEqual(one.Count, alone.First().Value.Length);
 
         static string Text(object value) => value is float[] numbers ? string.Join(' ', numbers) : value.ToString()!;
@@ -85,7 +90,10 @@ public sealed class ScoringContractTests
         var view = one.View(Ml, 0, one.Count);
         const string Picture = "APicture";
         using var image = MLImage.CreateFromPixels(1, 1, MLPixelFormat.Bgra32, new byte[4]);
-        var withPicture = Ml.Transforms.CustomMapping<Empty, WithPicture>((_, output) => output.APicture = image, contractName: null).Fit(view).Transform(view);
+        var withPicture = Ml
+            .Transforms.CustomMapping<Empty, WithPicture>((_, output) => output.APicture = image, contractName: null)
+            .Fit(view)
+            .Transform(view);
         var scored = one.Model.Transform(withPicture);
         foreach (var order in Orders(one.Added(Ml)))
             Check(alone, order, ColumnValues.Of(scored, order, Picture), 0, "row by row");
@@ -98,7 +106,8 @@ public sealed class ScoringContractTests
         var (one, alone) = Get(name);
         var columns = one.Added(Ml);
         for (var start = 0; start < one.Count; start += 2)
-            Check(alone, columns, ColumnValues.Of(one.Model.Transform(one.View(Ml, start, one.Count)), columns), start, $"from row {start}");
+            Check(
+                alone, columns, ColumnValues.Of(one.Model.Transform(one.View(Ml, start, one.Count)), columns), start, $"from row {start}");
     }
 
     [TestMethod]
@@ -143,14 +152,19 @@ public sealed class ScoringContractTests
         for (var row = 0; row < found.Length; row++)
         {
             for (var column = 0; column < columns.Length; column++)
-                ColumnValues.AssertSame(alone[columns[column]][start + row], found[row][column], $"{how}, [{string.Join(", ", columns)}], {columns[column]} of row {start + row}");
+                ColumnValues.AssertSame(
+                    alone[columns[column]][start + row],
+                    found[row][column],
+                    $"{how}, [{string.Join(", ", columns)}], {columns[column]} of row {start + row}");
         }
     }
 
     // Each column alone, each two in both orders, and all in the orders that begin with each and go up or down.
     private static IEnumerable<string[]> Orders(string[] columns)
     {
-        var orders = columns.Select(one => new[] { one }).Concat(columns.SelectMany(one => columns.Where(other => other != one).Select(other => new[] { one, other })));
+        var orders = columns
+            .Select(one => new[] { one })
+            .Concat(columns.SelectMany(one => columns.Where(other => other != one).Select(other => new[] { one, other })));
         if (columns.Length > 2)
         {
             var rotated = Enumerable.Range(0, columns.Length).Select(first => columns[first..].Concat(columns[..first]).ToArray());
@@ -161,11 +175,18 @@ public sealed class ScoringContractTests
 
     // What each row gets where it is the only one of its view, and the column the only one that is read.
     private static (ScoringCase Case, Dictionary<string, object[]> Alone) Get(string name) => Made.GetOrAdd(name, _ =>
-    {
-        var one = Create(name);
-        var alone = one.Added(Ml).ToDictionary(column => column, column => Enumerable.Range(0, one.Count).Select(row => ColumnValues.Of(one.Model.Transform(one.View(Ml, row, 1)), [column])[0][0]).ToArray());
-        return (one, alone);
-    });
+        {
+            var one = Create(name);
+            var alone = one.Added(Ml)
+                .ToDictionary(
+                    column => column,
+                    column =>
+                        Enumerable
+                            .Range(0, one.Count)
+                            .Select(row => ColumnValues.Of(one.Model.Transform(one.View(Ml, row, 1)), [column])[0][0])
+                            .ToArray());
+            return (one, alone);
+        });
 
     private static ScoringCase Create(string name)
     {

@@ -31,7 +31,9 @@ public sealed class PaddedRowsTests
                 Assert.IsGreaterThan(0, slice.Rows);
                 Assert.IsLessThanOrEqualTo(slice.Places, slice.Rows);
                 Assert.AreEqual(0, slice.Places % 16);
-                Assert.IsTrue(slice.Row >= (slice.Expert == 0 ? 0 : ends[slice.Expert - 1]) && slice.Row + slice.Rows <= ends[slice.Expert], "a slice is of one expert");
+                Assert.IsTrue(
+                    slice.Row >= (slice.Expert == 0 ? 0 : ends[slice.Expert - 1]) && slice.Row + slice.Rows <= ends[slice.Expert],
+                    "a slice is of one expert");
                 (nextRow, nextPlace) = (slice.Row + slice.Rows, slice.Place + slice.Places);
             }
 

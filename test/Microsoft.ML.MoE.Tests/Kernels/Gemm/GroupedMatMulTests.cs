@@ -16,13 +16,15 @@ public sealed class GroupedMatMulTests
     [DataRow(new[] { 0, 0, 0, 16 }, 8, 12, DisplayName = "all in the last group")]
     [DataRow(new[] { 1 }, 4, 4, DisplayName = "one row")]
     [DataRow(new[] { 4, 7 }, 3, 5, DisplayName = "unaligned widths")]
-    public void EqualsOneProductPerGroupInOutputAndGradients(int[] ends, int inputs, int outputs) => Compare(GroupedMatMul.Apply, ends, inputs, outputs);
+    public void EqualsOneProductPerGroupInOutputAndGradients(int[] ends, int inputs, int outputs) =>
+        Compare(GroupedMatMul.Apply, ends, inputs, outputs);
 
     [TestMethod]
     [DataRow(3, 5, DisplayName = "both widths")]
     [DataRow(8, 5, DisplayName = "outputs alone")]
     [DataRow(3, 8, DisplayName = "inputs alone")]
-    public void PaddingChangesNeitherOutputNorGradients(int inputs, int outputs) => Compare(GroupedMatMul.Padded, [4, 4, 9], inputs, outputs);
+    public void PaddingChangesNeitherOutputNorGradients(int inputs, int outputs) =>
+        Compare(GroupedMatMul.Padded, [4, 4, 9], inputs, outputs);
 
     [TestMethod]
     [RequiresCuda]
@@ -36,7 +38,10 @@ public sealed class GroupedMatMulTests
         using var seed = new SeedScope(3, CPU);
         var (x_RI, w_EIO, ends_E) = (randn(9, inputs), randn(3, inputs, outputs), tensor(new[] { 4, 4, 9 }));
         TensorAssert.AreClose(
-            GroupedMatMul.ByGroup(x_RI, w_EIO, ends_E), GroupedMatMul.Apply(x_RI.to(type, CUDA), w_EIO.to(type, CUDA), ends_E.cuda()), type == ScalarType.Float32 ? 1e-2 : 0.1);   // TF32
+            GroupedMatMul.ByGroup(x_RI, w_EIO, ends_E),
+            GroupedMatMul.Apply(x_RI.to(type, CUDA), w_EIO.to(type, CUDA), ends_E.cuda()),
+            type == ScalarType.Float32 ? 1e-2 : 0.1
+        );   // TF32
     }
 
     private static void Compare(Func<Tensor, Tensor, Tensor, Tensor> product, int[] ends, int inputs, int outputs)

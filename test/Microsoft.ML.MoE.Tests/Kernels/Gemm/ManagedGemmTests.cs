@@ -68,9 +68,21 @@ public sealed unsafe class ManagedGemmTests
             {
                 var (a, b) = (leftRows ? left : left.t().contiguous(), rightRows ? right.t().contiguous() : right);
                 var output = full([rows, columns], float.NaN);
-                Run(2, new MatrixProduct(
-                    new Operand(Memory.Floats(a), (nint)a.shape[1], leftRows), new Operand(Memory.Floats(b), (nint)b.shape[1], rightRows), Memory.Floats(output), columns, rows, columns, depth));
-                TensorAssert.AreClose(expected, output, 1e-6 * depth, $"left by {(leftRows ? "rows" : "columns")}, right by {(rightRows ? "columns" : "rows")}");
+                Run(
+                    2,
+                    new MatrixProduct(
+                        new Operand(Memory.Floats(a), (nint)a.shape[1], leftRows),
+                        new Operand(Memory.Floats(b), (nint)b.shape[1], rightRows),
+                        Memory.Floats(output),
+                        columns,
+                        rows,
+                        columns,
+                        depth));
+                TensorAssert.AreClose(
+                    expected,
+                    output,
+                    1e-6 * depth,
+                    $"left by {(leftRows ? "rows" : "columns")}, right by {(rightRows ? "columns" : "rows")}");
             }
         }
     }
@@ -88,9 +100,16 @@ public sealed unsafe class ManagedGemmTests
         var gathered = nn.functional.gelu(source.index_select(0, index).to_type(float64));
         var expected = (termsAlongRow ? gathered : gathered.t()).matmul(right.to_type(float64));
         var output = empty(expected.shape);
-        Run(1, new MatrixProduct(
-            new Operand(Memory.Floats(source), 50, termsAlongRow, (long*)Memory.Address(index), gelu: true), new Operand(Memory.Floats(right), 40, termsAlongRow: false),
-            Memory.Floats(output), 40, (int)output.shape[0], 40, (int)right.shape[0]));
+        Run(
+            1,
+            new MatrixProduct(
+                new Operand(Memory.Floats(source), 50, termsAlongRow, (long*)Memory.Address(index), gelu: true),
+                new Operand(Memory.Floats(right), 40, termsAlongRow: false),
+                Memory.Floats(output),
+                40,
+                (int)output.shape[0],
+                40,
+                (int)right.shape[0]));
         TensorAssert.AreClose(expected, output, 2e-5, "product");
     }
 
@@ -107,13 +126,22 @@ public sealed unsafe class ManagedGemmTests
         nn.functional.gelu(geluInput).sum().backward();
         var expected = (before + left.matmul(right) + bias) * geluInput.grad!;
         var output = before.clone();
-        Run(2, new MatrixProduct(
-            new Operand(Memory.Floats(left), depth, termsAlongRow: true), new Operand(Memory.Floats(right), columns, termsAlongRow: false), Memory.Floats(output), columns, 30, columns, depth)
-        {
-            Bias = Memory.Floats(bias),
-            GeluInput = Memory.Floats(geluInput),
-            Add = true,
-        });
+        Run(
+            2,
+            new MatrixProduct(
+                new Operand(Memory.Floats(left), depth, termsAlongRow: true),
+                new Operand(Memory.Floats(right), columns, termsAlongRow: false),
+                Memory.Floats(output),
+                columns,
+                30,
+                columns,
+                depth)
+            {
+                Bias = Memory.Floats(bias),
+                GeluInput = Memory.Floats(geluInput),
+                Add = true,
+            }
+        );
         TensorAssert.AreClose(expected, output, 1e-6 * Math.Max(depth, 20), "product");
     }
 
@@ -140,8 +168,20 @@ public sealed unsafe class ManagedGemmTests
         var lefts = heights.Select(height => randn(height, 64)).ToArray();
         var rights = heights.Select(_ => randn(64, 96)).ToArray();
         var outputs = heights.Select(height => full([height, 96], float.NaN)).ToArray();
-        Run(4, [.. heights.Select((height, i) => new MatrixProduct(
-            new Operand(Memory.Floats(lefts[i]), 64, termsAlongRow: true), new Operand(Memory.Floats(rights[i]), 96, termsAlongRow: false), Memory.Floats(outputs[i]), 96, height, 96, 64))]);
+        Run(
+            4,
+            [
+                .. heights.Select(
+                    (height, i) =>
+                        new MatrixProduct(
+                            new Operand(Memory.Floats(lefts[i]), 64, termsAlongRow: true),
+                            new Operand(Memory.Floats(rights[i]), 96, termsAlongRow: false),
+                            Memory.Floats(outputs[i]),
+                            96,
+                            height,
+                            96,
+                            64)),
+            ]);
         for (var i = 0; i < heights.Length; i++)
         {
             if (heights[i] > 0)

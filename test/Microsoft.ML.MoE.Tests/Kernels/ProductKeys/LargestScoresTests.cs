@@ -32,7 +32,20 @@ public sealed unsafe class LargestScoresTests
         Compare([.. Enumerable.Range(0, count).Select(i => (float)i)], k);
         Compare([.. Enumerable.Range(0, count).Select(i => (float)-i)], k);
         Compare(new float[count], k);
-        Compare([.. Enumerable.Range(0, count).Select(_ => random.Next(3) switch { 0 => float.NegativeInfinity, 1 => float.PositiveInfinity, _ => 1 })], k);
+        Compare(
+            [
+                .. Enumerable
+                    .Range(0, count)
+                    .Select(_ =>
+                        random.Next(3) switch
+                        {
+                            0 => float.NegativeInfinity,
+                            1 => float.PositiveInfinity,
+                            _ => 1,
+                        }
+                    ),
+            ],
+            k);
         Compare([.. Enumerable.Range(0, count).Select(_ => float.NegativeInfinity)], k);
         Compare([.. Enumerable.Range(0, count).Select(_ => random.Next(4) == 0 ? float.NaN : (float)random.NextDouble())], k);
     }
@@ -40,7 +53,12 @@ public sealed unsafe class LargestScoresTests
     private static void Compare(float[] numbers, int k)
     {
         // Stable, and a NaN before every number.
-        var expected = Enumerable.Range(0, numbers.Length).OrderByDescending(i => float.IsNaN(numbers[i])).ThenByDescending(i => float.IsNaN(numbers[i]) ? 0 : numbers[i]).Take(k).ToArray();
+        var expected = Enumerable
+            .Range(0, numbers.Length)
+            .OrderByDescending(i => float.IsNaN(numbers[i]))
+            .ThenByDescending(i => float.IsNaN(numbers[i]) ? 0 : numbers[i])
+            .Take(k)
+            .ToArray();
         var scores = new float[LargestScores.RoundUp(numbers.Length)];
         numbers.CopyTo(scores, 0);
         var (values, places, scratch) = (new float[k + 1], new int[k + 1], new float[LargestScores.ScratchFloats(numbers.Length)]);

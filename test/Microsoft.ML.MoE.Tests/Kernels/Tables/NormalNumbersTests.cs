@@ -17,7 +17,11 @@ public sealed unsafe class NormalNumbersTests
         Assert.AreEqual(3 * 16, numbers.Average(x => Math.Pow(x, 4)), 1, "fourth moment");
         Assert.AreEqual(0.6827, numbers.Count(x => MathF.Abs(x) < 2) / 1_000_003.0, 0.003, "within one deviation");
         Assert.AreEqual(0, numbers.Zip(numbers.Skip(1), (a, b) => (double)a * b).Average(), 0.02, "neighbours are independent");
-        Assert.AreEqual(0, numbers.Zip(numbers.Skip(16), (a, b) => (double)a * b).Average(), 0.02, "so are those that come from the same two uniform numbers");
+        Assert.AreEqual(
+            0,
+            numbers.Zip(numbers.Skip(16), (a, b) => (double)a * b).Average(),
+            0.02,
+            "so are those that come from the same two uniform numbers");
         Assert.IsGreaterThan(999_000 * 0.95, numbers.Distinct().Count());
     }
 

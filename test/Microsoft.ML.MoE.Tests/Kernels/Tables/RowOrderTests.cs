@@ -38,7 +38,8 @@ public sealed unsafe class RowOrderTests
                     for (var i = 0; i < order.Count; i++)
                     {
                         Assert.AreEqual(expected[i].Key, order.Rows[i]);
-                        CollectionAssert.AreEqual(expected[i].ToArray(), new Span<int>(order.Pairs + order.Start(i), order.Ends[i] - order.Start(i)).ToArray());
+                        CollectionAssert.AreEqual(
+                            expected[i].ToArray(), new Span<int>(order.Pairs + order.Start(i), order.Ends[i] - order.Start(i)).ToArray());
                     }
                 });
             }

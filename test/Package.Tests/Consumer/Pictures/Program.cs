@@ -5,12 +5,19 @@ using Microsoft.ML.MoE.Models;
 using Microsoft.ML.Transforms.Image;
 
 var random = new Random(1);
-var rows = Enumerable.Range(0, 32).Select(i =>
-{
-    var pixels = new byte[Picture.Side * Picture.Side * 4];
-    random.NextBytes(pixels);
-    return new Picture { Image = MLImage.CreateFromPixels(Picture.Side, Picture.Side, MLPixelFormat.Bgra32, pixels), Label = i % 2 == 0 ? "even" : "odd" };
-}).ToList();
+var rows = Enumerable
+    .Range(0, 32)
+    .Select(i =>
+    {
+        var pixels = new byte[Picture.Side * Picture.Side * 4];
+        random.NextBytes(pixels);
+        return new Picture
+        {
+            Image = MLImage.CreateFromPixels(Picture.Side, Picture.Side, MLPixelFormat.Bgra32, pixels),
+            Label = i % 2 == 0 ? "even" : "odd",
+        };
+    })
+    .ToList();
 
 var mlContext = new MLContext(seed: 1);
 var data = mlContext.Data.LoadFromEnumerable(rows);
@@ -34,7 +41,8 @@ var before = mlContext.Model.CreatePredictionEngine<Picture, Prediction>(model).
 var after = mlContext.Model.CreatePredictionEngine<Picture, Prediction>(loaded).Predict(rows[0]);
 
 Console.WriteLine($"{after.PredictedLabel}: {string.Join(", ", after.Score)}");
-var same = before.PredictedLabel == after.PredictedLabel && before.Score.Zip(after.Score).All(pair => Math.Abs(pair.First - pair.Second) < 1e-6);
+var same =
+    before.PredictedLabel == after.PredictedLabel && before.Score.Zip(after.Score).All(pair => Math.Abs(pair.First - pair.Second) < 1e-6);
 Console.WriteLine(same ? "reloaded: same scores" : "reloaded: other scores");
 return same ? 0 : 1;
 
