@@ -44,10 +44,10 @@ internal static class Scoring
         {
             var metrics = task.EvaluateRetrieval(test);
             var pairs = (double)test.GetColumn<string>("Text").Count();   // a picture may have several texts, and a text several pictures
-            yield return new TaskScore(name, "recall@1 of texts", metrics.TextRecallAt1, pairs / metrics.Pictures / metrics.Texts);
-            yield return new TaskScore(name, "recall@10 of texts", metrics.TextRecallAt10, 10 * pairs / metrics.Pictures / metrics.Texts);
+            yield return new TaskScore(name, "recall@1 of texts", metrics.TextRecall.At1, pairs / metrics.Pictures / metrics.Texts);
+            yield return new TaskScore(name, "recall@10 of texts", metrics.TextRecall.At10, 10 * pairs / metrics.Pictures / metrics.Texts);
             yield return new TaskScore(
-                name, "recall@10 of pictures", metrics.PictureRecallAt10, 10 * pairs / metrics.Texts / metrics.Pictures);
+                name, "recall@10 of pictures", metrics.PictureRecall.At10, 10 * pairs / metrics.Texts / metrics.Pictures);
         }
         else
         {

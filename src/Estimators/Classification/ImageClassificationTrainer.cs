@@ -44,15 +44,7 @@ internal sealed class ImageClassificationTrainer
     public SchemaShape GetOutputSchema(SchemaShape input)
     {
         host.CheckValue(input, nameof(input));
-        ImageColumn.Check(
-            host,
-            input,
-            options.FeatureColumnName,
-            options.Channels,
-            options.ImageHeight,
-            options.ImageWidth,
-            options.Resizing,
-            options.StartingPoint?.Shape);
+        ImageColumn.Check(host, input, WantedImages(options.StartingPoint));
         if (!input.TryFindColumn(options.LabelColumnName, out var label))
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName);
         if (!label.IsKey || label.Kind != SchemaShape.Column.VectorKind.Scalar || label.ItemType != NumberDataViewType.UInt32)
@@ -159,8 +151,7 @@ internal sealed class ImageClassificationTrainer
                     training.Images,
                     columns,
                     labels.Name,
-                    options.Precision,
-                    options.PredictionBatchSize,
+                    new(options.Precision, options.PredictionBatchSize),
                     summary);
             }
         );
@@ -237,29 +228,18 @@ internal sealed class ImageClassificationTrainer
 
     private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false) =>
         ImageScan.Run(
-            host,
-            channel,
-            data,
-            what,
-            cacheLimit,
-            options.ShufflePoolSize,
-            fingerprint: options.Checkpoints is not null,
-            options.CancellationToken,
-            isSplit);
+            host, channel, data, what,
+            new() { CacheLimit = cacheLimit, PoolSize = options.ShufflePoolSize, Fingerprints = options.Checkpoints is not null, Splits = isSplit },
+            options.CancellationToken);
 
     private ImageData FindColumns(IDataView data, StartingPoint? start) =>
         new(
             data,
-            ImageColumn.Find(
-                host,
-                data.Schema,
-                options.FeatureColumnName,
-                options.Channels,
-                options.ImageHeight,
-                options.ImageWidth,
-                options.Resizing,
-                start?.Shape),
+            ImageColumn.Find(host, data.Schema, WantedImages(start)),
             LabelColumn.Find(host, data.Schema, options.LabelColumnName));
+
+    private WantedImages WantedImages(StartingPoint? start) =>
+        new(options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape);
 
     private ImageData FindValidationColumns(IDataView data, ImageColumn trainingImages, LabelColumn trainingLabels)
     {

@@ -43,19 +43,17 @@ public sealed class ImageClassificationTransformer
     private readonly ImageScorer scorer;
     private readonly ImageColumn column;
     private readonly ClassificationColumns output;
-    private readonly Precision precision;
-    private readonly int predictionBatchSize;
+    private readonly ScoringSettings scoring;
 
     internal ImageClassificationTransformer(
         IHostEnvironment environment, ImageScorer scorer, ImageColumn column, ClassificationColumns output, string labelColumnName,
-        Precision precision, int predictionBatchSize, ImageClassificationSummary? training)
+        ScoringSettings scoring, ImageClassificationSummary? training)
     {
         host = environment.Register(nameof(ImageClassificationTransformer));
         this.scorer = scorer;
         this.column = column;
         this.output = output;
-        this.precision = precision;
-        this.predictionBatchSize = predictionBatchSize;
+        this.scoring = scoring;
         LabelColumnName = labelColumnName;
         Training = training;
     }
@@ -111,7 +109,7 @@ public sealed class ImageClassificationTransformer
         var images = column.FindIn(host, input.Schema);
         return new ScoringDataView(
             host, input, [images.Name],
-            (rows, isActive) => Open(images, rows, isActive), predictionBatchSize, CreateMapper(input.Schema), CreateMapper);
+            (rows, isActive) => Open(images, rows, isActive), scoring.BatchSize, CreateMapper(input.Schema), CreateMapper);
     }
 
     /// <summary>The columns that <see cref="Transform"/> gives.</summary>
@@ -143,7 +141,7 @@ public sealed class ImageClassificationTransformer
             ? null
             : LabelColumn.Find(host, data.Schema, LabelColumnName, fewestClasses: 1);
         return new ExpertLoadCounter(host, scorer, output).Count(
-            data, column.FindIn(host, data.Schema), labels, predictionBatchSize, cancellationToken);
+            data, column.FindIn(host, data.Schema), labels, scoring.BatchSize, cancellationToken);
     }
 
     /// <summary>Frees the model. Scoring afterwards throws <see cref="ObjectDisposedException"/>.</summary>
@@ -182,8 +180,7 @@ public sealed class ImageClassificationTransformer
             column,
             columns,
             document.LabelColumn,
-            document.Precision,
-            document.PredictionBatchSize,
+            new(document.Precision, document.PredictionBatchSize),
             training);
     }
 
@@ -203,8 +200,8 @@ public sealed class ImageClassificationTransformer
             FeatureDimensions = [.. column.Type.Dimensions],
             Resizing = column.Resizing,
             Normalization = scorer.Normalization,
-            Precision = precision,
-            PredictionBatchSize = predictionBatchSize,
+            Precision = scoring.Precision,
+            PredictionBatchSize = scoring.BatchSize,
             Labels = output.LabelValues?.ToJson(),
             Model = JsonNode.Parse(config.ToJson())!.AsObject(),
         };

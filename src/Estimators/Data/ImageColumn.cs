@@ -23,48 +23,29 @@ internal sealed record ImageColumn(
     /// <summary>Finds the column in a schema and works out its images' shape.</summary>
     /// <param name="context">Marks exceptions as ML.NET does.</param>
     /// <param name="schema">The schema.</param>
-    /// <param name="name">Name of the column.</param>
-    /// <param name="channels">Channels wanted; null for what the column says.</param>
-    /// <param name="height">Height wanted in pixels; null for what the column says.</param>
-    /// <param name="width">Width wanted in pixels; null for what the column says.</param>
-    /// <param name="resizing">How pictures of another size are brought to this one.</param>
-    /// <param name="usual">What the images are where neither the caller nor the column says; null for colour pictures of 224×224.</param>
+    /// <param name="wanted">What is asked for.</param>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
-    public static ImageColumn Find(
-        IExceptionContext context,
-        DataViewSchema schema,
-        string name,
-        int? channels,
-        int? height,
-        int? width,
-        ImageResizingEstimator.ResizingKind resizing,
-        ImageShape? usual = null)
+    public static ImageColumn Find(IExceptionContext context, DataViewSchema schema, WantedImages wanted)
     {
+        var name = wanted.ColumnName;
         var column = schema.GetColumnOrNull(name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
         var type = ImageColumnType.From(column.Type)
             ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", name, ImageColumnType.Expected, column.Type.ToString());
-        return Of(name, type, channels, height, width, resizing, usual);
+        return Of(type, wanted);
     }
 
     /// <summary>Checks the column as far as can be said before there are data: of pictures all, of vectors not their dimensions.</summary>
     /// <exception cref="ArgumentException">There is no such column, or it cannot hold such images.</exception>
     /// <inheritdoc cref="Find"/>
-    public static void Check(
-        IExceptionContext context,
-        SchemaShape schema,
-        string name,
-        int? channels,
-        int? height,
-        int? width,
-        ImageResizingEstimator.ResizingKind resizing,
-        ImageShape? usual = null)
+    public static void Check(IExceptionContext context, SchemaShape schema, WantedImages wanted)
     {
+        var name = wanted.ColumnName;
         if (!schema.TryFindColumn(name, out var column))
             throw context.ExceptSchemaMismatch(nameof(schema), "feature", name);
         if (!ImageColumnType.CanBe(column))
             throw context.ExceptSchemaMismatch(nameof(schema), "feature", name, ImageColumnType.Expected, column.GetTypeString());
         if (column.ItemType is ImageDataViewType pictures)
-            _ = Of(name, ImageColumnType.From(pictures)!, channels, height, width, resizing, usual);
+            _ = Of(ImageColumnType.From(pictures)!, wanted);
     }
 
     /// <summary>
@@ -77,7 +58,7 @@ internal sealed record ImageColumn(
         var found = schema.GetColumnOrNull(Name) ?? throw context.ExceptSchemaMismatch(nameof(schema), "feature", Name);
         if (ImageColumnType.From(found.Type) is not { } type || type.Kind != Type.Kind)
             throw context.ExceptSchemaMismatch(nameof(schema), "feature", Name, Type.ToDataViewType().ToString(), found.Type.ToString());
-        return Find(context, schema, Name, Shape.Channels, Shape.Height, Shape.Width, Resizing);
+        return Find(context, schema, new(Name, Shape.Channels, Shape.Height, Shape.Width, Resizing));
     }
 
     /// <summary>Reads the images of the rows that <paramref name="row"/> moves over.</summary>
@@ -93,19 +74,13 @@ internal sealed record ImageColumn(
         };
     }
 
-    private static ImageColumn Of(
-        string name,
-        ImageColumnType type,
-        int? channels,
-        int? height,
-        int? width,
-        ImageResizingEstimator.ResizingKind resizing,
-        ImageShape? usual)
+    private static ImageColumn Of(ImageColumnType type, WantedImages wanted)
     {
-        var (shape, channelsLast) = type.Resolve(name, channels, height, width, usual);
+        var name = wanted.ColumnName;
+        var (shape, channelsLast) = type.Resolve(name, wanted.Channels, wanted.Height, wanted.Width, wanted.Usual);
         if (type.Kind == ImageColumnKind.Image && shape.Channels is not (1 or 3))
             throw new ArgumentException(
                 $"Channels is {shape.Channels}; for a column of pictures ('{name}') it must be 1 (grey) or 3 (colour).");
-        return new(name, type, shape, channelsLast, resizing);
+        return new(name, type, shape, channelsLast, wanted.Resizing);
     }
 }

@@ -31,44 +31,33 @@ internal sealed record ImageScan(
     /// <param name="channel">Receives warnings about rows left out, in this pass and in later ones.</param>
     /// <param name="data">What to read.</param>
     /// <param name="what">What the data are for, in messages: "training", "validation" or "unlabelled".</param>
-    /// <param name="cacheLimit">Bytes that decoded images may take; 0 never caches.</param>
-    /// <param name="poolSize">Size of the shuffle pool for images that are not cached.</param>
-    /// <param name="fingerprint">Whether to find out what the examples are, for checkpoints.</param>
+    /// <param name="settings">What is kept and found out.</param>
     /// <param name="cancellationToken">Stops the pass.</param>
-    /// <param name="isSplit">Whether a part of the examples will be set apart.</param>
     /// <exception cref="InvalidOperationException">There is no usable row.</exception>
     public static ImageScan Run(
-        IHost host,
-        IChannel channel,
-        ImageData data,
-        string what,
-        long cacheLimit,
-        int poolSize,
-        bool fingerprint,
-        CancellationToken cancellationToken,
-        bool isSplit = false)
+        IHost host, IChannel channel, ImageData data, string what, ImageScanSettings settings, CancellationToken cancellationToken)
     {
-        using var prints = fingerprint ? new DataFingerprint() : null;
-        var statistics = new PixelStatistics(data.Images, byImage: isSplit);
-        var cache = cacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
+        using var prints = settings.Fingerprints ? new DataFingerprint() : null;
+        var statistics = new PixelStatistics(data.Images, byImage: settings.Splits);
+        var cache = settings.CacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var labels = new List<int>();
         var order = new RowOrder(data, what);
         using var rows = data.Open();
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();
-            if (cacheLimit < long.MaxValue)   // else there is no later pass
+            if (settings.CacheLimit < long.MaxValue)   // else there is no later pass
                 order.Add(rows.RowNumber, rows.Current);
             labels.Add(rows.Current.Label);
             statistics.Add(rows.Current.Pixels.Span);
             prints?.Add(rows.Current);
             cache?.Add(rows.Current);
-            if (cache?.Bytes > cacheLimit)
+            if (cache?.Bytes > settings.CacheLimit)
                 cache = null;
         }
 
         Report(channel, rows, what, data, labels.Count);
-        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, poolSize, channel);
+        IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, settings.PoolSize, channel);
         return new(
             examples,
             statistics,

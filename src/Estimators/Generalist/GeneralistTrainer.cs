@@ -141,13 +141,11 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 column => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.ItemType == TextDataViewType.Instance,
                 TextDataViewType.Instance.ToString());
         if (HasImages)
-            ImageColumn.Check(
-                host, input, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing);
+            ImageColumn.Check(host, input, WantedImages);
         if (HasVideos)
         {
             Require(options.VideoColumnName, "video", PictureColumn.CanBeVideos, PictureColumn.ExpectedVideo);
-            if (
-                input.TryFindColumn(options.VideoColumnName, out var videos)
+            if (input.TryFindColumn(options.VideoColumnName, out var videos)
                 && videos.ItemType == TextDataViewType.Instance
                 && !HasImages
                 && FrameShape is null)
@@ -163,6 +161,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 throw host.ExceptSchemaMismatch(nameof(input), role, name, expected, column.GetTypeString());
         }
     }
+
+    private WantedImages WantedImages =>
+        new(options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing);
 
     /// <summary>Checks that a column of texts is there.</summary>
     /// <exception cref="ArgumentException">It is missing or has another type.</exception>
@@ -190,10 +191,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
 
     private (PictureColumn? Images, PictureColumn? Videos) FindPictures(DataViewSchema schema)
     {
-        var images = HasImages
-            ? PictureColumn.FindImages(
-                host, schema, options.ImageColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing)
-            : null;
+        var images = HasImages ? PictureColumn.FindImages(host, schema, WantedImages) : null;
         if (!HasVideos)
             return (images, null);
         if (options.StartingPoint is not { } start)

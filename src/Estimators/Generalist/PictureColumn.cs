@@ -29,16 +29,8 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
 
     /// <summary>Finds a column of images.</summary>
     /// <inheritdoc cref="ImageColumn.Find"/>
-    public static PictureColumn FindImages(
-        IExceptionContext context,
-        DataViewSchema schema,
-        string name,
-        int? channels,
-        int? height,
-        int? width,
-        ImageResizingEstimator.ResizingKind resizing,
-        ImageShape? usual = null
-    ) => new(ImageColumn.Find(context, schema, name, channels, height, width, resizing, usual), Frames: null, IsFolder: false);
+    public static PictureColumn FindImages(IExceptionContext context, DataViewSchema schema, WantedImages wanted) =>
+        new(ImageColumn.Find(context, schema, wanted), Frames: null, IsFolder: false);
 
     /// <summary>Finds a column of videos.</summary>
     /// <param name="context">Marks exceptions as ML.NET does.</param>
@@ -69,8 +61,7 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
                 IsFolder: true);
         }
 
-        if (
-            column.Type is not VectorDataViewType { IsKnownSize: true, Dimensions.Length: 4 } vector
+        if (column.Type is not VectorDataViewType { IsKnownSize: true, Dimensions.Length: 4 } vector
             || ImageColumnType.From(vector) is not { } type)
             throw context.ExceptSchemaMismatch(nameof(schema), "video", name, ExpectedVideo, column.Type.ToString());
         var dimensions = vector.Dimensions;

@@ -5,21 +5,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>How often what belongs together is found among the nearest.</summary>
 /// <param name="Pictures">Pictures, each looked for among all of them.</param>
 /// <param name="Texts">Texts, each looked for among all of them.</param>
-/// <param name="TextRecallAt1">The part of the pictures whose nearest text is one of theirs.</param>
-/// <param name="TextRecallAt5">The part of the pictures that have a text of theirs among the nearest 5.</param>
-/// <param name="TextRecallAt10">The part of the pictures that have a text of theirs among the nearest 10.</param>
-/// <param name="PictureRecallAt1">The part of the texts whose nearest picture is one of theirs.</param>
-/// <param name="PictureRecallAt5">The part of the texts that have a picture of theirs among the nearest 5.</param>
-/// <param name="PictureRecallAt10">The part of the texts that have a picture of theirs among the nearest 10.</param>
-public sealed record RetrievalMetrics(
-    int Pictures,
-    int Texts,
-    double TextRecallAt1,
-    double TextRecallAt5,
-    double TextRecallAt10,
-    double PictureRecallAt1,
-    double PictureRecallAt5,
-    double PictureRecallAt10)
+/// <param name="TextRecall">Of the pictures, how many find a text of theirs.</param>
+/// <param name="PictureRecall">Of the texts, how many find a picture of theirs.</param>
+public sealed record RetrievalMetrics(int Pictures, int Texts, RetrievalRecall TextRecall, RetrievalRecall PictureRecall)
 {
     /// <summary>Measures representations.</summary>
     /// <param name="pictures">The representations of pictures.</param>
@@ -29,18 +17,15 @@ public sealed record RetrievalMetrics(
     {
         var ofPictures = Ranks(pictures, texts, pairs.ToLookup(pair => pair.Picture, pair => pair.Text));
         var ofTexts = Ranks(texts, pictures, pairs.ToLookup(pair => pair.Text, pair => pair.Picture));
-        return new(
-            pictures.Length,
-            texts.Length,
-            Recall(ofPictures, 1),
-            Recall(ofPictures, 5),
-            Recall(ofPictures, 10),
-            Recall(ofTexts, 1),
-            Recall(ofTexts, 5),
-            Recall(ofTexts, 10));
+        return new(pictures.Length, texts.Length, Recall(ofPictures), Recall(ofTexts));
     }
 
-    private static double Recall(int[] ranks, int within) => ranks.Count(rank => rank < within) / (double)ranks.Length;
+    private static RetrievalRecall Recall(int[] ranks)
+    {
+        return new(Within(1), Within(5), Within(10));
+
+        double Within(int nearest) => ranks.Count(rank => rank < nearest) / (double)ranks.Length;
+    }
 
     // For each query how many wrong candidates are at least as near as the nearest right one: what a model that calls everything alike does
     // not pass for.

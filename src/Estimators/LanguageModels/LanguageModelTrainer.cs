@@ -79,8 +79,7 @@ internal sealed class LanguageModelTrainer
                     new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize),
                     columns,
                     options.Continuation,
-                    options.Precision,
-                    options.PredictionBatchSize,
+                    new(options.Precision, options.PredictionBatchSize),
                     summary);
             }
         );

@@ -48,19 +48,17 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     private readonly LanguageModelScorer scorer;
     private readonly LanguageModelColumns columns;
     private readonly GenerationOptions continuation;
-    private readonly Precision precision;
-    private readonly int predictionBatchSize;
+    private readonly ScoringSettings scoring;
 
     internal LanguageModelTransformer(
         IHostEnvironment environment, LanguageModelScorer scorer, LanguageModelColumns columns, GenerationOptions continuation,
-        Precision precision, int predictionBatchSize, LanguageModelSummary? training)
+        ScoringSettings scoring, LanguageModelSummary? training)
     {
         host = environment.Register(nameof(LanguageModelTransformer));
         this.scorer = scorer;
         this.columns = columns;
         this.continuation = continuation;
-        this.precision = precision;
-        this.predictionBatchSize = predictionBatchSize;
+        this.scoring = scoring;
         Training = training;
     }
 
@@ -116,7 +114,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
             input,
             [text.Name],
             (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)),
-            predictionBatchSize,
+            scoring.BatchSize,
             CreateMapper(input.Schema),
             CreateMapper);
     }
@@ -219,7 +217,7 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
         var (document, tokenizer, training, model) = LanguageModelFormat.Load(environment, context, device);
         return new LanguageModelTransformer(
             environment, new LanguageModelScorer(model, tokenizer, document.PredictionBatchSize), document.Columns, document.Continuation,
-            document.Precision, document.PredictionBatchSize, training);
+            new(document.Precision, document.PredictionBatchSize), training);
     }
 
     // And this one where the transform of a single row was saved on its own.
@@ -248,8 +246,8 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
         Continuation = continuation,
         Tokenizer = Tokenizer.Describe(),
         TokenizerFiles = [.. Tokenizer.Files.Keys],
-        Precision = precision,
-        PredictionBatchSize = predictionBatchSize,
+        Precision = scoring.Precision,
+        PredictionBatchSize = scoring.BatchSize,
         Model = JsonNode.Parse(config.ToJson())!.AsObject(),
     };
 

@@ -3,26 +3,32 @@ using Microsoft.ML.MoE.Routing;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>How training stands: reported every few updates and at the end of every epoch.</summary>
-/// <param name="Epoch">The epoch, from 1.</param>
-/// <param name="TotalEpochs">Epochs that were asked for.</param>
-/// <param name="Step">Updates done in all.</param>
-/// <param name="TotalSteps">Updates that training will take, unless it stops early; an estimate where the data's length is one.</param>
-/// <param name="Averages">
-/// Means since the last report; at the end of an epoch, over the whole epoch.
-/// </param>
-/// <param name="LearningRate">Learning rate of the last update.</param>
-/// <param name="EpochCompleted">Whether this is the end of an epoch.</param>
-/// <param name="Validation">At the end of an epoch of a training with validation, its result; otherwise null.</param>
-public sealed record TrainingProgress(
-    int Epoch,
-    int TotalEpochs,
-    int Step,
-    int TotalSteps,
-    TrainingAverages Averages,
-    double LearningRate,
-    bool EpochCompleted,
-    ValidationResult? Validation)
+public sealed record TrainingProgress
 {
+    /// <summary>The epoch, from 1.</summary>
+    public required int Epoch { get; init; }
+
+    /// <summary>Epochs that were asked for.</summary>
+    public required int TotalEpochs { get; init; }
+
+    /// <summary>Updates done in all.</summary>
+    public required int Step { get; init; }
+
+    /// <summary>Updates that training will take, unless it stops early; an estimate where the data's length is one.</summary>
+    public required int TotalSteps { get; init; }
+
+    /// <summary>Means since the last report; at the end of an epoch, over the whole epoch.</summary>
+    public required TrainingAverages Averages { get; init; }
+
+    /// <summary>Learning rate of the last update.</summary>
+    public required double LearningRate { get; init; }
+
+    /// <summary>Whether this is the end of an epoch.</summary>
+    public required bool EpochCompleted { get; init; }
+
+    /// <summary>At the end of an epoch of a training with validation, its result; otherwise null.</summary>
+    public ValidationResult? Validation { get; init; }
+
     /// <summary>Samples per second, time for data included, time for validation not.</summary>
     public double SamplesPerSecond => Averages.SamplesPerSecond;
 

@@ -33,10 +33,17 @@ internal sealed class TrainingReporter(
         using var scope = NewDisposeScope();
         try
         {
-            receiver(
-                new TrainingProgress(
-                    summary.Epoch, limits.Epochs, position.Steps, limits.ExpectedSteps,
-                    summary.Averages, summary.LearningRate, epochCompleted, summary.Validation));
+            receiver(new TrainingProgress
+            {
+                Epoch = summary.Epoch,
+                TotalEpochs = limits.Epochs,
+                Step = position.Steps,
+                TotalSteps = limits.ExpectedSteps,
+                Averages = summary.Averages,
+                LearningRate = summary.LearningRate,
+                EpochCompleted = epochCompleted,
+                Validation = summary.Validation,
+            });
         }
         finally
         {

@@ -50,16 +50,14 @@ internal sealed class FitBenchmark : IBenchmark
         var host = ((IHostEnvironment)mlContext).Register(nameof(FitBenchmark));
         using var channel = host.Start(nameof(FitBenchmark));
         var images = ImageColumn.Find(
-            host, data.Schema, options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop);
+            host, data.Schema, new(options.FeatureColumnName, null, null, null, ImageResizingEstimator.ResizingKind.IsoCrop));
         var labels = LabelColumn.Find(host, data.Schema, options.LabelColumnName);
         var scan = ImageScan.Run(
             host,
             channel,
             new ImageData(data, images, labels),
             "training",
-            long.MaxValue,
-            options.ShufflePoolSize,
-            fingerprint: false,
+            new() { CacheLimit = long.MaxValue, PoolSize = options.ShufflePoolSize },
             CancellationToken.None);
         var source = new ImageBatchSource(
             scan.Examples, new ImageBatches(images, scan.Statistics.ToNormalization(), CPU, options.BatchSize!.Value), Seed);

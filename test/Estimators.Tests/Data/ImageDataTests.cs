@@ -153,7 +153,7 @@ public sealed class ImageDataTests
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
         var (training, validation, _, _) = ImageScan
-            .Run(environment, channel, data, "training", cacheLimit: 0, poolSize: 7, fingerprint: false, default, isSplit: true)
+            .Run(environment, channel, data, "training", new() { CacheLimit = 0, PoolSize = 7, Splits = true }, default)
             .Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
@@ -261,7 +261,7 @@ public sealed class ImageDataTests
             var environment = ((IHostEnvironment)ml).Register("test");
             using var channel = environment.Start("scan");
             var fingerprint = ImageScan
-                .Run(environment, channel, Open(rows), "training", cacheLimit: 0, poolSize: 7, fingerprint: true, default)
+                .Run(environment, channel, Open(rows), "training", new() { CacheLimit = 0, PoolSize = 7, Fingerprints = true }, default)
                 .Fingerprint;
             CollectionAssert.AreEqual(
                 new[] { "Number of training images", "Hash of the training images", "Hash of the training labels" },
@@ -295,7 +295,8 @@ public sealed class ImageDataTests
     {
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        return ImageScan.Run(environment, channel, data, "training", cacheLimit, poolSize, fingerprint: false, default, isSplit: true);
+        var settings = new ImageScanSettings { CacheLimit = cacheLimit, PoolSize = poolSize, Splits = true };
+        return ImageScan.Run(environment, channel, data, "training", settings, default);
     }
 
     private static float[] ReadOne(VBuffer<float> value, bool channelsLast)

@@ -142,7 +142,7 @@ public sealed class ImageReaderTests
         var found =
             column.Contains("Video", StringComparison.Ordinal) || column == "Folder"
                 ? PictureColumn.FindVideos(env, view.Schema, column, frames: 2, new ImageShape(3, 8, 8), default)
-                : PictureColumn.FindImages(env, view.Schema, column, 3, 8, 8, default);
+                : PictureColumn.FindImages(env, view.Schema, new(column, 3, 8, 8, default));
         // Pictures keep ML.NET from reading on other threads, which would throw at MoveNext.
         var cursor = view.GetRowCursor([view.Schema[column], view.Schema["Picture"]]);
         var reader = found.OpenReader(cursor);

@@ -157,12 +157,12 @@ public sealed class GeneralistDataTests
         static float[] At(double degrees) => [(float)Math.Cos(degrees * Math.PI / 180), (float)Math.Sin(degrees * Math.PI / 180)];
         var metrics = RetrievalMetrics.Measure([At(0), At(90)], [At(60), At(10), At(40)], [(0, 0), (0, 1), (1, 2)]);
         Assert.AreEqual((2, 3), (metrics.Pictures, metrics.Texts));
-        Assert.AreEqual(0.5, metrics.TextRecallAt1);            // nearest to 0° is 10°; to 90° it is 60°, of the other
-        Assert.AreEqual(1, metrics.TextRecallAt5);
-        Assert.AreEqual(1 / 3.0, metrics.PictureRecallAt1, 1e-12);   // 60° is nearer to 90°, 40° to 0°
-        Assert.AreEqual(1, metrics.PictureRecallAt5);
+        Assert.AreEqual(0.5, metrics.TextRecall.At1);            // nearest to 0° is 10°; to 90° it is 60°, of the other
+        Assert.AreEqual(1, metrics.TextRecall.At5);
+        Assert.AreEqual(1 / 3.0, metrics.PictureRecall.At1, 1e-12);   // 60° is nearer to 90°, 40° to 0°
+        Assert.AreEqual(1, metrics.PictureRecall.At5);
 
         // A model that calls everything alike finds nothing.
-        Assert.AreEqual(0, RetrievalMetrics.Measure([At(0), At(0)], [At(0), At(0)], [(0, 0), (1, 1)]).TextRecallAt1);
+        Assert.AreEqual(0, RetrievalMetrics.Measure([At(0), At(0)], [At(0), At(0)], [(0, 0), (1, 1)]).TextRecall.At1);
     }
 }

@@ -58,9 +58,9 @@ public sealed class UniPerceiverGeneralistTests
         var rows = Toys.Rows(task, 40, seed: 2);
         var metrics = model.ForTask(task).EvaluateRetrieval(Toys.View(Ml, rows));
         Assert.AreEqual((40, 4), (metrics.Pictures, metrics.Texts));
-        Assert.IsGreaterThan(0.8, metrics.TextRecallAt1);
-        Assert.IsGreaterThan(0.7, metrics.PictureRecallAt1);
-        Assert.AreEqual(1, metrics.TextRecallAt5);
+        Assert.IsGreaterThan(0.8, metrics.TextRecall.At1);
+        Assert.IsGreaterThan(0.7, metrics.PictureRecall.At1);
+        Assert.AreEqual(1, metrics.TextRecall.At5);
 
         // The columns that it is computed from: one for each of the two that are there.
         var both = model.ForTask(task).Transform(Toys.View(Ml, rows));
