@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Benchmarks;
 using Benchmarks.Cost;
+using Benchmarks.Roofline;
 using Microsoft.ML.MoE.Runtime;
 using Samples;
 using TorchSharp;
@@ -28,6 +29,7 @@ var command = new RootCommand("Fast paths against their baselines.")
     list,
     cost,
     CostMeasurement.CreateCommand(),
+    RooflineCommand.Create(json, csv),
 };
 command.SetAction(line =>
     Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
