@@ -1,4 +1,5 @@
 using Benchmarks.Experts;
+using Benchmarks.Frozen;
 using Benchmarks.Generalist;
 using Benchmarks.Optimizer;
 using Benchmarks.Peer;
@@ -25,9 +26,9 @@ internal static class BenchmarkCatalog
         new("experts/moe-vs-naive", "a loop over experts with masks", "float32", Target: 3, () => new MoeVsNaiveBenchmark()),
         new("experts/bf16-vs-fp32", "the layer in float32", "bfloat16", Target: 2.5, () => new BFloat16VsFloat32Benchmark()),
         new("widenet/step-vs-dense-vit", "a ViT of the same active FLOPs", "float32", Target: 0.8, () =>
-            new StepBenchmark(WideNetConfig.Small, VisionTransformerConfig.Small)),
+            new StepBenchmark(WideNetConfig.Small, VisionTransformerConfig.Small, model => new TorchVisionTransformer(model))),
         new("sparsemlp/step-vs-dense-mixer", "a Mixer of the same active FLOPs", "float32", Target: 0.75, () =>
-            new StepBenchmark(SparseMlpConfig.Small, WiderMixer)),
+            new StepBenchmark(SparseMlpConfig.Small, WiderMixer, model => new TorchMixer(model))),
         new("optimizer/adamw-vs-torchsharp", "torch.optim.AdamW", "float32", Target: 20, () => new AdamWBenchmark()),
         new(
             "peer/forward-vs-gather",

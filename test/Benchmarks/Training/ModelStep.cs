@@ -32,14 +32,28 @@ internal sealed class ModelStep : IDisposable
     /// <summary>Runs a step and returns the loss before it; the gradients are dropped.</summary>
     public Tensor Run(Tensor images_NCHW, Tensor labels_N, double learningRate)
     {
+        var loss = Backward(images_NCHW, labels_N);
+        Update(learningRate);
+        return loss;
+    }
+
+    /// <summary>Computes the gradients and returns the loss.</summary>
+    public Tensor Backward(Tensor images_NCHW, Tensor labels_N)
+    {
         using var scope = NewDisposeScope();
         var output = Model.call(images_NCHW);
         var loss = nn.functional.cross_entropy(output.Logits_NC, labels_N, label_smoothing: labelSmoothing) + output.AuxiliaryLoss;
         loss.backward();
+        return loss.detach().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Updates the weights and drops the gradients.</summary>
+    public void Update(double learningRate)
+    {
+        using var scope = NewDisposeScope();
         var divisor = GradientClipping.Divisor(GradientClipping.Norm(optimizer.Parameters), options.GradientClipNorm!.Value);
         optimizer.Step(learningRate, divisor);
         optimizer.ZeroGrad();
-        return loss.detach().MoveToOuterDisposeScope();
     }
 
     public void Dispose() => optimizer.Dispose();
