@@ -1,6 +1,7 @@
 using Benchmarks.Experts;
 using Benchmarks.Frozen;
 using Benchmarks.Generalist;
+using Benchmarks.Generation;
 using Benchmarks.Optimizer;
 using Benchmarks.Peer;
 using Benchmarks.Scoring;
@@ -95,9 +96,23 @@ internal static class BenchmarkCatalog
             () => new MergedVsUnmergedBenchmark(16, 32, sequences: 2, length: 5)),
         new("scoring/transform-vs-raw-forward", "the model called on tensors", "float32", Target: 0.9, () => new TransformBenchmark()),
         new("scoring/engine-vs-raw-forward", "the model called on one image", "float32", Target: 0.8, () =>
-            new PredictionEngineBenchmark()),
+            new PredictionEngineBenchmark(freeze: null)),
+        new("scoring/engine-vs-torch-ops", "the same network in libtorch's operators, on one image", "float32", Target: 3, () =>
+            new PredictionEngineBenchmark(model => new TorchWideNet(model))),
+        new(
+            "generation/token-vs-torch-ops",
+            "the same network in libtorch's operators, 64 tokens",
+            "float32",
+            Target: 2.5,
+            () => new TokenBenchmark(new LanguageModelConfig(), tokens: 64),
+            () => new TokenBenchmark(new LanguageModelConfig { Width = 32, Heads = 2, Blocks = 3 }, tokens: 32)),
+        new("training/small-step-vs-torch-ops", "the same step in libtorch's operators", "float32", Target: 1.4, () =>
+            new StepBenchmark(SampleNetwork, SampleNetwork, model => new TorchWideNet(model))),
         new("training/fit-vs-raw-loop", "the same steps by hand on tensors", "float32", Target: 0.95, () => new FitBenchmark()),
     ];
+
+    // That of samples/FashionMnist.
+    private static WideNetConfig SampleNetwork => WideNetConfig.Small with { Blocks = 3, PatchSize = 7 };
 
     // As wide as it takes for the multiply-adds of the small Sparse-MLP.
     private static MlpMixerConfig WiderMixer => MlpMixerConfig.Small with { ChannelWidth = 464 };
