@@ -1,0 +1,63 @@
+using Microsoft.ML;
+using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Training;
+
+namespace StockRivals;
+
+/// <summary>Our side.</summary>
+internal static class Ours
+{
+    /// <summary>One of the pipelines below as a side of a contest.</summary>
+    public static Contender Contender(Pipeline pipeline) => new("ours", "WideNet", pipeline);
+
+    /// <summary>On the pixels of a column of bytes.</summary>
+    public static IEstimator<ITransformer> OnPixels(MLContext mlContext, Action<TrainingProgress> progress) =>
+        mlContext.Transforms.Conversion.MapValueToKey("Label").Append(Classifier(mlContext, progress));
+
+    /// <summary>The same, after a training without labels on other images.</summary>
+    public static IEstimator<ITransformer> OnFewLabels(MLContext mlContext, IDataView others, Action<TrainingProgress> progress) =>
+        mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Append(Classifier(mlContext, progress, options =>
+            {
+                options.Epochs = 60;
+                options.Pretraining = new() { UnlabeledData = others, Epochs = 10, MinCropScale = 0.4, Progress = progress };
+            }));
+
+    /// <summary>On the pictures of files.</summary>
+    public static IEstimator<ITransformer> OnPhotos(MLContext mlContext, Action<TrainingProgress> progress) =>
+        mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Append(mlContext.Transforms.LoadImages("Image", imageFolder: "", "Path"))
+            .Append(Classifier(mlContext, progress, options =>
+            {
+                (options.ImageHeight, options.ImageWidth, options.PatchSize) = (32, 32, 4);
+                options.Architecture = WideNetConfig.Small with
+                {
+                    Width = 128,
+                    ExpertWidth = 256,
+                    PositionDeviation = 0.8,
+                    PositionStart = PositionStart.SineCosine,
+                };
+                options.LearningRate = 1e-3;
+                options.RandomCropPadding = 4;
+            }));
+
+    // The one place that says what our model is.
+    private static WideNetImageClassifier Classifier(
+        MLContext mlContext, Action<TrainingProgress> progress, Action<WideNetImageClassifier.Options>? change = null)
+    {
+        var options = new WideNetImageClassifier.Options
+        {
+            FeatureColumnName = "Image",
+            Architecture = WideNetConfig.Small with { Blocks = 3 },
+            PatchSize = 7,
+            Epochs = 12,
+            LearningRate = 3e-3,
+            LabelSmoothing = 0,
+            HorizontalFlip = true,   // clothes, and most of what is photographed, may face either way
+            Progress = progress,
+        };
+        change?.Invoke(options);
+        return mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options);
+    }
+}
