@@ -31,6 +31,7 @@ internal static class BenchmarkCatalog
         new("sparsemlp/step-vs-dense-mixer", "a Mixer of the same active FLOPs", "float32", Target: 0.75, () =>
             new StepBenchmark(SparseMlpConfig.Small, WiderMixer, model => new TorchMixer(model))),
         new("optimizer/adamw-vs-torchsharp", "torch.optim.AdamW", "float32", Target: 20, () => new AdamWBenchmark()),
+        new("optimizer/muon-vs-loop", "matrix by matrix", "float32", Target: 2, () => new MuonBenchmark()),
         new(
             "peer/forward-vs-gather",
             "index_select and einsum",

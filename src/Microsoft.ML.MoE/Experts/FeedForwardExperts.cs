@@ -7,6 +7,7 @@
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Kernels.Experts;
 using Microsoft.ML.MoE.Kernels.Gemm;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -20,7 +21,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// E feed-forward experts, FFNₑ(x) = W2ₑ·gelu(W1ₑ·x + b1ₑ) + b2ₑ. The rows of each expert lie next to each other, so that all experts are
 /// one grouped matrix product a layer.
 /// </summary>
-public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
+public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>, IHasHiddenMatrices
 {
     [ComponentName(Name = "weight1")]
     private readonly Parameter w1_EDF;
@@ -52,6 +53,8 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
 
     /// <summary>Number of experts E.</summary>
     public int Experts { get; }
+
+    IEnumerable<HiddenMatrices> IHasHiddenMatrices.HiddenMatrices => [new(w1_EDF, InputsFirst: true), new(w2_EFD, InputsFirst: true)];
 
     /// <summary>
     /// Sends every row to its expert and adds up each token's outputs, weighted by its gates: yₜ = Σₖ gₜₖ · FFN(xₜ; expert of (t, k)).

@@ -4,6 +4,7 @@
 
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Kernels.Gemm;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -14,7 +15,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>E linear layers, yₜ = Σₖ gₜₖ · (Wₑ·xₜ + bₑ) with e the k-th expert of token t.</summary>
-public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>
+public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>, IHasHiddenMatrices
 {
     [ComponentName(Name = "weight")]
     private readonly Parameter w_EIO;
@@ -34,6 +35,11 @@ public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tens
         b_EO = new Parameter(zeros([experts, outputs], float32, device));
         RegisterComponents();
     }
+
+    /// <summary>Layers that each expert computes as one, one after the other by their outputs. Default 1.</summary>
+    internal int HiddenLayers { get; init; } = 1;
+
+    IEnumerable<HiddenMatrices> IHasHiddenMatrices.HiddenMatrices => [new(w_EIO, HiddenLayers, InputsFirst: true)];
 
     /// <summary>Number of experts E.</summary>
     internal int Count => (int)w_EIO.shape[0];

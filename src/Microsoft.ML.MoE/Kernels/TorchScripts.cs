@@ -68,6 +68,33 @@ internal static class TorchScripts
                 torch._foreach_mul_(update, rate)
             torch._foreach_sub_(parameters, update)
 
+        def muon_momentum_(gradients: List[Tensor], momenta: List[Tensor], momentum: float,
+                           gradient_divisor: Optional[Tensor], skip: Tensor):
+            if gradient_divisor is not None:
+                torch._foreach_div_(gradients, gradient_divisor)
+            skipped = skip > 0
+            weight = (1 - momentum) * (1 - skip)
+            for i in range(len(gradients)):
+                gradients[i].masked_fill_(skipped, 0)
+                momenta[i].lerp_(gradients[i], weight)
+                gradients[i].lerp_(momenta[i], momentum)
+
+        def unit_norm(x):
+            return x / (torch.linalg_vector_norm(x, 2, [-2, -1], True) + 1e-7)
+
+        def newton_schulz(x):
+            for _ in range(5):
+                a = torch.bmm(x, x.transpose(1, 2))
+                x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+            return x
+
+        def muon_update_(parameters: List[Tensor], updates: List[Tensor], learning_rate: float, weight_decay: float, skip: Tensor):
+            rate = learning_rate * (1 - skip)
+            if weight_decay > 0:
+                torch._foreach_mul_(parameters, 1 - weight_decay * rate)
+            torch._foreach_mul_(updates, rate)
+            torch._foreach_sub_(parameters, updates)
+
         def lerp_(tensors: List[Tensor], targets: List[Tensor], weight: float):
             torch._foreach_lerp_(tensors, targets, weight)
 
@@ -184,6 +211,46 @@ internal static class TorchScripts
             eps = Number(step.Epsilon);
         using var ratio = Number(trustRatio);
         _ = Invoke("lamb_", parameters, gradients, first, second, steps, lr, b1, b2, decay, eps, ratio, gradientDivisor, skip);
+    }
+
+    /// <summary>
+    /// Takes gradients into running means and makes of each what Nesterov's look-ahead along the mean comes to, in place. Call it where
+    /// gradients are not recorded. The lists run in parallel.
+    /// </summary>
+    /// <param name="gradients">Gradients; afterwards μ · mean + (1 − μ) · gradient.</param>
+    /// <param name="momenta">Their running means.</param>
+    /// <param name="momentum">What a mean keeps of itself, μ.</param>
+    /// <param name="gradientDivisor">As for <see cref="FusedAdamW"/>.</param>
+    /// <param name="skip">As for <see cref="FusedAdamW"/>, but for null; the gradients are overwritten all the same.</param>
+    public static void MuonMomentum(Tensor[] gradients, Tensor[] momenta, double momentum, Tensor? gradientDivisor, Tensor skip)
+    {
+        using Scalar kept = Number(momentum);
+        _ = Invoke("muon_momentum_", gradients, momenta, kept, gradientDivisor, skip);
+    }
+
+    /// <summary>
+    /// Brings the singular values of matrices close to 1, where the norm of a matrix is not too far above them: five steps of a
+    /// Newton–Schulz iteration with Muon's coefficients. Call it where gradients are not recorded.
+    /// </summary>
+    /// <param name="x_BSL">Matrices, float32 (B, S, L); fastest where S is at most L.</param>
+    /// <param name="type">Type of the products, <see cref="ScalarType.Float32"/> or <see cref="ScalarType.BFloat16"/>.</param>
+    /// <returns>(B, S, L) of that type.</returns>
+    public static Tensor NewtonSchulz(Tensor x_BSL, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        return Invoke("newton_schulz", Invoke("unit_norm", x_BSL)!.to_type(type))!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>w ← (1 − η λ) w − η · update, in place. Call it where gradients are not recorded. The lists run in parallel.</summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="updates">Their updates; multiplied by η afterwards.</param>
+    /// <param name="learningRate">Learning rate η.</param>
+    /// <param name="weightDecay">Weight decay λ.</param>
+    /// <param name="skip">As for <see cref="FusedAdamW"/>, but for null; updates must be finite all the same.</param>
+    public static void MuonUpdate(Tensor[] parameters, Tensor[] updates, double learningRate, double weightDecay, Tensor skip)
+    {
+        using Scalar rate = Number(learningRate), decay = Number(weightDecay);
+        _ = Invoke("muon_update_", parameters, updates, rate, decay, skip);
     }
 
     /// <summary>Moves tensors towards others in place: t + weight · (target − t). Call it where gradients are not recorded.</summary>

@@ -47,7 +47,7 @@ internal sealed class ConditionalBlock : nn.Module
         options.Validate();
         heads = options.Heads;
         attentionNorm = new LayerNorm(options.Width, device: device);
-        queryKeyValue = new ConditionalLinear(options.Width, 3L * options.Width, options.Experts, device);
+        queryKeyValue = new ConditionalLinear(options.Width, 3L * options.Width, options.Experts, device, hiddenLayers: 3);
         attentionOutput = new ConditionalLinear(options.Width, options.Width, options.Experts, device);
         feedForwardNorm = new LayerNorm(options.Width, device: device);
         expand = new ConditionalLinear(options.Width, options.FeedForwardWidth, options.Experts, device);

@@ -24,12 +24,15 @@ public sealed class ConditionalLinear : nn.Module
     /// <param name="outputs">Output width O.</param>
     /// <param name="experts">Number of experts; null for a dense layer.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public ConditionalLinear(long inputs, long outputs, int? experts, Device? device = null) : base(nameof(ConditionalLinear))
+    public ConditionalLinear(long inputs, long outputs, int? experts, Device? device = null)
+        : this(inputs, outputs, experts, device, hiddenLayers: 1) { }
+
+    internal ConditionalLinear(long inputs, long outputs, int? experts, Device? device, int hiddenLayers) : base(nameof(ConditionalLinear))
     {
         if (experts is { } count)
-            this.experts = new LinearExperts(inputs, outputs, count, device);
+            this.experts = new LinearExperts(inputs, outputs, count, device) { HiddenLayers = hiddenLayers };
         else
-            dense = new Dense(inputs, outputs, device);
+            dense = new Dense(inputs, outputs, device) { HiddenLayers = hiddenLayers };
         RegisterComponents();
     }
 

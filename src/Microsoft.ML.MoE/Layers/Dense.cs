@@ -3,6 +3,7 @@
 // Axes: … = any leading axes, I = inputs, O = outputs.
 
 using Microsoft.ML.MoE.Kernels.Gemm;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -15,7 +16,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// y = x·Wᵀ + b. Weights are stored in float32 and cast to the type of x: bfloat16 inputs give a bfloat16 product with float32 master
 /// weights.
 /// </summary>
-internal sealed class Dense : nn.Module<Tensor, Tensor>
+internal sealed class Dense : nn.Module<Tensor, Tensor>, IHasHiddenMatrices
 {
     [ComponentName(Name = "weight")]
     private readonly Parameter w_OI;
@@ -35,6 +36,15 @@ internal sealed class Dense : nn.Module<Tensor, Tensor>
         b_O = new Parameter(zeros([outputs], float32, device));
         RegisterComponents();
     }
+
+    /// <summary>
+    /// Layers that are computed as this one, one after the other by their outputs; 0 for a layer that lies next to the input or the output
+    /// of the network. Default 1.
+    /// </summary>
+    public int HiddenLayers { get; init; } = 1;
+
+    /// <inheritdoc/>
+    public IEnumerable<HiddenMatrices> HiddenMatrices => HiddenLayers > 0 ? [new(w_OI, HiddenLayers)] : [];
 
     /// <summary>Applies the layer.</summary>
     /// <param name="x">Input, (…, I), float32 or bfloat16.</param>

@@ -28,7 +28,7 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
             throw new ArgumentException(
                 $"The width is {width} and the number of heads {heads}; the width must be a multiple of the heads.", nameof(heads));
         this.heads = heads;
-        queryKeyValue = new Dense(width, 3L * width, device);
+        queryKeyValue = new Dense(width, 3L * width, device) { HiddenLayers = 3 };
         output = new Dense(width, width, device);
         RegisterComponents();
     }

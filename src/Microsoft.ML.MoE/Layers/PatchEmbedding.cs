@@ -25,7 +25,7 @@ internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
     {
         this.patchSize = patchSize;
         this.computeType = computeType;
-        projection = new Dense((long)channels * patchSize * patchSize, width, device);
+        projection = new Dense((long)channels * patchSize * patchSize, width, device) { HiddenLayers = 0 };
         RegisterComponents();
     }
 

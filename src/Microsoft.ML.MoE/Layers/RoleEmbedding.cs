@@ -43,7 +43,7 @@ internal sealed class RoleEmbedding : nn.Module<IReadOnlyList<TokenRole>, Tensor
                 $"The names at level {level} are [{string.Join(", ", this.names)}]; at least one is wanted, none twice.", nameof(names));
         if (level == RoutingLevel.Attribute)
         {
-            projection = new Dense(this.names.Length, width, device);
+            projection = new Dense(this.names.Length, width, device) { HiddenLayers = 0 };
             norm = new LayerNorm(width, device: device);
         }
         else

@@ -27,7 +27,7 @@ internal sealed class ClassificationHead : nn.Module
     public ClassificationHead(long width, long classes, Device? device = null) : base(nameof(ClassificationHead))
     {
         scale = new Parameter(ones([1], float32, device));
-        linear = new Dense(width, classes, device, zeroInit: true);
+        linear = new Dense(width, classes, device, zeroInit: true) { HiddenLayers = 0 };
         RegisterComponents();
     }
 

@@ -62,7 +62,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         }
         finalNorm = new LayerNorm(config.Width, device: device);
         if (!config.TieEmbeddings)
-            scores = new Dense(config.Width, config.VocabularySize, device, zeroInit: true);
+            scores = new Dense(config.Width, config.VocabularySize, device, zeroInit: true) { HiddenLayers = 0 };
         dropout = new Dropout(config.Dropout);
         RegisterComponents();
     }

@@ -31,7 +31,7 @@ public abstract class MixerClassifier : ImageClassifier, IHasLayers
         this.config = config;
         patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
         finalNorm = new LayerNorm(config.Width, device: device);
-        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
+        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true) { HiddenLayers = 0 };
     }
 
     /// <summary>The final norm and the head; layer 0 embeds the images, and the blocks lie between.</summary>

@@ -40,7 +40,7 @@ public abstract class TransformerClassifier : ImageClassifier, IHasLayers
         finalNorm = new LayerNorm(config.Width, device: device);
         if (config.Representation)
             representation = new Dense(config.Width, config.Width, device);
-        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true);
+        classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true) { HiddenLayers = 0 };
         dropout = new Dropout(config.Dropout);
         for (var block = 0; block < config.Blocks; block++)
             dropPaths.Add(new DropPath(DropPath.ProbabilityOf(config.DropPath, block, config.Blocks)));

@@ -61,7 +61,7 @@ public sealed record ExpertTableOptions
     /// <exception cref="ArgumentException">It is another optimizer's.</exception>
     internal void RequireRateBeside(OptimizerKind optimizer)
     {
-        if (optimizer != OptimizerKind.AdamW && LearningRate is null && LearningRateScale == 1)
+        if (optimizer is not (OptimizerKind.AdamW or OptimizerKind.Muon) && LearningRate is null && LearningRateScale == 1)
         {
             throw new ArgumentException(
                 $"Optimizer is {optimizer}, but tables of experts are always trained by {nameof(OptimizerKind.AdamW)}, for which "

@@ -13,4 +13,10 @@ public enum OptimizerKind
 
     /// <summary>Gradient descent with momentum (<see cref="FusedSgd"/>).</summary>
     Sgd,
+
+    /// <summary>
+    /// Muon (<see cref="Optimizers.Muon"/>, https://kellerjordan.github.io/posts/muon), momentum that is orthogonalised, for the matrices
+    /// between hidden layers, those of experts each by itself; AdamW for all else: vectors, embeddings, positions, routers, heads.
+    /// </summary>
+    Muon,
 }

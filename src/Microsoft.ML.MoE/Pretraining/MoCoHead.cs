@@ -3,6 +3,7 @@
 //
 // Axes: N = images, I = inputs, H = hidden width, O = outputs.
 
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -42,7 +43,7 @@ internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
     }
 
     // Starts as torch's linear layer does, whose own random numbers would be the process's.
-    private sealed class Layer : nn.Module<Tensor, Tensor>
+    private sealed class Layer : nn.Module<Tensor, Tensor>, IHasHiddenMatrices
     {
         private readonly Parameter weight;
 
@@ -52,6 +53,8 @@ internal sealed class MoCoHead : nn.Module<Tensor, Tensor>
             weight = new Parameter(Draws.Uniform(empty([outputs, inputs], float32, device), -bound, bound));
             RegisterComponents();
         }
+
+        public IEnumerable<HiddenMatrices> HiddenMatrices => [new(weight)];
 
         public override Tensor forward(Tensor x_NI) => nn.functional.linear(x_NI, weight);
     }

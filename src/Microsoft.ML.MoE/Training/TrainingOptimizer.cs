@@ -20,15 +20,27 @@ internal static class TrainingOptimizer
             foreach (var (name, owner) in Distinct<IHasOwnOptimizer>(module))
                 parts.Add(name, owner.CreateOptimizer(options.Optimizer, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
             var ofModules = ScalesOfModules(module);
-            var groups = ParameterGroup.ForModule(
+            IReadOnlyList<ParameterGroup> Groups(double scale) => ParameterGroup.ForModule(
                 module,
                 options.WeightDecay!.Value,
                 options.NoWeightDecay,
                 parts.Values.SelectMany(part => part.Parameters),
                 (name, parameter) =>
-                    learningRateScale(name)
+                    scale
+                    * learningRateScale(name)
                     * ofModules.GetValueOrDefault(parameter.Handle, 1)
                     * LayerScale(module, options.LayerDecay, name));
+
+            if (options.Optimizer == OptimizerKind.Muon && HiddenMatricesOf(module) is { Count: > 0 } matrices)
+            {
+                // Leaves what is not a hidden matrix to AdamW, below.
+                var scale = options.MuonLearningRate / options.LearningRate!.Value;
+                var hidden = Groups(scale)
+                    .Select(group => group with { Parameters = [.. group.Parameters.Where(pair => matrices.ContainsKey(pair.Value.Handle))] })
+                    .Where(group => group.Parameters.Count > 0);
+                parts.Add("muon", new Muon(hidden, matrices.Values, options.MuonMomentum, options.Precision));
+            }
+            var groups = Groups(1);
             IOptimizer main = options.Optimizer switch
             {
                 OptimizerKind.Lamb => new Lamb(groups, options.Beta1, options.Beta2, options.Epsilon),
@@ -56,6 +68,25 @@ internal static class TrainingOptimizer
         layerDecay == 1 || module is not IHasLayers layered
             ? 1
             : layered.LayersOf(parameter).Average(layer => Math.Pow(layerDecay, layered.LastLayer - layer));
+
+    // What Muon trains, by the parameter's handle.
+    private static Dictionary<IntPtr, HiddenMatrices> HiddenMatricesOf(nn.Module module)
+    {
+        var found = new Dictionary<IntPtr, HiddenMatrices>();
+        var told = new HashSet<IntPtr>();
+        foreach (var (_, part) in Distinct<nn.Module>(module))
+        {
+            if (part is IHasHiddenMatrices telling)
+            {
+                foreach (var matrices in telling.HiddenMatrices)
+                    found[matrices.Weight.Handle] = matrices;
+                told.UnionWith(part.parameters().Select(parameter => parameter.Handle));
+            }
+        }
+        foreach (var filters in module.parameters().Where(parameter => parameter.dim() == 4 && !told.Contains(parameter.Handle)))
+            found[filters.Handle] = new(filters);
+        return found;
+    }
 
     // By the parameter's handle.
     private static Dictionary<IntPtr, double> ScalesOfModules(nn.Module module)

@@ -81,8 +81,8 @@ public class TrainingOptions
     public double LayerDecay { get; set; } = 1;
 
     /// <summary>
-    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW;
-    /// LAMB adds it to the update before its norm is taken, gradient descent to the gradient. <see cref="NoWeightDecay"/> says what it
+    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW
+    /// and Muon, each with its own learning rate; LAMB adds it to the update before its norm is taken, gradient descent to the gradient. <see cref="NoWeightDecay"/> says what it
     /// leaves alone.
     /// </summary>
     public double? WeightDecay { get; set; }
@@ -102,6 +102,15 @@ public class TrainingOptions
     /// other optimizers.
     /// </summary>
     public bool Nesterov { get; set; }
+
+    /// <summary>
+    /// Highest learning rate of the matrices that Muon trains, at least 0; it rises and falls as <see cref="LearningRate"/> does, which is
+    /// AdamW's, for all else, and must be above 0 then. Default 0.02. Without effect on other optimizers.
+    /// </summary>
+    public double MuonLearningRate { get; set; } = 0.02;
+
+    /// <summary>Momentum of Muon, 0 to below 1; with Nesterov's look-ahead. Default 0.95. Without effect on other optimizers.</summary>
+    public double MuonMomentum { get; set; } = 0.95;
 
     /// <summary>Decay of the first moment of AdamW and LAMB, 0 to below 1. Default 0.9.</summary>
     public double Beta1 { get; set; } = 0.9;
@@ -214,6 +223,12 @@ public class TrainingOptions
         OptionChecks.AtLeastAndBelow(0, 1, Momentum, nameof(Momentum));
         if (Optimizer == OptimizerKind.Sgd && Nesterov && Momentum == 0)
             throw new ArgumentException($"{nameof(Nesterov)} is true and {nameof(Momentum)} is 0; it must be above 0 then.");
+        OptionChecks.AtLeast(0, MuonLearningRate, nameof(MuonLearningRate));
+        OptionChecks.AtLeastAndBelow(0, 1, MuonMomentum, nameof(MuonMomentum));
+        if (Optimizer == OptimizerKind.Muon && LearningRate == 0)
+            throw new ArgumentException(
+                $"{nameof(LearningRate)} is 0 and {nameof(Optimizer)} {nameof(OptimizerKind.Muon)}, whose {nameof(MuonLearningRate)} rises "
+                    + "and falls with it; it must be above 0 then.");
         OptionChecks.AtLeastAndBelow(0, 1, Beta1, nameof(Beta1));
         OptionChecks.AtLeastAndBelow(0, 1, Beta2, nameof(Beta2));
         OptionChecks.AtLeast(0, Epsilon, nameof(Epsilon));

@@ -29,6 +29,8 @@ public sealed class EveryOptionTests
     {
         [nameof(TrainerOptions.Momentum)] = options => options.Optimizer = OptimizerKind.Sgd,
         [nameof(TrainerOptions.Nesterov)] = options => options.Optimizer = OptimizerKind.Sgd,
+        [nameof(TrainerOptions.MuonLearningRate)] = options => options.Optimizer = OptimizerKind.Muon,
+        [nameof(TrainerOptions.MuonMomentum)] = options => options.Optimizer = OptimizerKind.Muon,
         [nameof(TrainerOptions.EarlyStopping)] = options => options.Epochs = 4,
     };
 

@@ -104,6 +104,7 @@ public sealed class TrainingCheckpointTests
     [TestMethod]
     [DataRow(OptimizerKind.Lamb)]
     [DataRow(OptimizerKind.Sgd)]
+    [DataRow(OptimizerKind.Muon)]
     public void EveryOptimizerGoesOn(OptimizerKind optimizer)
     {
         using var scope = NewDisposeScope();
