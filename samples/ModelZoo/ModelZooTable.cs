@@ -21,7 +21,7 @@ internal static class ModelZooTable
     /// </param>
     public static IEnumerable<ModelZooRow> Measure(Func<string, bool>? timed = null)
     {
-        foreach (var (name, config, published, note) in ImageClassifierPresets.All)
+        foreach (var (name, config, published, note) in ModelPresets.ImageClassifiers)
         {
             yield return Measure(
                 name,
@@ -33,7 +33,7 @@ internal static class ModelZooTable
                 published,
                 note);
         }
-        foreach (var (name, config, note) in LanguageModelPresets.All)
+        foreach (var (name, config, published, note) in ModelPresets.LanguageModels)
             yield return Measure(
                 name,
                 "token",
@@ -41,9 +41,9 @@ internal static class ModelZooTable
                 config.Build,
                 model => model.forward(randint(config.VocabularySize, [1, config.ContextLength], int64)),
                 timed,
-                null,
+                published,
                 note);
-        foreach (var (name, config, published, note) in GeneralistPresets.All)
+        foreach (var (name, config, published, note) in ModelPresets.Generalists)
         {
             var role = AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image);
             yield return Measure(

@@ -293,7 +293,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
 
     /// <summary>Checks all that can be checked before there are data.</summary>
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         base.Validate();
         RequireName(LabelColumnName, nameof(LabelColumnName));

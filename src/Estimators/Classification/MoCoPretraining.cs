@@ -55,13 +55,10 @@ public sealed class MoCoPretraining : TrainingOptions
     public bool HorizontalFlip { get; set; } = true;
 
     /// <summary>
-    /// What else makes the first view. Null (default): MoCo v3's, with the blur scaled to the images. One that is given takes the place of
-    /// crop and flip too.
+    /// Whether views change colours: other brightness, contrast, saturation and hue, grey and solarised ones. Default true, as in MoCo v3;
+    /// false where classes differ in colour.
     /// </summary>
-    public ImageAugmentation? FirstView { get; set; }
-
-    /// <summary>What else makes the second view; see <see cref="FirstView"/>.</summary>
-    public ImageAugmentation? SecondView { get; set; }
+    public bool ColorChanges { get; set; } = true;
 
     /// <summary>
     /// Called every few steps and at the end of every epoch of the pre-training, on the thread that trains; null (default) for no reports.
@@ -70,7 +67,7 @@ public sealed class MoCoPretraining : TrainingOptions
     public Action<TrainingProgress>? Progress { get; set; }
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         base.Validate();
         if (BatchSize is < 2)
@@ -144,8 +141,8 @@ public sealed class MoCoPretraining : TrainingOptions
     /// <param name="side">Their longer side in pixels.</param>
     internal MoCoOptions CreateMoCoOptions(PixelScale pixels, int side) => new()
     {
-        FirstView = View(FirstView, ImageAugmentation.MoCoV3First, pixels, side),
-        SecondView = View(SecondView, ImageAugmentation.MoCoV3Second, pixels, side),
+        FirstView = View(ImageAugmentation.MoCoV3First, pixels, side),
+        SecondView = View(ImageAugmentation.MoCoV3Second, pixels, side),
         Temperature = Temperature,
         KeyMomentum = KeyMomentum,
         HiddenWidth = HiddenWidth,
@@ -153,16 +150,17 @@ public sealed class MoCoPretraining : TrainingOptions
         FreezePatchEmbedding = FreezePatchEmbedding,
     };
 
-    private ImageAugmentation View(ImageAugmentation? given, ImageAugmentation standard, PixelScale pixels, int side)
+    private ImageAugmentation View(ImageAugmentation standard, PixelScale pixels, int side)
     {
-        if (given is not null)
-            return given with { Pixels = given.Pixels ?? pixels };
         var blur = standard.GaussianBlur!;
         return standard with
         {
             Pixels = pixels,
             RandomResizedCrop = standard.RandomResizedCrop! with { MinScale = MinCropScale },
             FlipProbability = HorizontalFlip ? standard.FlipProbability : 0,
+            ColorJitter = ColorChanges ? standard.ColorJitter : null,
+            Grayscale = ColorChanges ? standard.Grayscale : null,
+            Solarize = ColorChanges ? standard.Solarize : null,
             GaussianBlur = blur with { MaxSigma = Math.Max(blur.MinSigma, blur.MaxSigma * side / SideOfTheBlur) },
         };
     }

@@ -52,7 +52,7 @@ public sealed record PromptTuningOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         OptionChecks.AtLeast(1, Prompts, nameof(Prompts));
         OptionChecks.AtLeast(1, Steps, nameof(Steps));

@@ -242,7 +242,7 @@ public sealed partial class UniPerceiverGeneralist
 
         /// <summary>Checks all that can be checked before there are data.</summary>
         /// <inheritdoc/>
-        public override void Validate()
+        internal override void Validate()
         {
             base.Validate();
             Refuse(Precision == Precision.BFloat16, nameof(Precision), Precision, "a generalist computes in float32");

@@ -42,7 +42,7 @@ public abstract class TrainerOptions : TrainingOptions
     public CancellationToken CancellationToken { get; set; }
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         base.Validate();
         OptionChecks.AtLeast(1, LookAhead, nameof(LookAhead));

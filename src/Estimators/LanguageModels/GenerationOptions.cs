@@ -40,7 +40,7 @@ public sealed record GenerationOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         OptionChecks.AtLeast(0, MaxTokens, nameof(MaxTokens));
         Sampling.Validate();

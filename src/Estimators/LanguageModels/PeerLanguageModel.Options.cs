@@ -100,7 +100,7 @@ public sealed partial class PeerLanguageModel
 
         /// <summary>Checks all that can be checked before there are data.</summary>
         /// <inheritdoc/>
-        public override void Validate()
+        internal override void Validate()
         {
             base.Validate();
             CreateColumns().Validate();

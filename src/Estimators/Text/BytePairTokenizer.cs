@@ -51,10 +51,10 @@ public sealed class BytePairTokenizer : TextTokenizer
     }
 
     /// <summary>The tokens as their files write them (a visible character a byte) and their ids.</summary>
-    public IReadOnlyDictionary<string, int> Vocabulary { get; }
+    internal IReadOnlyDictionary<string, int> Vocabulary { get; }
 
     /// <summary>The merges, the first to merge first: two tokens with a space between them.</summary>
-    public IReadOnlyList<string> Merges { get; }
+    internal IReadOnlyList<string> Merges { get; }
 
     /// <inheritdoc/>
     public override TokenizerKind Kind { get; }

@@ -3,7 +3,7 @@ using System.Text;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads text byte by byte: tokens 0 to 255 are the bytes of UTF-8, 256 is the separator.</summary>
-public sealed class ByteTokenizer : TextTokenizer
+internal sealed class ByteTokenizer : TextTokenizer
 {
     private const int Bytes = 256;
 

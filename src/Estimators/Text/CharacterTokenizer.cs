@@ -6,7 +6,7 @@ namespace Microsoft.ML.MoE.Estimators;
 /// Reads text character by character, a character being a Unicode scalar value: token 0 is the separator, token 1 what the vocabulary
 /// lacks, then come the characters by code point. The text of token 1 is U+FFFD.
 /// </summary>
-public sealed class CharacterTokenizer : TextTokenizer
+internal sealed class CharacterTokenizer : TextTokenizer
 {
     private const int Separator = 0;
     private const int Unknown = 1;

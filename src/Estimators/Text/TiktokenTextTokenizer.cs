@@ -7,7 +7,7 @@ using Microsoft.ML.Tokenizers;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>A named Tiktoken encoding. The id after its last token is the separator.</summary>
-public sealed class TiktokenTextTokenizer : TextTokenizer
+internal sealed class TiktokenTextTokenizer : TextTokenizer
 {
     /// <summary>Name of the vocabulary's file in a model zip.</summary>
     internal const string RanksFileName = "ranks.tiktoken";

@@ -13,7 +13,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Changes brightness, contrast, saturation and hue of images, each image by factors and in an order of its own. For pixels from 0 to 1.
 /// Without three channels, saturation and hue change nothing.
 /// </summary>
-public sealed record ColorJitter
+internal sealed record ColorJitter
 {
     private static readonly int[] Operations = [0, 1, 2, 3];   // brightness, contrast, saturation, hue
 

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>What <see cref="RandomErasing"/> puts in the place of pixels.</summary>
-public enum ErasingFill
+internal enum ErasingFill
 {
     /// <summary>0, which after normalisation is the mean colour (timm's "const").</summary>
     Mean,

@@ -13,7 +13,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Blurs some images of a batch, each by a Gaussian of its own. At the border, weights of pixels outside are left out and the others sum to
 /// 1, so that one colour stays that colour. For images of any range.
 /// </summary>
-public sealed record GaussianBlur
+internal sealed record GaussianBlur
 {
     /// <summary>Probability, 0 to 1, that an image is blurred. Default 1.</summary>
     public double Probability { get; init; } = 1;

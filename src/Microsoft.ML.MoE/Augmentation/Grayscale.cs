@@ -10,7 +10,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Takes the colours from some images of a batch, which keep three equal channels (ITU-R 601-2). Without three channels nothing changes.
 /// For pixels from 0 to 1.
 /// </summary>
-public sealed record Grayscale
+internal sealed record Grayscale
 {
     /// <summary>Probability, 0 to 1, that an image becomes grey. Default 0.2.</summary>
     public double Probability { get; init; } = 0.2;

@@ -15,7 +15,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// numbers. The changes come in the order of the properties; those that change colours work on pixels from 0 to 1, which
 /// <see cref="Pixels"/> makes of the normalised images and back.
 /// </summary>
-public sealed record ImageAugmentation
+internal sealed record ImageAugmentation
 {
     /// <summary>No change.</summary>
     public static ImageAugmentation None { get; } = new();

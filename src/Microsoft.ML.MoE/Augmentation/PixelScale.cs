@@ -13,7 +13,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// </summary>
 /// <param name="Mean">The mean of each channel, in pixels from 0 to 1.</param>
 /// <param name="Deviation">What each channel was divided by, above 0.</param>
-public sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> Deviation)
+internal sealed record PixelScale(IReadOnlyList<float> Mean, IReadOnlyList<float> Deviation)
 {
     /// <summary>Checks the numbers.</summary>
     /// <exception cref="ArgumentException">There is not one finite mean and one deviation above 0 for each channel.</exception>

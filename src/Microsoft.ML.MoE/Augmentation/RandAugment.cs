@@ -23,7 +23,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// its 9 is a 3 here. An image without three channels has no color to change, and one of less than 3 pixels a side no sharpness.
 /// </para>
 /// </remarks>
-public sealed record RandAugment
+internal sealed record RandAugment
 {
     // The scale that magnitudes are given in.
     private const double Most = 10;

@@ -12,7 +12,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Wipes a rectangle out of some images of a batch. For images that are already normalised, as the last of all changes. Defaults are
 /// timm's.
 /// </summary>
-public sealed record RandomErasing
+internal sealed record RandomErasing
 {
     // A rectangle that does not fit into the image is drawn anew, and after this many the image stays whole: timm's limit.
     private const int Attempts = 10;

@@ -14,7 +14,7 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Cuts a box out of each image and enlarges it to the image's size, with bilinear interpolation within the box. A box is never larger than
 /// its image, so that nothing is made smaller and there is no antialiasing to do. For images of any range.
 /// </summary>
-public sealed record RandomResizedCrop
+internal sealed record RandomResizedCrop
 {
     // A box that does not fit into the image is drawn anew, and after this many it is the largest in the middle: torchvision's limit.
     private const int Attempts = 10;

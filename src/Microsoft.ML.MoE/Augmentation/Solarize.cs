@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Augmentation;
 
 /// <summary>Inverts the bright pixels of some images of a batch. For pixels from 0 to 1.</summary>
-public sealed record Solarize
+internal sealed record Solarize
 {
     /// <summary>Probability, 0 to 1, that an image is changed. Default 0.2.</summary>
     public double Probability { get; init; } = 0.2;

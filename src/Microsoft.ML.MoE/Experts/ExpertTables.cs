@@ -26,7 +26,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// <see cref="Gradient"/>, as <c>grad</c> does for a parameter: they add up until they are used and dropped.
 /// <c>zero_grad</c> does not know of them; <see cref="ClearGradient"/> does it.
 /// </remarks>
-public sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer, IRowSparseTables
+internal sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, IHasOwnOptimizer, IRowSparseTables
 {
     private readonly Parameter? down;
     private readonly Parameter? gate;

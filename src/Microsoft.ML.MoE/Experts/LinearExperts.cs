@@ -15,7 +15,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Experts;
 
 /// <summary>E linear layers, yₜ = Σₖ gₜₖ · (Wₑ·xₜ + bₑ) with e the k-th expert of token t.</summary>
-public sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>, IHasHiddenMatrices
+internal sealed class LinearExperts : nn.Module<Tensor, Tensor, DispatchPlan, Tensor>, IHasHiddenMatrices
 {
     [ComponentName(Name = "weight")]
     private readonly Parameter w_EIO;

@@ -8,7 +8,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// twice what the experts take. For evaluation, and for as long as the model's weights stay as they are. The caller owns it and hands it
 /// from call to call; not for several threads at once.
 /// </summary>
-public sealed class MergedExperts : IDisposable
+internal sealed class MergedExperts : IDisposable
 {
     private const int FewestKept = 4;   // the roles of two tasks that take turns
 

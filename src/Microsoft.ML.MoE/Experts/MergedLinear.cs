@@ -9,7 +9,7 @@ namespace Microsoft.ML.MoE.Experts;
 /// <summary>Linear experts merged into one layer, y = W*·x + b* (Uni-Perceiver-MoE, arXiv 2206.04674, section 4.3).</summary>
 /// <param name="Weight_OI">W*, float32 (O, I).</param>
 /// <param name="Bias_O">b*, float32 (O).</param>
-public sealed record MergedLinear(Tensor Weight_OI, Tensor Bias_O)
+internal sealed record MergedLinear(Tensor Weight_OI, Tensor Bias_O)
 {
     /// <summary>Applies the layer.</summary>
     /// <param name="x">float32 (…, I).</param>

@@ -39,7 +39,7 @@ public sealed record ConditionalBlockOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         OptionChecks.AtLeast(1, Width, nameof(Width));
         OptionChecks.AtLeast(1, Heads, nameof(Heads));

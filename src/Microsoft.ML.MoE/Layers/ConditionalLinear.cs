@@ -14,7 +14,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>
 /// y = Σₖ gₖ · (Wₑ·x + bₑ), or W·x + b where there are no experts. Experts of a role are merged before the product: one product a role.
 /// </summary>
-public sealed class ConditionalLinear : nn.Module
+internal sealed class ConditionalLinear : nn.Module
 {
     private readonly Dense? dense;
     private readonly LinearExperts? experts;

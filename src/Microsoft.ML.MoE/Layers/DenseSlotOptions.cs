@@ -25,5 +25,5 @@ public sealed record DenseSlotOptions : FeedForwardSlotOptions
     }
 
     /// <inheritdoc/>
-    public override void Validate() => OptionChecks.AtLeast(1, HiddenWidth, nameof(HiddenWidth));
+    internal override void Validate() => OptionChecks.AtLeast(1, HiddenWidth, nameof(HiddenWidth));
 }

@@ -25,7 +25,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// lets the loss look ahead a little, and makes word-by-word generation differ from scoring. The layer is here as the baseline that PEER's
 /// paper compares with.
 /// </remarks>
-public sealed class ExpertChoiceMixture : FeedForwardSlot
+internal sealed class ExpertChoiceMixture : FeedForwardSlot
 {
     private readonly ExpertChoiceOptions options;
     private readonly ScalarType computeType;

@@ -43,7 +43,7 @@ public sealed record ExpertChoiceOptions : FeedForwardSlotOptions
     }
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         OptionChecks.AtLeast(1, Experts, nameof(Experts));
         OptionChecks.AtLeast(1, ExpertWidth, nameof(ExpertWidth));

@@ -34,7 +34,7 @@ public abstract record FeedForwardSlotOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public abstract void Validate();
+    internal abstract void Validate();
 
     /// <summary>How the layer's tables of experts are stored and trained; null where it has none.</summary>
     internal virtual ExpertTableOptions? TableOptions => null;

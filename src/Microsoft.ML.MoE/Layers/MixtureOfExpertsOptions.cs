@@ -23,7 +23,7 @@ public sealed record MixtureOfExpertsOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         Router.Validate();
         if (ExpertWidth < 1)

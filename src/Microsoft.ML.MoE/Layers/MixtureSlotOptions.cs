@@ -41,7 +41,7 @@ public sealed record MixtureSlotOptions : FeedForwardSlotOptions
     }
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         Mixture.Validate();
         OptionChecks.AtLeast(0, BalanceLossWeight, nameof(BalanceLossWeight));

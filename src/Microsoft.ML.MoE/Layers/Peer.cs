@@ -22,7 +22,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// With batch normalisation of the queries, a token's output in training depends on the others of its batch; in evaluation it does not. The
 /// experts' tables train by an optimizer of their own (see <see cref="ExpertTables"/>).
 /// </remarks>
-public sealed class Peer : FeedForwardSlot
+internal sealed class Peer : FeedForwardSlot
 {
     private readonly PeerOptions options;
     private readonly QueryNetwork query;

@@ -82,7 +82,7 @@ public sealed record PeerOptions : FeedForwardSlotOptions
     internal override LayerCost GetCost(int width) => ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(Kind), Tables);
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         Keys.Validate(nameof(Experts), nameof(ExpertsPerHead), nameof(KeyLearningRateScale));
         OptionChecks.Defined(Gate, nameof(Gate));

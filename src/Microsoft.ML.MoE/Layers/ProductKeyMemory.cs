@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>A product-key memory: PEER without neurons, each expert being the vector that it adds.</summary>
-public sealed class ProductKeyMemory : FeedForwardSlot
+internal sealed class ProductKeyMemory : FeedForwardSlot
 {
     private readonly ProductKeyMemoryOptions options;
     private readonly QueryNetwork query;

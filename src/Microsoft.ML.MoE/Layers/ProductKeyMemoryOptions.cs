@@ -53,7 +53,7 @@ public sealed record ProductKeyMemoryOptions : FeedForwardSlotOptions
         ProductKeyCost.Of(width, Keys, QueryBatchNorm, ExpertTables.TableCount(ExpertKind.Value), Tables);
 
     /// <inheritdoc/>
-    public override void Validate()
+    internal override void Validate()
     {
         Keys.Validate(nameof(Memories), nameof(MemoriesPerHead), nameof(KeyLearningRateScale));
         Tables.Validate();

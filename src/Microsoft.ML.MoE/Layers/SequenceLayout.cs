@@ -5,7 +5,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>
 /// Which role the tokens of sequences have: parts of one role each, one after the other, the same for all sequences of a batch.
 /// </summary>
-public sealed class SequenceLayout
+internal sealed class SequenceLayout
 {
     private readonly int[] roleOfPart;
 

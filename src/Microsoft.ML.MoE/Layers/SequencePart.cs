@@ -5,4 +5,4 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>Consecutive tokens of one role.</summary>
 /// <param name="Role">Their role.</param>
 /// <param name="Length">How many they are, at least 1.</param>
-public sealed record SequencePart(TokenRole Role, long Length);
+internal sealed record SequencePart(TokenRole Role, long Length);

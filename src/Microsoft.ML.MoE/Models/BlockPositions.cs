@@ -56,12 +56,12 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
     }
 
     /// <summary>How many blocks these are.</summary>
-    public int Count => count;
+    internal int Count => count;
 
     /// <summary>Whether a block is one of them.</summary>
     /// <param name="block">The block's position from 0.</param>
     /// <param name="blocks">Number of blocks of the model.</param>
-    public bool Contains(int block, int blocks) => kind switch
+    internal bool Contains(int block, int blocks) => kind switch
     {
         Kind.Last => block >= blocks - count,
         Kind.First => block < count,
@@ -70,7 +70,7 @@ public sealed class BlockPositions : IEquatable<BlockPositions>
 
     /// <summary>Whether a model with so many blocks has all of them.</summary>
     /// <param name="blocks">Number of blocks of the model.</param>
-    public bool Fit(int blocks) => kind == Kind.Listed ? listed.Length == 0 || listed[^1] < blocks : count <= blocks;
+    internal bool Fit(int blocks) => kind == Kind.Listed ? listed.Length == 0 || listed[^1] < blocks : count <= blocks;
 
     /// <summary>As in a model's description: "last 2", "first 2", or "0, 3, 5".</summary>
     public override string ToString() => kind switch

@@ -223,11 +223,16 @@ public sealed class Generalist : nn.Module
 
     /// <summary>Encodes sequences.</summary>
     /// <param name="sequence">What one of the Embed methods made.</param>
+    /// <exception cref="ArgumentException">A role is not known to the routers.</exception>
+    public GeneralistOutput Encode(GeneralistSequence sequence) => Encode(sequence, merged: null);
+
+    /// <summary>Encodes sequences, with experts that are merged once for many calls.</summary>
+    /// <param name="sequence">What one of the Embed methods made.</param>
     /// <param name="merged">Keeps the merged experts for later calls, in evaluation; null to merge them anew. Without effect where tokens
     /// are routed on their own.</param>
     /// <exception cref="ArgumentException">A role is not known to the routers.</exception>
     /// <exception cref="InvalidOperationException">Merged experts are given to a model in training mode.</exception>
-    public GeneralistOutput Encode(GeneralistSequence sequence, MergedExperts? merged = null)
+    internal GeneralistOutput Encode(GeneralistSequence sequence, MergedExperts? merged)
     {
         ArgumentNullException.ThrowIfNull(sequence);
         if (merged is not null && training)

@@ -197,7 +197,7 @@ public sealed record GeneralistConfig
     /// <summary>Checks the configuration.</summary>
     /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         OptionChecks.AtLeast(2, VocabularySize, nameof(VocabularySize));
         OptionChecks.AtLeast(1, TextLength, nameof(TextLength));

@@ -3,10 +3,10 @@ using System.Globalization;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Every named generalist: the sizes of Uni-Perceiver-MoE (arXiv 2206.04674), and the dense Uni-Perceiver beside them.</summary>
-public static class GeneralistPresets
+internal static class GeneralistPresets
 {
     /// <summary>All presets, the largest first.</summary>
-    public static IReadOnlyList<GeneralistPreset> All { get; } =
+    public static IReadOnlyList<ModelPreset<GeneralistConfig>> All { get; } =
     [
         Deployed("uni-perceiver-moe-large", GeneralistConfig.Large, 505),
         Dense("uni-perceiver-large", GeneralistConfig.Large, 354),
@@ -16,7 +16,7 @@ public static class GeneralistPresets
         new("uni-perceiver-tiny", WithoutExperts(GeneralistConfig.Tiny), null, "the paper's comparison of routers, without experts"),
     ];
 
-    private static GeneralistPreset Deployed(string name, GeneralistConfig config, int published) =>
+    private static ModelPreset<GeneralistConfig> Deployed(string name, GeneralistConfig config, int published) =>
         new(
             name,
             config,
@@ -26,7 +26,7 @@ public static class GeneralistPresets
                 $"published as deployed, 8 experts merged for two roles and without routers: {config.GetDeployedParameters(2):n0} of "
                     + $"ours"));
 
-    private static GeneralistPreset Dense(string name, GeneralistConfig config, int published) =>
+    private static ModelPreset<GeneralistConfig> Dense(string name, GeneralistConfig config, int published) =>
         new(name, WithoutExperts(config), published, "without experts; the published count leaves out what not every task needs");
 
     private static GeneralistConfig WithoutExperts(GeneralistConfig config) => config with { Block = config.Block with { Experts = null } };

@@ -6,13 +6,31 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
 
-/// <summary>Embedded sequences of a batch, as the encoder of a <see cref="Generalist"/> reads them.</summary>
-/// <param name="Tokens_NLD">The tokens, float32 (N, L, D).</param>
-/// <param name="Layout">Their roles.</param>
-/// <param name="Mask_NL">False for padding, bool (N, L); null for none.</param>
-/// <param name="Visible_LL">True where a token (row) sees another (column), bool (L, L); null where all see all.</param>
-public sealed record GeneralistSequence(Tensor Tokens_NLD, SequenceLayout Layout, Tensor? Mask_NL = null, Tensor? Visible_LL = null)
+/// <summary>
+/// Embedded sequences of a batch, as the encoder of a <see cref="Generalist"/> reads them: its <c>Embed…</c> methods make them.
+/// </summary>
+public sealed record GeneralistSequence
 {
+    internal GeneralistSequence(Tensor tokens_NLD, SequenceLayout layout, Tensor? mask_NL = null, Tensor? visible_LL = null)
+    {
+        Tokens_NLD = tokens_NLD;
+        Layout = layout;
+        Mask_NL = mask_NL;
+        Visible_LL = visible_LL;
+    }
+
+    /// <summary>The tokens, float32 (N, L, D).</summary>
+    public Tensor Tokens_NLD { get; internal init; }
+
+    /// <summary>False for padding, bool (N, L); null for none.</summary>
+    public Tensor? Mask_NL { get; internal init; }
+
+    /// <summary>True where a token (row) sees another (column), bool (L, L); null where all see all.</summary>
+    public Tensor? Visible_LL { get; internal init; }
+
+    /// <summary>The roles of the tokens.</summary>
+    internal SequenceLayout Layout { get; init; }
+
     internal GeneralistSequence MoveToOuterDisposeScope() => this with
     {
         Tokens_NLD = Tokens_NLD.MoveToOuterDisposeScope(),

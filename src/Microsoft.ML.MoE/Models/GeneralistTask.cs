@@ -88,7 +88,7 @@ public sealed record GeneralistTask
     /// <summary>Checks the task.</summary>
     /// <exception cref="ArgumentException">A property is out of range; the message names the task, the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         if (string.IsNullOrWhiteSpace(Name))
             throw new ArgumentException($"A task's {nameof(Name)} is '{Name}'; it must not be empty.");

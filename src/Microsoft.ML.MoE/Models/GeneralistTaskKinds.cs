@@ -26,12 +26,12 @@ public static class GeneralistTaskKinds
 
     /// <summary>Whether the answers are tokens of the vocabulary.</summary>
     /// <param name="kind">The kind.</param>
-    public static bool PredictsTokens(this GeneralistTaskKind kind) =>
+    internal static bool PredictsTokens(this GeneralistTaskKind kind) =>
         kind.IsCaption() || kind is GeneralistTaskKind.MaskedLanguageModel or GeneralistTaskKind.CausalLanguageModel;
 
     /// <summary>What the input is.</summary>
     /// <param name="kind">The kind.</param>
-    public static TokenModality InputModality(this GeneralistTaskKind kind) =>
+    internal static TokenModality InputModality(this GeneralistTaskKind kind) =>
         kind switch
         {
             GeneralistTaskKind.ImageClassification or GeneralistTaskKind.ImageTextRetrieval or GeneralistTaskKind.ImageCaption =>

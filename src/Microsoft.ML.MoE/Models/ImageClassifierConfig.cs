@@ -110,7 +110,7 @@ public abstract record ImageClassifierConfig
     /// <summary>Checks the configuration.</summary>
     /// <exception cref="ArgumentException">A property is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         ValidateArchitecture();
         ValidatePatches();
@@ -140,12 +140,12 @@ public abstract record ImageClassifierConfig
     }
 
     /// <summary>The configuration as JSON.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, Json);
+    internal string ToJson() => JsonSerializer.Serialize(this, Json);
 
     /// <summary>Reads what <see cref="ToJson"/> wrote, and checks it.</summary>
     /// <param name="json">The JSON text.</param>
     /// <exception cref="InvalidDataException">The text is not such a configuration.</exception>
-    public static ImageClassifierConfig FromJson(string json)
+    internal static ImageClassifierConfig FromJson(string json)
     {
         try
         {

@@ -6,7 +6,7 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>
 /// Every named image classifier: the published sizes, the ablations of their papers, and small sizes for a CPU and for tests.
 /// </summary>
-public static class ImageClassifierPresets
+internal static class ImageClassifierPresets
 {
     private const string Sizes = "WideNet paper, table 1";
     private const string Ablations = "WideNet paper, ablation";
@@ -15,7 +15,7 @@ public static class ImageClassifierPresets
     private const string SparseAblations = "Sparse-MLP paper, ablation";
 
     /// <summary>All presets, published ones first.</summary>
-    public static IReadOnlyList<ImageClassifierPreset> All { get; } =
+    public static IReadOnlyList<ModelPreset<ImageClassifierConfig>> All { get; } =
     [
         new("vit-b16", VisionTransformerConfig.Base, 87, Sizes),
         new("vit-l16", VisionTransformerConfig.Large, 305, Sizes),

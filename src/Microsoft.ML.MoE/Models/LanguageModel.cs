@@ -71,7 +71,7 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     public LanguageModelConfig Config { get; }
 
     /// <summary>The feed-forward layers of the blocks, dense and sparse.</summary>
-    public IReadOnlyList<FeedForwardSlot> FeedForwards => [.. feedForwards];
+    internal IReadOnlyList<FeedForwardSlot> FeedForwards => [.. feedForwards];
 
     /// <summary>Reads whole sequences.</summary>
     /// <param name="ids_NL">Tokens, int64 (N, L), L at most the context length.</param>

@@ -18,7 +18,7 @@ namespace Microsoft.ML.MoE.Models;
 /// Base of <see cref="MlpMixer"/> and <see cref="SparseMlp"/>, which differ in their blocks. There is no position embedding: a spatial
 /// network knows its patches.
 /// </summary>
-public abstract class MixerClassifier : ImageClassifier, IHasLayers
+internal abstract class MixerClassifier : ImageClassifier, IHasLayers
 {
     private readonly PatchEmbedding patches;
     private readonly LayerNorm finalNorm;

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>A stack of <see cref="MixerBlock"/>s on image patches.</summary>
-public sealed class MlpMixer : MixerClassifier
+internal sealed class MlpMixer : MixerClassifier
 {
     private readonly ModuleList<MixerBlock> blocks = nn.ModuleList<MixerBlock>();
 

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>A stack of <see cref="MixerBlock"/>s and <see cref="SparseMlpBlock"/>s on image patches.</summary>
-public sealed class SparseMlp : MixerClassifier
+internal sealed class SparseMlp : MixerClassifier
 {
     private readonly SparseMlpConfig config;
     private readonly ModuleList<MixerBlock> denseBlocks = nn.ModuleList<MixerBlock>();

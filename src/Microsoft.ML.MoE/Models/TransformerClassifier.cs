@@ -17,7 +17,7 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>Base of <see cref="VisionTransformer"/> and <see cref="WideNet"/>, which differ in their blocks.</summary>
-public abstract class TransformerClassifier : ImageClassifier, IHasLayers
+internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
 {
     private readonly PatchEmbedding patches;
     private readonly Parameter positions;

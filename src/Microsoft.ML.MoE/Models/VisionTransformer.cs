@@ -16,7 +16,7 @@ using LayerNorm = Microsoft.ML.MoE.Layers.LayerNorm;
 namespace Microsoft.ML.MoE.Models;
 
 /// <summary>A pre-LayerNorm Transformer on image patches whose blocks share nothing.</summary>
-public sealed class VisionTransformer : TransformerClassifier
+internal sealed class VisionTransformer : TransformerClassifier
 {
     private readonly ModuleList<LayerNorm> attentionNorms = nn.ModuleList<LayerNorm>();
     private readonly ModuleList<MultiHeadAttention> attentions = nn.ModuleList<MultiHeadAttention>();

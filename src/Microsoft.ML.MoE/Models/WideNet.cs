@@ -19,7 +19,7 @@ namespace Microsoft.ML.MoE.Models;
 /// A pre-LayerNorm Transformer on image patches that applies one attention module and one mixture of experts in every block. The mixture
 /// routes anew in every block, or once a group of blocks (<see cref="WideNetConfig.RoutingGroups"/>).
 /// </summary>
-public sealed class WideNet : TransformerClassifier
+internal sealed class WideNet : TransformerClassifier
 {
     private readonly WideNetConfig config;
 

@@ -45,7 +45,7 @@ public sealed record ExpertTableOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         OptionChecks.Defined(Precision, nameof(Precision));
         if (LearningRate is { } rate)

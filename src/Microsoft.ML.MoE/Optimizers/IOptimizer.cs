@@ -8,7 +8,7 @@ namespace Microsoft.ML.MoE.Optimizers;
 /// rows, whatever the optimizer and its module agree on: the training loop asks the optimizer for their norm and tells it when to use and
 /// when to drop them. Nothing here waits for the device. Owns its state: dispose it.
 /// </summary>
-public interface IOptimizer : IDisposable
+internal interface IOptimizer : IDisposable
 {
     /// <summary>The parameters that it changes.</summary>
     IEnumerable<Parameter> Parameters { get; }

@@ -12,7 +12,7 @@ namespace Microsoft.ML.MoE.Routing;
 /// One gate of a layer: a <see cref="TopKRouter"/> of renormalised gates whose input is the role's vector, the token, or the token beside
 /// the mean of what it sees of its sequence.
 /// </summary>
-public sealed class ConditionalRouter : nn.Module
+internal sealed class ConditionalRouter : nn.Module
 {
     private readonly RoutingLevel level;
     private readonly TopKRouter gate;

@@ -10,7 +10,7 @@ namespace Microsoft.ML.MoE.Routing;
 /// <param name="Plan">The rows that are computed where each token is routed on its own; null where roles are.</param>
 /// <param name="Tokens_T">The tokens that count, as numbers in the batch, int64 (T), where each is routed on its own; null where all do,
 /// and where roles are routed.</param>
-public sealed record ConditionalRouting(RoutingDecision Decision, DispatchPlan? Plan = null, Tensor? Tokens_T = null)
+internal sealed record ConditionalRouting(RoutingDecision Decision, DispatchPlan? Plan = null, Tensor? Tokens_T = null)
 {
     /// <summary>What has decided; null where that is not known.</summary>
     internal RoutingLevel? Level { get; init; }

@@ -27,7 +27,7 @@ public sealed record ExpertCapacity(
 
     /// <summary>Checks the values.</summary>
     /// <exception cref="ArgumentException">The factor is below 1 or not finite.</exception>
-    public void Validate()
+    internal void Validate()
     {
         if (!(Factor >= 1) || double.IsInfinity(Factor))
             throw new ArgumentException($"The capacity factor is {Factor}; it must be a finite number of at least 1.");

@@ -25,7 +25,7 @@ public sealed record ProductKeyOptions(int Keys, int Heads, int KeysPerHead, int
     /// <param name="learningRateScale">What the caller calls the scale of the learning rate.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate(
+    internal void Validate(
         string keys = nameof(Keys), string keysPerHead = nameof(KeysPerHead), string learningRateScale = nameof(LearningRateScale))
     {
         OptionChecks.AtLeast(1, Keys, keys);

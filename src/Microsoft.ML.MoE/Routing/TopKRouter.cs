@@ -34,7 +34,7 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     }
 
     /// <summary>Number of experts E.</summary>
-    public int Experts => options.Experts;
+    internal int Experts => options.Experts;
 
     /// <summary>Chooses K experts for every token.</summary>
     /// <param name="x_TD">Tokens, (T, D). The scores are computed in float32 whatever the type.</param>
@@ -56,7 +56,7 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     /// <param name="x_TD">Tokens, (T, D).</param>
     /// <param name="ids_TK">Chosen experts, int64 (T, K).</param>
     /// <returns>Gates, float32 (T, K).</returns>
-    public Tensor GatesFor(Tensor x_TD, Tensor ids_TK)
+    internal Tensor GatesFor(Tensor x_TD, Tensor ids_TK)
     {
         using var scope = NewDisposeScope();
         return Renormalize(AddNoise(Score(x_TD)).softmax(dim: -1).gather(1, ids_TK)).MoveToOuterDisposeScope();

@@ -26,7 +26,7 @@ public sealed record TopKRouterOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public void Validate()
+    internal void Validate()
     {
         if (Experts < 1)
             throw new ArgumentException($"{nameof(Experts)} is {Experts}; it must be at least 1.");

@@ -199,7 +199,7 @@ public class TrainingOptions
     /// <summary>Checks the options.</summary>
     /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
     /// wanted.</exception>
-    public virtual void Validate()
+    internal virtual void Validate()
     {
         OptionChecks.AtLeast(1, Epochs ?? 1, nameof(Epochs));
         OptionChecks.AtLeast(1, MaxSteps ?? 1, nameof(MaxSteps));

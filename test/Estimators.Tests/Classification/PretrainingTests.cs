@@ -1,6 +1,5 @@
 using Estimators.Tests.Support;
 using Microsoft.ML;
-using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Tests.Shared;
@@ -75,8 +74,7 @@ public sealed class PretrainingTests
             pretraining => pretraining.FreezePatchEmbedding = true,
             pretraining => pretraining.MinCropScale = 0.9,
             pretraining => pretraining.HorizontalFlip = false,
-            pretraining => pretraining.FirstView = ImageAugmentation.None,
-            pretraining => pretraining.SecondView = new ImageAugmentation { Grayscale = new() },
+            pretraining => pretraining.ColorChanges = false,
         ];
         var seen = new List<float[]>();
         foreach (var change in changes)
@@ -97,7 +95,6 @@ public sealed class PretrainingTests
         AssertRefused(pretraining => pretraining.Temperature = 0, "Temperature is 0");
         AssertRefused(pretraining => pretraining.KeyMomentum = 1, "KeyMomentum is 1");
         AssertRefused(pretraining => pretraining.MinCropScale = 0, "MinCropScale is 0");
-        AssertRefused(pretraining => pretraining.FirstView = new ImageAugmentation { FlipProbability = 2 }, "FlipProbability is 2");
 
         var options = Options("SparseMlp", _ => { }, epochs: 1);
         var estimator = Colours.Trainer(ml, options);

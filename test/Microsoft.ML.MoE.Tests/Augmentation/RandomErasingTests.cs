@@ -9,15 +9,22 @@ namespace Microsoft.ML.MoE.Tests.Augmentation;
 public sealed class RandomErasingTests
 {
     [TestMethod]
-    [DataRow(ErasingFill.Mean)]
-    [DataRow(ErasingFill.Noise)]
-    public void ARectangleOfTheSizesAskedForIsWipedOutAndTheRestStays(ErasingFill fill)
+    [DataRow(nameof(ErasingFill.Mean))]
+    [DataRow(nameof(ErasingFill.Noise))]
+    public void ARectangleOfTheSizesAskedForIsWipedOutAndTheRestStays(string fill)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(1);
         const int Images = 400, Height = 24, Width = 16;
         var images_NCHW = 10 + rand(Images, 3, Height, Width);   // neither 0 nor a number that the noise ever is
-        var erasing = new RandomErasing { Probability = 0.6, MinArea = 0.1, MaxArea = 0.3, MinAspect = 0.5, Fill = fill };
+        var erasing = new RandomErasing
+        {
+            Probability = 0.6,
+            MinArea = 0.1,
+            MaxArea = 0.3,
+            MinAspect = 0.5,
+            Fill = Enum.Parse<ErasingFill>(fill),
+        };
 
         var erased_NCHW = erasing.Apply(images_NCHW, generator);
 
@@ -43,7 +50,7 @@ public sealed class RandomErasingTests
         Assert.AreEqual(0.6 * Images, erased, 50);   // 5 standard deviations
         Assert.IsGreaterThan(10, tops.Count);
         Assert.IsGreaterThan(8, lefts.Count);
-        if (fill == ErasingFill.Mean)
+        if (erasing.Fill == ErasingFill.Mean)
         {
             Assert.AreEqual(0, values.abs().max().item<float>());
             return;

@@ -32,7 +32,7 @@ public sealed class ParameterCountTests
         var preset = ImageClassifierPresets.All.Single(preset => preset.Name == name);
         Assert.AreEqual(exact, Distinct(preset.Config));
         Assert.AreEqual(exact, preset.Config.GetCost().Parameters);
-        Assert.AreEqual(preset.PublishedMillions, (int)(exact / 1_000_000));
+        Assert.AreEqual(preset.Published, (int)(exact / 1_000_000));
     }
 
     [TestMethod]
@@ -53,7 +53,7 @@ public sealed class ParameterCountTests
             .Where(pair => pair.name.StartsWith("classes.", StringComparison.Ordinal))
             .Sum(pair => pair.parameter.numel());
         Assert.AreEqual(exact, Distinct(preset.Config) - classifier);
-        Assert.AreEqual(preset.PublishedMillions, (int)(exact / 1_000_000));
+        Assert.AreEqual(preset.Published, (int)(exact / 1_000_000));
         if (preset.Note.Contains("without", StringComparison.Ordinal))
             Assert.Contains(exact.ToString("N0", System.Globalization.CultureInfo.InvariantCulture), preset.Note);
     }
