@@ -5,29 +5,31 @@ namespace Microsoft.ML.MoE.Training;
 /// <summary>How training stands: reported every few updates and at the end of every epoch.</summary>
 public sealed record TrainingProgress
 {
+    internal TrainingProgress(TrainingAverages averages) => Averages = averages;
+
     /// <summary>The epoch, from 1.</summary>
-    public required int Epoch { get; init; }
+    public int Epoch { get; internal init; }
 
     /// <summary>Epochs that were asked for.</summary>
-    public required int TotalEpochs { get; init; }
+    public int TotalEpochs { get; internal init; }
 
     /// <summary>Updates done in all.</summary>
-    public required int Step { get; init; }
+    public int Step { get; internal init; }
 
     /// <summary>Updates that training will take, unless it stops early; an estimate where the data's length is one.</summary>
-    public required int TotalSteps { get; init; }
+    public int TotalSteps { get; internal init; }
 
     /// <summary>Means since the last report; at the end of an epoch, over the whole epoch.</summary>
-    public required TrainingAverages Averages { get; init; }
+    public TrainingAverages Averages { get; }
 
     /// <summary>Learning rate of the last update.</summary>
-    public required double LearningRate { get; init; }
+    public double LearningRate { get; internal init; }
 
     /// <summary>Whether this is the end of an epoch.</summary>
-    public required bool EpochCompleted { get; init; }
+    public bool EpochCompleted { get; internal init; }
 
     /// <summary>At the end of an epoch of a training with validation, its result; otherwise null.</summary>
-    public ValidationResult? Validation { get; init; }
+    public ValidationResult? Validation { get; internal init; }
 
     /// <summary>Samples per second, time for data included, time for validation not.</summary>
     public double SamplesPerSecond => Averages.SamplesPerSecond;

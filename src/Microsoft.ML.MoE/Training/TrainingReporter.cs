@@ -33,13 +33,12 @@ internal sealed class TrainingReporter(
         using var scope = NewDisposeScope();
         try
         {
-            receiver(new TrainingProgress
+            receiver(new TrainingProgress(summary.Averages)
             {
                 Epoch = summary.Epoch,
                 TotalEpochs = limits.Epochs,
                 Step = position.Steps,
                 TotalSteps = limits.ExpectedSteps,
-                Averages = summary.Averages,
                 LearningRate = summary.LearningRate,
                 EpochCompleted = epochCompleted,
                 Validation = summary.Validation,
