@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Benchmarks.Roofline;
 using Microsoft.ML.MoE.Runtime;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ internal static class BenchmarkRunner
     }
 
     /// <exception cref="BenchmarkCheckException">The fast path does not compute what the baseline computes.</exception>
-    public static BenchmarkResult Run(BenchmarkDefinition definition, int samples = DefaultSamples)
+    public static BenchmarkResult Run(BenchmarkDefinition definition, MachineLimits limits, int samples = DefaultSamples)
     {
         // What the benchmark before has freed, up to 17 GB, is not held beside what this one needs.
         GC.Collect();
@@ -46,15 +47,23 @@ internal static class BenchmarkRunner
                 ours[i] = Time(benchmark.Ours, oursRepeats);
         }
 
-        var (oursMs, baselineMs) = (Median(ours), Median(baseline));
+        var (oursMs, baselineMs) = (Median(ours) / benchmark.Units, Median(baseline) / benchmark.Units);
+        var bound = benchmark.Work?.BoundOn(limits, definition.Precision);
         return new(
             definition.Name,
             Math.Round(baselineMs / oursMs, 3),
+            definition.Wanted,
             Math.Round(oursMs, 4),
             Math.Round(baselineMs, 4),
+            Rate(2 * benchmark.Work?.MultiplyAdds),
+            Rate(benchmark.Work?.Bytes),
+            bound?.By,
+            bound is { } least ? Math.Round(least.Milliseconds / oursMs, 3) : null,
             definition.Baseline,
             definition.Precision,
             get_num_threads());
+
+        double? Rate(double? amount) => amount is > 0 ? Math.Round(amount.Value / oursMs / 1e6, 1) : null;
     }
 
     /// <summary>The middle value, or the mean of the two middle ones.</summary>

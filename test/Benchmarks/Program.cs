@@ -61,7 +61,14 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
         return 0;
     }
 
-    Console.WriteLine($"{"benchmark",-36} {"ratio",8} {"target",8} {"ours ms",11} {"baseline ms",12}  {"precision",-9} baseline");
+    var limits = checkOnly ? null : RooflineMeasurement.RunShort();
+    if (limits is not null)
+    {
+        var each = limits.ToLimits().Select(limit => $"{limit.Name} {limit.Value:F0} {limit.Unit}");
+        Console.WriteLine($"limits     {string.Join(", ", each)}");
+        Console.WriteLine();
+        Console.WriteLine(ResultsTable.Header);
+    }
 
     var results = new List<BenchmarkResult>();
     var failures = 0;
@@ -75,18 +82,16 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
 
         try
         {
-            if (checkOnly)
+            if (limits is null)
             {
                 BenchmarkRunner.Check(benchmark);
                 Console.WriteLine($"{benchmark.Name,-36} same results");
                 continue;
             }
 
-            var result = BenchmarkRunner.Run(benchmark);
+            var result = BenchmarkRunner.Run(benchmark, limits);
             results.Add(result);
-            Console.WriteLine(
-                $"{result.Name,-36} {result.Ratio,8:F2} {benchmark.Target,8:F2} {result.OursMs,11:F3} {result.BaselineMs,12:F3}  "
-                    + $"{result.Precision,-9} {result.Baseline}");
+            Console.WriteLine(ResultsTable.Line(result));
         }
         catch (BenchmarkCheckException e)
         {

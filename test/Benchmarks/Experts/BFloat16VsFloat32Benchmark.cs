@@ -17,6 +17,8 @@ internal sealed class BFloat16VsFloat32Benchmark : IBenchmark
         baseline = LayerStep.Of(single, ExpertsWork.Standard);
     }
 
+    public BenchmarkWork? Work { get; } = ExpertsWork.Standard.Step(ScalarType.BFloat16);
+
     public void Ours() => ours.Run();
 
     public void Baseline() => baseline.Run();

@@ -20,6 +20,19 @@ internal sealed record ExpertsWork(int Tokens, int Width, int HiddenWidth, int E
     /// <summary>The size of the figures in the README: as much arithmetic as a dense layer on 8192 tokens.</summary>
     public static ExpertsWork Standard { get; } = new(Tokens: 4096, Width: 512, HiddenWidth: 2048, Experts: 16, ExpertsPerToken: 2);
 
+    /// <summary>
+    /// What forward and backward take: three products for each matrix, whose weights are read twice and whose gradients are written once;
+    /// the tokens and their outputs, and the gradients of both.
+    /// </summary>
+    /// <param name="type">Type of weights, gradients and products.</param>
+    public BenchmarkWork Step(ScalarType type)
+    {
+        var (pairs, weights) = ((double)Tokens * ExpertsPerToken, 2.0 * Experts * Width * HiddenWidth);
+        return new(
+            3 * ((pairs * 2 * Width * HiddenWidth) + ((double)Tokens * Width * Experts)),
+            (3 * weights * (type == ScalarType.BFloat16 ? 2 : 4)) + (4.0 * Tokens * Width * sizeof(float)));
+    }
+
     /// <summary>The whole layer: router, dispatch, experts, combination. Every pair is computed: nothing is dropped, so that the work is what the sizes say.</summary>
     /// <param name="type">Type of the experts' weights, gradients and products. The router is float32.</param>
     public MixtureOfExperts Layer(ScalarType type)

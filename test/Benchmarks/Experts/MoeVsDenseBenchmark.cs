@@ -21,6 +21,7 @@ internal sealed class MoeVsDenseBenchmark : IBenchmark
     /// <param name="type">Type of weights, gradients and products, on both sides.</param>
     public MoeVsDenseBenchmark(ExpertsWork work, ScalarType type)
     {
+        Work = work.Step(type);
         layer = work.Layer(type);
         ours = LayerStep.Of(layer, work);
         oracle = LayerStep.OfNaive(layer, work);
@@ -30,6 +31,8 @@ internal sealed class MoeVsDenseBenchmark : IBenchmark
         dense = nn.Sequential(nn.Linear(work.Width, work.HiddenWidth), nn.GELU(), nn.Linear(work.HiddenWidth, work.Width)).to(type);
         baseline = new LayerStep(dense, dense.forward, work.Inputs(work.ExpertsPerToken, type));
     }
+
+    public BenchmarkWork? Work { get; }
 
     public void Ours() => ours.Run();
 

@@ -16,6 +16,8 @@ internal sealed class MoeVsNaiveBenchmark : IBenchmark
         baseline = LayerStep.OfNaive(layer, ExpertsWork.Standard);
     }
 
+    public BenchmarkWork? Work { get; } = ExpertsWork.Standard.Step(torch.ScalarType.Float32);
+
     public void Ours() => ours.Run();
 
     public void Baseline() => baseline.Run();

@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace Benchmarks.Generalist;
 
-/// <summary>Encoding images with a routed encoder whose experts are merged, against the dense encoder in libtorch's operators. All experts of a layer are the dense layer here, so that both must give the same.</summary>
+/// <summary>
+/// Encoding images with a routed encoder whose experts are merged, against the dense encoder in libtorch's operators. All experts of a
+/// layer are the dense layer here, so that both must give the same.
+/// </summary>
 internal sealed class MergedVsDenseBenchmark : IBenchmark
 {
     private static readonly TokenRole Role = AttributeTable.Create(StandardRole.ClassifiedPicture, "images", TokenModality.Image);
@@ -44,6 +47,13 @@ internal sealed class MergedVsDenseBenchmark : IBenchmark
         images_NCHW = randn(images, config.Channels, config.ImageHeight, config.ImageWidth).DetachFromDisposeScope();
     }
 
+    /// <summary>An image's multiply-adds for each, and the weights of one merged or dense model, read once.</summary>
+    public BenchmarkWork? Work =>
+        new(
+            (double)images_NCHW.shape[0] * dense.Config.GetCost().ForwardMacs,
+            dense.named_parameters().Where(pair => pair.name.StartsWith("blocks.", StringComparison.Ordinal))
+                .Sum(pair => (double)sizeof(float) * pair.parameter.numel()));
+
     public void Ours() => Run(() => Encode(routed, merged), _ => { });
 
     public void Baseline() => Run(() => frozen.Encode(images_NCHW), _ => { });
@@ -62,7 +72,8 @@ internal sealed class MergedVsDenseBenchmark : IBenchmark
         var excess = expected.Zip(actual).Max(pair => Math.Abs(pair.First - pair.Second) / (1 + Math.Abs(pair.First)));
         if (!(excess <= 1e-4))
             throw new BenchmarkCheckException(
-                $"The {what}'s representations differ from the baseline's by {excess:g3}, relative to 1 + their size; at most 1e-4 is wanted.");
+                $"The {what}'s representations differ from the baseline's by {excess:g3}, relative to 1 + their size; at most 1e-4 is "
+                    + "wanted.");
     }
 
     public void Dispose()

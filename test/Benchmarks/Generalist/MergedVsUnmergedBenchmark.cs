@@ -63,6 +63,17 @@ internal sealed class MergedVsUnmergedBenchmark : IBenchmark
         static Tensor Keep(Tensor tensor) => tensor.DetachFromDisposeScope();
     }
 
+    /// <summary>The weights of the merged layers, and inputs and outputs, are read and written once.</summary>
+    public BenchmarkWork? Work
+    {
+        get
+        {
+            double tokens = x_NLD.shape[0] * x_NLD.shape[1], width = x_NLD.shape[2], hidden = hidden_NLF.shape[2];
+            var weights = (4 * width * width) + (2 * width * hidden);
+            return new(tokens * weights, sizeof(float) * (weights + (tokens * ((8 * width) + (2 * hidden)))));
+        }
+    }
+
     public void Ours() => Run(byRole, merged, _ => { });
 
     public void Baseline() => Run(byToken, null, _ => { });

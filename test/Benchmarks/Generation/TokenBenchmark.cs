@@ -35,6 +35,12 @@ internal sealed class TokenBenchmark : IBenchmark
         frozen = new TorchLanguageModel(model);
     }
 
+    /// <summary>Every token reads all weights.</summary>
+    public BenchmarkWork? Work =>
+        new(model.Config.GetCost().ForwardMacs, (double)sizeof(float) * model.Config.GetCost().ActiveParameters);
+
+    public int Units => tokens;
+
     public void Ours() => Write();
 
     public void Baseline() => WriteFrozen(_ => { });

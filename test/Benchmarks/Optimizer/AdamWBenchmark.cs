@@ -10,6 +10,7 @@ internal sealed class AdamWBenchmark : IBenchmark
 {
     private const int Parameters = 200;
     private const int Side = 256;
+    private const long Bytes = 7L * sizeof(float) * Parameters * Side * Side;
     private const double LearningRate = 1e-3;
     private const double WeightDecay = 0.01;
 
@@ -38,6 +39,8 @@ internal sealed class AdamWBenchmark : IBenchmark
         fused = new FusedAdamW([new ParameterGroup([.. named], WeightDecay)]);
         torchSharp = optim.AdamW(baseline, LearningRate, weight_decay: WeightDecay);
     }
+
+    public BenchmarkWork? Work => new(MultiplyAdds: 0, Bytes, MemoryAccess.Copying);
 
     public void Ours() => fused.Step(LearningRate);
 

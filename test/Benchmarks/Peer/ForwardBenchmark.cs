@@ -20,6 +20,7 @@ internal sealed class ForwardBenchmark : IBenchmark
 
     private ForwardBenchmark(PeerWork work, Func<ForwardBenchmark, Func<Tensor, Tensor, Tensor, Tensor>> plainExperts)
     {
+        Work = work.Forward;
         layer = work.Layer();
         layer.eval();
         (x_TD, var gradient_TD) = work.Inputs();
@@ -38,6 +39,8 @@ internal sealed class ForwardBenchmark : IBenchmark
 
     /// <summary>Against the best of libtorch's operators: index_select, bmm and EmbeddingBag.</summary>
     public static ForwardBenchmark VsEmbeddingBag(PeerWork work) => new(work, benchmark => benchmark.EmbeddingBag);
+
+    public BenchmarkWork? Work { get; }
 
     public void Ours()
     {

@@ -22,6 +22,12 @@ internal sealed class GenerateBenchmark : IBenchmark
         tokens = config.ContextLength;
     }
 
+    /// <summary>Every token reads the weights that it meets; the sparse layer's rows are few.</summary>
+    public BenchmarkWork? Work =>
+        new(model.Config.GetCost().ForwardMacs, (double)sizeof(float) * model.Config.GetCost().ActiveParameters);
+
+    public int Units => tokens;
+
     public void Ours() => Write(useCache: true);
 
     public void Baseline() => Write(useCache: false);

@@ -29,6 +29,21 @@ internal sealed record PeerWork(int Experts, int Tokens)
     /// <summary>Options of the layer.</summary>
     public PeerOptions Options => new() { Experts = Experts };
 
+    /// <summary>What the forward pass takes: a row of both tables for every expert of a token.</summary>
+    public BenchmarkWork Forward => new(Products, RowBytes(Picked), MemoryAccess.RandomRows);
+
+    /// <summary>
+    /// What a training step takes at most: rows read forward and backward, then each that was picked, with its two moments, read and
+    /// written. Fewer where tokens share experts.
+    /// </summary>
+    public BenchmarkWork Step => new(3 * Products, RowBytes((2 * Picked) + (6 * Math.Min(Picked, Experts))), MemoryAccess.RandomRows);
+
+    private double Picked => (double)Tokens * Options.Heads * Options.ExpertsPerHead;
+
+    private double Products => (double)Tokens * Options.GetCost(Width).MacsPerToken;
+
+    private static double RowBytes(double rows) => 2 * rows * Width * sizeof(float);
+
     /// <summary>The layer, the same in every run.</summary>
     public Microsoft.ML.MoE.Layers.Peer Layer()
     {

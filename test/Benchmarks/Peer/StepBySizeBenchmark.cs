@@ -24,6 +24,8 @@ internal sealed class StepBySizeBenchmark : IBenchmark
         (x_TD, gradient_TD) = large.Inputs();
     }
 
+    public BenchmarkWork? Work => largeWork.Step;
+
     public void Ours() => large.Run(x_TD[largeSteps++ % x_TD.Length], gradient_TD);
 
     public void Baseline() => small.Run(x_TD[smallSteps++ % x_TD.Length], gradient_TD);

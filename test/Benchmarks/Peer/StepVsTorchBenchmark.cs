@@ -19,10 +19,13 @@ internal sealed class StepVsTorchBenchmark : IBenchmark
     /// <param name="baseline">Makes the other step on the tables of a layer.</param>
     public StepVsTorchBenchmark(PeerWork work, Func<Microsoft.ML.MoE.Layers.Peer, PeerWork, IPeerStep> baseline)
     {
+        Work = work.Step;
         ours = new OurPeerStep(work.Layer());
         this.baseline = baseline(ours.Layer, work);
         (x_TD, gradient_TD) = work.Inputs();
     }
+
+    public BenchmarkWork? Work { get; }
 
     public void Ours() => ours.Run(x_TD[ourSteps++ % x_TD.Length], gradient_TD);
 

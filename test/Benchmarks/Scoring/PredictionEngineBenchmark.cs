@@ -48,6 +48,8 @@ internal sealed class PredictionEngineBenchmark : IBenchmark
             .DetachFromDisposeScope();
     }
 
+    public BenchmarkWork? Work => new(transformer.Model.Config.GetCost().ForwardMacs);
+
     public void Ours() => ours = engine.Predict(row).Score;
 
     public void Baseline()

@@ -45,6 +45,8 @@ internal sealed class TransformBenchmark : IBenchmark
         }
     }
 
+    public BenchmarkWork? Work => new((double)Rows * transformer.Model.Config.GetCost().ForwardMacs);
+
     public void Ours()
     {
         var scored = transformer.Transform(data);

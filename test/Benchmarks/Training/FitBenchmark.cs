@@ -65,6 +65,8 @@ internal sealed class FitBenchmark : IBenchmark
         config = options.CreateConfig(images.Shape, labels.ClassCount);
     }
 
+    public BenchmarkWork? Work => new(3.0 * Rows * options.Epochs!.Value * config.GetCost().ForwardMacs);
+
     public void Ours() => estimator.Fit(data).Dispose();
 
     public void Baseline() => TrainByHand().Dispose();
