@@ -1,7 +1,7 @@
 namespace Benchmarks;
 
 /// <summary>What the harness knows of a benchmark before it sets it up.</summary>
-/// <param name="Name">Group and name, as in <c>optimizer/adamw-vs-torchsharp</c>.</param>
+/// <param name="Name">Group and name, as in <c>optimizer/adamw-vs-copy</c>.</param>
 /// <param name="Baseline">What the fast path is compared with.</param>
 /// <param name="Precision">The number type of the work.</param>
 /// <param name="Wanted">
