@@ -131,16 +131,20 @@ public sealed class GeneralistTransformer : ITransformer, IDisposable
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public GeneralistTransformer TunePrompts(GeneralistTask task, IDataView data, PromptTuningOptions? options = null)
     {
-        options ??= new PromptTuningOptions();
+        options = (options ?? new()).Copy();
         options.Validate();
+        var chosen = options.Settle();
+        var seed = host.SelectSeed(options.Seed, continued: null);
         RequireNoPrompts();
         var (examples, _, unused, cut) = ForTask(task).ReadAll(data, options.CancellationToken);
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
-        var (tuned, result) = new PromptTuner(host, Scorer, options).Run(task, examples);
-        return With(
-            tuned,
-            task,
-            new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, options.Seed));
+        var (tuned, result) = new PromptTuner(host, Scorer, options, seed).Run(task, examples);
+        var summary = new GeneralistSummary(result, new Dictionary<string, int> { [task.Name] = examples.Count }, unused, cut, seed)
+        {
+            Options = options.Describe(),
+            Chosen = chosen,
+        };
+        return With(tuned, task, summary);
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 
@@ -6,57 +7,71 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>
 /// How <see cref="GeneralistTransformer.TunePrompts"/> suits a model to a task (Uni-Perceiver, arXiv 2112.01522, appendix C).
 /// </summary>
-public sealed record PromptTuningOptions
+public sealed class PromptTuningOptions : TrainingOptions
 {
+    /// <summary>
+    /// <see cref="TrainingOptions.MaxSteps"/> is 200, and chosen are as many epochs as they take, a learning rate of 1e-2 (the paper's
+    /// large models take 1e-3) and no weight decay, unless others are set. <see cref="TrainingOptions.Seed"/> is 0, so that a tuning
+    /// repeats.
+    /// </summary>
+    public PromptTuningOptions() => (MaxSteps, Seed) = (200, 0);
+
     /// <summary>Prompt vectors of each block, at least 1. Default 10.</summary>
-    public int Prompts { get; init; } = 10;
+    public int Prompts { get; set; } = 10;
 
     /// <summary>
     /// Whether a classification gets a linear head that reads the representation of the input, mixed into the cosines with the names of the
     /// classes: α · cos(f(x), f(y)) / τ + W·f(x) + b. It starts at zero, with α = 1, so that it changes nothing at first. Default true.
     /// Without effect for other tasks.
     /// </summary>
-    public bool ClassificationHead { get; init; } = true;
-
-    /// <summary>Steps of the training, at least 1. Default 200.</summary>
-    public int Steps { get; init; } = 200;
-
-    /// <summary>Examples of a step, at least 1. Default 32.</summary>
-    public int BatchSize { get; init; } = 32;
-
-    /// <summary>Highest learning rate, at least 0. Default 1e-2; the paper's large models take 1e-3.</summary>
-    public double LearningRate { get; init; } = 1e-2;
-
-    /// <summary>Limit on the norm of all gradients together, above 0; null for none. Default 1.</summary>
-    public double? GradientClipNorm { get; init; } = 1;
-
-    /// <summary>Seed of prompts and order. Default 0.</summary>
-    public int Seed { get; init; }
+    public bool ClassificationHead { get; set; } = true;
 
     /// <summary>Receives the progress; null (default) for nobody.</summary>
-    public Action<TrainingProgress>? Progress { get; init; }
+    [OutsideIdentity("reports change no weight")]
+    public Action<TrainingProgress>? Progress { get; set; }
 
-    /// <summary>Stops the training with an <see cref="OperationCanceledException"/>.</summary>
-    public CancellationToken CancellationToken { get; init; }
+    /// <summary>Stops the training before its next batch, as <see cref="TrainingOptions.OnCancellation"/> says.</summary>
+    [OutsideIdentity("a training that was cancelled is the same one")]
+    public CancellationToken CancellationToken { get; set; }
 
-    internal TrainingOptions Training =>
-        new()
-        {
-            Epochs = int.MaxValue,
-            MaxSteps = Steps,
-            LearningRate = LearningRate,
-            WeightDecay = 0,
-            GradientClipNorm = GradientClipNorm,
-        };
-
-    /// <summary>Checks the options.</summary>
-    /// <exception cref="ArgumentException">An option is out of range; the message names it with the value found and the value
-    /// wanted.</exception>
-    internal void Validate()
+    /// <summary>Those of the tuning first.</summary>
+    internal override IEnumerable<RecipeStep> Recipe
     {
-        OptionChecks.AtLeast(1, Prompts, nameof(Prompts));
-        OptionChecks.AtLeast(1, Steps, nameof(Steps));
-        OptionChecks.AtLeast(1, BatchSize, nameof(BatchSize));
-        Training.Validate();
+        get
+        {
+            const string Usual = "usual for prompts";
+            if (MaxSteps is not null)
+                yield return new(nameof(Epochs), int.MaxValue, $"{nameof(MaxSteps)} ends it");
+            yield return new(nameof(LearningRate), 1e-2, Usual);
+            yield return new(nameof(WeightDecay), 0.0, Usual);
+            foreach (var step in base.Recipe)
+                yield return step;
+        }
     }
+
+    /// <inheritdoc/>
+    internal override void Validate()
+    {
+        base.Validate();
+        OptionChecks.AtLeast(1, Prompts, nameof(Prompts));
+        Refuse(Precision == Precision.BFloat16, nameof(Precision), Precision, "a generalist computes in float32");
+        Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a generalist does not tell its layers apart");
+        Refuse(Checkpoints is not null, nameof(Checkpoints), Checkpoints?.Folder, "a tuning is so short that it is begun anew");
+        const string NoValidation = "nothing is validated while prompts are tuned";
+        Refuse(ValidationFraction != 0, nameof(ValidationFraction), ValidationFraction, NoValidation);
+        Refuse(EarlyStopping is not null, nameof(EarlyStopping), EarlyStopping?.Patience, NoValidation);
+        Refuse(Monitor != default, nameof(Monitor), Monitor, NoValidation);
+        Refuse(!KeepBestWeights, nameof(KeepBestWeights), KeepBestWeights, NoValidation);
+
+        static void Refuse(bool isSet, string name, object? value, string reason)
+        {
+            if (isSet)
+                throw new ArgumentException(
+                    string.Create(
+                        CultureInfo.InvariantCulture, $"{name} of the prompts' training is {value}, but {reason}; leave it out."));
+        }
+    }
+
+    /// <summary>A copy that later changes do not reach.</summary>
+    internal override PromptTuningOptions Copy() => (PromptTuningOptions)base.Copy();
 }

@@ -181,7 +181,7 @@ public sealed class GeneralistInitialModelTests
         using var trained = Fit(again, Toys.Rows("mood", 8, seed: 1));
         Assert.AreEqual("mood", trained.Tasks.Single().Name);
 
-        using var prompted = model.TunePrompts(Renamed, Toys.View(Ml, RenamedRows(8, seed: 1)), new PromptTuningOptions { Steps = 1 });
+        using var prompted = model.TunePrompts(Renamed, Toys.View(Ml, RenamedRows(8, seed: 1)), new PromptTuningOptions { MaxSteps = 1 });
         StringAssert.Contains(Error(Options(prompted, "mood")), "InitialModel has 10 prompts");
 
         trained.Dispose();

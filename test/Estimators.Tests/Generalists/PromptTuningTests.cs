@@ -39,7 +39,7 @@ public sealed class PromptTuningTests
         var before = Weights(model);
         var zeroShot = Toys.Accuracy(Ml, model.ForTask(Renamed), Rows(80, seed: 2));
         using var tuned = model.TunePrompts(
-            Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 150, BatchSize = 24 });
+            Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { MaxSteps = 150, BatchSize = 24 });
 
         var accuracy = Toys.Accuracy(Ml, tuned.ForTask("renamed"), Rows(80, seed: 2));
         Assert.IsGreaterThan(zeroShot + 0.2, accuracy, $"from {zeroShot}");
@@ -63,7 +63,7 @@ public sealed class PromptTuningTests
         rows[3].Text = "";
         rows[5].Text = string.Join(' ', Enumerable.Repeat("sun", 60));
         using var tuned = model.TunePrompts(
-            Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, rows), new PromptTuningOptions { Steps = 2, Prompts = 2 });
+            Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, rows), new PromptTuningOptions { MaxSteps = 2, Prompts = 2 });
         Assert.AreEqual((1L, 1L, 23), (tuned.Training!.UnusedRows, tuned.Training.CutTexts, tuned.Training.Examples["mood"]));
         StringAssert.Contains(
             log.TakeWarnings().Single(),
@@ -74,7 +74,7 @@ public sealed class PromptTuningTests
     [TestMethod]
     public void PromptsAreSaved_AndAppliedToTheirModel()
     {
-        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 5, Prompts = 3 });
+        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { MaxSteps = 5, Prompts = 3 });
         var path = Path.GetTempFileName();
         try
         {
@@ -109,7 +109,7 @@ public sealed class PromptTuningTests
     [TestMethod]
     public void TheHead_CountsForItsClasses_InAnyOrder()
     {
-        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { Steps = 3 });
+        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(24, seed: 1)), new PromptTuningOptions { MaxSteps = 3 });
         var before = Probabilities(tuned, Renamed);
         Fill("head.linear.bias", [.. Weight(tuned, "head.linear.bias").Zip([2f, 0, 0, -1], (bias, more) => bias + more)]);
         var all = Probabilities(tuned, Renamed);
@@ -150,11 +150,11 @@ public sealed class PromptTuningTests
     public void WithoutAHead_AndForOtherTasks_ThereIsNone()
     {
         using var without = model.TunePrompts(
-            Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 2, ClassificationHead = false });
+            Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { MaxSteps = 2, ClassificationHead = false });
         using var found = model.TunePrompts(
             new GeneralistTask { Name = "find", Kind = GeneralistTaskKind.ImageTextRetrieval },
             Toys.View(Ml, Toys.Rows("find", 8, seed: 1)),
-            new PromptTuningOptions { Steps = 2 }
+            new PromptTuningOptions { MaxSteps = 2 }
         );
         Assert.IsTrue(without.Model.Config.Head is null && found.Model.Config.Head is null);
         var path = Path.GetTempFileName();
@@ -174,7 +174,7 @@ public sealed class PromptTuningTests
     [TestMethod]
     public void AFileWithAHeadOfNoClasses_IsRefused()
     {
-        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { Steps = 1 });
+        using var tuned = model.TunePrompts(Renamed, Toys.View(Ml, Rows(8, seed: 1)), new PromptTuningOptions { MaxSteps = 1 });
         var path = Path.GetTempFileName();
         try
         {

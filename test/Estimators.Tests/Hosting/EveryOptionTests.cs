@@ -4,6 +4,7 @@ using Estimators.Tests.Generalists;
 using Estimators.Tests.LanguageModels;
 using Estimators.Tests.Support;
 using Microsoft.ML;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
@@ -19,13 +20,16 @@ namespace Estimators.Tests.Hosting;
 
 /// <summary>
 /// Every option of <see cref="TrainerOptions"/>, found by reflection, changes the training of every estimator or is refused with a reason; and what
-/// makes it another training is in its identity. An option that is added is tried here with a value made from its type.
+/// makes it another training is in its identity. So it is with those of a pre-training and of the tuning of prompts. An option that is added is
+/// tried here with a value made from its type.
 /// </summary>
 [TestClass]
 public sealed class EveryOptionTests
 {
+    private static readonly MLContext Ml = new(seed: 1);
+
     // What an option needs to act.
-    private static readonly Dictionary<string, Action<TrainerOptions>> Needs = new()
+    private static readonly Dictionary<string, Action<TrainingOptions>> Needs = new()
     {
         [nameof(TrainerOptions.Momentum)] = options => options.Optimizer = OptimizerKind.Sgd,
         [nameof(TrainerOptions.Nesterov)] = options => options.Optimizer = OptimizerKind.Sgd,
@@ -37,6 +41,7 @@ public sealed class EveryOptionTests
     // Values that a type alone does not give.
     private static readonly Dictionary<string, Func<object>> Values = new()
     {
+        [nameof(TrainerOptions.MaxSteps)] = () => 2,
         [nameof(TrainerOptions.MaxTime)] = () => TimeSpan.FromTicks(1),
         [nameof(TrainerOptions.WarmupFraction)] = () => 0.5,
         [nameof(TrainerOptions.NoWeightDecay)] = () => new[] { "weight" },
@@ -48,24 +53,58 @@ public sealed class EveryOptionTests
         [nameof(TrainerOptions.Progress)] = () => (Action<TrainingProgress>)(_ => { }),
         [nameof(TrainerOptions.CancellationToken)] = () => new CancellationTokenSource().Token,
         [nameof(TrainerOptions.Checkpoints)] = () => new CheckpointOptions(Path.Combine(Path.GetTempPath(), $"moe-ml-{Guid.NewGuid():n}")),
+        [nameof(MoCoPretraining.UnlabeledData)] = () => Colours.WithKeys(Ml, Colours.Rows(24, seed: 5)),
+        [nameof(MoCoPretraining.FirstView)] = () => ImageAugmentation.None,
+        [nameof(MoCoPretraining.SecondView)] = () => ImageAugmentation.None,
     };
 
     // Which of the two measures chooses another epoch depends on luck; TrainingLoopEndTests make it.
     private static readonly string[] WithoutEffectOnSome = [nameof(TrainerOptions.Monitor)];
 
-    private static readonly MLContext Ml = new(seed: 1);
+    // What the identity tells in another way.
+    private static readonly string[] ToldOtherwise = [nameof(TrainerOptions.Seed), nameof(MoCoPretraining.UnlabeledData)];
 
     [TestMethod]
-    public void OfAnImageClassifier() => AssertAll(Images);
+    public void OfAnImageClassifier() => AssertAll<TrainerOptions>(Images);
+
+    [TestMethod]
+    public void OfAPretraining() =>
+        AssertAll<MoCoPretraining>(
+            Unlabelled,
+            refused:
+            [
+                nameof(MoCoPretraining.Seed), nameof(MoCoPretraining.Threads), nameof(MoCoPretraining.Precision),
+                nameof(MoCoPretraining.Checkpoints), nameof(MoCoPretraining.OnCancellation), nameof(MoCoPretraining.ValidationFraction),
+                nameof(MoCoPretraining.EarlyStopping), nameof(MoCoPretraining.Monitor), nameof(MoCoPretraining.KeepBestWeights),
+                nameof(MoCoPretraining.LabelSmoothing), nameof(MoCoPretraining.BalanceLossWeight), nameof(MoCoPretraining.LayerDecay),
+            ]);
+
+    [TestMethod]
+    public void OfATuningOfPrompts()
+    {
+        string[] tasks = ["mood"];
+        var options = Toys.Options(tasks);
+        options.Alter(a => a with { Block = a.Block with { RoutingLevel = RoutingLevel.Token } });
+        (options.Epochs, options.Threads) = (1, 1);
+        using var model = Ml.Transforms.UniPerceiverGeneralist(options).Fit(Toys.View(Ml, Toys.Rows(tasks, 16, seed: 1)));
+        AssertAll<PromptTuningOptions>(
+            change => Prompts(model, change),
+            refused:
+            [
+                nameof(PromptTuningOptions.Precision), nameof(PromptTuningOptions.Checkpoints),
+                nameof(PromptTuningOptions.ValidationFraction), nameof(PromptTuningOptions.EarlyStopping),
+                nameof(PromptTuningOptions.Monitor), nameof(PromptTuningOptions.KeepBestWeights), nameof(PromptTuningOptions.LayerDecay),
+            ]);
+    }
 
     [TestMethod]
     public void OfALanguageModel() =>
-        AssertAll(
+        AssertAll<TrainerOptions>(
             Texts,
             refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.LabelSmoothing), nameof(TrainerOptions.BalanceLossWeight)]);
 
     [TestMethod]
-    public void OfAGeneralist() => AssertAll(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
+    public void OfAGeneralist() => AssertAll<TrainerOptions>(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
 
     [TestMethod]
     [DataRow(nameof(Images))]
@@ -137,16 +176,17 @@ public sealed class EveryOptionTests
         CollectionAssert.AreEquivalent(training.Options.ToArray(), loaded.Training.Options.ToArray());
     }
 
-    private static void AssertAll(
-        Func<Action<TrainerOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
+    private static void AssertAll<TOptions>(
+        Func<Action<TOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
+        where TOptions : TrainingOptions
     {
         var usual = new Dictionary<string, (string Outcome, IReadOnlyDictionary<string, string> Identity)>();
-        foreach (var option in typeof(TrainerOptions).GetProperties().Where(option => option.CanWrite))
+        foreach (var option in typeof(TOptions).GetProperties().Where(option => option.CanWrite))
         {
             var needs = Needs.GetValueOrDefault(option.Name, _ => { });
             var key = Needs.ContainsKey(option.Name) ? option.Name : "";
             if (!usual.TryGetValue(key, out var before))
-                usual.Add(key, before = train(needs));
+                usual.Add(key, before = train(options => needs(options)));
 
             try
             {
@@ -159,7 +199,7 @@ public sealed class EveryOptionTests
                     option.GetCustomAttribute<OutsideIdentityAttribute>() is null
                     && !option.Name.EndsWith("ColumnName", StringComparison.Ordinal);
                 Assert.AreEqual(decides, identity.Except(before.Identity).Any(), $"whether {option.Name} is in the identity");
-                if (decides && !WithoutEffectOnSome.Contains(option.Name) || option.Name == nameof(TrainerOptions.Seed))
+                if (decides && !WithoutEffectOnSome.Contains(option.Name) || ToldOtherwise.Contains(option.Name))
                     Assert.AreNotEqual(before.Outcome, outcome, $"{option.Name} changes the training");
                 else if (!decides && option.Name != nameof(TrainerOptions.Threads))   // which may change the last digits
                     Assert.AreEqual(before.Outcome, outcome, $"{option.Name} leaves the weights as they are");
@@ -196,6 +236,27 @@ public sealed class EveryOptionTests
         Prepare(options, change);
         using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
         return (Outcome(model.Model, model.Training!.Training), options.Describe());
+    }
+
+    // Of the pre-training alone: what follows has one step, the same for all.
+    private static (string, IReadOnlyDictionary<string, string>) Unlabelled(Action<MoCoPretraining> change)
+    {
+        var options = Colours.Options();
+        options.Pretraining = new() { Epochs = 2, BatchSize = 8, HiddenWidth = 16, OutputWidth = 8 };
+        Prepare(options, _ => { });
+        options.MaxSteps = 1;
+        change(options.Pretraining);
+        using var model = Colours.Trainer(Ml, options).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        return (Outcome(model.Model, model.Training!.Training), options.Describe());
+    }
+
+    private static (string, IReadOnlyDictionary<string, string>) Prompts(GeneralistTransformer model, Action<PromptTuningOptions> change)
+    {
+        var options = new PromptTuningOptions { Epochs = 2, MaxSteps = 7, BatchSize = 8, Prompts = 2, Threads = 1, WeightDecay = 0.1 };
+        change(options);
+        using var tuned = model.TunePrompts(
+            Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, Toys.Rows("mood", 24, seed: 2)), options);
+        return (Outcome(tuned.Model, tuned.Training!.Training), options.Describe());
     }
 
     private static (string, IReadOnlyDictionary<string, string>) Texts(Action<TrainerOptions> change)

@@ -124,7 +124,7 @@ internal static class GoldenZip
         return model.TunePrompts(
             options.Tasks[0],
             Toys.View(ml, Toys.Rows(GeneralistTasks[0], 24, seed: 3)),
-            new PromptTuningOptions { Prompts = 3, Steps = 6 }
+            new PromptTuningOptions { Prompts = 3, MaxSteps = 6 }
         );
     }
 

@@ -110,7 +110,7 @@ internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
         return model.TunePrompts(
             Toys.All.Single(task => task.Name == "colour"),
             Toys.View(ml, Toys.Rows("colour", 8, seed: 6)),
-            new PromptTuningOptions { Steps = 2, Prompts = 2 }
+            new PromptTuningOptions { MaxSteps = 2, Prompts = 2 }
         );
     }
 }
