@@ -44,7 +44,7 @@ static int Train(CommandLine line, ImageFolder folder)
         options.Progress = progress;
 
         var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
-            .Append(mlContext.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)))
+            .Append(mlContext.Transforms.LoadPictures("Image", imageFolder: "", nameof(ImageFile.Path)))
             .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options))
             .Append(mlContext.Transforms.Conversion.MapKeyToValue("Class", "PredictedLabel"));
         return pipeline.Fit(train);

@@ -58,7 +58,7 @@ internal static class RealData
         IDataView Load(FileRow[] rows)
         {
             var data = ml.Data.LoadFromEnumerable(rows);
-            return ml.Transforms.LoadImages("Image", imageFolder: "", nameof(FileRow.Path)).Fit(data).Transform(data);
+            return ml.Transforms.LoadPictures("Image", imageFolder: "", nameof(FileRow.Path)).Fit(data).Transform(data);
         }
     }
 

@@ -34,6 +34,6 @@ internal static class Images
         var train = folder.Train.ToArray();   // sorted by class
         new Random(Seed).Shuffle(train);
         return ImageSet.Create(directory, PictureSide, train, folder.Test, folder.Classes, (mlContext, data) =>
-            mlContext.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)).Fit(data).Transform(data));
+            mlContext.Transforms.LoadPictures("Image", imageFolder: "", nameof(ImageFile.Path)).Fit(data).Transform(data));
     }
 }

@@ -51,7 +51,9 @@ internal sealed record Contest<TRow>(IReadOnlyList<TRow> Train, IReadOnlyList<TR
         var scoringSeconds = clock.Elapsed.TotalSeconds;
 
         // A key counts from 1. What cannot be read has scores of NaN, and is taken as wrong.
-        var probabilities = scored.GetColumn<uint>("Label").Zip(scores, (key, score) => (Wanted: score[key - 1], Most: score.Max())).ToArray();
+        var probabilities = scored.GetColumn<uint>("Label")
+            .Zip(scores, (key, score) => (Wanted: score[key - 1], Most: score.Max()))
+            .ToArray();
         using var zip = new MemoryStream();
         mlContext.Model.Save(model, train.Schema, zip);
         (model as IDisposable)?.Dispose();

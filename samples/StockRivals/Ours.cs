@@ -27,7 +27,7 @@ internal static class Ours
     /// <summary>On the pictures of files.</summary>
     public static IEstimator<ITransformer> OnPhotos(MLContext mlContext, Action<TrainingProgress> progress) =>
         mlContext.Transforms.Conversion.MapValueToKey("Label")
-            .Append(mlContext.Transforms.LoadImages("Image", imageFolder: "", "Path"))
+            .Append(mlContext.Transforms.LoadPictures("Image", imageFolder: "", "Path"))
             .Append(Classifier(mlContext, progress, options =>
             {
                 (options.ImageHeight, options.ImageWidth, options.PatchSize) = (32, 32, 4);

@@ -50,7 +50,7 @@ type PipelineTests() =
         let pipeline =
             EstimatorChain()
                 .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
-                .Append(mlContext.Transforms.LoadImages("Image", Path.Combine(folder, "photos"), "Path"))
+                .Append(mlContext.Transforms.LoadPictures("Image", Path.Combine(folder, "photos"), "Path"))
                 .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options))
                 .Append(mlContext.Transforms.Conversion.MapKeyToValue("Class", "PredictedLabel"))
         let model = pipeline.Fit(split.TrainSet)

@@ -26,7 +26,7 @@ Public NotInheritable Class PipelineTests
             .FeatureColumnName = "Image", .ImageHeight = 32, .ImageWidth = 32, .Epochs = 20,
             .Architecture = New WideNetConfig(WideNetConfig.Small) With {.Blocks = 3}}
         Dim pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label").
-            Append(mlContext.Transforms.LoadImages("Image", Path.Combine(_folder, "photos"), "Path")).
+            Append(mlContext.Transforms.LoadPictures("Image", Path.Combine(_folder, "photos"), "Path")).
             Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(options)).
             Append(mlContext.Transforms.Conversion.MapKeyToValue("Class", "PredictedLabel"))
         Dim model = pipeline.Fit(split.TrainSet)

@@ -9,10 +9,13 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="getter">Gets the current row's folder.</param>
 /// <param name="frame">What a frame is.</param>
 /// <param name="frames">Frames of a video.</param>
-internal sealed class FrameFolderReader(ValueGetter<ReadOnlyMemory<char>> getter, ImageColumn frame, int frames) : ImageReader(frame)
+/// <param name="decoding">How files become pixels.</param>
+internal sealed class FrameFolderReader(
+    ValueGetter<ReadOnlyMemory<char>> getter, ImageColumn frame, int frames, PictureDecoding decoding) : ImageReader(frame)
 {
     private static readonly string[] Extensions = [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"];
 
+    private readonly PictureDecoder decoder = new(decoding);
     private readonly PictureResizer resizer = new(frame.Shape, frame.Resizing);
     private ReadOnlyMemory<char> folder;
 
@@ -33,7 +36,7 @@ internal sealed class FrameFolderReader(ValueGetter<ReadOnlyMemory<char>> getter
                 $"The folder '{folder}' has no frames: at least one picture ({string.Join(", ", Extensions)}) is wanted.");
         for (var place = 0; place < frames; place++)
         {
-            using var picture = MLImage.CreateFromFile(files[(int)((long)place * files.Length / frames)]);
+            using var picture = decoder.DecodeFile(files[(int)((long)place * files.Length / frames)]);
             resizer.Write(picture, destination.Slice(place * Column.ByteCount, Column.ByteCount));
         }
         return true;

@@ -1,3 +1,4 @@
+using System.Drawing;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms.Image;
@@ -20,6 +21,9 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
 
     // Frames of a folder where nobody says how many; the paper's number.
     private const int UsualFrames = 8;
+
+    /// <summary>What shows through where a frame of a folder is transparent. Default white.</summary>
+    public Color Background { get; init; } = Color.White;
 
     /// <summary>Name of the column.</summary>
     public string Name => Frame.Name;
@@ -108,7 +112,7 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
                 Name,
                 IsFolder ? "a text, as in training" : $"a vector of {Frame.Type.Kind}, as in training",
                 schema[Name].Type.ToString());
-        return found;
+        return found with { Background = Background };
     }
 
     /// <summary>Reads the pictures of the rows that <paramref name="row"/> moves over.</summary>
@@ -120,7 +124,8 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
         var column = row.Schema[Name];
         return (IsFolder, Frame.Type.Kind) switch
         {
-            (true, _) => new FrameFolderReader(row.GetGetter<ReadOnlyMemory<char>>(column), Frame, frames),
+            (true, _) => new FrameFolderReader(
+                row.GetGetter<ReadOnlyMemory<char>>(column), Frame, frames, PictureDecoding.Usual with { Background = Background }),
             (_, ImageColumnKind.Bytes) => new VideoVectorReader<byte>(row.GetGetter<VBuffer<byte>>(column), Frame, frames),
             _ => new VideoVectorReader<float>(row.GetGetter<VBuffer<float>>(column), Frame, frames),
         };

@@ -1,3 +1,4 @@
+using System.Drawing;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.Transforms.Image;
 
@@ -24,6 +25,12 @@ internal sealed record PictureDocument
     /// <summary>Whether videos are folders of frames.</summary>
     public bool IsFolder { get; init; }
 
+    /// <summary>
+    /// What shows through where a frame of a folder is transparent, as red, green and blue; null for black, as models were trained that do
+    /// not say.
+    /// </summary>
+    public byte[]? Background { get; init; }
+
     /// <summary>The normalisation of pixels.</summary>
     public required PixelNormalization Normalization { get; init; }
 
@@ -36,6 +43,7 @@ internal sealed record PictureDocument
         Resizing = pictures.Column.Frame.Resizing,
         Frames = pictures.Column.Frames,
         IsFolder = pictures.Column.IsFolder,
+        Background = pictures.Column is { IsFolder: true, Background: var colour } ? [colour.R, colour.G, colour.B] : null,
         Normalization = pictures.Normalization,
     };
 
@@ -47,11 +55,16 @@ internal sealed record PictureDocument
     {
         if (Frames is { } frames && (frames < 1 || frames > config.Frames))
             throw new InvalidDataException($"The videos have {frames} frames; the model takes 1 to {config.Frames}.");
+        if (Background is not (null or { Length: 3 }))
+            throw new InvalidDataException($"The background of the frames has {Background.Length} numbers; 3 are wanted.");
         Normalization.Validate(config.Channels);
         var shape = new ImageShape(config.Channels, config.ImageHeight, config.ImageWidth);
         return new(
             new PictureColumn(
-                new ImageColumn(column, new ImageColumnType(Kind, Dimensions), shape, ChannelsLast, Resizing), Frames, IsFolder),
+                new ImageColumn(column, new ImageColumnType(Kind, Dimensions), shape, ChannelsLast, Resizing), Frames, IsFolder)
+            {
+                Background = Background is [var red, var green, var blue] ? Color.FromArgb(red, green, blue) : Color.Black,
+            },
             Normalization);
     }
 }

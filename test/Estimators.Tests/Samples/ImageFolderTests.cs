@@ -77,7 +77,7 @@ public sealed class ImageFolderTests
         };
         var pipeline = ml
             .Transforms.Conversion.MapValueToKey("Label")
-            .Append(ml.Transforms.LoadImages("Image", imageFolder: "", nameof(ImageFile.Path)))
+            .Append(ml.Transforms.LoadPictures("Image", imageFolder: "", nameof(ImageFile.Path)))
             .Append(ml.MulticlassClassification.Trainers.WideNetImageClassifier(options));
         using var model = pipeline.Fit(rows);
         var training = model.LastTransformer.Training!;

@@ -34,6 +34,9 @@ internal sealed class PictureFiles : IDisposable
         }
     }
 
+    /// <summary>Where they are.</summary>
+    public string Folder => folder;
+
     /// <summary>The rows: paths, labels and ids.</summary>
     public IDataView Rows(MLContext ml) => ml.Data.LoadFromEnumerable(rows);
 

@@ -43,6 +43,17 @@ var after = mlContext.Model.CreatePredictionEngine<Picture, Prediction>(loaded).
 Console.WriteLine($"{after.PredictedLabel}: {string.Join(", ", after.Score)}");
 var same =
     before.PredictedLabel == after.PredictedLabel && before.Score.Zip(after.Score).All(pair => Math.Abs(pair.First - pair.Second) < 1e-6);
+
+// Decoding calls SkiaSharp too.
+rows[0].Image!.Save("picture.png");
+var files = mlContext.Data.LoadFromEnumerable([new PictureFile { Path = "picture.png" }]);
+var decoded = mlContext.Transforms.LoadPictures("Image", imageFolder: "", "Path")
+    .Append(mlContext.Transforms.ExtractPixels("Pixels", "Image"))
+    .Fit(files)
+    .Transform(files)
+    .GetColumn<float[]>("Pixels")
+    .Single();
+same &= decoded.Length == 3 * Picture.Side * Picture.Side;
 Console.WriteLine(same ? "reloaded: same scores" : "reloaded: other scores");
 return same ? 0 : 1;
 
@@ -54,6 +65,11 @@ internal sealed class Picture
     public MLImage? Image { get; set; }
 
     public string Label { get; set; } = string.Empty;
+}
+
+internal sealed class PictureFile
+{
+    public string Path { get; set; } = string.Empty;
 }
 
 internal sealed class Prediction
