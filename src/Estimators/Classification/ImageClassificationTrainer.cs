@@ -64,6 +64,7 @@ internal sealed class ImageClassificationTrainer
         host.CheckValue(trainData, nameof(trainData));
         var start = options.StartingPoint;
         start?.RequireAlive();
+        LabelColumn.RequireSome(trainData, options.LabelColumnName);
         var training = FindColumns(trainData, start);
         var labels = training.Labels!;   // FindColumns has found them
         var validating = validation is null ? null : FindValidationColumns(validation, training.Images, labels);

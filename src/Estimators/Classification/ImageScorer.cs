@@ -21,6 +21,7 @@ internal sealed class ImageScorer : IDisposable
         this.device = device;
         Model = model;
         Normalization = normalization;
+        Watch = new PixelWatch(normalization);
         model.eval();   // a caller of the model itself gets what scoring gets, without dropout and router noise
 
         // The caller may be inside a dispose scope of its own, which would take the weights with it.
@@ -33,6 +34,9 @@ internal sealed class ImageScorer : IDisposable
 
     /// <summary>The normalisation in front of it.</summary>
     public PixelNormalization Normalization { get; }
+
+    /// <summary>Tells whether what is scored has pixels like those.</summary>
+    public PixelWatch Watch { get; }
 
     /// <summary>Number of classes.</summary>
     public int ClassCount => Model.Config.ClassCount;

@@ -25,6 +25,9 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
     /// <summary>Whether images must be decoded or resized, which takes a time worth speaking of.</summary>
     public bool HasPictures => column.Type.Kind == ImageColumnKind.Image;
 
+    /// <summary>The model.</summary>
+    public ImageScorer Scorer => scorer;
+
     /// <summary>An empty block of the same kind.</summary>
     public ScoreBlock CreateEmpty() => new(scorer, column, withEmbeddings);
 
@@ -46,7 +49,9 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
     {
         var place = images![Count];
         present[Count] = reader.TryRead(place);
-        if (!present[Count])
+        if (present[Count])
+            scorer.Watch.Add(place, column);
+        else
             place.Clear();
         GC.KeepAlive(images);
         Count++;

@@ -34,6 +34,28 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
         return new(name, (int)key.Count, LabelValues.From(column));
     }
 
+    /// <summary>Says what is wrong with data that have no class to tell apart, which ML.NET gives a key of one value.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="name">Name of the column.</param>
+    /// <exception cref="InvalidOperationException">There is no row, or none with a label.</exception>
+    public static void RequireSome(IDataView data, string name)
+    {
+        if (data.Schema.GetColumnOrNull(name) is not { Type: KeyDataViewType { Count: < 2 } key } column || key.RawType != typeof(uint))
+            return;
+        using var cursor = data.GetRowCursor([column]);
+        var getter = cursor.GetGetter<uint>(column);
+        var rows = 0L;
+        for (uint label = 0; cursor.MoveNext(); rows++)
+        {
+            getter(ref label);
+            if (label != 0)
+                return;
+        }
+        throw new InvalidOperationException(rows == 0
+            ? "The training data have no rows."
+            : $"The training data have no usable rows: all {rows:n0} have no label in column '{name}'.");
+    }
+
     /// <summary>
     /// For each class its position among the classes of a model, or −1 where the model does not have it: classes with names are told by
     /// their names, others by their keys.

@@ -12,17 +12,39 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
 {
     private readonly PictureResizer resizer = new(column.Shape, column.Resizing);
     private MLImage? picture;
+    private bool any;
 
     private protected override bool TryGet(Span<byte> destination)
     {
-        getter(ref picture!);
-        if (picture is null || IsDisposed(picture))
+        var last = picture;
+        try
+        {
+            getter(ref picture!);
+        }
+        catch (InvalidOperationException exception) when (!any && exception.TargetSite?.DeclaringType == typeof(MLImage))
+        {
+            // A step has met a picture that is disposed, and none has been read that a missing one could have left behind (see below).
+            throw Disposed(exception);
+        }
+        if (picture is null)
             return false;
+        if (IsDisposed(picture))
+        {
+            // Where ResizeImages gets no picture, it disposes the one that is handed back to it and leaves it in its place.
+            return ReferenceEquals(picture, last) ? false : throw Disposed(null);
+        }
+        any = true;
         resizer.Write(picture, destination);
         return true;
     }
 
-    // Where ResizeImages gets no picture, it disposes the one that is handed back to it and leaves it in its place.
+    private ObjectDisposedException Disposed(Exception? inner) =>
+        new(
+            $"The pictures in column '{Column.Name}' have been disposed, by an earlier pass over the data or by the program. ML.NET's "
+                + "ResizeImages disposes pictures that were made in memory and have its size already: leave that step out, since pictures "
+                + "of any size are taken, or load them from files.",
+            inner);
+
     private static bool IsDisposed(MLImage picture)
     {
         try

@@ -47,21 +47,29 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
     /// <param name="channel">Receives the warning.</param>
     public void WarnOfOtherPixels(PixelNormalization measured, string option, IChannel channel)
     {
+        if (OtherPixels(measured, "of the training data", option) is { } warning)
+            channel.Warning(MessageSensitivity.None, warning);
+    }
+
+    /// <summary>What there is to say of pixels of which one channel has a far other mean or deviation; null where none has.</summary>
+    /// <param name="measured">The normalisation that these pixels would have got.</param>
+    /// <param name="whose">Which pixels they are.</param>
+    /// <param name="trained">What this normalisation is of.</param>
+    public string? OtherPixels(PixelNormalization measured, string whose, string trained)
+    {
         for (var i = 0; i < measured.Mean.Length; i++)
         {
             var (mean, deviation) = (Mean[i], StandardDeviation[i]);
             var scale = measured.StandardDeviation[i] / deviation;
             if (Math.Abs(measured.Mean[i] - mean) <= LargeShift * deviation && scale <= LargeScale && scale >= 1 / LargeScale)
                 continue;
-            channel.Warning(
-                MessageSensitivity.None,
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"The pixels of the training data have the mean {measured.Mean[i]:0.###} and the deviation "
-                        + $"{measured.StandardDeviation[i]:0.###} in channel {i}; those that {option} was trained on had {mean:0.###} and "
-                        + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units."));
-            return;
+            return string.Create(
+                CultureInfo.InvariantCulture,
+                $"The pixels {whose} have the mean {measured.Mean[i]:0.###} and the deviation "
+                    + $"{measured.StandardDeviation[i]:0.###} in channel {i}; those that {trained} was trained on had {mean:0.###} and "
+                    + $"{deviation:0.###}. Its normalisation is kept: see whether the column holds pixels in the same units.");
         }
+        return null;
     }
 
     // On the CPU without libtorch's operators. They would run on several threads, and the thread that prepares batches would get threads of
