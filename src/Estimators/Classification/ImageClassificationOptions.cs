@@ -119,8 +119,9 @@ public abstract class ImageClassificationOptions : TrainerOptions
 
     /// <summary>
     /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the
-    /// whole (random resized crop). Null (default): none. 0.08 is common for large photographs, 0.5 and more for small ones. Not together
-    /// with <see cref="RandomCropPadding"/>.
+    /// whole (random resized crop). Null (default): none. 0.08 is common for large photographs, 0.5 and more for small ones. It is cut out
+    /// of a picture at its own size, as it came, and not of the model's smaller copy; pictures count at their own size for
+    /// <see cref="CacheLimit"/> then, and are read anew each epoch where they do not fit. Not together with <see cref="RandomCropPadding"/>.
     /// </summary>
     public double? RandomResizedCropScale { get; set; }
 
@@ -227,13 +228,16 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no image classifier in it, or several.</exception>
     internal StartingPoint? StartingPoint => InitialModel is null ? null : StartingPoint.Find(InitialModel);
 
+    /// <summary>What is cut out of training images; null for nothing.</summary>
+    internal RandomResizedCrop? Crop => RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null;
+
     /// <summary>What happens to training images.</summary>
     /// <param name="pixels">How they are normalised.</param>
     internal ImageAugmentation CreateAugmentation(PixelScale pixels) =>
         new()
         {
             Pixels = pixels,
-            RandomResizedCrop = RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null,
+            RandomResizedCrop = Crop,
             CropPadding = RandomCropPadding ?? 0,
             FlipProbability = HorizontalFlip == true ? 0.5 : 0,
             RandAugment = RandAugmentOperations is > 0 and var operations

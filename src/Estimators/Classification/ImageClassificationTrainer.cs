@@ -75,7 +75,8 @@ internal sealed class ImageClassificationTrainer
 
         var pretraining = options.Pretraining?.Beside(options.Checkpoints);
         using var session = new TrainingSession(host, options, validates: validating is not null, "images", pretraining);
-        var scan = Scan(session.Channel, training, "training", CacheLimit, isSplit: validating is null && options.ValidationFraction > 0);
+        var scan = Scan(session.Channel, training, "training", CacheLimit, isSplit: validating is null && options.ValidationFraction > 0,
+            options.Crop);
         if (scan.Labels.Distinct().Count() == 1)
         {
             throw new InvalidOperationException(
@@ -87,7 +88,7 @@ internal sealed class ImageClassificationTrainer
         var unlabelledScan = unlabelled is null
             ? null
             : Scan(session.Channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
-        var (examples, held, measured, range) = validationScan is null
+        var (examples, held, measured, range, cropped) = validationScan is null
             ? scan.Split(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
             : scan.With(validationScan);
 
@@ -121,9 +122,9 @@ internal sealed class ImageClassificationTrainer
                 var result = Train(
                     session,
                     model,
-                    examples,
+                    cropped ?? examples,
                     held,
-                    pixels,
+                    options.CreateAugmentation(pixels) with { RandomResizedCrop = cropped is null ? options.Crop : null },
                     new ImageBatches(training.Images, normalization, session.Device, options.BatchSize!.Value));
 
                 var summary = new ImageClassificationSummary(
@@ -198,13 +199,13 @@ internal sealed class ImageClassificationTrainer
         ImageClassifier model,
         IImageExamples examples,
         IImageExamples? held,
-        PixelScale pixels,
+        ImageAugmentation augmentation,
         ImageBatches batches)
     {
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
         using var freezing = new FreezeScope(model, options.Frozen);
         var objective = new ImageClassificationObjective(
-            model, options.CreateAugmentation(pixels), options.LabelSmoothing!.Value, generator, options.CreateMixing());
+            model, augmentation, options.LabelSmoothing!.Value, generator, options.CreateMixing());
         var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
         return session.Run(
             model, objective.ComputeLoss, new ImageBatchSource(examples, batches, session.Seed),
@@ -223,14 +224,28 @@ internal sealed class ImageClassificationTrainer
                 nameof(options.ShufflePoolSize),
                 scans[0]!.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture)),
             new("ComputeType", computeType.ToString()),
+            .. scans[0]!.Cropped is null
+                ? Enumerable.Empty<KeyValuePair<string, string>>()
+                : [new(nameof(options.RandomResizedCropScale) + " of", "the pictures at their own size")],
             new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),
             .. scans.OfType<ImageScan>().SelectMany(scan => scan.Fingerprint),
         ];
 
-    private ImageScan Scan(IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false) =>
+    private ImageScan Scan(
+        IChannel channel, ImageData data, string what, long cacheLimit, bool isSplit = false, RandomResizedCrop? crop = null) =>
         ImageScan.Run(
-            host, channel, data, what,
-            new() { CacheLimit = cacheLimit, PoolSize = options.ShufflePoolSize, Fingerprints = options.Checkpoints is not null, Splits = isSplit },
+            host,
+            channel,
+            data,
+            what,
+            new()
+            {
+                CacheLimit = cacheLimit,
+                PoolSize = options.ShufflePoolSize,
+                Fingerprints = options.Checkpoints is not null,
+                Splits = isSplit,
+                Crop = crop,
+            },
             options.CancellationToken);
 
     private ImageData FindColumns(IDataView data, StartingPoint? start) =>

@@ -4,5 +4,6 @@ namespace Microsoft.ML.MoE.Estimators;
 internal sealed record ImageData(IDataView View, ImageColumn Images, LabelColumn? Labels)
 {
     /// <summary>Opens a reader over the rows that have both an image and a label; an image alone where no labels are wanted.</summary>
-    public ImageRows Open() => new(this);
+    /// <param name="crops">The parts of pictures that are wanted; null for what resizing takes.</param>
+    public ImageRows Open(PictureCrops? crops = null) => new(this, crops);
 }

@@ -1,3 +1,6 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Augmentation;
+
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads the image of the current row. Bound to one row or cursor, and to one thread at a time.</summary>
@@ -6,6 +9,14 @@ internal abstract class ImageReader(ImageColumn column)
 {
     /// <summary>The rows without an image so far.</summary>
     public UnreadableImages Unreadable { get; } = new(column.Name);
+
+    /// <summary>The part of the current row's picture that is wanted, given its height and width; null for what resizing takes.</summary>
+    public Func<int, int, ImageBox>? Crop { get; set; }
+
+    /// <summary>
+    /// The current row's picture at its own size, valid until the next is read; null where the column holds none.
+    /// </summary>
+    public virtual MLImage? Picture => null;
 
     private protected ImageColumn Column => column;
 

@@ -10,13 +10,15 @@ internal sealed class ImageRows : IDisposable
     private readonly ImageReader imageReader;
     private readonly byte[] image;
 
-    public ImageRows(ImageData data)
+    public ImageRows(ImageData data, PictureCrops? crops)
     {
         var schema = data.View.Schema;
         cursor = data.View.GetRowCursor(
             data.Labels is null ? [schema[data.Images.Name]] : [schema[data.Images.Name], schema[data.Labels.Name]]);
         readLabel = data.Labels is null ? static () => 0 : data.Labels.OpenReader(cursor);
         imageReader = data.Images.OpenReader(cursor);
+        if (crops is not null)
+            imageReader.Crop = (height, width) => crops.Draw(RowNumber, height, width);
         image = new byte[data.Images.ByteCount];
     }
 
@@ -25,6 +27,9 @@ internal sealed class ImageRows : IDisposable
 
     /// <summary>Number of that row in the data, from 0, unusable rows counted.</summary>
     public int RowNumber { get; private set; } = -1;
+
+    /// <summary>Its picture at its own size, valid until the next is read; null where the column holds none.</summary>
+    public MLImage? Picture => imageReader.Picture;
 
     /// <summary>Rows passed by that have no label.</summary>
     public long MissingLabels { get; private set; }

@@ -1,4 +1,5 @@
 using System.Collections;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -14,6 +15,10 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
 /// <param name="Fingerprint">What the examples are, by name; empty where it was not asked for.</param>
+/// <param name="Cropped">
+/// The same rows with parts that are cut out of the pictures at their own size; null where nothing is to be cut, or nothing is lost by
+/// cutting it out of the examples.
+/// </param>
 internal sealed record ImageScan(
     IImageExamples Examples,
     PixelStatistics Statistics,
@@ -21,10 +26,11 @@ internal sealed record ImageScan(
     long MissingLabels,
     long UnreadableImages,
     long CachedBytes,
-    IReadOnlyDictionary<string, string> Fingerprint)
+    IReadOnlyDictionary<string, string> Fingerprint,
+    IImageExamples? Cropped)
 {
-    /// <summary>Whether the images are in memory.</summary>
-    public bool Cached => CachedBytes > 0;
+    /// <summary>Whether the images that are trained on are in memory.</summary>
+    public bool Cached => Cropped is null ? CachedBytes > 0 : Cropped is CroppedImages;
 
     /// <summary>Runs the pass.</summary>
     /// <param name="host">Tells whether the context's operations have been cancelled.</param>
@@ -40,6 +46,11 @@ internal sealed record ImageScan(
         using var prints = settings.Fingerprints ? new DataFingerprint() : null;
         var statistics = new PixelStatistics(data.Images, byImage: settings.Splits);
         var cache = settings.CacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
+        var crop = settings.Crop;
+        var originals = cache is not null && crop is not null && data.Images.Type.Kind == ImageColumnKind.Image
+            ? new OriginalPictures()
+            : null;
+        var isShrunken = false;
         var labels = new List<int>();
         var order = new RowOrder(data, what);
         using var rows = data.Open();
@@ -54,22 +65,34 @@ internal sealed record ImageScan(
             cache?.Add(rows.Current);
             if (cache?.Bytes > settings.CacheLimit)
                 cache = null;
+            if (crop is not null && rows.Picture is { } picture)
+            {
+                isShrunken |= picture.Width > data.Images.Shape.Width || picture.Height > data.Images.Shape.Height;
+                originals?.Add(picture, rows.Current.Label, rows.RowNumber);
+                if ((cache?.Bytes ?? 0) + originals?.Bytes > settings.CacheLimit)
+                    originals = null;
+            }
         }
 
         Report(channel, rows, what, data, labels.Count);
         IImageExamples examples = cache is not null ? new CachedImages(cache) : new StreamedImages(data, order, settings.PoolSize, channel);
+        IImageExamples? cropped = !isShrunken ? null
+            : originals is not null ? new CroppedImages(data.Images, originals, crop!)
+            : new StreamedImages(data, order, settings.PoolSize, channel, crop);
         return new(
             examples,
             statistics,
             labels,
             rows.MissingLabels,
             rows.Unreadable.Count,
-            cache?.Bytes ?? 0,
-            prints?.Describe(what).ToDictionary() ?? []);
+            (cache?.Bytes ?? 0) + (cropped is CroppedImages ? originals!.Bytes : 0),
+            prints?.Describe(what).ToDictionary() ?? [],
+            cropped);
     }
 
     /// <summary>The examples to train on and to validate on, where the validation data are apart.</summary>
-    public ImageSplit With(ImageScan validation) => new(Examples, validation.Examples, Statistics.ToNormalization(), Statistics.ToRange());
+    public ImageSplit With(ImageScan validation) => new(
+        Examples, validation.Examples, Statistics.ToNormalization(), Statistics.ToRange(), Cropped);
 
     /// <summary>Sets a random part of the examples apart for validation.</summary>
     /// <param name="fraction">The part, 0 to below 1; above 0 at least one example.</param>
@@ -78,7 +101,7 @@ internal sealed record ImageScan(
     public ImageSplit Split(double fraction, Random random)
     {
         if (fraction == 0)
-            return new(Examples, null, Statistics.ToNormalization(), Statistics.ToRange());
+            return new(Examples, null, Statistics.ToNormalization(), Statistics.ToRange(), Cropped);
 
         var held = Math.Max(1, (int)Math.Round(Examples.Count * fraction));
         int[] order = [.. Enumerable.Range(0, Examples.Count)];
@@ -97,7 +120,7 @@ internal sealed record ImageScan(
             members[index] = true;
         var validation = Examples.Where(members);
         var rest = members.Not();
-        return new(Examples.Where(rest), validation, Statistics.ToNormalization(rest), Statistics.ToRange(rest));
+        return new(Examples.Where(rest), validation, Statistics.ToNormalization(rest), Statistics.ToRange(rest), Cropped?.Where(rest));
     }
 
     private static void Report(IChannel channel, ImageRows rows, string what, ImageData data, int count)

@@ -1,3 +1,5 @@
+using Microsoft.ML.MoE.Augmentation;
+
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>What an <see cref="ImageScan"/> keeps and finds out.</summary>
@@ -14,4 +16,7 @@ internal sealed record ImageScanSettings
 
     /// <summary>Whether a part of the examples will be set apart.</summary>
     public bool Splits { get; init; }
+
+    /// <summary>What is cut out of the images that are trained on; null (default) for nothing.</summary>
+    public RandomResizedCrop? Crop { get; init; }
 }

@@ -14,6 +14,9 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
     private MLImage? picture;
     private bool any;
 
+    /// <inheritdoc/>
+    public override MLImage? Picture => picture;
+
     private protected override bool TryGet(Span<byte> destination)
     {
         var last = picture;
@@ -34,7 +37,9 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
             return ReferenceEquals(picture, last) ? false : throw Disposed(null);
         }
         any = true;
-        resizer.Write(picture, destination);
+        resizer.Write(
+            new(picture.Pixels, picture.Width, picture.Height, picture.PixelFormat), Crop?.Invoke(picture.Height, picture.Width), destination);
+        GC.KeepAlive(picture);
         return true;
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.Transforms.Image;
 using SkiaSharp;
 
@@ -20,8 +21,19 @@ internal sealed class PictureResizer(ImageShape shape, ImageResizingEstimator.Re
     /// <param name="destination_CHW">Receives channels × height × width bytes.</param>
     public void Write(MLImage picture, Span<byte> destination_CHW)
     {
-        var pixels = picture.Width == shape.Width && picture.Height == shape.Height ? picture.Pixels : Resize(picture);
-        var (red, blue) = picture.PixelFormat == MLPixelFormat.Rgba32 ? (0, 2) : (2, 0);
+        Write(new(picture.Pixels, picture.Width, picture.Height, picture.PixelFormat), box: null, destination_CHW);
+        GC.KeepAlive(picture);
+    }
+
+    /// <summary>Writes a part of a picture, brought to the size whatever its shape.</summary>
+    /// <param name="picture">The picture, of any size.</param>
+    /// <param name="box">The part; null for what the way of resizing takes.</param>
+    /// <param name="destination_CHW">Receives channels × height × width bytes.</param>
+    public void Write(PicturePixels picture, ImageBox? box, Span<byte> destination_CHW)
+    {
+        var isWhole = box is null || box == new ImageBox(0, picture.Height, 0, picture.Width);
+        var pixels = isWhole && picture.Width == shape.Width && picture.Height == shape.Height ? picture.Pixels : Resize(picture, box);
+        var (red, blue) = picture.Format == MLPixelFormat.Rgba32 ? (0, 2) : (2, 0);
         const int Green = 1;
 
         var count = shape.Height * shape.Width;
@@ -48,27 +60,28 @@ internal sealed class PictureResizer(ImageShape shape, ImageResizingEstimator.Re
         }
     }
 
-    private unsafe ReadOnlySpan<byte> Resize(MLImage picture)
+    private unsafe ReadOnlySpan<byte> Resize(PicturePixels picture, ImageBox? box)
     {
         if (resized.Length == 0)
             resized = new byte[shape.Height * shape.Width * BytesPerPixel];
         else
             Array.Clear(resized);   // padding is black
 
-        var colours = picture.PixelFormat == MLPixelFormat.Rgba32 ? SKColorType.Rgba8888 : SKColorType.Bgra8888;
+        var colours = picture.Format == MLPixelFormat.Rgba32 ? SKColorType.Rgba8888 : SKColorType.Bgra8888;
         fixed (byte* from = picture.Pixels)
         fixed (byte* to = resized)
         {
             using var source = new SKPixmap(new SKImageInfo(picture.Width, picture.Height, colours), (IntPtr)from);
             using var target = new SKPixmap(new SKImageInfo(shape.Width, shape.Height, colours), (IntPtr)to);
-            var (sourceArea, targetArea) = Areas(picture.Width, picture.Height);
+            var (sourceArea, targetArea) = box is { } part
+                ? (new SKRectI(part.Left, part.Top, part.Right, part.Bottom), SKRectI.Create(shape.Width, shape.Height))
+                : Areas(picture.Width, picture.Height);
             using var cropped = source.ExtractSubset(sourceArea);
             using var framed = target.ExtractSubset(targetArea);
             if (cropped is null || framed is null || !cropped.ScalePixels(framed, SKFilterQuality.Medium))
                 throw new InvalidOperationException(
                     $"A picture of {picture.Width}×{picture.Height} pixels cannot be resized to {shape.Width}×{shape.Height}.");
         }
-        GC.KeepAlive(picture);
         return resized;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections;
+using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -9,7 +10,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <remarks>
 /// Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other row in
-/// or out of the set. Every pass is checked to have the order of the first.
+/// or out of the set. Every pass is checked to have the order of the first: the labels of all rows, and the images of those that are wanted,
+/// the only ones that are decoded.
 /// </remarks>
 internal sealed class StreamedImages : IImageExamples
 {
@@ -19,18 +21,20 @@ internal sealed class StreamedImages : IImageExamples
     private readonly int count;
     private readonly int poolSize;
     private readonly IChannel channel;
+    private readonly RandomResizedCrop? crop;
 
     /// <summary>All usable rows.</summary>
     /// <param name="data">Where to read.</param>
     /// <param name="order">Its usable rows.</param>
     /// <param name="poolSize">Examples in the pool.</param>
     /// <param name="channel">Receives a warning after a pass in which members could not be read.</param>
-    public StreamedImages(ImageData data, RowOrder order, int poolSize, IChannel channel)
-        : this(data, order, order.Usable, poolSize, channel) { }
+    /// <param name="crop">What is cut out of pictures, at their own size, when they are shuffled; null for nothing.</param>
+    public StreamedImages(ImageData data, RowOrder order, int poolSize, IChannel channel, RandomResizedCrop? crop = null)
+        : this(data, order, order.Usable, poolSize, channel, crop) { }
 
-    private StreamedImages(ImageData data, RowOrder order, BitArray members, int poolSize, IChannel channel)
+    private StreamedImages(ImageData data, RowOrder order, BitArray members, int poolSize, IChannel channel, RandomResizedCrop? crop)
     {
-        (this.data, this.order, this.members, this.poolSize, this.channel) = (data, order, members, poolSize, channel);
+        (this.data, this.order, this.members, this.poolSize, this.channel, this.crop) = (data, order, members, poolSize, channel, crop);
         count = members.Cast<bool>().Count(member => member);
     }
 
@@ -38,17 +42,18 @@ internal sealed class StreamedImages : IImageExamples
     public int Count => count;
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(_ => true, cancellationToken);
+    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(_ => true, crops: null, cancellationToken);
 
     /// <inheritdoc/>
     public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
     {
+        var crops = PictureCrops.Of(crop, random);
         var plan = skip > 0 ? Plan(random, skip) : null;
         var pixels = new List<byte[]>();
         var labels = new List<int>();
         byte[]? spare = null;
         var draws = 0;
-        foreach (var example in Read(position => plan?.Skipped[position] != true, cancellationToken))
+        foreach (var example in Read(position => plan?.Skipped[position] != true, crops, cancellationToken))
         {
             if (pixels.Count < poolSize)
             {
@@ -108,16 +113,18 @@ internal sealed class StreamedImages : IImageExamples
 
     /// <summary>Reads the members, and checks the order of all rows on the way.</summary>
     /// <param name="isWanted">Whether the image of a member, by its position among them, is wanted.</param>
+    /// <param name="crops">The parts of the pictures; null for the whole ones, which alone can be compared with those of the first
+    /// pass.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
-    private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, CancellationToken cancellationToken)
+    private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, PictureCrops? crops, CancellationToken cancellationToken)
     {
-        using var rows = data.Open();
+        using var rows = data.Open(crops);
         var pass = order.StartPass();
         var read = 0;
         bool IsMember(int row) => row < members.Count && members[row];
-        while (rows.MoveNext(row => !IsMember(row) || read >= count || isWanted(read), cancellationToken))
+        while (rows.MoveNext(row => IsMember(row) && read < count && isWanted(read), cancellationToken))
         {
-            pass.Require(rows.RowNumber, rows.Current);
+            pass.Require(rows.RowNumber, crops is null ? rows.Current : rows.Current with { Pixels = default });
             if (IsMember(rows.RowNumber))
             {
                 read++;
@@ -144,7 +151,7 @@ internal sealed class StreamedImages : IImageExamples
         var position = 0;
         for (var row = 0; row < mask.Count; row++)
             mask[row] = members[row] && chosen[position++];
-        return new StreamedImages(data, order, mask, poolSize, channel);
+        return new StreamedImages(data, order, mask, poolSize, channel, crop);
     }
 
     private sealed record ShufflePlan(int[] Draws, int[] Leftover, BitArray Skipped);

@@ -86,21 +86,38 @@ internal sealed record RandomResizedCrop
         var boxes_N = new ImageBox[images];
         for (var n = 0; n < images; n++)
         {
-            boxes_N[n] = Middle(height, width);
-            for (var first = 0; first < 4 * Attempts; first += 4)
-            {
-                var area = (MinScale + (uniform_NR[n, first] * (MaxScale - MinScale))) * height * width;
-                var aspect = Math.Exp((1 - (2 * uniform_NR[n, first + 1])) * Math.Log(MinAspect));
-                var (rows, columns) = ((int)Math.Round(Math.Sqrt(area / aspect)), (int)Math.Round(Math.Sqrt(area * aspect)));
-                if (rows < 1 || columns < 1 || rows > height || columns > width)
-                    continue;
-                var (top, left) = (
-                    (int)(uniform_NR[n, first + 2] * (height - rows + 1)), (int)(uniform_NR[n, first + 3] * (width - columns + 1)));
-                boxes_N[n] = new(top, top + rows, left, left + columns);
-                break;
-            }
+            var image = n;
+            boxes_N[n] = Box(height, width, number => uniform_NR[image, number]);
         }
         return boxes_N;
+    }
+
+    /// <summary>The box of one image.</summary>
+    /// <param name="height">Its height in pixels.</param>
+    /// <param name="width">Its width in pixels.</param>
+    /// <param name="random">Where the random numbers come from.</param>
+    internal ImageBox Draw(int height, int width, Random random)
+    {
+        var uniform_R = new float[4 * Attempts];
+        foreach (ref var number in uniform_R.AsSpan())
+            number = random.NextSingle();
+        return Box(height, width, number => uniform_R[number]);
+    }
+
+    private ImageBox Box(int height, int width, Func<int, float> uniform_R)
+    {
+        for (var first = 0; first < 4 * Attempts; first += 4)
+        {
+            var area = (MinScale + (uniform_R(first) * (MaxScale - MinScale))) * height * width;
+            var aspect = Math.Exp((1 - (2 * uniform_R(first + 1))) * Math.Log(MinAspect));
+            var (rows, columns) = ((int)Math.Round(Math.Sqrt(area / aspect)), (int)Math.Round(Math.Sqrt(area * aspect)));
+            if (rows < 1 || columns < 1 || rows > height || columns > width)
+                continue;
+            var (top, left) = (
+                (int)(uniform_R(first + 2) * (height - rows + 1)), (int)(uniform_R(first + 3) * (width - columns + 1)));
+            return new(top, top + rows, left, left + columns);
+        }
+        return Middle(height, width);
     }
 
     private ImageBox Middle(int height, int width)

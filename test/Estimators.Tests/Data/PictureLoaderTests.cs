@@ -120,7 +120,9 @@ public sealed class PictureLoaderTests
     {
         using var files = new PictureFiles(60, noImage: 4, empty: 7, noPath: 11, absent: 59);
         var log = new LogMessages(ml);
-        var pipeline = ml.Transforms.LoadPictures("Features", files.Folder, "Path").Append(Colours.Pipeline(ml, Colours.Options()));
+        var options = Colours.Options();
+        (options.ImageHeight, options.ImageWidth) = (8, 8);
+        var pipeline = ml.Transforms.LoadPictures("Features", files.Folder, "Path").Append(Colours.Pipeline(ml, options));
         var model = pipeline.Fit(files.Rows(ml));
         var warning = log.TakeWarnings().Single();
         StringAssert.Contains(warning, "Of the training data 56 rows are used; 4 have no readable image in column 'Features' (the first: ");
