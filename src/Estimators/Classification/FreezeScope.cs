@@ -1,5 +1,6 @@
 using Microsoft.ML.MoE.Models;
 using TorchSharp.Modules;
+using BatchNorm = Microsoft.ML.MoE.Layers.BatchNorm;
 
 namespace Microsoft.ML.MoE.Estimators;
 
@@ -7,6 +8,7 @@ namespace Microsoft.ML.MoE.Estimators;
 internal sealed class FreezeScope : IDisposable
 {
     private readonly List<Parameter> frozen = [];
+    private readonly List<BatchNorm> fixedNorms = [];
 
     /// <summary>Freezes.</summary>
     /// <param name="model">The model.</param>
@@ -20,8 +22,20 @@ internal sealed class FreezeScope : IDisposable
             parameter.requires_grad = false;
             frozen.Add(parameter);
         }
+        // Their running means would follow the new images.
+        foreach (var (name, module) in model.named_modules())
+        {
+            if (module is not BatchNorm norm || (model.PartOf(name) & parts) == 0)
+                continue;
+            norm.IsFixed = true;
+            fixedNorms.Add(norm);
+        }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => frozen.ForEach(parameter => parameter.requires_grad = true);
+    public void Dispose()
+    {
+        frozen.ForEach(parameter => parameter.requires_grad = true);
+        fixedNorms.ForEach(norm => norm.IsFixed = false);
+    }
 }

@@ -48,7 +48,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <summary>
     /// Side of a square patch in pixels, a divisor of the images' height and width. Null (default): that of <see cref="InitialModel"/>,
     /// without one the largest divisor that gives at least 7 patches a side, at most 16; images for which that makes more than 1,024
-    /// patches are refused, since attention takes time with the square of that number.
+    /// patches are refused, since attention takes time with the square of that number. Where the architecture has a stem, it is a power of
+    /// 2 and need not divide them.
     /// </summary>
     [OutsideIdentity("the model's is in it")]
     public int? PatchSize { get; set; }
@@ -198,7 +199,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
             ImageWidth = shape.Width,
             Channels = shape.Channels,
             ClassCount = classCount,
-            PatchSize = PatchSize ?? earlier?.PatchSize ?? PatchSizes.Choose(shape.Height, shape.Width),
+            PatchSize = PatchSize ?? earlier?.PatchSize ?? PatchSizes.Choose(shape.Height, shape.Width, architecture.Stem is not null),
         };
         validate(config);
         if (earlier is not null)

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Chooses the side of a patch for images of any size.</summary>
@@ -33,14 +35,26 @@ internal static class PatchSizes
     /// </summary>
     /// <param name="height">Height of the images in pixels.</param>
     /// <param name="width">Width of the images in pixels.</param>
+    /// <param name="halves">Whether convolutions halve the images, for which it is a power of 2 and divides nothing: 30 → 4, 48 → 4.</param>
     /// <exception cref="ArgumentException">That makes more than 1,024 patches.</exception>
-    public static int Choose(int height, int width)
+    public static int Choose(int height, int width, bool halves = false)
     {
         var patch = Math.Max(1, Math.Min(LargestPatch, Math.Min(height, width) / PatchesASide));
-        while (height % patch != 0 || width % patch != 0)
+        if (halves)
+            patch = 1 << BitOperations.Log2((uint)patch);
+        while (!halves && (height % patch != 0 || width % patch != 0))
             patch--;
 
-        var patches = (long)(height / patch) * (width / patch);
+        var patches = (long)((height + patch - 1) / patch) * ((width + patch - 1) / patch);
+        if (patches > MostPatches && halves)
+        {
+            throw new ArgumentException(
+                $"Images of {width}×{height} pixels would become {patches:n0} tokens of {patch}×{patch} pixels "
+                    + $"({nameof(ImageClassificationOptions.PatchSize)} is not set, and 16 is the most that is chosen); at most "
+                    + $"{MostPatches:n0} train in reasonable time. Set {nameof(ImageClassificationOptions.ImageHeight)} and "
+                    + $"{nameof(ImageClassificationOptions.ImageWidth)} for a column of pictures, which are resized, or set "
+                    + $"{nameof(ImageClassificationOptions.PatchSize)}.");
+        }
         if (patches > MostPatches)
         {
             throw new ArgumentException(

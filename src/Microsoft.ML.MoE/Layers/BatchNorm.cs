@@ -1,7 +1,8 @@
-// Batch normalisation of vectors. Ioffe and Szegedy, arXiv 1502.03167.
+// Batch normalisation of vectors, and of the pixels of images. Ioffe and Szegedy, arXiv 1502.03167.
 //
-// Axes: T = vectors of the batch, Q = width.
+// Axes: T = vectors of the batch, Q = width, … = any further axes.
 
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -42,9 +43,36 @@ internal sealed class BatchNorm : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>
+    /// Whether it normalises with the running means in training too, and leaves them as they are: what is frozen stays as it is. Default
+    /// false.
+    /// </summary>
+    public bool IsFixed { get; set; }
+
     /// <summary>Normalises every vector of the batch.</summary>
-    /// <param name="x_TQ">Vectors, float32 (T, Q).</param>
-    /// <returns>float32 (T, Q).</returns>
-    public override Tensor forward(Tensor x_TQ) =>
-        nn.functional.batch_norm(x_TQ, runningMean, runningVariance, weight, bias, training && x_TQ.shape[0] > 1, Momentum, Epsilon);
+    /// <param name="x_TQ">Vectors, float32 (T, Q), or (T, Q, …): as many vectors as the further axes have places, for each of T.</param>
+    /// <returns>float32, of the same shape.</returns>
+    public override Tensor forward(Tensor x_TQ)
+    {
+        var byBatch = training && !IsFixed && x_TQ.NumberOfElements / x_TQ.shape[1] > 1;
+        // For the meta device libtorch has no batch normalisation.
+        return x_TQ.device_type == DeviceType.META
+            ? Define(x_TQ, byBatch)
+            : nn.functional.batch_norm(x_TQ, runningMean, runningVariance, weight, bias, byBatch, Momentum, Epsilon);
+    }
+
+    /// <summary>The plain definition, which leaves the running means as they are.</summary>
+    internal Tensor Define(Tensor x_TQ, bool byBatch)
+    {
+        using var scope = NewDisposeScope();
+        long[] perWidth = [-1, .. Enumerable.Repeat(1L, (int)x_TQ.dim() - 2)];   // so that Q is the second axis
+        long[] others = [0, .. Enumerable.Range(2, (int)x_TQ.dim() - 2)];
+        var mean = byBatch ? x_TQ.mean(others, keepdim: true) : runningMean.view(perWidth);
+        var centred_TQ = x_TQ.subtract(mean);
+        var variance = byBatch ? centred_TQ.Squared().mean(others, keepdim: true) : runningVariance.view(perWidth);
+        var y_TQ = centred_TQ.divide(variance.Plus(Epsilon).sqrt());
+        if (weight is not null && bias is not null)
+            y_TQ = y_TQ.multiply(weight.view(perWidth)).Plus(bias.view(perWidth));
+        return y_TQ.MoveToOuterDisposeScope();
+    }
 }

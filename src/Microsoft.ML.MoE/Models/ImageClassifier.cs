@@ -1,5 +1,6 @@
 // Axes: N = images, C = channels or classes, H = height, W = width.
 
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -52,6 +53,13 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
 
     /// <summary>A tensor of an earlier model, not of its head, as this model needs it where their images differ in size.</summary>
     private protected virtual Tensor Adapt(string name, Tensor value, ImageClassifierConfig earlier) => value;
+
+    /// <summary>What makes tokens of images: the convolutions of the stem, or the projection of patches.</summary>
+    private protected static nn.Module<Tensor, Tensor> Embedding(
+        ImageClassifierConfig config, int width, ScalarType computeType, Device? device) =>
+        config.Stem is { } stem
+            ? new ConvolutionalEmbedding(stem, config.Channels, config.PatchSize, width, computeType, device)
+            : new PatchEmbedding(config.Channels, config.PatchSize, width, computeType, device);
 
     private protected void CheckImages(Tensor images_NCHW)
     {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -26,17 +27,31 @@ public abstract record ImageClassifierConfig
         Converters = { new JsonStringEnumConverter() },
     };
 
-    /// <summary>Height of an image in pixels, a multiple of <see cref="PatchSize"/>. Default 224.</summary>
+    /// <summary>
+    /// Height of an image in pixels, a multiple of <see cref="PatchSize"/>, or with a <see cref="Stem"/> at least that. Default 224.
+    /// </summary>
     public int ImageHeight { get; init; } = 224;
 
-    /// <summary>Width of an image in pixels, a multiple of <see cref="PatchSize"/>. Default 224.</summary>
+    /// <summary>
+    /// Width of an image in pixels, a multiple of <see cref="PatchSize"/>, or with a <see cref="Stem"/> at least that. Default 224.
+    /// </summary>
     public int ImageWidth { get; init; } = 224;
 
     /// <summary>Channels of an image: 1 for grey, 3 for colour. Default 3.</summary>
     public int Channels { get; init; } = 3;
 
-    /// <summary>Side of a square patch in pixels. Default 16.</summary>
+    /// <summary>
+    /// Side of a square patch in pixels. Default 16. With a <see cref="Stem"/> the pixels along the side of a token, a power of 2.
+    /// </summary>
     public int PatchSize { get; init; } = 16;
+
+    /// <summary>
+    /// Convolutions that make the tokens; null (default) for a linear projection of each patch, as in the papers of all these models.
+    /// </summary>
+    public ConvolutionalStem? Stem { get; init; }
+
+    /// <summary>How the tokens become one vector. Default: their mean.</summary>
+    public Pooling Pooling { get; init; }
 
     /// <summary>Number of classes. Default 1000.</summary>
     public int ClassCount { get; init; } = 1000;
@@ -51,11 +66,30 @@ public abstract record ImageClassifierConfig
     // Width D of the pooled vector that the classes are read from.
     internal abstract int FeatureWidth { get; }
 
-    // Patches of an image.
-    internal int Patches => checked(ImageHeight / PatchSize * (ImageWidth / PatchSize));
+    // Patches of an image, or tokens of a stem.
+    internal int Patches => checked(Grid.Rows * Grid.Columns);
 
-    // Rows and columns of patches.
-    internal (int Rows, int Columns) Grid => (ImageHeight / PatchSize, ImageWidth / PatchSize);
+    // Rows and columns of patches. A stem rounds up, for patches there is nothing to round.
+    internal (int Rows, int Columns) Grid => (RoundUp(ImageHeight), RoundUp(ImageWidth));
+
+    // What makes tokens of an image, for a model of a width.
+    private protected long EmbeddingParameters(int width)
+    {
+        var patch = checked((long)PatchSize * PatchSize * Channels);
+        return Stem?.Parameters(Channels, PatchSize, width) ?? checked((patch * width) + width);
+    }
+
+    private protected long EmbeddingMacs(int width) =>
+        Stem?.Macs(Channels, PatchSize, width, ImageHeight, ImageWidth)
+            ?? checked((long)Patches * PatchSize * PatchSize * Channels * width);
+
+    // The vector that attention pooling compares tokens with.
+    private protected long PoolingParameters(int width) => Pooling == Pooling.Attention ? width : 0;
+
+    // Two numbers of every token.
+    private protected long PoolingMacs(int width, int tokens) => Pooling == Pooling.Attention ? checked(2L * tokens * width) : 0;
+
+    private int RoundUp(int pixels) => (int)(((long)pixels + PatchSize - 1) / PatchSize);
 
     /// <summary>
     /// The properties by which a model may differ from an earlier one whose weights it takes over: what acts while training only, and what
@@ -128,7 +162,12 @@ public abstract record ImageClassifierConfig
         RequireAtLeast(1, Channels, nameof(Channels));
         RequireAtLeast(1, PatchSize, nameof(PatchSize));
         RequireAtLeast(2, ClassCount, nameof(ClassCount));
-        if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
+        if (!Enum.IsDefined(Pooling))
+            throw new ArgumentException(
+                $"{nameof(Pooling)} is {Pooling}; it must be one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
+        if (Stem is not null)
+            Stem.Validate(nameof(Stem), PatchSize, ImageHeight, ImageWidth);
+        else if (ImageHeight % PatchSize != 0 || ImageWidth % PatchSize != 0)
             throw new ArgumentException(
                 $"The image is {ImageWidth}×{ImageHeight} pixels and {nameof(PatchSize)} is {PatchSize}; both sides must be multiples of "
                     + "it.");

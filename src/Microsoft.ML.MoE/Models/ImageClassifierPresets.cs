@@ -88,6 +88,23 @@ internal static class ImageClassifierPresets
         new("widenet-tiny-shared-layernorm", WideNetConfig.Tiny with { ShareLayerNorms = true }, null, "8×8 colour, for tests"),
         new("widenet-tiny-no-moe", WideNetConfig.Tiny with { Experts = 0, FeedForwardWidth = 64 }, null, "8×8 colour, for tests"),
         new("widenet-tiny-unshared", WideNetConfig.Tiny with { ShareParameters = false }, null, "8×8 colour, for tests"),
+        new(
+            "widenet-tiny-stem",
+            WideNetConfig.Tiny with { Stem = new(), Pooling = Pooling.Attention, ClassToken = ClassToken.Zero },
+            null,
+            "8×8 colour, for tests"),
+        new(
+            "widenet-tiny-stem-alone",
+            WideNetConfig.Tiny with { Stem = new(), Blocks = 0, Experts = 0 },
+            null,
+            "8×8 colour, for tests"),
+        new(
+            "vit-moe-tiny-stem",
+            VisionTransformerConfig.MoeTiny with { Stem = new() { Halving = StemHalving.Stride, FirstChannels = 6 } },
+            null,
+            "8×8 colour, for tests"),
+        new("mixer-tiny-stem", MlpMixerConfig.Tiny with { Stem = new(), Pooling = Pooling.Attention }, null, "8×8 colour, for tests"),
+        new("sparse-mlp-tiny-stem", SparseMlpConfig.Tiny with { Stem = new() }, null, "8×8 colour, for tests"),
         new("mixer-tiny", MlpMixerConfig.Tiny, null, "8×8 colour, for tests"),
         new("sparse-mlp-tiny", SparseMlpConfig.Tiny, null, "8×8 colour, for tests"),
         new("sparse-mlp-tiny-dense-channels", SparseMlpConfig.Tiny with { ChannelExperts = 0 }, null, "8×8 colour, for tests"),

@@ -1,4 +1,4 @@
-// What every Mixer has around its blocks: patches -> blocks -> LayerNorm -> mean over the patches -> classes. MLP-Mixer, arXiv 2105.01601,
+// What every Mixer has around its blocks: patches -> blocks -> LayerNorm -> pooling -> classes. MLP-Mixer, arXiv 2105.01601,
 // section 2.
 //
 // Axes: N = images, C = channels of an image, classes, or channels of a patch (model width), H = height, W = width, S = patches of an
@@ -20,8 +20,9 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 internal abstract class MixerClassifier : ImageClassifier, IHasLayers
 {
-    private readonly PatchEmbedding patches;
+    private readonly nn.Module<Tensor, Tensor> patches;   // named so in files, also where convolutions stand in for them
     private readonly LayerNorm finalNorm;
+    private readonly AttentionPooling? pooling;
     private readonly Dense classes;
     private readonly MixerClassifierConfig config;
 
@@ -29,8 +30,10 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
         : base(name, config)
     {
         this.config = config;
-        patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
+        patches = Embedding(config, config.Width, computeType, device);
         finalNorm = new LayerNorm(config.Width, device: device);
+        if (config.Pooling == Pooling.Attention)
+            pooling = new AttentionPooling(config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true) { HiddenLayers = 0 };
     }
 
@@ -44,7 +47,7 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
         return path[0] switch
         {
             nameof(patches) => [0],
-            nameof(finalNorm) or nameof(classes) => [LastLayer],
+            nameof(finalNorm) or nameof(pooling) or nameof(classes) => [LastLayer],
             _ => [BlockOf(path[0], int.Parse(path[1], CultureInfo.InvariantCulture)) + 1],
         };
     }
@@ -81,7 +84,7 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
         using var scope = NewDisposeScope();
         var routing = new List<RoutingRecord>();
         var x_NSC = finalNorm.forward(Encode(patches.forward(images_NCHW), routing));
-        var features_ND = x_NSC.mean([1]);
+        var features_ND = pooling is null ? x_NSC.mean([1]) : pooling.forward(x_NSC);
         var logits_NC = classes.forward(features_ND);
 
         var auxiliary = routing.Count == 0

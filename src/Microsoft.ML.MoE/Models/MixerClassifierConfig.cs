@@ -38,6 +38,10 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
         RequireAtLeast(1, Blocks, nameof(Blocks));
         RequireAtLeast(1, SpatialWidth, nameof(SpatialWidth));
         RequireAtLeast(1, ChannelWidth, nameof(ChannelWidth));
+        if (Pooling == Pooling.ClassToken)
+            throw new ArgumentException(
+                $"{nameof(Pooling)} is {Pooling}, but a Mixer has no class token; it must be {nameof(Pooling.Mean)} or "
+                    + $"{nameof(Pooling.Attention)}.");
         if (!(DropPath >= 0 && DropPath < 1))
             throw new ArgumentException($"{nameof(DropPath)} is {DropPath}; it must be at least 0 and below 1.");
     }
@@ -50,10 +54,10 @@ public abstract record MixerClassifierConfig : ImageClassifierConfig
     private protected static long LayerNorm(long width) => 2 * width;
 
     private protected long StemAndHeadParameters =>
-        checked(Linear((long)PatchSize * PatchSize * Channels, Width) + LayerNorm(Width) + Linear(Width, ClassCount));
+        checked(EmbeddingParameters(Width) + PoolingParameters(Width) + LayerNorm(Width) + Linear(Width, ClassCount));
 
     private protected long StemAndHeadMacs =>
-        checked(((long)Patches * PatchSize * PatchSize * Channels * Width) + ((long)Width * ClassCount));
+        checked(EmbeddingMacs(Width) + PoolingMacs(Width, Patches) + ((long)Width * ClassCount));
 
     private protected long DenseBlockParameters =>
         checked(FeedForward(Patches, SpatialWidth) + FeedForward(Width, ChannelWidth) + (2 * LayerNorm(Width)));

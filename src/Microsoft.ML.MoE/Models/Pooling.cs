@@ -8,4 +8,7 @@ public enum Pooling
 
     /// <summary>The class token (ViT).</summary>
     ClassToken,
+
+    /// <summary>A mean over all tokens, weighted by how each agrees with a learned vector (arXiv 2104.05704, equation 5).</summary>
+    Attention,
 }

@@ -19,10 +19,11 @@ namespace Microsoft.ML.MoE.Models;
 /// <summary>Base of <see cref="VisionTransformer"/> and <see cref="WideNet"/>, which differ in their blocks.</summary>
 internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
 {
-    private readonly PatchEmbedding patches;
+    private readonly nn.Module<Tensor, Tensor> patches;   // named so in files, also where convolutions stand in for them
     private readonly Parameter positions;
     private readonly Parameter? classToken;
     private readonly LayerNorm finalNorm;
+    private readonly AttentionPooling? pooling;
     private readonly Dense? representation;
     private readonly Dense classes;
     private readonly Dropout dropout;
@@ -33,11 +34,13 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
         : base(name, config)
     {
         this.config = config;
-        patches = new PatchEmbedding(config.Channels, config.PatchSize, config.Width, computeType, device);
+        patches = Embedding(config, config.Width, computeType, device);
         positions = new Parameter(StartPositions(config, device));
         if (config.ClassToken == ClassToken.Learned)
             classToken = new Parameter(zeros([1, 1, config.Width], float32, device));
         finalNorm = new LayerNorm(config.Width, device: device);
+        if (config.Pooling == Pooling.Attention)
+            pooling = new AttentionPooling(config.Width, device);
         if (config.Representation)
             representation = new Dense(config.Width, config.Width, device);
         classes = new Dense(config.Width, config.ClassCount, device, zeroInit: true) { HiddenLayers = 0 };
@@ -59,7 +62,7 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
         return path[0] switch
         {
             nameof(patches) or nameof(positions) or nameof(classToken) => [0],
-            nameof(finalNorm) or nameof(representation) or nameof(classes) => [LastLayer],
+            nameof(finalNorm) or nameof(pooling) or nameof(representation) or nameof(classes) => [LastLayer],
             _ => [.. BlocksOf(path[0], int.Parse(path[1], CultureInfo.InvariantCulture)).Select(block => block + 1)],
         };
     }
@@ -84,7 +87,12 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
         var routing = new List<RoutingRecord>();
         var x_NLD = finalNorm.forward(Encode(Embed(images_NCHW), routing));
 
-        var features_ND = config.Pooling == Pooling.Mean ? x_NLD.mean([1]) : x_NLD.select(1, 0);
+        var features_ND = config.Pooling switch
+        {
+            Pooling.ClassToken => x_NLD.select(1, 0),
+            Pooling.Attention => pooling!.forward(x_NLD),
+            _ => x_NLD.mean([1]),
+        };
         if (representation is not null)
             features_ND = representation.forward(features_ND.to_type(ComputeType)).to_type(float32).tanh();
         var logits_NC = classes.forward(features_ND);
@@ -118,7 +126,7 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
 
         using var scope = NewDisposeScope();
         var waves_LD = PositionWaves
-            .Create(config.ImageHeight / config.PatchSize, config.ImageWidth / config.PatchSize, config.Width)
+            .Create(config.Grid.Rows, config.Grid.Columns, config.Width)
             .Times(config.PositionDeviation * Math.Sqrt(2));
         positions_1LD.zero_();   // what stands before the patches has no place
         positions_1LD.narrow(1, config.Tokens - waves_LD.shape[0], waves_LD.shape[0]).copy_(waves_LD);

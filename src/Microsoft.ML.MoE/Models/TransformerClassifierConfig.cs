@@ -15,7 +15,7 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Attention heads. Default 12.</summary>
     public int Heads { get; init; } = 12;
 
-    /// <summary>Transformer blocks. Default 12.</summary>
+    /// <summary>Transformer blocks, at least 1, or with a stem 0: a plain convolutional network then. Default 12.</summary>
     public int Blocks { get; init; } = 12;
 
     /// <summary>
@@ -33,9 +33,6 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     /// <summary>What stands before the patches.</summary>
     public ClassToken ClassToken { get; init; }
-
-    /// <summary>How the tokens become one vector.</summary>
-    public Pooling Pooling { get; init; }
 
     /// <summary>Whether a linear layer with tanh stands between pooling and classes. Default false; the papers' sizes have it.</summary>
     public bool Representation { get; init; }
@@ -92,7 +89,7 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
         base.ValidateArchitecture();
         RequireAtLeast(1, Width, nameof(Width));
         RequireAtLeast(1, Heads, nameof(Heads));
-        RequireAtLeast(1, Blocks, nameof(Blocks));
+        RequireAtLeast(Stem is null ? 1 : 0, Blocks, nameof(Blocks));
         RequireAtLeast(0, Experts, nameof(Experts));
         if (Width % Heads != 0)
             throw new ArgumentException(
@@ -141,7 +138,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     private protected long StemAndHeadParameters =>
         checked(
-            Linear((long)PatchSize * PatchSize * Channels, Width)
+            EmbeddingParameters(Width)
+            + PoolingParameters(Width)
             + ((long)Tokens * Width)
             + (ClassToken == ClassToken.Learned ? Width : 0)
             + LayerNormParameters
@@ -150,7 +148,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     private protected long StemAndHeadMacs =>
         checked(
-            ((long)Patches * PatchSize * PatchSize * Channels * Width)
+            EmbeddingMacs(Width)
+            + PoolingMacs(Width, Tokens)
             + (Representation ? (long)Width * Width : 0)
             + ((long)Width * ClassCount));
 

@@ -39,12 +39,12 @@ internal sealed class WideNet : TransformerClassifier
         : base(nameof(WideNet), config, device, computeType)
     {
         this.config = config;
-        for (var i = 0; i < (config.ShareLayerNorms ? 1 : config.Blocks); i++)
+        for (var i = 0; i < (config.ShareLayerNorms ? Math.Min(1, config.Blocks) : config.Blocks); i++)
         {
             attentionNorms.Add(new LayerNorm(config.Width, device: device));
             mixtureNorms.Add(new LayerNorm(config.Width, device: device));
         }
-        for (var i = 0; i < (config.ShareParameters ? 1 : config.Blocks); i++)
+        for (var i = 0; i < (config.ShareParameters ? Math.Min(1, config.Blocks) : config.Blocks); i++)
         {
             attentions.Add(new MultiHeadAttention(config.Width, config.Heads, device));
             if (config.Experts > 0)

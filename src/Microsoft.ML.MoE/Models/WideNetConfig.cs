@@ -96,8 +96,8 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     {
         checked   // a size that no machine can hold is an OverflowException, not a small number
         {
-            long copies = ShareParameters ? 1 : Blocks;
-            var layerNorms = (ShareLayerNorms ? 1 : Blocks) * 2 * LayerNormParameters;
+            long copies = ShareParameters ? Math.Min(1, Blocks) : Blocks;
+            var layerNorms = (ShareLayerNorms ? Math.Min(1, Blocks) : Blocks) * 2 * LayerNormParameters;
             var block =
                 AttentionParameters
                 + (

@@ -19,6 +19,8 @@ public sealed class CopyConstructorTests
         Assert.AreEqual(MlpMixerConfig.Tiny, new MlpMixerConfig(MlpMixerConfig.Tiny));
         Assert.AreEqual(LanguageModelConfig.Nano, new LanguageModelConfig(LanguageModelConfig.Nano));
         Assert.AreEqual(GeneralistConfig.Small, new GeneralistConfig(GeneralistConfig.Small));
+        var stem = new ConvolutionalStem { FirstChannels = 3, Halving = StemHalving.Stride };
+        Assert.AreEqual(stem, new ConvolutionalStem(stem));
         var layer = new PeerOptions { Experts = 64, Gated = true, Tables = new ExpertTableOptions { WeightDecay = 0.5 } };
         Assert.AreEqual(layer, new PeerOptions(layer));
         Assert.AreEqual(layer.Tables, new ExpertTableOptions(layer.Tables));

@@ -34,6 +34,7 @@ public sealed class ImageClassifierConfigTests
             },
             SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.First(2), ReRepresented = ReRepresentedAxes.Patches },
             SparseMlpConfig.Tiny with { SparseBlocks = BlockPositions.At() },
+            MlpMixerConfig.Tiny with { Stem = new() { FirstChannels = 5, Halving = StemHalving.Stride } },
         ];
         foreach (var config in configs)
             Assert.AreEqual(config, ImageClassifierConfig.FromJson(config.ToJson()));
@@ -83,6 +84,14 @@ public sealed class ImageClassifierConfigTests
             [WideNetConfig.Tiny with { PositionDeviation = -1 }, "PositionDeviation is -1"],
             [WideNetConfig.Tiny with { BalanceLossWeight = -0.01 }, "BalanceLossWeight is -0.01"],
             [WideNetConfig.Tiny with { TrainingCapacity = new ExpertCapacity(0.9) }, "capacity factor is 0.9"],
+            [WideNetConfig.Tiny with { Stem = new(), PatchSize = 16 }, "8×8 pixels, PatchSize is 16 and Stem is set; the convolutions would shrink"],
+            [WideNetConfig.Tiny with { Stem = new(), ImageWidth = 3 }, "3×8 pixels, PatchSize is 4 and Stem is set; the convolutions would shrink"],
+            [WideNetConfig.Tiny with { Stem = new(), PatchSize = 6 }, "PatchSize is 6 and Stem is set; convolutions halve the image, so that it must be a power of 2"],
+            [MlpMixerConfig.Tiny with { Stem = new() { FirstChannels = 0 } }, "Stem.FirstChannels is 0; it must be at least 1"],
+            [MlpMixerConfig.Tiny with { Stem = new() { Halving = (StemHalving)2 } }, "Stem.Halving is 2; it must be one of MaxPooling, Stride"],
+            [WideNetConfig.Tiny with { Stem = new(), Blocks = -1 }, "Blocks is -1; it must be at least 0"],
+            [MlpMixerConfig.Tiny with { Pooling = Pooling.ClassToken }, "Pooling is ClassToken, but a Mixer has no class token"],
+            [WideNetConfig.Tiny with { Pooling = (Pooling)3 }, "Pooling is 3; it must be one of Mean, ClassToken, Attention"],
             [WideNetConfig.Tiny with { Pooling = Pooling.ClassToken }, "Pooling is ClassToken, but ClassToken is None"],
             [WideNetConfig.Tiny with { RoutingGroups = 2 }, "RoutingGroups is 2; it must divide Blocks (3)"],
             [WideNetConfig.Tiny with { Experts = 0, RoutingGroups = 1 }, "does not route"],
