@@ -42,6 +42,15 @@ internal sealed class MuonBenchmark : IBenchmark
         muon = new Muon([new([.. parameters.Select((p, i) => KeyValuePair.Create($"{i}", p))], 0)], shapes);
     }
 
+    /// <summary>Five iterations of Newton–Schulz, each X·Xᵀ, its square, and their sum times X: 2·m²·n + m³ of a matrix of (m, n), m ≤ n.</summary>
+    public BenchmarkWork? Work =>
+        new(
+            5 * matrices.Sum(matrix =>
+            {
+                double m = Math.Min(matrix.shape[0], matrix.shape[1]), n = Math.Max(matrix.shape[0], matrix.shape[1]);
+                return (2 * m * m * n) + (m * m * m);
+            }));
+
     public void Ours()
     {
         using var scope = NewDisposeScope();

@@ -145,7 +145,12 @@ public sealed class CroppedImagesTests
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
         return ImageScan.Run(
-            environment, channel, data, "training", cacheLimit, poolSize: 30, fingerprint: false, default, isSplit: true, crop);
+            environment,
+            channel,
+            data,
+            "training",
+            new() { CacheLimit = cacheLimit, PoolSize = 30, Splits = true, Crop = crop },
+            default);
     }
 
     private static int Contrast(ImageExample example)

@@ -54,8 +54,6 @@ public sealed class EveryOptionTests
         [nameof(TrainerOptions.CancellationToken)] = () => new CancellationTokenSource().Token,
         [nameof(TrainerOptions.Checkpoints)] = () => new CheckpointOptions(Path.Combine(Path.GetTempPath(), $"moe-ml-{Guid.NewGuid():n}")),
         [nameof(MoCoPretraining.UnlabeledData)] = () => Colours.WithKeys(Ml, Colours.Rows(24, seed: 5)),
-        [nameof(MoCoPretraining.FirstView)] = () => ImageAugmentation.None,
-        [nameof(MoCoPretraining.SecondView)] = () => ImageAugmentation.None,
     };
 
     // Which of the two measures chooses another epoch depends on luck; TrainingLoopEndTests make it.
