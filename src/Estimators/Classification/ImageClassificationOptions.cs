@@ -122,7 +122,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// Smallest part of a training image's area, above 0 to 1, that is cut out at a random place, of a random shape, and enlarged to the
     /// whole (random resized crop). Null (default): none. 0.08 is common for large photographs, 0.5 and more for small ones. It is cut out
     /// of a picture at its own size, as it came, and not of the model's smaller copy; pictures count at their own size for
-    /// <see cref="CacheLimit"/> then, and are read anew each epoch where they do not fit. Not together with <see cref="RandomCropPadding"/>.
+    /// <see cref="CacheLimit"/> then, and are read anew each epoch where they do not fit. Not together with
+    /// <see cref="RandomCropPadding"/>.
     /// </summary>
     public double? RandomResizedCropScale { get; set; }
 

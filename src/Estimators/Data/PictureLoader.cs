@@ -12,8 +12,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <para>JPEG, PNG, WebP, GIF and BMP, in grey, colour, CMYK or with a palette, of up to 16 bits a channel, which become 8. They are turned
 /// as their Exif data say, converted to sRGB where they carry a colour profile, and put on a background where they are transparent. Of an
 /// animation the first picture is taken.</para>
-/// <para><c>LoadImages</c> does none of this: photographs of a telephone lie on their side, wide-gamut colours are pale, what is transparent
-/// is black, the missing part of a file that was cut off too, and a small file with a thousand million pixels takes gigabytes.</para>
+/// <para><c>LoadImages</c> does none of this: photographs of a telephone lie on their side, wide-gamut colours are pale, what is
+/// transparent is black, the missing part of a file that was cut off too, and a small file with a thousand million pixels takes
+/// gigabytes.</para>
 /// <para>A picture is decoded when its row is read. One that cannot be read throws an exception that names the file; this library's
 /// estimators and transformers count such rows, name the first, and go on. An empty name is a missing picture.</para>
 /// </remarks>

@@ -37,8 +37,8 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
             return ReferenceEquals(picture, last) ? false : throw Disposed(null);
         }
         any = true;
-        resizer.Write(
-            new(picture.Pixels, picture.Width, picture.Height, picture.PixelFormat), Crop?.Invoke(picture.Height, picture.Width), destination);
+        var box = Crop?.Invoke(picture.Height, picture.Width);
+        resizer.Write(new(picture.Pixels, picture.Width, picture.Height, picture.PixelFormat), box, destination);
         GC.KeepAlive(picture);
         return true;
     }

@@ -10,8 +10,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <remarks>
 /// Rows are told apart by their number in the data: one that cannot be read any more, a file that has gone, say, then moves no other row in
-/// or out of the set. Every pass is checked to have the order of the first: the labels of all rows, and the images of those that are wanted,
-/// the only ones that are decoded.
+/// or out of the set. Every pass is checked to have the order of the first: the labels of all rows, and the images of those that are
+/// wanted, the only ones that are decoded.
 /// </remarks>
 internal sealed class StreamedImages : IImageExamples
 {
