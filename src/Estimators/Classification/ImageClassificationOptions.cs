@@ -148,8 +148,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public int? RandAugmentOperations { get; set; }
 
     /// <summary>
-    /// How strong those operations are, 0 to 10, give or take a standard deviation of 0.5. Default 9, as for large models (timm's
-    /// "rand-m9-mstd0.5-inc1").
+    /// How strong those operations are, 0 to 15, give or take a standard deviation of 0.5. Default 9, as for large models (timm's
+    /// "rand-m9-mstd0.5-inc1"); above 10 its operations go on growing (<see cref="RandAugment"/>).
     /// </summary>
     public double RandAugmentMagnitude { get; set; } = 9;
 
@@ -333,7 +333,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
         }
         OptionChecks.AtLeast(0, ColorJitter ?? 0, nameof(ColorJitter));
         OptionChecks.AtLeast(0, RandAugmentOperations ?? 0, nameof(RandAugmentOperations));
-        OptionChecks.Between(0, 10, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
+        OptionChecks.Between(0, 15, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
         OptionChecks.Between(0, 1, RandomErasing ?? 0, nameof(RandomErasing));
         OptionChecks.AtLeast(0, CacheLimit, nameof(CacheLimit));
         OptionChecks.AtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));

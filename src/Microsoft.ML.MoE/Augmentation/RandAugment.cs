@@ -12,33 +12,36 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// <summary>Changes every image of a batch by some operations of its own. For pixels from 0 to 1.</summary>
 /// <remarks>
 /// <para>
-/// At magnitude M from 0 to 10: rotate by 3°·M either way; shear by 0.03·M, from the upper and left border; translate by 4.5 % of the side
-/// ·M; color, contrast, brightness and sharpness at 1 ± 0.09·M, where 1 is the image itself; solarize the pixels from (1 − M/10)·256/255
-/// up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity. Directions are drawn for each image. Moved pixels are
+/// At magnitude M from 0 to 15: rotate by 3°·M either way; shear by 0.03·M, from the upper and left border; translate by 4.5 % of the side
+/// ·M; color, contrast, brightness and sharpness at 1 ± 0.09·M, at least 0.1, where 1 is the image itself; solarize the pixels from
+/// (1 − M/10)·256/255 up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity. Directions are drawn for each image. Moved pixels are
 /// interpolated bilinearly.
 /// </para>
 /// <para>
 /// Every operation that has a magnitude grows with it from no change at 0, which the paper's own tables do not do for solarize, posterize
-/// and the four of color; timm calls this the increasing set ("inc1"), and like there the scale ends at 10. torchvision's scale ends at 30:
-/// its 9 is a 3 here. An image without three channels has no color to change, and one of less than 3 pixels a side no sharpness.
+/// and the four of color; timm calls this the increasing set ("inc1"). Like there, and in the papers' own code, 10 is where ranges usually end and greater
+/// magnitudes go on in proportion (timm: with "mmax15"), as far as an operation can: from 10 on solarize inverts the whole image, and what
+/// makes color and contrast less stays at 0.1. In the papers' code solarize and posterize grow weaker with the magnitude, and change
+/// little or nothing above 10. torchvision's scale ends at 30: its 9 is a 3 here. An image without three channels has no color to change, and one of less than 3 pixels a side no sharpness.
 /// </para>
 /// </remarks>
 internal sealed record RandAugment
 {
-    // The scale that magnitudes are given in.
-    private const double Most = 10;
+    // The scale that magnitudes are given in, and how far it goes.
+    private const double Scale = 10;
+    private const double Most = 15;
 
     private static readonly RandAugmentOperation[] All = Enum.GetValues<RandAugmentOperation>();
 
     /// <summary>Operations an image, one after the other, at least 1. The same one may come twice. Default 2.</summary>
     public int Operations { get; init; } = 2;
 
-    /// <summary>How strong the operations are, 0 to 10. Default 9.</summary>
+    /// <summary>How strong the operations are, 0 to 15. Default 9.</summary>
     public double Magnitude { get; init; } = 9;
 
     /// <summary>
-    /// Standard deviation of the magnitude about <see cref="Magnitude"/>, drawn for each operation of each image and kept within 0 to 10;
-    /// at least 0. Default 0, as in the paper; timm has 0.5.
+    /// Standard deviation of the magnitude about <see cref="Magnitude"/>, drawn for each operation of each image and kept within 0 to 10,
+    /// or to 15 where the mean is above 10; at least 0. Default 0, as in the paper; timm has 0.5.
     /// </summary>
     public double MagnitudeDeviation { get; init; }
 
@@ -104,7 +107,7 @@ internal sealed record RandAugment
     /// <summary>Does one operation to all images.</summary>
     /// <param name="pixels_NCHW">Pixels from 0 to 1.</param>
     /// <param name="operation">Which.</param>
-    /// <param name="magnitude">Its magnitude as a part of the largest, −1 to 1; the sign is the direction of those that have one.</param>
+    /// <param name="magnitude">Its magnitude in tenths of the scale, −1.5 to 1.5; the sign is the direction of those that have one.</param>
     /// <param name="fill">What comes in from outside, for all channels.</param>
     internal static Tensor ApplyTo(Tensor pixels_NCHW, RandAugmentOperation operation, double magnitude, float fill = 0.5f)
     {
@@ -145,12 +148,14 @@ internal sealed record RandAugment
                 pixels_NCHW, numbers(magnitude => (1 - Math.Abs(magnitude)) * 256 / 255)),
             RandAugmentOperation.Posterize => PixelOperations.Posterize(
                 pixels_NCHW, numbers(magnitude => Math.Pow(2, Math.Round(4 * Math.Abs(magnitude))))),
-            RandAugmentOperation.Color => PixelOperations.Saturation(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-            RandAugmentOperation.Contrast => PixelOperations.Contrast(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-            RandAugmentOperation.Brightness => PixelOperations.Brightness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
-            RandAugmentOperation.Sharpness => PixelOperations.Sharpness(pixels_NCHW, numbers(magnitude => 1 + (0.9 * magnitude))),
+            RandAugmentOperation.Color => PixelOperations.Saturation(pixels_NCHW, numbers(Enhancement)),
+            RandAugmentOperation.Contrast => PixelOperations.Contrast(pixels_NCHW, numbers(Enhancement)),
+            RandAugmentOperation.Brightness => PixelOperations.Brightness(pixels_NCHW, numbers(Enhancement)),
+            RandAugmentOperation.Sharpness => PixelOperations.Sharpness(pixels_NCHW, numbers(Enhancement)),
             _ => throw new ArgumentOutOfRangeException(nameof(operation), operation, null),
         };
+
+    private static double Enhancement(double magnitude) => Math.Max(0.1, 1 + (0.9 * magnitude));
 
     private (RandAugmentOperation[,] Operations_NS, double[,] Magnitudes_NS) Draw(int images, Generator generator)
     {
@@ -161,7 +166,8 @@ internal sealed record RandAugment
         {
             for (var turn = 0; turn < Operations; turn++)
             {
-                var magnitude = Math.Clamp(Magnitude + (normal_NS is null ? 0 : MagnitudeDeviation * normal_NS[n, turn]), 0, Most) / Most;
+                var drawn = Magnitude + (normal_NS is null ? 0 : MagnitudeDeviation * normal_NS[n, turn]);
+                var magnitude = Math.Clamp(drawn, 0, Magnitude > Scale ? Most : Scale) / Scale;
                 operations_NS[n, turn] = All[(int)(uniform_NR[n, 2 * turn] * All.Length)];
                 magnitudes_NS[n, turn] = uniform_NR[n, (2 * turn) + 1] < 0.5 ? magnitude : -magnitude;
             }

@@ -117,6 +117,16 @@ public sealed class RandAugmentTests
             (RandAugmentOperation.Solarize, -1, 1 - image_1CHW),
             (RandAugmentOperation.Posterize, 0.5, PixelOperations.Posterize(image_1CHW, full([1, 1, 1, 1], 4f))),   // 6 bits
             (RandAugmentOperation.Posterize, 1, PixelOperations.Posterize(image_1CHW, full([1, 1, 1, 1], 16f))),   // 4 bits
+
+            // Beyond 10: on in proportion, as far as the operation can.
+            (RandAugmentOperation.Rotate, 1.5, AffineMap.Warp(image_1CHW, [AffineMap.Rotation(45)], fill)),
+            (RandAugmentOperation.ShearX, -1.5, AffineMap.Warp(image_1CHW, [AffineMap.ShearX(-0.45, 20)], fill)),
+            (RandAugmentOperation.TranslateX, 1.5, AffineMap.Warp(image_1CHW, [AffineMap.Translation(13.5, 0)], fill)),
+            (RandAugmentOperation.Color, 1.5, PixelOperations.Saturation(image_1CHW, full([1, 1, 1, 1], 2.35f))),
+            (RandAugmentOperation.Contrast, -1.5, PixelOperations.Contrast(image_1CHW, full([1, 1, 1, 1], 0.1f))),
+            (RandAugmentOperation.Sharpness, 1.2, PixelOperations.Sharpness(image_1CHW, full([1, 1, 1, 1], 2.08f))),
+            (RandAugmentOperation.Solarize, 1.5, 1 - image_1CHW),
+            (RandAugmentOperation.Posterize, -1.5, PixelOperations.Posterize(image_1CHW, full([1, 1, 1, 1], 64f))),   // 2 bits
         ];
         foreach (var (operation, magnitude, expected) in cases)
             TensorAssert.AreClose(expected, RandAugment.ApplyTo(image_1CHW, operation, magnitude), 1e-5, operation.ToString());
@@ -150,6 +160,21 @@ public sealed class RandAugmentTests
     }
 
     [TestMethod]
+    [DataRow(10, 1.9f)]
+    [DataRow(14, 2.35f)]
+    public void WhatIsDrawnStaysOnTheScale(int magnitude, float most)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(8);
+        var dark_NCHW = full([3000, 1, 1, 1], 0.1f);   // only brightness makes it brighter and not white
+        var augment = new RandAugment { Operations = 1, Magnitude = magnitude, MagnitudeDeviation = 2, Fill = [0.1f] };
+        var changed = augment.Apply(dark_NCHW, generator) / 0.1f;
+        var brighter = changed.masked_select(changed.lt(3) & changed.gt(1.001f));
+        Assert.AreEqual(most, brighter.max().item<float>(), 1e-4);
+        Assert.IsGreaterThan(100, brighter.numel());
+    }
+
+    [TestMethod]
     public void TheFillComesInFromOutside()
     {
         using var scope = NewDisposeScope();
@@ -173,7 +198,7 @@ public sealed class RandAugmentTests
         (RandAugment Augment, string Message)[] bad =
         [
             (new() { Operations = 0 }, "Operations is 0"),
-            (new() { Magnitude = 11 }, "Magnitude is 11; it must be between 0 and 10"),
+            (new() { Magnitude = 16 }, "Magnitude is 16; it must be between 0 and 15"),
             (new() { MagnitudeDeviation = -1 }, "MagnitudeDeviation is -1"),
             (new() { Fill = [2] }, "Fill is 2"),
         ];
