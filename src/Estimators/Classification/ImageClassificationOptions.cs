@@ -134,6 +134,13 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public bool? HorizontalFlip { get; set; }
 
     /// <summary>
+    /// Whether images are not mirrored at random in each epoch, but each at random in the first and then in every other one (alternating
+    /// flips, arXiv 2404.00498): two epochs in a row show both sides of every image, which learns a little faster in short trainings.
+    /// Default false. Mirrors, so that <see cref="HorizontalFlip"/> must not be false.
+    /// </summary>
+    public bool AlternatingFlips { get; set; }
+
+    /// <summary>
     /// How much brightness, contrast and saturation of training images change at random, each by a factor of up to 1 ± this, at least 0
     /// (hue stays, as in timm). Null (default): chosen, so far 0: not at all; 0.4 is common. Grey images have no saturation to change.
     /// Pixels are what <see cref="RandAugmentOperations"/> says.
@@ -241,7 +248,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
             Pixels = pixels,
             RandomResizedCrop = Crop,
             CropPadding = RandomCropPadding ?? 0,
-            FlipProbability = HorizontalFlip == true ? 0.5 : 0,
+            FlipProbability = HorizontalFlip == true && !AlternatingFlips ? 0.5 : 0,
             RandAugment = RandAugmentOperations is > 0 and var operations
                 ? new RandAugment
                 {
@@ -280,7 +287,9 @@ public abstract class ImageClassificationOptions : TrainerOptions
                 new(nameof(Mixup), 0.0, Off),
                 new(nameof(CutMix), 0.0, Off),
                 new(nameof(RandomCropPadding), 0, Off),
-                new(nameof(HorizontalFlip), false, "it spoils digits and letters"),
+                AlternatingFlips
+                    ? new(nameof(HorizontalFlip), true, $"{nameof(AlternatingFlips)} is set")
+                    : new(nameof(HorizontalFlip), false, "it spoils digits and letters"),
                 new(nameof(ColorJitter), 0.0, Off),
                 new(nameof(RandAugmentOperations), 0, Off),
                 new(nameof(RandomErasing), 0.0, Off),
@@ -331,6 +340,9 @@ public abstract class ImageClassificationOptions : TrainerOptions
                         + "cropped one way or the other: leave out one of them.");
             }
         }
+        if (AlternatingFlips && HorizontalFlip == false)
+            throw new ArgumentException(
+                $"{nameof(AlternatingFlips)} is true and {nameof(HorizontalFlip)} is false; set it to true, or leave it out.");
         OptionChecks.AtLeast(0, ColorJitter ?? 0, nameof(ColorJitter));
         OptionChecks.AtLeast(0, RandAugmentOperations ?? 0, nameof(RandAugmentOperations));
         OptionChecks.Between(0, 15, RandAugmentMagnitude, nameof(RandAugmentMagnitude));

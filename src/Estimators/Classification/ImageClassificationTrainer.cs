@@ -208,7 +208,10 @@ internal sealed class ImageClassificationTrainer
             model, augmentation, options.LabelSmoothing!.Value, generator, options.CreateMixing());
         var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
         return session.Run(
-            model, objective.ComputeLoss, new ImageBatchSource(examples, batches, session.Seed),
+            model,
+            objective.ComputeLoss,
+            new ImageBatchSource(
+                examples, batches, session.Seed, flips: options.AlternatingFlips ? new AlternatingFlips(session.Seed) : null),
             validation is null ? null : token => objective.Evaluate(session.Watch(validation.ReadEpoch(0, token)), token),
             new()
             {

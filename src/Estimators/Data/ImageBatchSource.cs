@@ -12,7 +12,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="seed">Decides the orders; null for the images' own.</param>
 /// <param name="wholeBatchesOnly">Whether examples that do not fill a last batch are left out of an epoch, unless there is no
 /// other.</param>
-internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false)
+/// <param name="flips">Which images are mirrored; null where that is not decided here.</param>
+internal sealed class ImageBatchSource(
+    IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false, AlternatingFlips? flips = null)
     : IBatchSource<ImageBatch>
 {
     private int ExamplesPerEpoch =>
@@ -32,6 +34,6 @@ internal sealed class ImageBatchSource(IImageExamples examples, ImageBatches bat
         var rest = seed is { } number
             ? examples.Shuffled(SeededRandom.Create(number, epoch), done, cancellationToken)
             : examples.InOrder(cancellationToken).Skip(done);
-        return batches.From(rest, ExamplesPerEpoch - done);
+        return batches.From(rest, ExamplesPerEpoch - done, flips is null ? null : row => flips.IsMirrored(row, epoch));
     }
 }

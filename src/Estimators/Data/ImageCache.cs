@@ -8,6 +8,7 @@ internal sealed class ImageCache(int bytesPerImage)
     private readonly int imagesPerBlock = Math.Max(1, BlockBytes / bytesPerImage);
     private readonly List<byte[]> blocks = [];
     private readonly List<int> labels = [];
+    private readonly List<int> rows = [];
 
     /// <summary>Number of images.</summary>
     public int Count => labels.Count;
@@ -17,7 +18,7 @@ internal sealed class ImageCache(int bytesPerImage)
 
     /// <summary>The example at a position.</summary>
     public ImageExample this[int index] =>
-        new(blocks[index / imagesPerBlock].AsMemory(index % imagesPerBlock * bytesPerImage, bytesPerImage), labels[index]);
+        new(blocks[index / imagesPerBlock].AsMemory(index % imagesPerBlock * bytesPerImage, bytesPerImage), labels[index], rows[index]);
 
     /// <summary>Copies an example in.</summary>
     public void Add(ImageExample example)
@@ -27,5 +28,6 @@ internal sealed class ImageCache(int bytesPerImage)
             blocks.Add(new byte[imagesPerBlock * bytesPerImage]);
         example.Pixels.CopyTo(blocks[^1].AsMemory(place * bytesPerImage));
         labels.Add(example.Label);
+        rows.Add(example.Row);
     }
 }

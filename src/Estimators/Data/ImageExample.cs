@@ -3,4 +3,5 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>One image with its class.</summary>
 /// <param name="Pixels">The image as <see cref="ImageReader"/> writes it; valid until the next example is asked for.</param>
 /// <param name="Label">The class, from 0.</param>
-internal readonly record struct ImageExample(ReadOnlyMemory<byte> Pixels, int Label);
+/// <param name="Row">Number of the row in the data, from 0, unusable rows counted.</param>
+internal readonly record struct ImageExample(ReadOnlyMemory<byte> Pixels, int Label, int Row);

@@ -59,12 +59,12 @@ internal sealed class ImageRows : IDisposable
             }
             else if (!isWanted(RowNumber))
             {
-                Current = new ImageExample(default, label);
+                Current = new ImageExample(default, label, RowNumber);
                 return true;
             }
             else if (imageReader.TryRead(image))
             {
-                Current = new ImageExample(image, label);
+                Current = new ImageExample(image, label, RowNumber);
                 return true;
             }
         }

@@ -49,36 +49,34 @@ internal sealed class StreamedImages : IImageExamples
     {
         var crops = PictureCrops.Of(crop, random);
         var plan = skip > 0 ? Plan(random, skip) : null;
-        var pixels = new List<byte[]>();
-        var labels = new List<int>();
+        var pool = new List<(byte[] Pixels, ImageExample Example)>();
         byte[]? spare = null;
         var draws = 0;
         foreach (var example in Read(position => plan?.Skipped[position] != true, crops, cancellationToken))
         {
-            if (pixels.Count < poolSize)
+            if (pool.Count < poolSize)
             {
-                pixels.Add(example.Pixels.ToArray());
-                labels.Add(example.Label);
+                var copy = example.Pixels.ToArray();
+                pool.Add((copy, example with { Pixels = copy }));
                 continue;
             }
 
-            var drawn = plan?.Draws[draws] ?? random.Next(pixels.Count);
+            var drawn = plan?.Draws[draws] ?? random.Next(pool.Count);
             draws++;
-            var leaving = new ImageExample(pixels[drawn], labels[drawn]);
+            var leaving = pool[drawn];
             var next = spare?.Length == example.Pixels.Length ? spare : new byte[example.Pixels.Length];
             example.Pixels.CopyTo(next);
-            spare = pixels[drawn];   // free again when the consumer asks for the next example
-            pixels[drawn] = next;
-            labels[drawn] = example.Label;
+            spare = leaving.Pixels;   // free again when the consumer asks for the next example
+            pool[drawn] = (next, example with { Pixels = next });
             if (draws > skip)
-                yield return leaving;
+                yield return leaving.Example;
         }
 
         // More are planned where an example was lost.
-        foreach (var index in (plan?.Leftover ?? Permutation(random, pixels.Count)).Skip(skip - draws).Where(index => index < pixels.Count))
+        foreach (var index in (plan?.Leftover ?? Permutation(random, pool.Count)).Skip(skip - draws).Where(index => index < pool.Count))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            yield return new ImageExample(pixels[index], labels[index]);
+            yield return pool[index].Example;
         }
     }
 

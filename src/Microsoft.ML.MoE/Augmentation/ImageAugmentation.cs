@@ -116,7 +116,13 @@ internal sealed record ImageAugmentation
     /// <returns>Images of the same shape and type: the caller's to dispose, also where nothing changes and it shares the memory of the
     /// input.</returns>
     /// <exception cref="ArgumentException">The images have another number of axes or of channels, or an option is out of range.</exception>
-    public Tensor Apply(Tensor images_NCHW, Generator generator)
+    public Tensor Apply(Tensor images_NCHW, Generator generator) => Apply(images_NCHW, generator, mirrored_N: null);
+
+    /// <summary>Changes a batch of which is known which images are mirrored.</summary>
+    /// <param name="images_NCHW">See <see cref="Apply(Tensor, Generator)"/>.</param>
+    /// <param name="generator">See there.</param>
+    /// <param name="mirrored_N">Bool (N), in place of <see cref="FlipProbability"/>; null to draw it.</param>
+    internal Tensor Apply(Tensor images_NCHW, Generator generator, Tensor? mirrored_N)
     {
         Validate();
         ImageShapes.Require(images_NCHW);
@@ -125,8 +131,8 @@ internal sealed record ImageAugmentation
         var x_NCHW = images_NCHW.alias();
         if (RandomResizedCrop is not null)
             x_NCHW = RandomResizedCrop.Apply(x_NCHW, generator);
-        if (CropPadding > 0 || FlipProbability > 0)
-            x_NCHW = CropAndFlip(x_NCHW, generator);
+        if (CropPadding > 0 || FlipProbability > 0 || mirrored_N is not null)
+            x_NCHW = CropAndFlip(x_NCHW, generator, mirrored_N);
 
         if (ChangesColours)
             x_NCHW = Pixels!.ToPixels(x_NCHW);
@@ -150,7 +156,7 @@ internal sealed record ImageAugmentation
 
     private float[] MeanColour => [.. Pixels!.Mean.Select(mean => Math.Clamp(mean, 0, 1))];
 
-    private Tensor CropAndFlip(Tensor images_NCHW, Generator generator)
+    private Tensor CropAndFlip(Tensor images_NCHW, Generator generator, Tensor? mirrored_N)
     {
         var device = images_NCHW.device;
         var (images, channels, height, width) = (images_NCHW.shape[0], images_NCHW.shape[1], images_NCHW.shape[2], images_NCHW.shape[3]);
@@ -158,7 +164,7 @@ internal sealed record ImageAugmentation
         var padded_NCX = nn.functional.pad(images_NCHW, [CropPadding, CropPadding, CropPadding, CropPadding]).flatten(2);
 
         var rows_NH = RandomOffsets(images, generator, device).Plus(Range(height, device: device));
-        var columns_NW = RandomOffsets(images, generator, device).Plus(RandomlyMirrored(images, width, generator, device));
+        var columns_NW = RandomOffsets(images, generator, device).Plus(Columns(mirrored_N, images, width, generator, device));
         var pixels_NHW = rows_NH.unsqueeze(2).Times(width + (2 * CropPadding)).Plus(columns_NW.unsqueeze(1));
         return padded_NCX
             .gather(2, pixels_NHW.view(images, 1, height * width).expand(images, channels, height * width))
@@ -168,9 +174,11 @@ internal sealed record ImageAugmentation
     private Tensor RandomOffsets(long images, Generator generator, Device device) =>
         randint(0, (2 * CropPadding) + 1, [images, 1], ScalarType.Int64, CPU, generator: generator).to(device);
 
-    private Tensor RandomlyMirrored(long images, long width, Generator generator, Device device)
+    // From right to left where an image is mirrored.
+    private Tensor Columns(Tensor? mirrored_N, long images, long width, Generator generator, Device device)
     {
-        var mirrored_N1 = rand([images, 1], device: CPU, generator: generator).LessThan(FlipProbability).to(device);
+        var mirrored_N1 = mirrored_N?.to(device).unsqueeze(1)
+            ?? rand([images, 1], device: CPU, generator: generator).LessThan(FlipProbability).to(device);
         var column_W = Range(width, device: device);
         return where(mirrored_N1, column_W.SubtractedFrom(width - 1), column_W);
     }

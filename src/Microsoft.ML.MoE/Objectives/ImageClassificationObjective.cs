@@ -55,7 +55,7 @@ internal sealed class ImageClassificationObjective
     {
         using var scope = NewDisposeScope();
         var device = ModelDevice;
-        var images_NCHW = augmentation.Apply(batch.Images_NCHW.to(device), generator);
+        var images_NCHW = augmentation.Apply(batch.Images_NCHW.to(device), generator, batch.Mirrored_N);
         var targets = batch.Labels_N.to(device);   // classes, (N), or the part of each class, (N, C)
         if (mixing.IsOn)
             (images_NCHW, targets) = mixing.Apply(images_NCHW, targets, model.Config.ClassCount, generator);

@@ -126,7 +126,10 @@ public sealed class CheckpointTests
             _ => { },
             options => options.Alter(a => a with { Width = 32 }),
             "cannot be continued: Model.Width was 16 in the checkpoint and is 32 now");
-        AssertRefused(_ => { }, options => options.HorizontalFlip = false, "HorizontalFlip was true in the checkpoint and is false now");
+        AssertRefused(
+            _ => { },
+            options => (options.AlternatingFlips, options.HorizontalFlip) = (false, false),
+            "HorizontalFlip was true in the checkpoint and is false now");
         AssertRefused(_ => { }, options => options.BatchSize = 15, "BatchSize was 16 in the checkpoint and is 15 now");
         AssertRefused(_ => { }, options => options.Seed = 5, "Seed was 7 in the checkpoint and is 5 now");
         AssertRefused(_ => { }, options => options.CacheInMemory = false, "ShufflePoolSize was all images in the checkpoint and is 20 now");
@@ -157,7 +160,8 @@ public sealed class CheckpointTests
             options => (options.Checkpoints, options.LearningRate) = (new CheckpointOptions(folder) { Resume = true }, 0.1),
             $"The training of the checkpoints in '{folder}' was another one and cannot be continued: LearningRate was 0.005");
         AssertRefused(
-            options => (options.Checkpoints, options.HorizontalFlip) = (new CheckpointOptions(folder) { Resume = true }, false),
+            options => (options.Checkpoints, options.AlternatingFlips, options.HorizontalFlip) =
+                (new CheckpointOptions(folder) { Resume = true }, false, false),
             "HorizontalFlip was true in the checkpoint and is false now");
         Assert.AreEqual(0, read);
 
@@ -323,6 +327,7 @@ public sealed class CheckpointTests
         (options.Epochs, options.EmaDecay, options.ValidationFraction) = (4, 0.9, 0.25);
         options.Alter(a => a with { Dropout = 0.1 });   // 45 images, three steps an epoch
         (options.HorizontalFlip, options.RandomCropPadding, options.RandomErasing, options.Mixup) = (true, 1, 0.3, 0.2);
+        options.AlternatingFlips = true;
         (options.CacheInMemory, options.ShufflePoolSize, options.ProgressInterval) = (!streamed, 20, 1);
         change(options);
         return options;

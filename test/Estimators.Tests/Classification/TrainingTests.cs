@@ -96,6 +96,17 @@ public sealed class TrainingTests
     }
 
     [TestMethod]
+    public void FlipsThatAlternate_AreThoseOfTheRows_WhereverTheImagesAre()
+    {
+        static void Alternate(WideNetImageClassifier.Options options, bool cached) =>
+            (options.AlternatingFlips, options.CacheInMemory, options.ShufflePoolSize) = (true, cached, 100);
+        var alternating = TrainedWeights(options => Alternate(options, cached: true));
+        CollectionAssert.AreEqual(alternating, TrainedWeights(options => Alternate(options, cached: false)));
+        CollectionAssert.AreNotEqual(alternating, TrainedWeights(options => options.HorizontalFlip = true));
+        CollectionAssert.AreNotEqual(alternating, TrainedWeights(_ => { }));
+    }
+
+    [TestMethod]
     public void Images_AreCachedWhereTheyFit_OrAsTold()
     {
         Assert.IsTrue(Train(_ => { }).CachedInMemory);

@@ -244,6 +244,40 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    public void Flips_AlternateByEpoch_AndAreTheRows_WhateverTheOrderAndTheStart()
+    {
+        var rows = Colours.Rows(40);
+        rows[2].Label = null;   // which moves no other's flip
+        var data = Open(rows);
+        var flips = new AlternatingFlips(seed: 5);
+        var first = Enumerable.Range(0, 40).Where(row => flips.IsMirrored(row, 0)).ToArray();
+        Assert.IsTrue(first.Length is > 10 and < 30, $"{first.Length} of 40");
+        CollectionAssert.AreNotEqual(first, Enumerable.Range(0, 40).Where(row => new AlternatingFlips(6).IsMirrored(row, 0)).ToArray());
+
+        foreach (var cacheLimit in new[] { 0, long.MaxValue })
+        {
+            var scan = Scan(data, cacheLimit, poolSize: 7);
+            var source = new ImageBatchSource(
+                scan.Examples, new ImageBatches(data.Images, scan.Statistics.ToNormalization(), torch.CPU, batchSize: 4), 5, flips: flips);
+            for (var epoch = 0; epoch < 3; epoch++)
+            {
+                var wanted = scan.Examples.Shuffled(SeededRandom.Create(5, epoch), default)
+                    .Select(example => epoch % 2 == 0 ? first.Contains(example.Row) : !first.Contains(example.Row))
+                    .ToArray();
+                Assert.HasCount(39, wanted);
+                CollectionAssert.AreEqual(wanted, Mirrored(source.ReadEpoch(epoch, default)));
+                CollectionAssert.AreEqual(wanted[12..], Mirrored(source.ReadEpoch(epoch, skip: 3, default)), "continued");
+            }
+        }
+
+        static bool[] Mirrored(IEnumerable<ImageBatch> batches) => [.. batches.SelectMany(batch =>
+        {
+            using (batch)
+                return batch.Mirrored_N!.data<bool>().ToArray();
+        })];
+    }
+
+    [TestMethod]
     public void AFingerprint_ChangesWithAnyPixelLabelOrOrder()
     {
         var seen = new List<string>();

@@ -52,6 +52,25 @@ public sealed class ImageAugmentationTests
     }
 
     [TestMethod]
+    public void WhatIsMirroredCanBeGiven()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        var images = rand(4, 3, 2, 5);
+        var mirrored = tensor(new[] { true, false, false, true });
+
+        var changed = new ImageAugmentation { FlipProbability = 0.5 }.Apply(images, generator, mirrored);
+        TensorAssert.AreClose(where(mirrored.view(4, 1, 1, 1), images.flip(3), images), changed, 0);
+        TensorAssert.AreClose(changed, ImageAugmentation.None.Apply(images, generator, mirrored), 0);
+
+        // The same windows, mirrored or not.
+        var shifting = new ImageAugmentation { CropPadding = 1 };
+        using Generator first = new(2), second = new(2);
+        var plain = shifting.Apply(images, first, zeros(4, dtype: ScalarType.Bool));
+        TensorAssert.AreClose(plain.flip(3), shifting.Apply(images, second, ones(4, dtype: ScalarType.Bool)), 0);
+    }
+
+    [TestMethod]
     public void EachImageIsAWindowOfItsPaddedSelfAndAllWindowsOccur()
     {
         using var scope = NewDisposeScope();
