@@ -55,6 +55,13 @@ internal sealed record ClassifierDocument
     /// <summary>Rows that are scored together.</summary>
     public required int PredictionBatchSize { get; init; }
 
+    /// <summary>
+    /// The views of an image that are scored together. Left out where it is one, as it was before there were others, so that what knew of
+    /// no others reads such a model still.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public ScoringViews ScoringViews { get; init; }
+
     /// <summary>What the classes are called, or null.</summary>
     public JsonObject? Labels { get; init; }
 
@@ -94,6 +101,10 @@ internal sealed record ClassifierDocument
                 ?? throw new InvalidDataException("The description of the model is empty.");
             if (document.PredictionBatchSize < 1)
                 throw new InvalidDataException($"The prediction batch size is {document.PredictionBatchSize}; it must be at least 1.");
+            if (!Enum.IsDefined(document.ScoringViews))
+                throw new InvalidDataException(
+                    $"The scoring views are {document.ScoringViews}; this version knows "
+                        + $"{string.Join(", ", Enum.GetNames<ScoringViews>())}.");
             return document;
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException)

@@ -167,6 +167,13 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public double? RandomErasing { get; set; }
 
     /// <summary>
+    /// The views of an image whose scores are averaged: the image alone (default), with its mirror image (twice the time of scoring), or
+    /// both shifted by a pixel besides (six times). Saved with the model; validation scores so too, which takes as many times as long.
+    /// Mirrored digits and letters are others: for those not.
+    /// </summary>
+    public ScoringViews ScoringViews { get; set; }
+
+    /// <summary>
     /// Whether decoded images are kept in memory between epochs. Null (default): if they fit in <see cref="CacheLimit"/>; true: always;
     /// false: never, the data are read anew each epoch, and must come in the same order each time.
     /// </summary>
@@ -210,6 +217,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
             PatchSize = PatchSize ?? earlier?.PatchSize ?? PatchSizes.Choose(shape.Height, shape.Width, architecture.Stem is not null),
         };
         validate(config);
+        if (ScoringViews == ScoringViews.MirroredAndShifted && Math.Min(shape.Height, shape.Width) < 2)
+            throw new ArgumentException(
+                $"{nameof(ScoringViews)} is {ScoringViews}, but the images are {shape.Width}×{shape.Height}; such views want at least 2 "
+                    + "pixels a side.");
         if (earlier is not null)
             config.RequireWeightsOf(earlier);
         return config;
@@ -347,6 +358,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
         OptionChecks.AtLeast(0, RandAugmentOperations ?? 0, nameof(RandAugmentOperations));
         OptionChecks.Between(0, 15, RandAugmentMagnitude, nameof(RandAugmentMagnitude));
         OptionChecks.Between(0, 1, RandomErasing ?? 0, nameof(RandomErasing));
+        OptionChecks.Defined(ScoringViews, nameof(ScoringViews));
         OptionChecks.AtLeast(0, CacheLimit, nameof(CacheLimit));
         OptionChecks.AtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
         OptionChecks.Defined(Resizing, nameof(Resizing));

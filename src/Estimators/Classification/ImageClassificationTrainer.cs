@@ -149,7 +149,7 @@ internal sealed class ImageClassificationTrainer
                     labels.Values);
                 return new ImageClassificationTransformer(
                     host,
-                    new ImageScorer(model, normalization, session.Device),
+                    new ImageScorer(model, normalization, session.Device, options.ScoringViews),
                     training.Images,
                     columns,
                     labels.Name,
@@ -205,7 +205,12 @@ internal sealed class ImageClassificationTrainer
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
         using var freezing = new FreezeScope(model, options.Frozen);
         var objective = new ImageClassificationObjective(
-            model, augmentation, options.LabelSmoothing!.Value, generator, options.CreateMixing());
+            model,
+            augmentation,
+            options.LabelSmoothing!.Value,
+            generator,
+            options.CreateMixing(),
+            options.ScoringViews);
         var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
         return session.Run(
             model,

@@ -95,6 +95,9 @@ public sealed class ImageClassificationTransformer
     /// </summary>
     public string? EmbeddingColumnName => output.EmbeddingName;
 
+    /// <summary>The views of an image whose scores are averaged. Saved with the model.</summary>
+    public ScoringViews ScoringViews => scorer.Views;
+
     bool ITransformer.IsRowToRowMapper => true;
 
     internal ImageScorer Scorer => scorer;
@@ -176,7 +179,7 @@ public sealed class ImageClassificationTransformer
             labelValues);
         return new ImageClassificationTransformer(
             environment,
-            new ImageScorer(model, document.Normalization, device),
+            new ImageScorer(model, document.Normalization, device, document.ScoringViews),
             column,
             columns,
             document.LabelColumn,
@@ -201,6 +204,7 @@ public sealed class ImageClassificationTransformer
             Resizing = column.Resizing,
             Normalization = scorer.Normalization,
             Precision = scoring.Precision,
+            ScoringViews = scorer.Views,
             PredictionBatchSize = scoring.BatchSize,
             Labels = output.LabelValues?.ToJson(),
             Model = JsonNode.Parse(config.ToJson())!.AsObject(),

@@ -16,8 +16,10 @@ internal sealed class ImageScorer : IDisposable
     private readonly Device device;
     private bool disposed;
 
-    public ImageScorer(ImageClassifier model, PixelNormalization normalization, Device device)
+    public ImageScorer(
+        ImageClassifier model, PixelNormalization normalization, Device device, ScoringViews views = ScoringViews.One)
     {
+        Views = views;
         this.device = device;
         Model = model;
         Normalization = normalization;
@@ -38,6 +40,9 @@ internal sealed class ImageScorer : IDisposable
     /// <summary>Tells whether what is scored has pixels like those.</summary>
     public PixelWatch Watch { get; }
 
+    /// <summary>The views of an image that are scored together.</summary>
+    public ScoringViews Views { get; }
+
     /// <summary>Number of classes.</summary>
     public int ClassCount => Model.Config.ClassCount;
 
@@ -54,23 +59,30 @@ internal sealed class ImageScorer : IDisposable
     public ImageScores Score(Tensor numbers_NCHW, bool withEmbeddings)
     {
         ImageScores? scores = null;
-        Forward(numbers_NCHW, output => scores = new(Read(output.Logits_NC.softmax(-1)), withEmbeddings ? Read(output.Features_ND) : []));
+        Run(numbers_NCHW, Views.Count(), (classifier, images_NCHW) =>
+        {
+            var (logits_NC, features_ND) = Views.Average(classifier, images_NCHW);
+            scores = new(Read(logits_NC.softmax(-1)), withEmbeddings ? Read(features_ND) : []);
+        });
         return scores!;
 
         static float[] Read(Tensor rows) => rows.cpu().data<float>().ToArray();
     }
 
-    /// <summary>Runs the model on a block.</summary>
+    /// <summary>Runs the model on a block, on one view of each image.</summary>
     /// <param name="numbers_NCHW">The images' numbers as the column has them, uint8 or float32, on the CPU.</param>
     /// <param name="read">Takes what is wanted out of the output, whose tensors are gone afterwards.</param>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public void Forward(Tensor numbers_NCHW, Action<ImageClassifierOutput> read) => Use(classifier =>
+    public void Forward(Tensor numbers_NCHW, Action<ImageClassifierOutput> read) =>
+        Run(numbers_NCHW, forwards: 1, (classifier, images_NCHW) => read(classifier.forward(images_NCHW)));
+
+    private void Run(Tensor numbers_NCHW, int forwards, Action<ImageClassifier, Tensor> run) => Use(classifier =>
     {
-        ForwardCount++;
+        ForwardCount += forwards;
         using var noGrad = inference_mode();
         using var scope = NewDisposeScope();
         classifier.eval();
-        read(classifier.forward(Normalization.Apply(numbers_NCHW, device)));
+        run(classifier, Normalization.Apply(numbers_NCHW, device));
     });
 
     /// <summary>Does something with the model while nobody else does.</summary>

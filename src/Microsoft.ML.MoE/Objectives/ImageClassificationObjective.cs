@@ -20,6 +20,7 @@ internal sealed class ImageClassificationObjective
     private readonly ImageMixing mixing;
     private readonly double labelSmoothing;
     private readonly Generator generator;
+    private readonly ScoringViews views;
 
     /// <summary>Makes an objective.</summary>
     /// <param name="model">The model, all on one device.</param>
@@ -28,9 +29,11 @@ internal sealed class ImageClassificationObjective
     /// <param name="generator">Random numbers for the augmentation: a generator of the CPU, which stays the caller's.</param>
     /// <param name="mixing">How training images are mixed with one another, with targets to match; null for
     /// <see cref="ImageMixing.None"/>.</param>
+    /// <param name="views">The views of an image that are judged together.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     public ImageClassificationObjective(
-        ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null)
+        ImageClassifier model, ImageAugmentation augmentation, double labelSmoothing, Generator generator, ImageMixing? mixing = null,
+        ScoringViews views = ScoringViews.One)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(augmentation);
@@ -44,6 +47,7 @@ internal sealed class ImageClassificationObjective
         this.mixing = mixing;
         this.labelSmoothing = labelSmoothing;
         this.generator = generator;
+        this.views = views;
     }
 
     private Device ModelDevice => model.parameters().First().device;
@@ -92,7 +96,7 @@ internal sealed class ImageClassificationObjective
                 cancellationToken.ThrowIfCancellationRequested();
                 using var batchScope = NewDisposeScope();
                 var labels_N = batch.Labels_N.to(device);
-                var logits_NC = model.call(batch.Images_NCHW.to(device)).Logits_NC;
+                var (logits_NC, _) = views.Average(model, batch.Images_NCHW.to(device));
                 correct.PlusInPlace(logits_NC.argmax(1).eq(labels_N).sum());
                 logLoss.PlusInPlace(nn.functional.cross_entropy(logits_NC, labels_N, reduction: nn.Reduction.Sum));
                 count += batch.Count;

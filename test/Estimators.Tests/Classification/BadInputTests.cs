@@ -66,6 +66,10 @@ public sealed class BadInputTests
             (o => o.RandAugmentOperations = -1, "RandAugmentOperations is -1; it must be at least 0"),
             (o => o.RandAugmentMagnitude = 15.5, "RandAugmentMagnitude is 15.5; it must be between 0 and 15"),
             (o => (o.AlternatingFlips, o.HorizontalFlip) = (true, false), "AlternatingFlips is true and HorizontalFlip is false"),
+            (o => o.ScoringViews = (ScoringViews)7, "ScoringViews is 7; it must be one of One, Mirrored, MirroredAndShifted"),
+            (
+                o => (o.ScoringViews, o.ImageHeight, o.ImageWidth, o.PatchSize) = (ScoringViews.MirroredAndShifted, 1, 8, 1),
+                "ScoringViews is MirroredAndShifted, but the images are 8×1"),
             (o => o.RandomErasing = -0.25, "RandomErasing is -0.25; it must be between 0 and 1"),
             (o => o.ValidationFraction = 1, "ValidationFraction is 1; it must be at least 0 and below 1"),
             (o => o.EarlyStopping = new EarlyStopping { Patience = 0 }, "Patience is 0"),

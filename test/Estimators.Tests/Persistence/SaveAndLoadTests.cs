@@ -6,6 +6,7 @@ using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Training;
 using Microsoft.ML.MoE.Weights;
 using Microsoft.ML.Transforms;
@@ -55,6 +56,44 @@ public sealed class SaveAndLoadTests
         Assert.AreEqual("Features", (string?)json["featureColumn"]);
         Assert.AreEqual("WideNet", (string?)json["model"]!["architecture"]);
         CollectionAssert.AreEqual(Colours.Names.Order().ToArray(), json["labels"]!["values"]!.AsArray().Select(v => (string?)v).ToArray());
+    }
+
+    [TestMethod]
+    public void ScoringViews_AreKept_AndAverageWhatTheModelSaysOfEach()
+    {
+        Assert.IsFalse(
+            JsonNode.Parse(ModelZip.Read(saved, Description))!.AsObject().ContainsKey("scoringViews"), "as before there were any");
+
+        var rows = Colours.Rows(40);
+        var data = Ml.Data.LoadFromEnumerable(rows);
+        var options = Colours.Options();
+        options.Epochs = 1;
+        using var plain = Colours.Pipeline(Ml, options).Fit(data);
+        options.ScoringViews = ScoringViews.Mirrored;
+        using var mirrored = Colours.Pipeline(Ml, options).Fit(data);   // the same weights: nothing validates
+        var zip = Save(mirrored, data.Schema);
+        Assert.AreEqual("Mirrored", (string?)JsonNode.Parse(ModelZip.Read(zip, Description))!["scoringViews"]);
+        var loaded = Load(zip, out _);
+        var transformer = loaded.AsEnumerable().OfType<ImageClassificationTransformer>().Single();
+        Assert.AreEqual(ScoringViews.Mirrored, transformer.ScoringViews);
+
+        var found = Scores(loaded, rows);
+        var one = Scores(plain, rows);
+        Assert.AreEqual(
+            2 * plain.AsEnumerable().OfType<ImageClassificationTransformer>().Single().Scorer.ForwardCount, transformer.Scorer.ForwardCount);
+        foreach (var row in rows)
+            row.Features = [.. row.Features.Chunk(8).SelectMany(line => line.Reverse())];
+        var other = Scores(plain, rows);
+        for (var row = 0; row < rows.Count; row++)
+        {
+            // The mean of scores before the softmax is the geometric mean of probabilities.
+            var means = one[row].Zip(other[row], (p, q) => Math.Sqrt(p * q)).ToArray();
+            for (var c = 0; c < means.Length; c++)
+                Assert.AreEqual(means[c] / means.Sum(), found[row][c], 1e-5);
+        }
+
+        static float[][] Scores(ITransformer transformer, IEnumerable<ColourRow> rows) =>
+            [.. transformer.Transform(Ml.Data.LoadFromEnumerable(rows)).GetColumn<float[]>("Score")];
     }
 
     [TestMethod]

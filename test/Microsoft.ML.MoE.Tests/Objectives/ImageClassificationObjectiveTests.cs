@@ -129,6 +129,24 @@ public sealed class ImageClassificationObjectiveTests
     }
 
     [TestMethod]
+    public void EvaluationAveragesTheViews()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(1);
+        using var model = Build(seed: 3);
+        var images = randn(7, 3, 8, 8);
+        var labels = tensor(new long[] { 0, 3, 1, 1, 2, 0, 1 });
+        var objective = new ImageClassificationObjective(model, ImageAugmentation.None, 0, generator, views: ScoringViews.Mirrored);
+
+        var result = objective.Evaluate([new(images.clone(), labels.clone())]);
+
+        model.eval();
+        var logits = (model.call(images).Logits_NC + model.call(images.flip(3)).Logits_NC) / 2;
+        Assert.AreEqual(nn.functional.cross_entropy(logits, labels).item<float>(), result.Loss, 1e-5);
+        Assert.AreEqual(logits.argmax(1).eq(labels).sum().item<long>() / 7.0, result.Metric, 1e-12);
+    }
+
+    [TestMethod]
     public void EvaluationIsOverAllImagesWhateverTheBatches()
     {
         using var scope = NewDisposeScope();
