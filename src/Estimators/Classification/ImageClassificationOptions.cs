@@ -19,6 +19,23 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public string LabelColumnName { get; set; } = "Label";
 
     /// <summary>
+    /// Column with how much each row counts in the loss, a Single of at least 0; null (default) for all alike. Weights are divided by their
+    /// mean over the training images, so that the learning rate means what it does without. Validation counts every row alike, whatever its
+    /// weight, as ML.NET's <c>Evaluate</c> does; validation data need no such column.
+    /// </summary>
+    public string? ExampleWeightColumnName { get; set; }
+
+    /// <summary>
+    /// What classes count in the loss, by what they are called (where the label has no names, by their keys from 1): at least 0, and 1 for
+    /// those that are not named. Null (default): 1. Multiplied with what rows weigh and with what <see cref="ClassBalancing"/> makes, and
+    /// divided by the mean over the training images. Validation counts all classes alike.
+    /// </summary>
+    public IReadOnlyDictionary<string, double>? ClassWeights { get; set; }
+
+    /// <summary>What is done where some classes have many more training images than others. Default: nothing.</summary>
+    public ClassBalancing ClassBalancing { get; set; }
+
+    /// <summary>
     /// Column with the images: pictures (<see cref="Microsoft.ML.Data.MLImage"/>) of any size, or a known-size vector of Single or Byte as
     /// <c>ExtractPixels</c> gives. Default "Features".
     /// </summary>
@@ -314,6 +331,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
     {
         var copy = (ImageClassificationOptions)base.Copy();
         copy.Pretraining = Pretraining?.Copy();
+        copy.ClassWeights = ClassWeights?.ToDictionary(StringComparer.Ordinal);
         return copy;
     }
 
@@ -324,6 +342,14 @@ public abstract class ImageClassificationOptions : TrainerOptions
         base.Validate();
         RequireName(LabelColumnName, nameof(LabelColumnName));
         RequireName(FeatureColumnName, nameof(FeatureColumnName));
+        if (ExampleWeightColumnName is { } weight)
+            RequireName(weight, nameof(ExampleWeightColumnName));
+        foreach (var (name, value) in ClassWeights ?? new Dictionary<string, double>())
+            OptionChecks.AtLeast(0, value, $"{nameof(ClassWeights)} of '{name}'");
+        if (ClassWeights is { Count: > 0 } weights && weights.Values.All(value => value == 0))
+            throw new ArgumentException(
+                $"{nameof(ClassWeights)} has 0 for all {weights.Count} classes that it names; at least one above 0 is wanted.");
+        OptionChecks.Defined(ClassBalancing, nameof(ClassBalancing));
         RequireName(ScoreColumnName, nameof(ScoreColumnName));
         RequireName(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
         if (EmbeddingColumnName is { } embedding)

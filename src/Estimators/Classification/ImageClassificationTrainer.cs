@@ -50,6 +50,7 @@ internal sealed class ImageClassificationTrainer
         if (!label.IsKey || label.Kind != SchemaShape.Column.VectorKind.Scalar || label.ItemType != NumberDataViewType.UInt32)
             throw host.ExceptSchemaMismatch(nameof(input), "label", options.LabelColumnName, LabelColumn.Expected, label.GetTypeString());
 
+        WeightColumn.Check(host, input, options.ExampleWeightColumnName);
         var columns = input.ToDictionary(column => column.Name);
         foreach (
             var column in ClassificationColumns.Shapes(
@@ -88,9 +89,15 @@ internal sealed class ImageClassificationTrainer
         var unlabelledScan = unlabelled is null
             ? null
             : Scan(session.Channel, unlabelled, "unlabelled", CacheLimit - scan.CachedBytes - (validationScan?.CachedBytes ?? 0));
-        var (examples, held, measured, range, cropped) = validationScan is null
-            ? scan.Split(options.ValidationFraction, SeededRandom.Create(session.Seed, SplitStream))
+        var split = validationScan is null
+            ? scan.Split(
+                options.ValidationFraction,
+                SeededRandom.Create(session.Seed, SplitStream),
+                message => session.Channel.Warning(MessageSensitivity.None, $"{nameof(options.ValidationFraction)}: {message}"),
+                labels.Describe)
             : scan.With(validationScan);
+        var (examples, held, measured, range) = split;
+        var weights = LossWeights.Create(options, labels, split);
 
         var computeType = config.ComputeType(options.Precision, session.Device);
         var normalization = start?.Normalization ?? measured;
@@ -122,9 +129,9 @@ internal sealed class ImageClassificationTrainer
                 var result = Train(
                     session,
                     model,
-                    cropped ?? examples,
-                    held,
-                    options.CreateAugmentation(pixels) with { RandomResizedCrop = cropped is null ? options.Crop : null },
+                    split,
+                    weights,
+                    options.CreateAugmentation(pixels) with { RandomResizedCrop = split.Cropped is null ? options.Crop : null },
                     new ImageBatches(training.Images, normalization, session.Device, options.BatchSize!.Value));
 
                 var summary = new ImageClassificationSummary(
@@ -197,8 +204,8 @@ internal sealed class ImageClassificationTrainer
     private TrainingResult Train(
         TrainingSession session,
         ImageClassifier model,
-        IImageExamples examples,
-        IImageExamples? held,
+        ImageSplit split,
+        LossWeights? weights,
         ImageAugmentation augmentation,
         ImageBatches batches)
     {
@@ -211,12 +218,16 @@ internal sealed class ImageClassificationTrainer
             generator,
             options.CreateMixing(),
             options.ScoringViews);
-        var validation = held is null ? null : session.InBackground(new ImageBatchSource(held, batches, seed: null));
+        var validation = split.Validation is { } held ? session.InBackground(new ImageBatchSource(held, batches, seed: null)) : null;
         return session.Run(
             model,
             objective.ComputeLoss,
             new ImageBatchSource(
-                examples, batches, session.Seed, flips: options.AlternatingFlips ? new AlternatingFlips(session.Seed) : null),
+                split.Cropped ?? split.Training, batches, session.Seed, flips: options.AlternatingFlips ? new AlternatingFlips(session.Seed) : null)
+            {
+                WeightOf = weights is null ? null : weights.Of,
+                Sampling = options.ClassBalancing == ClassBalancing.Sampling ? new BalancedSampling(split.Labels, session.Seed) : null,
+            },
             validation is null ? null : token => objective.Evaluate(session.Watch(validation.ReadEpoch(0, token)), token),
             new()
             {
@@ -260,7 +271,8 @@ internal sealed class ImageClassificationTrainer
         new(
             data,
             ImageColumn.Find(host, data.Schema, WantedImages(start)),
-            LabelColumn.Find(host, data.Schema, options.LabelColumnName));
+            LabelColumn.Find(host, data.Schema, options.LabelColumnName),
+            WeightColumn.Find(host, data.Schema, options.ExampleWeightColumnName));
 
     private WantedImages WantedImages(StartingPoint? start) =>
         new(options.FeatureColumnName, options.Channels, options.ImageHeight, options.ImageWidth, options.Resizing, start?.Shape);

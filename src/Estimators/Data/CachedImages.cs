@@ -25,9 +25,9 @@ internal sealed class CachedImages : IImageExamples
     public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(indices, cancellationToken);
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
+    public IEnumerable<ImageExample> Shuffled(Random random, int skip, int[]? times, CancellationToken cancellationToken)
     {
-        var order = (int[])indices.Clone();
+        int[] order = times is null ? [.. indices] : [.. indices.SelectMany((index, i) => Enumerable.Repeat(index, times[i]))];
         random.Shuffle(order);
         return Read(order[Math.Min(skip, order.Length)..], cancellationToken);
     }

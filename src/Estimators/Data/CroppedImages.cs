@@ -26,10 +26,10 @@ internal sealed class CroppedImages : IImageExamples
     public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(indices, crops: null, cancellationToken);
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
+    public IEnumerable<ImageExample> Shuffled(Random random, int skip, int[]? times, CancellationToken cancellationToken)
     {
         var crops = PictureCrops.Of(crop, random);
-        var order = (int[])indices.Clone();
+        int[] order = times is null ? [.. indices] : [.. indices.SelectMany((index, i) => Enumerable.Repeat(index, times[i]))];
         random.Shuffle(order);
         return Read(order[Math.Min(skip, order.Length)..], crops, cancellationToken);
     }
@@ -45,13 +45,13 @@ internal sealed class CroppedImages : IImageExamples
         {
             cancellationToken.ThrowIfCancellationRequested();
             Write(index);
-            yield return new ImageExample(image, pictures.LabelOf(index));
+            yield return pictures.ExampleOf(index) with { Pixels = image };
         }
 
         void Write(int index)
         {
             var picture = pictures[index];
-            resizer.Write(picture, crops?.Draw(pictures.RowOf(index), picture.Height, picture.Width), image);
+            resizer.Write(picture, crops?.Draw(pictures.ExampleOf(index).Row, picture.Height, picture.Width), image);
         }
     }
 }

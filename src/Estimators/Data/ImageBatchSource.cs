@@ -17,6 +17,12 @@ internal sealed class ImageBatchSource(
     IImageExamples examples, ImageBatches batches, long? seed, bool wholeBatchesOnly = false, AlternatingFlips? flips = null)
     : IBatchSource<ImageBatch>
 {
+    /// <summary>What the loss of an example is multiplied by; null for 1.</summary>
+    public Func<ImageExample, float>? WeightOf { get; init; }
+
+    /// <summary>How often each example comes in an epoch; null for once.</summary>
+    public BalancedSampling? Sampling { get; init; }
+
     private int ExamplesPerEpoch =>
         wholeBatchesOnly && examples.Count > batches.BatchSize ? examples.Count - (examples.Count % batches.BatchSize) : examples.Count;
 
@@ -32,8 +38,9 @@ internal sealed class ImageBatchSource(
     {
         var done = (int)Math.Min((long)skip * batches.BatchSize, ExamplesPerEpoch);
         var rest = seed is { } number
-            ? examples.Shuffled(SeededRandom.Create(number, epoch), done, cancellationToken)
+            ? examples.Shuffled(SeededRandom.Create(number, epoch), done, Sampling?.Times(epoch), cancellationToken)
             : examples.InOrder(cancellationToken).Skip(done);
-        return batches.From(rest, ExamplesPerEpoch - done, flips is null ? null : row => flips.IsMirrored(row, epoch));
+        return batches.From(
+            rest, ExamplesPerEpoch - done, flips is null ? null : row => flips.IsMirrored(row, epoch), WeightOf);
     }
 }

@@ -18,42 +18,37 @@ internal sealed class ImageBatches(ImageColumn column, PixelNormalization normal
     /// <param name="examples">What they are made of.</param>
     /// <param name="count">How many of the examples.</param>
     /// <param name="isMirrored">Whether the image of a row is to be mirrored; null where that is not decided here.</param>
-    public IEnumerable<ImageBatch> From(IEnumerable<ImageExample> examples, int count, Func<int, bool>? isMirrored = null)
+    /// <param name="weightOf">What the loss of an example is multiplied by; null for 1.</param>
+    public IEnumerable<ImageBatch> From(
+        IEnumerable<ImageExample> examples, int count, Func<int, bool>? isMirrored = null, Func<ImageExample, float>? weightOf = null)
     {
         using var reader = examples.GetEnumerator();
         for (var left = count; left > 0; left -= batchSize)
         {
-            if (Next(reader, Math.Min(left, batchSize), isMirrored) is not { } batch)
+            if (Next(reader, Math.Min(left, batchSize), isMirrored, weightOf) is not { } batch)
                 yield break;
             yield return batch;
         }
     }
 
-    private ImageBatch? Next(IEnumerator<ImageExample> reader, int size, Func<int, bool>? isMirrored)
+    private ImageBatch? Next(
+        IEnumerator<ImageExample> reader, int size, Func<int, bool>? isMirrored, Func<ImageExample, float>? weightOf)
     {
         using var scope = NewDisposeScope();
         using var images = new ImageBuffer(column, size);
-        var (labels_N, rows_N) = (new long[size], new int[size]);
-        var filled = Fill(reader, images, labels_N, rows_N);
-        if (filled == 0)
+        var facts_N = new List<ImageExample>(size);   // without pixels, which the next one overwrites
+        while (facts_N.Count < size && reader.MoveNext())
+        {
+            reader.Current.Pixels.Span.CopyTo(images[facts_N.Count]);
+            facts_N.Add(reader.Current with { Pixels = default });
+        }
+        if (facts_N.Count == 0)
             return null;
         return new ImageBatch(
-            normalization.Apply(images.First(filled), device),
-            tensor(labels_N.AsSpan(0, filled).ToArray(), dtype: int64, device: device),
-            isMirrored is null ? null : tensor(rows_N.Take(filled).Select(isMirrored).ToArray(), device: device)
+            normalization.Apply(images.First(facts_N.Count), device),
+            tensor(facts_N.Select(example => (long)example.Label).ToArray(), dtype: int64, device: device),
+            isMirrored is null ? null : tensor(facts_N.Select(example => isMirrored(example.Row)).ToArray(), device: device),
+            weightOf is null ? null : tensor(facts_N.Select(weightOf).ToArray(), device: device)
         );   // owns them from here on
-    }
-
-    private static int Fill(IEnumerator<ImageExample> reader, ImageBuffer images, long[] labels_N, int[] rows_N)
-    {
-        var filled = 0;
-        while (filled < labels_N.Length && reader.MoveNext())
-        {
-            reader.Current.Pixels.Span.CopyTo(images[filled]);
-            rows_N[filled] = reader.Current.Row;
-            labels_N[filled++] = reader.Current.Label;
-        }
-        GC.KeepAlive(images);
-        return filled;
     }
 }

@@ -7,18 +7,23 @@ internal sealed class ImageCache(int bytesPerImage)
 
     private readonly int imagesPerBlock = Math.Max(1, BlockBytes / bytesPerImage);
     private readonly List<byte[]> blocks = [];
-    private readonly List<int> labels = [];
-    private readonly List<int> rows = [];
+    private readonly List<(int Label, int Row, float Weight)> facts = [];
 
     /// <summary>Number of images.</summary>
-    public int Count => labels.Count;
+    public int Count => facts.Count;
 
     /// <summary>Memory in use, in bytes.</summary>
     public long Bytes => (long)blocks.Count * imagesPerBlock * bytesPerImage;
 
     /// <summary>The example at a position.</summary>
-    public ImageExample this[int index] =>
-        new(blocks[index / imagesPerBlock].AsMemory(index % imagesPerBlock * bytesPerImage, bytesPerImage), labels[index], rows[index]);
+    public ImageExample this[int index]
+    {
+        get
+        {
+            var (label, row, weight) = facts[index];
+            return new(blocks[index / imagesPerBlock].AsMemory(index % imagesPerBlock * bytesPerImage, bytesPerImage), label, row, weight);
+        }
+    }
 
     /// <summary>Copies an example in.</summary>
     public void Add(ImageExample example)
@@ -27,7 +32,6 @@ internal sealed class ImageCache(int bytesPerImage)
         if (place == 0)
             blocks.Add(new byte[imagesPerBlock * bytesPerImage]);
         example.Pixels.CopyTo(blocks[^1].AsMemory(place * bytesPerImage));
-        labels.Add(example.Label);
-        rows.Add(example.Row);
+        facts.Add((example.Label, example.Row, example.Weight));
     }
 }

@@ -7,15 +7,17 @@ internal sealed class ImageRows : IDisposable
 {
     private readonly DataViewRowCursor cursor;
     private readonly Func<int?> readLabel;
+    private readonly Func<int, float> readWeight;
     private readonly ImageReader imageReader;
     private readonly byte[] image;
 
     public ImageRows(ImageData data, PictureCrops? crops)
     {
         var schema = data.View.Schema;
-        cursor = data.View.GetRowCursor(
-            data.Labels is null ? [schema[data.Images.Name]] : [schema[data.Images.Name], schema[data.Labels.Name]]);
+        string?[] columns = [data.Images.Name, data.Labels?.Name, data.Weights?.Name];
+        cursor = data.View.GetRowCursor([.. columns.OfType<string>().Distinct().Select(name => schema[name])]);
         readLabel = data.Labels is null ? static () => 0 : data.Labels.OpenReader(cursor);
+        readWeight = data.Weights is null ? static _ => 1 : data.Weights.OpenReader(cursor);
         imageReader = data.Images.OpenReader(cursor);
         if (crops is not null)
             imageReader.Crop = (height, width) => crops.Draw(RowNumber, height, width);
@@ -59,12 +61,12 @@ internal sealed class ImageRows : IDisposable
             }
             else if (!isWanted(RowNumber))
             {
-                Current = new ImageExample(default, label, RowNumber);
+                Current = new ImageExample(default, label, RowNumber, readWeight(RowNumber));
                 return true;
             }
             else if (imageReader.TryRead(image))
             {
-                Current = new ImageExample(image, label, RowNumber);
+                Current = new ImageExample(image, label, RowNumber, readWeight(RowNumber));
                 return true;
             }
         }

@@ -15,10 +15,6 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <param name="UnreadableImages">Rows left out because their image is missing or cannot be read.</param>
 /// <param name="CachedBytes">Memory that the decoded images take; 0 where they are read anew each time.</param>
 /// <param name="Fingerprint">What the examples are, by name; empty where it was not asked for.</param>
-/// <param name="Cropped">
-/// The same rows with parts that are cut out of the pictures at their own size; null where nothing is to be cut, or nothing is lost by
-/// cutting it out of the examples.
-/// </param>
 internal sealed record ImageScan(
     IImageExamples Examples,
     PixelStatistics Statistics,
@@ -26,9 +22,17 @@ internal sealed record ImageScan(
     long MissingLabels,
     long UnreadableImages,
     long CachedBytes,
-    IReadOnlyDictionary<string, string> Fingerprint,
-    IImageExamples? Cropped)
+    IReadOnlyDictionary<string, string> Fingerprint)
 {
+    /// <summary>What the data say that the examples weigh; null where they say nothing.</summary>
+    public IReadOnlyList<float>? Weights { get; init; }
+
+    /// <summary>
+    /// The same rows with parts that are cut out of the pictures at their own size; null where nothing is to be cut, or nothing is lost by
+    /// cutting it out of the examples.
+    /// </summary>
+    public IImageExamples? Cropped { get; init; }
+
     /// <summary>Whether the images that are trained on are in memory.</summary>
     public bool Cached => Cropped is null ? CachedBytes > 0 : Cropped is CroppedImages;
 
@@ -43,7 +47,7 @@ internal sealed record ImageScan(
     public static ImageScan Run(
         IHost host, IChannel channel, ImageData data, string what, ImageScanSettings settings, CancellationToken cancellationToken)
     {
-        using var prints = settings.Fingerprints ? new DataFingerprint() : null;
+        using var prints = settings.Fingerprints ? new DataFingerprint(weighted: data.Weights is not null) : null;
         var statistics = new PixelStatistics(data.Images, byImage: settings.Splits);
         var cache = settings.CacheLimit > 0 ? new ImageCache(data.Images.ByteCount) : null;
         var crop = settings.Crop;
@@ -52,6 +56,7 @@ internal sealed record ImageScan(
             : null;
         var isShrunken = false;
         var labels = new List<int>();
+        var weights = data.Weights is null ? null : new List<float>();
         var order = new RowOrder(data, what);
         using var rows = data.Open();
         while (rows.MoveNext(cancellationToken))
@@ -60,6 +65,7 @@ internal sealed record ImageScan(
             if (settings.CacheLimit < long.MaxValue)   // else there is no later pass
                 order.Add(rows.RowNumber, rows.Current);
             labels.Add(rows.Current.Label);
+            weights?.Add(rows.Current.Weight);
             statistics.Add(rows.Current.Pixels.Span);
             prints?.Add(rows.Current);
             cache?.Add(rows.Current);
@@ -68,7 +74,7 @@ internal sealed record ImageScan(
             if (crop is not null && rows.Picture is { } picture)
             {
                 isShrunken |= picture.Width > data.Images.Shape.Width || picture.Height > data.Images.Shape.Height;
-                originals?.Add(picture, rows.Current.Label, rows.RowNumber);
+                originals?.Add(picture, rows.Current);
                 if ((cache?.Bytes ?? 0) + originals?.Bytes > settings.CacheLimit)
                     originals = null;
             }
@@ -86,41 +92,95 @@ internal sealed record ImageScan(
             rows.MissingLabels,
             rows.Unreadable.Count,
             (cache?.Bytes ?? 0) + (cropped is CroppedImages ? originals!.Bytes : 0),
-            prints?.Describe(what).ToDictionary() ?? [],
-            cropped);
+            prints?.Describe(what).ToDictionary() ?? [])
+        {
+            Weights = weights,
+            Cropped = cropped,
+        };
     }
 
     /// <summary>The examples to train on and to validate on, where the validation data are apart.</summary>
-    public ImageSplit With(ImageScan validation) => new(
-        Examples, validation.Examples, Statistics.ToNormalization(), Statistics.ToRange(), Cropped);
+    public ImageSplit With(ImageScan validation) => Whole(validation.Examples);
 
-    /// <summary>Sets a random part of the examples apart for validation.</summary>
+    /// <summary>
+    /// Sets a random part of the examples apart for validation, of every class the same part as far as whole examples allow. At least one
+    /// example of each class stays to train on.
+    /// </summary>
     /// <param name="fraction">The part, 0 to below 1; above 0 at least one example.</param>
     /// <param name="random">Draws it.</param>
-    /// <exception cref="InvalidOperationException">It leaves fewer than two classes to train on.</exception>
-    public ImageSplit Split(double fraction, Random random)
+    /// <param name="warn">Is told of classes of which no example validates; null to tell nobody.</param>
+    /// <param name="describe">What a class is called.</param>
+    /// <exception cref="InvalidOperationException">No class has two examples, so that nothing can be set apart.</exception>
+    public ImageSplit Split(double fraction, Random random, Action<string>? warn = null, Func<int, string>? describe = null)
     {
         if (fraction == 0)
-            return new(Examples, null, Statistics.ToNormalization(), Statistics.ToRange(), Cropped);
-
-        var held = Math.Max(1, (int)Math.Round(Examples.Count * fraction));
-        int[] order = [.. Enumerable.Range(0, Examples.Count)];
-        random.Shuffle(order);
-        var classesLeft = order.Skip(held).Select(index => Labels[index]).Distinct().Count();
-        if (classesLeft < 2)
-        {
-            throw new InvalidOperationException(
-                $"{nameof(ImageClassificationOptions.ValidationFraction)} is {fraction}, which leaves {Examples.Count - held:n0} of "
-                    + $"{Examples.Count:n0} usable rows to train on, with {classesLeft} different labels; "
-                + "a classifier needs examples of at least 2.");
-        }
+            return Whole(validation: null);
 
         var members = new BitArray(Examples.Count);
-        foreach (var index in order.AsSpan(0, held))
+        var classes = Stratified(fraction, random);
+        foreach (var index in classes.SelectMany(each => each.Held))
             members[index] = true;
+        if (classes.All(each => each.Held.Length == 0))
+        {
+            throw new InvalidOperationException(
+                $"{nameof(ImageClassificationOptions.ValidationFraction)} is {fraction}, but none of the {classes.Length} classes has two "
+                    + "usable rows, of which one could be set apart to validate on and the other trained on; give more rows, or validation "
+                    + "data.");
+        }
+        if (warn is not null && describe is not null)
+            WarnOfMissing(classes, warn, describe);
+
         var validation = Examples.Where(members);
         var rest = members.Not();
-        return new(Examples.Where(rest), validation, Statistics.ToNormalization(rest), Statistics.ToRange(rest), Cropped?.Where(rest));
+        return new(Examples.Where(rest), validation, Statistics.ToNormalization(rest), Statistics.ToRange(rest))
+        {
+            Labels = [.. Labels.Where((_, i) => rest[i])],
+            Weights = Weights?.Where((_, i) => rest[i]).ToArray(),
+            Cropped = Cropped?.Where(rest),
+        };
+    }
+
+    private ImageSplit Whole(IImageExamples? validation) =>
+        new(Examples, validation, Statistics.ToNormalization(), Statistics.ToRange())
+        {
+            Labels = Labels,
+            Weights = Weights,
+            Cropped = Cropped,
+        };
+
+    // What is held of each class: its share rounded down, and of the rest one each for those whose share was cut the most.
+    private (int Label, int Count, int[] Held)[] Stratified(double fraction, Random random)
+    {
+        int[] order = [.. Enumerable.Range(0, Examples.Count)];
+        random.Shuffle(order);
+        var groups = order.GroupBy(index => Labels[index]).Select(group => group.ToArray()).ToArray();
+        var total = Math.Max(1, (int)Math.Round(Examples.Count * fraction));
+        var shares = Array.ConvertAll(groups, group => (double)group.Length * total / Examples.Count);
+        var held = groups.Zip(shares, (group, share) => Math.Min((int)share, group.Length - 1)).ToArray();
+        var left = total - held.Sum();
+        foreach (var each in Enumerable.Range(0, groups.Length).OrderByDescending(i => shares[i] - held[i]))
+        {
+            if (left > 0 && held[each] < groups[each].Length - 1)
+            {
+                held[each]++;
+                left--;
+            }
+        }
+        return [.. groups.Zip(held, (group, count) => (Labels[group[0]], group.Length, group[..count]))];
+    }
+
+    private static void WarnOfMissing(
+        (int Label, int Count, int[] Held)[] classes, Action<string> warn, Func<int, string> describe)
+    {
+        const int Most = 10;
+        var missing = classes.Where(each => each.Held.Length == 0).OrderBy(each => each.Label).ToArray();
+        if (missing.Length == 0)
+            return;
+        warn(
+            $"no row of {missing.Length:n0} of the {classes.Length:n0} classes validates, all of theirs are trained on: "
+                + string.Join(
+                    ", ", missing.Take(Most).Select(each => $"{describe(each.Label)} ({each.Count:n0} row{(each.Count == 1 ? "" : "s")})"))
+                + $"{(missing.Length > Most ? ", …" : "")}.");
     }
 
     private static void Report(IChannel channel, ImageRows rows, string what, ImageData data, int count)

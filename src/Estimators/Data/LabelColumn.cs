@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
@@ -55,6 +56,14 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
             ? "The training data have no rows."
             : $"The training data have no usable rows: all {rows:n0} have no label in column '{name}'.");
     }
+
+    /// <summary>What the classes are called; where the column does not say, their keys, from 1.</summary>
+    public IReadOnlyList<string> Names =>
+        Values?.ToTexts() ?? [.. Enumerable.Range(1, ClassCount).Select(key => key.ToString(CultureInfo.InvariantCulture))];
+
+    /// <summary>What a class is called, in words for messages.</summary>
+    /// <param name="label">The class, from 0.</param>
+    public string Describe(int label) => Values is null ? $"key {Names[label]}" : $"'{Names[label]}'";
 
     /// <summary>
     /// For each class its position among the classes of a model, or −1 where the model does not have it: classes with names are told by

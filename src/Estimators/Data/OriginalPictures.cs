@@ -7,7 +7,7 @@ internal sealed class OriginalPictures
 {
     private const int BytesPerPixel = 4;
 
-    private readonly List<(byte[] Pixels, int Width, MLPixelFormat Format, int Label, int Row)> pictures = [];
+    private readonly List<(byte[] Pixels, int Width, MLPixelFormat Format, ImageExample Example)> pictures = [];
 
     /// <summary>Memory in use, in bytes.</summary>
     public long Bytes { get; private set; }
@@ -17,27 +17,23 @@ internal sealed class OriginalPictures
 
     /// <summary>Copies a picture in.</summary>
     /// <param name="picture">The picture.</param>
-    /// <param name="label">Its class.</param>
-    /// <param name="row">The number of its row in the data.</param>
-    public void Add(MLImage picture, int label, int row)
+    /// <param name="example">What it is an example of; its pixels are not kept.</param>
+    public void Add(MLImage picture, ImageExample example)
     {
-        pictures.Add((picture.Pixels.ToArray(), picture.Width, picture.PixelFormat, label, row));
+        pictures.Add((picture.Pixels.ToArray(), picture.Width, picture.PixelFormat, example with { Pixels = default }));
         Bytes += pictures[^1].Pixels.Length;
         GC.KeepAlive(picture);
     }
 
-    /// <summary>The number of a picture's row.</summary>
-    public int RowOf(int index) => pictures[index].Row;
-
-    /// <summary>Its class.</summary>
-    public int LabelOf(int index) => pictures[index].Label;
+    /// <summary>What a picture is an example of, without pixels.</summary>
+    public ImageExample ExampleOf(int index) => pictures[index].Example;
 
     /// <summary>The picture at a position.</summary>
     public PicturePixels this[int index]
     {
         get
         {
-            var (pixels, width, format, _, _) = pictures[index];
+            var (pixels, width, format, _) = pictures[index];
             return new(pixels, width, pixels.Length / (BytesPerPixel * width), format);
         }
     }

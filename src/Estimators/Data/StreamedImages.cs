@@ -45,14 +45,14 @@ internal sealed class StreamedImages : IImageExamples
     public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(_ => true, crops: null, cancellationToken);
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> Shuffled(Random random, int skip, CancellationToken cancellationToken)
+    public IEnumerable<ImageExample> Shuffled(Random random, int skip, int[]? times, CancellationToken cancellationToken)
     {
         var crops = PictureCrops.Of(crop, random);
-        var plan = skip > 0 ? Plan(random, skip) : null;
+        var plan = skip > 0 ? Plan(random, skip, times?.Sum() ?? count) : null;
         var pool = new List<(byte[] Pixels, ImageExample Example)>();
         byte[]? spare = null;
         var draws = 0;
-        foreach (var example in Read(position => plan?.Skipped[position] != true, crops, cancellationToken))
+        foreach (var example in ReadTimes(times, position => plan?.Skipped[position] != true, crops, cancellationToken))
         {
             if (pool.Count < poolSize)
             {
@@ -84,11 +84,11 @@ internal sealed class StreamedImages : IImageExamples
     /// What the pool will do, found out with positions in place of images: which place of it is drawn each time, in which order the rest
     /// leaves, and which examples are among the first that leave.
     /// </summary>
-    private ShufflePlan Plan(Random random, int skip)
+    private ShufflePlan Plan(Random random, int skip, int total)
     {
-        var pool = Enumerable.Range(0, Math.Min(poolSize, count)).ToArray();
-        var draws = new int[count - pool.Length];
-        var skipped = new BitArray(count);
+        var pool = Enumerable.Range(0, Math.Min(poolSize, total)).ToArray();
+        var draws = new int[total - pool.Length];
+        var skipped = new BitArray(total);
         for (var i = 0; i < draws.Length; i++)
         {
             draws[i] = random.Next(pool.Length);
@@ -107,6 +107,35 @@ internal sealed class StreamedImages : IImageExamples
         int[] order = [.. Enumerable.Range(0, count)];
         random.Shuffle(order);
         return order;
+    }
+
+    /// <summary>Reads the members, each as many times as is said, one right after the other.</summary>
+    /// <param name="times">How often, by the member's position; null for once each.</param>
+    /// <param name="isWanted">Whether the image is wanted, by the position among all that is given.</param>
+    /// <param name="crops">The parts of the pictures; null for the whole ones.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    private IEnumerable<ImageExample> ReadTimes(
+        int[]? times, Func<int, bool> isWanted, PictureCrops? crops, CancellationToken cancellationToken)
+    {
+        if (times is null)
+        {
+            foreach (var example in Read(isWanted, crops, cancellationToken))
+                yield return example;
+            yield break;
+        }
+
+        var firsts = new int[times.Length];   // where the copies of a member begin
+        for (var i = 1; i < times.Length; i++)
+            firsts[i] = firsts[i - 1] + times[i - 1];
+        var (row, position) = (0, 0);
+        foreach (var example in Read(
+            member => Enumerable.Range(firsts[member], times[member]).Any(isWanted), crops, cancellationToken))
+        {
+            for (; row < example.Row; row++)   // by the row: a member before it may have been lost
+                position += members[row] ? 1 : 0;
+            for (var copy = 0; copy < times[position]; copy++)
+                yield return example;
+        }
     }
 
     /// <summary>Reads the members, and checks the order of all rows on the way.</summary>

@@ -57,8 +57,10 @@ internal sealed record ImageMixing
     /// <param name="classes">Number of classes.</param>
     /// <param name="generator">Where the random numbers come from: a generator of the CPU, so that the same seed does the same to the
     /// images on every device.</param>
+    /// <param name="weights_N">What each image weighs, float32 (N): its targets are multiplied by it before they are mixed; null for
+    /// 1.</param>
     /// <exception cref="ArgumentException">The images or labels have another shape, or an option is out of range.</exception>
-    public MixedImages Apply(Tensor images_NCHW, Tensor labels_N, int classes, Generator generator)
+    public MixedImages Apply(Tensor images_NCHW, Tensor labels_N, int classes, Generator generator, Tensor? weights_N = null)
     {
         Validate();
         ImageShapes.Require(images_NCHW);
@@ -72,6 +74,8 @@ internal sealed record ImageMixing
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var targets_NC = nn.functional.one_hot(labels_N, classes).to_type(float32);
+        if (weights_N is not null)
+            targets_NC = targets_NC * weights_N.unsqueeze(1);
         if (!IsOn || labels_N.shape[0] == 1)   // a batch of one has nothing to mix with
             return new(images_NCHW.alias().MoveToOuterDisposeScope(), targets_NC.MoveToOuterDisposeScope());
 

@@ -8,5 +8,5 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// Images that are mixtures of two, with targets that say how much of which class is in them. Both tensors are the caller's to dispose.
 /// </summary>
 /// <param name="Images_NCHW">The images, in the shape and type that they came in.</param>
-/// <param name="Targets_NC">The part of each class, float32 (N, C): at least 0, with the sum 1.</param>
+/// <param name="Targets_NC">The part of each class, float32 (N, C): at least 0, with the sum 1, or what the images weigh.</param>
 internal sealed record MixedImages(Tensor Images_NCHW, Tensor Targets_NC);

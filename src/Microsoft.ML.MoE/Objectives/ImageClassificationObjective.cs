@@ -61,14 +61,29 @@ internal sealed class ImageClassificationObjective
         var device = ModelDevice;
         var images_NCHW = augmentation.Apply(batch.Images_NCHW.to(device), generator, batch.Mirrored_N);
         var targets = batch.Labels_N.to(device);   // classes, (N), or the part of each class, (N, C)
+        var weights_N = batch.Weights_N?.to(device);
         if (mixing.IsOn)
-            (images_NCHW, targets) = mixing.Apply(images_NCHW, targets, model.Config.ClassCount, generator);
+            (images_NCHW, targets) = mixing.Apply(images_NCHW, targets, model.Config.ClassCount, generator, weights_N);
+        else if (weights_N is not null)
+            targets = nn.functional.one_hot(targets, model.Config.ClassCount) * weights_N.unsqueeze(1);
         var output = model.call(images_NCHW);
-        var main = nn.functional.cross_entropy(output.Logits_NC, targets, label_smoothing: labelSmoothing);
+        var main = weights_N is null
+            ? nn.functional.cross_entropy(output.Logits_NC, targets, label_smoothing: labelSmoothing)
+            : WeightedCrossEntropy(output.Logits_NC, targets);
         return new StepLoss(
             main.MoveToOuterDisposeScope(), output.AuxiliaryLoss.MoveToOuterDisposeScope(), batch.Count,
             output.Routing.Count == 0 ? null : [.. output.Routing.Select(record => record.ExpertCounts_E.MoveToOuterDisposeScope())],
             output.Routing.Count == 0 ? null : stack(output.Routing.Select(record => record.DroppedCount)).MoveToOuterDisposeScope());
+    }
+
+    // Targets whose sum is not 1 but the weight of the image; the mean is over the images and not over their weights, which are 1 in the
+    // mean over all training images.
+    private Tensor WeightedCrossEntropy(Tensor logits_NC, Tensor targets_NC)
+    {
+        using var scope = NewDisposeScope();
+        var even_N1 = targets_NC.sum(1, keepdim: true).Times(labelSmoothing / logits_NC.shape[1]);
+        var smooth_NC = targets_NC.Times(1 - labelSmoothing).Plus(even_N1);
+        return (smooth_NC * logits_NC.log_softmax(1)).sum(1).mean().negative().MoveToOuterDisposeScope();
     }
 
     /// <summary>

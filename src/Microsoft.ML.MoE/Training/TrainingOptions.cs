@@ -168,7 +168,8 @@ public class TrainingOptions
 
     /// <summary>
     /// Part of the training data that is set apart to validate on after every epoch, 0 to below 1; above 0 at least one sample. Default 0.
-    /// Without effect where validation data are given.
+    /// Without effect where validation data are given. Image classifiers set the same part of every class apart, as far as whole images
+    /// allow, and warn of classes of which none validates.
     /// </summary>
     public double ValidationFraction { get; set; }
 

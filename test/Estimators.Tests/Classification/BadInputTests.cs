@@ -1,3 +1,4 @@
+using System.Globalization;
 using Estimators.Tests.Support;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -70,6 +71,13 @@ public sealed class BadInputTests
             (
                 o => (o.ScoringViews, o.ImageHeight, o.ImageWidth, o.PatchSize) = (ScoringViews.MirroredAndShifted, 1, 8, 1),
                 "ScoringViews is MirroredAndShifted, but the images are 8×1"),
+            (
+                o => o.ClassWeights = new Dictionary<string, double> { ["red"] = -1 },
+                "ClassWeights of 'red' is -1; it must be a finite number of at least 0"),
+            (o => o.ClassWeights = new Dictionary<string, double> { ["red"] = double.NaN }, "ClassWeights of 'red' is NaN"),
+            (o => o.ClassWeights = new Dictionary<string, double> { ["red"] = 0 }, "ClassWeights has 0 for all 1 classes that it names"),
+            (o => o.ClassBalancing = (ClassBalancing)7, "ClassBalancing is 7; it must be one of None, Weights, Sampling"),
+            (o => o.ExampleWeightColumnName = " ", "ExampleWeightColumnName is empty"),
             (o => o.RandomErasing = -0.25, "RandomErasing is -0.25; it must be between 0 and 1"),
             (o => o.ValidationFraction = 1, "ValidationFraction is 1; it must be at least 0 and below 1"),
             (o => o.EarlyStopping = new EarlyStopping { Patience = 0 }, "Patience is 0"),
@@ -133,6 +141,62 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
+    public void WeightsThatCannotBe_AreNamed()
+    {
+        var rows = Enumerable.Range(0, 40).Zip(Colours.Rows(40), (_, row) => WeightedRow.Of(row, 1)).ToArray();
+        Fails(name: "Id", "weight column 'Id': expected Single, got Int32");
+        Fails(name: "Features", "weight column 'Features': expected Single, got Vector<Single, 3, 8, 8>");
+        Fails(name: "Importance", "Could not find weight column 'Importance'");
+        foreach (var bad in new[] { -0.5f, float.NaN, float.PositiveInfinity })
+        {
+            rows[7].Weight = bad;
+            Fails(name: "Weight", $"Row 7, counted from 0, has the weight {bad.ToString(CultureInfo.InvariantCulture)} in column 'Weight'");
+        }
+        foreach (var row in rows)
+            row.Weight = 0;
+        Fails(name: "Weight", "images to train on have the weight 0, by column 'Weight'; at least one above 0 is wanted.");
+
+        // What a pipeline asks before it reads anything.
+        var data = Colours.WithKeys(ml, rows);
+        var options = Colours.Options();
+        options.ExampleWeightColumnName = "Id";
+        StringAssert.Contains(
+            Assert.Throws<ArgumentException>(() =>
+                ml.Transforms.CopyColumns("Copy", "Id").Append(Colours.Trainer(ml, options)).Fit(data)).Message,
+            "weight column 'Id': expected Single, got Int32");
+
+        // Of a row without a label nobody asks for the weight.
+        rows[7].Weight = float.NaN;
+        (rows[7].Label, rows[8].Weight) = (null, 1);
+        options.ExampleWeightColumnName = "Weight";
+        options.Epochs = 1;
+        Colours.Trainer(ml, options).Fit(Colours.WithKeys(ml, rows)).Dispose();
+
+        void Fails(string name, string message)
+        {
+            var options = Colours.Options();
+            options.ExampleWeightColumnName = name;
+            var trainer = Colours.Trainer(ml, options);
+            StringAssert.Contains(Assert.Throws<Exception>(() => trainer.Fit(Colours.WithKeys(ml, rows))).Message, message);
+        }
+    }
+
+    [TestMethod]
+    public void ClassWeightsThatCannotBe_AreNamed()
+    {
+        var data = Colours.WithKeys(ml, Colours.Rows(40));
+        Fails<ArgumentException>(
+            data,
+            o => o.ClassWeights = new Dictionary<string, double> { ["purple"] = 2 },
+            "ClassWeights has 'purple', which is none of the 4 classes of column 'Label': 'blue', 'green', 'red', 'white'.");
+        Fails<InvalidOperationException>(
+            data,
+            o => o.ClassWeights = new Dictionary<string, double> { ["red"] = 0, ["green"] = 1, ["white"] = 0 },
+            "have the weight 0, by ClassWeights; at least one above 0 is wanted.",
+            ml.Data.FilterRowsByKeyColumnFraction(data, "Label", 0.5, 1));
+    }
+
+    [TestMethod]
     public void ImagesOfAnotherShape_AreNamed()
     {
         var data = Colours.WithKeys(ml, Colours.Rows(5));
@@ -176,7 +240,7 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
-    public void AValidationFractionThatLeavesOneClassOrNone_IsAnError()
+    public void AValidationFractionThatCanSetNothingApart_IsAnError()
     {
         var rows = Colours.Rows(2);
         (rows[0].Label, rows[1].Label) = ("red", "blue");
@@ -184,10 +248,7 @@ public sealed class BadInputTests
         Fails<InvalidOperationException>(
             data,
             o => o.ValidationFraction = 0.4,
-            "ValidationFraction is 0.4, which leaves 1 of 2 usable rows to train on, with 1 different labels; a classifier needs examples "
-                + "of at least 2.");
-        Fails<InvalidOperationException>(
-            data, o => o.ValidationFraction = 0.9, "ValidationFraction is 0.9, which leaves 0 of 2 usable rows to train on");
+            "ValidationFraction is 0.4, but none of the 2 classes has two usable rows");
     }
 
     [TestMethod]

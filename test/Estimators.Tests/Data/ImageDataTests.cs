@@ -158,7 +158,7 @@ public sealed class ImageDataTests
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
         log.TakeWarnings();
 
-        unlabelled = [2, 5];
+        unlabelled = [2, training.InOrder(default).First(example => example.Row > 2).Row];
         var trained = Keys(training.Shuffled(new Random(1), default));
         Assert.HasCount(38, trained, "all but the one that is lost");
         StringAssert.Contains(
@@ -278,6 +278,110 @@ public sealed class ImageDataTests
     }
 
     [TestMethod]
+    [DataRow(0L, 100)]
+    [DataRow(0L, 7)]
+    [DataRow(long.MaxValue, 7)]
+    public void BalancedSampling_GivesEveryClassItsShare_AndGoesOnInTheMiddle(long cacheLimit, int poolSize)
+    {
+        var rows = Colours.Rows(400).Where(row => row.Label != "red" || row.Id % 10 == 0).Take(103).ToList();
+        rows[2].Label = null;
+        var examples = Scan(Open(rows), cacheLimit, poolSize).Examples;
+        var members = new BitArray(Enumerable.Range(0, 102).Select(i => i % 5 != 4).ToArray());
+        examples = examples.Where(members);
+        var labels = examples.InOrder(default).Select(example => example.Label).ToArray();
+        Assert.IsLessThan(10, labels.Count(label => label == 2));   // red
+
+        var sampling = new BalancedSampling(labels, seed: 3);
+        var times = sampling.Times(epoch: 1);
+        Assert.AreEqual(labels.Length, times.Sum());
+        CollectionAssert.AreEqual(times, new BalancedSampling(labels, seed: 3).Times(1));
+        CollectionAssert.AreNotEqual(times, sampling.Times(2));
+        foreach (var ofClass in labels.Zip(times).GroupBy(pair => pair.First))
+        {
+            Assert.AreEqual(labels.Length / 4.0, ofClass.Sum(pair => pair.Second), 1);
+            Assert.IsLessThanOrEqualTo(1, ofClass.Max(pair => pair.Second) - ofClass.Min(pair => pair.Second), "each about as often");
+        }
+
+        var all = examples.Shuffled(new Random(1), 0, times, default).Select(example => (example.Row, Key(example))).ToArray();
+        var inOrder = examples.InOrder(default).Select(example => (example.Row, Key(example))).ToArray();
+        CollectionAssert.AreEquivalent(inOrder.SelectMany((example, i) => Enumerable.Repeat(example, times[i])).ToArray(), all);
+        foreach (var skip in new[] { 1, 30, 74, all.Length - 1, all.Length })
+        {
+            CollectionAssert.AreEqual(
+                all[skip..],
+                examples.Shuffled(new Random(1), skip, times, default).Select(example => (example.Row, Key(example))).ToArray(),
+                $"without the first {skip}");
+        }
+
+        static string Key(ImageExample example) => Convert.ToHexString(example.Pixels.Span[..64]);
+    }
+
+    [TestMethod]
+    public void Split_KeepsEveryClassesShare_AndOneOfEachToTrainOn()
+    {
+        int[] counts = [41, 20, 2, 1];
+        var rows = counts.SelectMany((count, label) => Colours.Rows(400).Where(row => row.Label == "red").Take(count)
+            .Select(row => new ColourRow { Features = [.. row.Features], Label = Colours.Names.Order().ElementAt(label), Id = row.Id }));
+        foreach (var (fraction, wanted) in new (double, int[])[]
+        {
+            (0.25, [10, 5, 1, 0]),   // of 64: shares 10.25, 5, 0.5 and 0.25
+            (0.001, [1, 0, 0, 0]),
+            (0.95, [40, 19, 1, 0]),   // of 64: 61 are asked for, and one of each class stays
+        })
+        {
+            var warnings = new List<string>();
+            var split = Scan(Open(rows), long.MaxValue, 7).Split(fraction, new Random(3), warnings.Add, label => $"<{label}>");
+            var held = split.Validation!.InOrder(default).CountBy(example => example.Label).ToDictionary();
+            CollectionAssert.AreEqual(wanted, Enumerable.Range(0, 4).Select(label => held.GetValueOrDefault(label)).ToArray());
+            CollectionAssert.AreEqual(split.Training.InOrder(default).Select(example => example.Label).ToArray(), split.Labels.ToArray());
+            Assert.AreEqual(64, split.Labels.Count + split.Validation.Count);
+            StringAssert.Contains(warnings.Single(), "<3> (1 row)");
+        }
+    }
+
+    [TestMethod]
+    public void Weights_AreReadWithTheirRows_AndTheMeanOfThoseOfTheLossIs1()
+    {
+        var rows = Colours.Rows(40).Select(row => WeightedRow.Of(row, row.Id)).ToArray();
+        rows[3].Label = null;
+        foreach (var cacheLimit in new[] { 0, long.MaxValue })
+        {
+            var data = Open(Colours.WithKeys(ml, rows)) with { Weights = new WeightColumn("Weight") };
+            var split = Scan(data, cacheLimit, poolSize: 7).Split(0.25, new Random(1));
+            Assert.IsTrue(split.Training.Shuffled(new Random(1), default).All(example => example.Weight == example.Row));
+            CollectionAssert.AreEqual(
+                split.Training.InOrder(default).Select(example => example.Weight).ToArray(), split.Weights!.ToArray());
+
+            var options = Colours.Options();
+            options.ClassWeights = new Dictionary<string, double> { ["2"] = 5 };
+            var weights = LossWeights.Create(options, data.Labels!, split)!;
+            var found = split.Training.InOrder(default).ToDictionary(example => example.Row, weights.Of);
+            Assert.AreEqual(1, found.Values.Average(), 1e-5);
+            foreach (var (row, weight) in found)
+            {
+                var other = split.Training.InOrder(default).First(example => example.Row == row);
+                Assert.AreEqual(row * (other.Label == 1 ? 5 : 1) * found[7] / (7 * (LabelOf(7) == 1 ? 5 : 1)), weight, 1e-4);
+            }
+
+            var source = new ImageBatchSource(
+                split.Training, new ImageBatches(data.Images, split.Normalization, torch.CPU, batchSize: 4), seed: 5)
+            {
+                WeightOf = weights.Of,
+            };
+            var order = split.Training.Shuffled(SeededRandom.Create(5, 0), default).Select(example => found[example.Row]).ToArray();
+            CollectionAssert.AreEqual(order, source.ReadEpoch(0, default).SelectMany(batch =>
+            {
+                using (batch)
+                    return batch.Weights_N!.data<float>().ToArray();
+            }).ToArray());
+
+            int LabelOf(int row) => split.Training.InOrder(default).First(example => example.Row == row).Label;
+        }
+        var plain = Scan(Open(Colours.Rows(9)), 0, 7).Split(0, new Random(1));
+        Assert.IsNull(LossWeights.Create(Colours.Options(), new LabelColumn("Label", 4, null), plain));
+    }
+
+    [TestMethod]
     public void AFingerprint_ChangesWithAnyPixelLabelOrOrder()
     {
         var seen = new List<string>();
@@ -318,9 +422,10 @@ public sealed class ImageDataTests
         Assert.AreEqual(SeededRandom.Create(3, 4).Next(), SeededRandom.Create(3, 4).Next());
     }
 
-    private ImageData Open(IEnumerable<ColourRow> rows)
+    private ImageData Open(IEnumerable<ColourRow> rows) => Open(Colours.WithKeys(ml, rows));
+
+    private static ImageData Open(IDataView view)
     {
-        var view = Colours.WithKeys(ml, rows);
         var type = ImageColumnType.From(view.Schema["Features"].Type)!;
         return new(view, new ImageColumn("Features", type, new ImageShape(3, 8, 8), false, default), new LabelColumn("Label", 4, null));
     }

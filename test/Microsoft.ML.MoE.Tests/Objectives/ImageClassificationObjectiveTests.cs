@@ -66,6 +66,51 @@ public sealed class ImageClassificationObjectiveTests
     }
 
     [TestMethod]
+    [DataRow(0.0, false)]
+    [DataRow(0.1, false)]
+    [DataRow(0.1, true)]
+    public void ALossWithWeightsIsTheMeanOfTheWeightedLossesOfTheImages(double smoothing, bool mixed)
+    {
+        using var scope = NewDisposeScope();
+        using Generator generator = new(1), same = new(1);
+        using var model = Build(seed: 3);
+        model.eval();   // without router noise the same forward can be repeated
+        float[] weights = [0, 2, 0.5f, 1, 3, 1];
+        using var batch = new ImageBatch(rand(6, 3, 8, 8), tensor(new long[] { 0, 3, 1, 1, 2, 0 }), weights_N: tensor(weights));
+        var mixing = mixed ? new ImageMixing { MixupAlpha = 0.8, CutMixAlpha = 1 } : ImageMixing.None;
+
+        var main = new ImageClassificationObjective(model, ImageAugmentation.None, smoothing, generator, mixing).ComputeLoss(batch).Main;
+        main.backward();
+        var found = model.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter.grad!.clone());
+        model.zero_grad();
+
+        // Image by image, each mixed of two with targets of their own.
+        var (images_NCHW, targets_NC) = mixing.Apply(batch.Images_NCHW, batch.Labels_N, 4, same);
+        if (mixed)
+        {
+            using Generator again = new(1);
+            var ids = tensor(new long[] { 0, 1, 2, 3, 4, 5 });   // who is mixed with whom, told by classes of their own
+            targets_NC = mixing.Apply(batch.Images_NCHW, ids, 6, again).Targets_NC
+                .matmul(nn.functional.one_hot(batch.Labels_N, 4).to(float32) * tensor(weights).unsqueeze(1));
+        }
+        else
+        {
+            targets_NC = targets_NC * tensor(weights).unsqueeze(1);
+        }
+        var logs_NC = model.call(images_NCHW).Logits_NC.log_softmax(1);
+        var expected = zeros([]);
+        for (var n = 0; n < 6; n++)
+        {
+            for (var c = 0; c < 4; c++)
+                expected = expected - ((targets_NC[n, c] * (1 - smoothing)) + (targets_NC[n].sum() * smoothing / 4)) * logs_NC[n, c] / 6;
+        }
+        Assert.AreEqual(expected.item<float>(), main.item<float>(), 1e-5);
+        expected.backward();
+        foreach (var (name, parameter) in model.named_parameters())
+            TensorAssert.AreClose(parameter.grad!, found[name], 1e-5, name);
+    }
+
+    [TestMethod]
     public void ExpertLoadCountsEveryChoiceOfEveryRoutedLayer()
     {
         using var scope = NewDisposeScope();
@@ -240,6 +285,14 @@ public sealed class ImageClassificationObjectiveTests
             Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(3, int64))).Message, "(3)");
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2))).Message, "Float32");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2, int64), zeros(2))).Message,
+            "'mirrored_N' is Float32 (2); Bool (2) is wanted");
+        StringAssert.Contains(
+            Assert
+                .ThrowsExactly<ArgumentException>(() => new ImageBatch(zeros(2, 3, 4, 4), zeros(2, int64), weights_N: zeros(3)))
+                .Message,
+            "'weights_N' is Float32 (3); Float32 (2) is wanted");
     }
 
     private static ImageClassifier Build(long seed)
