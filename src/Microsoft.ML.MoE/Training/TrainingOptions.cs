@@ -81,9 +81,9 @@ public class TrainingOptions
     public double LayerDecay { get; set; } = 1;
 
     /// <summary>
-    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW
-    /// and Muon, each with its own learning rate; LAMB adds it to the update before its norm is taken, gradient descent to the gradient. <see cref="NoWeightDecay"/> says what it
-    /// leaves alone.
+    /// Weight decay of matrices, at least 0. Null (default): chosen, usually 0.05, of language models 0.1. Decoupled with AdamW and Muon,
+    /// each with its own learning rate; LAMB adds it to the update before its norm is taken, gradient descent to the gradient.
+    /// <see cref="NoWeightDecay"/> says what it leaves alone.
     /// </summary>
     public double? WeightDecay { get; set; }
 
