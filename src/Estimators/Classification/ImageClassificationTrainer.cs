@@ -264,6 +264,7 @@ internal sealed class ImageClassificationTrainer
                 Fingerprints = options.Checkpoints is not null,
                 Splits = isSplit,
                 Crop = crop,
+                Threads = options.Threads ?? Environment.ProcessorCount,
             },
             options.CancellationToken);
 

@@ -10,6 +10,9 @@ internal abstract class ImageReader(ImageColumn column)
     /// <summary>The rows without an image so far.</summary>
     public UnreadableImages Unreadable { get; } = new(column.Name);
 
+    /// <summary>Bytes of one image.</summary>
+    public int ByteCount => column.ByteCount;
+
     /// <summary>The part of the current row's picture that is wanted, given its height and width; null for what resizing takes.</summary>
     public Func<int, int, ImageBox>? Crop { get; set; }
 

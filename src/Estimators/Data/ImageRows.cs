@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>Reads the rows that have a label, where labels are wanted, and an image that can be read; counts those that have not.</summary>
-internal sealed class ImageRows : IDisposable
+internal sealed class ImageRows : IImageRows
 {
     private readonly DataViewRowCursor cursor;
     private readonly Func<int?> readLabel;
@@ -11,11 +11,20 @@ internal sealed class ImageRows : IDisposable
     private readonly ImageReader imageReader;
     private readonly byte[] image;
 
-    public ImageRows(ImageData data, PictureCrops? crops)
+    /// <summary>Opens the rows.</summary>
+    /// <param name="data">What to read.</param>
+    /// <param name="crops">The parts of pictures that are wanted; null for what resizing takes.</param>
+    public ImageRows(ImageData data, PictureCrops? crops) : this(data, data.View.GetRowCursor(data.Columns), crops)
     {
-        var schema = data.View.Schema;
-        string?[] columns = [data.Images.Name, data.Labels?.Name, data.Weights?.Name];
-        cursor = data.View.GetRowCursor([.. columns.OfType<string>().Distinct().Select(name => schema[name])]);
+    }
+
+    /// <summary>Reads a cursor's rows.</summary>
+    /// <param name="data">What the cursor is over.</param>
+    /// <param name="cursor">The cursor, with the columns of the data; it is disposed with this.</param>
+    /// <param name="crops">The parts of pictures that are wanted; null for what resizing takes.</param>
+    public ImageRows(ImageData data, DataViewRowCursor cursor, PictureCrops? crops)
+    {
+        this.cursor = cursor;
         readLabel = data.Labels is null ? static () => 0 : data.Labels.OpenReader(cursor);
         readWeight = data.Weights is null ? static _ => 1 : data.Weights.OpenReader(cursor);
         imageReader = data.Images.OpenReader(cursor);

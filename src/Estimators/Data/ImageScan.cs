@@ -58,7 +58,7 @@ internal sealed record ImageScan(
         var labels = new List<int>();
         var weights = data.Weights is null ? null : new List<float>();
         var order = new RowOrder(data, what);
-        using var rows = data.Open();
+        using var rows = crop is null ? ParallelImageRows.Open(data, settings.Threads) : data.Open();   // which alone has the pictures themselves
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();
@@ -71,7 +71,7 @@ internal sealed record ImageScan(
             cache?.Add(rows.Current);
             if (cache?.Bytes > settings.CacheLimit)
                 cache = null;
-            if (crop is not null && rows.Picture is { } picture)
+            if (crop is not null && (rows as ImageRows)?.Picture is { } picture)
             {
                 isShrunken |= picture.Width > data.Images.Shape.Width || picture.Height > data.Images.Shape.Height;
                 originals?.Add(picture, rows.Current);
@@ -183,7 +183,7 @@ internal sealed record ImageScan(
                 + $"{(missing.Length > Most ? ", …" : "")}.");
     }
 
-    private static void Report(IChannel channel, ImageRows rows, string what, ImageData data, int count)
+    private static void Report(IChannel channel, IImageRows rows, string what, ImageData data, int count)
     {
         var reasons = new List<string>();
         if (rows.MissingLabels > 0)

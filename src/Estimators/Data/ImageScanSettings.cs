@@ -17,6 +17,9 @@ internal sealed record ImageScanSettings
     /// <summary>Whether a part of the examples will be set apart.</summary>
     public bool Splits { get; init; }
 
+    /// <summary>Threads that decode pictures, at most. Default 1.</summary>
+    public int Threads { get; init; } = 1;
+
     /// <summary>What is cut out of the images that are trained on; null (default) for nothing.</summary>
     public RandomResizedCrop? Crop { get; init; }
 }

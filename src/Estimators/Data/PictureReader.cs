@@ -10,9 +10,13 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </remarks>
 internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn column) : ImageReader(column)
 {
+    // A picture that is missing can look like one that is disposed, but not before one has been read, and rarely more often than not.
+    private const int FewestOfMany = 8;
+
     private readonly PictureResizer resizer = new(column.Shape, column.Resizing);
     private MLImage? picture;
-    private bool any;
+    private int read;
+    private int disposed;
 
     /// <inheritdoc/>
     public override MLImage? Picture => picture;
@@ -24,10 +28,13 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
         {
             getter(ref picture!);
         }
-        catch (InvalidOperationException exception) when (!any && exception.TargetSite?.DeclaringType == typeof(MLImage))
+        catch (InvalidOperationException exception) when (exception.TargetSite?.DeclaringType == typeof(MLImage))
         {
-            // A step has met a picture that is disposed, and none has been read that a missing one could have left behind (see below).
-            throw Disposed(exception);
+            // A step has met a picture that is disposed: the caller's, or what a step before it left in place of a missing one (see below).
+            disposed++;
+            if (read == 0 || disposed > Math.Max(read, FewestOfMany))
+                throw Disposed(exception);
+            throw;
         }
         if (picture is null)
             return false;
@@ -36,7 +43,7 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
             // Where ResizeImages gets no picture, it disposes the one that is handed back to it and leaves it in its place.
             return ReferenceEquals(picture, last) ? false : throw Disposed(null);
         }
-        any = true;
+        read++;
         var box = Crop?.Invoke(picture.Height, picture.Width);
         resizer.Write(new(picture.Pixels, picture.Width, picture.Height, picture.PixelFormat), box, destination);
         GC.KeepAlive(picture);
