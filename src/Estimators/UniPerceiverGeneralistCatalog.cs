@@ -47,8 +47,7 @@ public static class UniPerceiverGeneralistCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentException.ThrowIfNullOrWhiteSpace(taskColumnName);
         ArgumentNullException.ThrowIfNull(tasks);
-        if (
-            tasks.Length == 0
+        if (tasks.Length == 0
             || tasks.Any(task => string.IsNullOrWhiteSpace(task.Task) || task.Data is null)
             || tasks.DistinctBy(task => task.Task).Count() != tasks.Length)
             throw new ArgumentException(

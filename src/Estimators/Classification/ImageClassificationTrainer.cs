@@ -32,8 +32,7 @@ internal sealed class ImageClassificationTrainer
         [
             .. this.options.Settle(),
             .. (this.options.Pretraining?.Settle() ?? []).Select(choice =>
-                choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }
-            ),
+                choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }),
         ];
     }
 
@@ -52,8 +51,7 @@ internal sealed class ImageClassificationTrainer
 
         WeightColumn.Check(host, input, options.ExampleWeightColumnName);
         var columns = input.ToDictionary(column => column.Name);
-        foreach (
-            var column in ClassificationColumns.Shapes(
+        foreach (var column in ClassificationColumns.Shapes(
                 options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, label))
             columns[column.Name] = column;
         return new SchemaShape(columns.Values);
@@ -120,11 +118,7 @@ internal sealed class ImageClassificationTrainer
                 var pixels = range.ToScale(normalization);
                 if (pretraining is not null)
                     Pretrain(
-                        session,
-                        model,
-                        pretraining,
-                        pixels,
-                        unlabelledScan?.Examples ?? examples,
+                        session, model, pretraining, pixels, unlabelledScan?.Examples ?? examples,
                         new ImageBatches(training.Images, normalization, session.Device, pretraining.BatchSize!.Value));
                 var result = Train(
                     session,
@@ -148,12 +142,8 @@ internal sealed class ImageClassificationTrainer
                     Chosen = allChosen,
                 };
                 var columns = new ClassificationColumns(
-                    options.PredictedLabelColumnName,
-                    options.ScoreColumnName,
-                    options.EmbeddingColumnName,
-                    config.ClassCount,
-                    config.FeatureWidth,
-                    labels.Values);
+                    options.PredictedLabelColumnName, options.ScoreColumnName, options.EmbeddingColumnName, config.ClassCount,
+                    config.FeatureWidth, labels.Values);
                 return new ImageClassificationTransformer(
                     host,
                     new ImageScorer(model, normalization, session.Device, options.ScoringViews),
@@ -293,7 +283,7 @@ internal sealed class ImageClassificationTrainer
             throw new ArgumentException(
                 $"Column '{labels.Name}' has the classes [{string.Join(", ", values.ToTexts().Take(10))}] in the validation data and "
                     + $"[{string.Join(", ", trainingLabels.Values!.ToTexts().Take(10))}] "
-                + "in the training data; use the same key mapping for both.");
+                    + "in the training data; use the same key mapping for both.");
         return new(data, trainingImages.FindIn(host, data.Schema), labels);
     }
 }

@@ -171,12 +171,8 @@ public sealed class ImageClassificationTransformer
         using var disposeScope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var (document, column, labelValues, training, model) = ClassifierFormat.Load(environment, context, device);
         var columns = new ClassificationColumns(
-            document.PredictedLabelColumn,
-            document.ScoreColumn,
-            document.EmbeddingColumn,
-            model.Config.ClassCount,
-            model.Config.FeatureWidth,
-            labelValues);
+            document.PredictedLabelColumn, document.ScoreColumn, document.EmbeddingColumn, model.Config.ClassCount,
+            model.Config.FeatureWidth, labelValues);
         return new ImageClassificationTransformer(
             environment,
             new ImageScorer(model, document.Normalization, device, document.ScoringViews),

@@ -28,16 +28,18 @@ internal static class ColumnAnnotations
                 throw new ArgumentException(
                     $"The keys of column '{first.Column.Name}' have names in the data of '{having[0].Part}' and none in those of "
                         + $"'{nameless}', so that they cannot be told: "
-                    + "use the same key mapping for both, or map them back to values (MapKeyToValue).");
+                        + "use the same key mapping for both, or map them back to values (MapKeyToValue).");
             if (having.Skip(1).FirstOrDefault(part => !Same(having[0].Column, part.Column, kind)) is { Part: { } other } differing)
             {
                 if (Unimportant.Contains(kind))
                     continue;
+                var advice = kind == AnnotationUtils.Kinds.KeyValues
+                    ? ": use the same key mapping for both, or map the keys back to values (MapKeyToValue)"
+                    : "";
                 throw new ArgumentException(
                     $"Annotation {kind} of column '{first.Column.Name}' is {Describe(having[0].Column, kind)} in the data of "
                         + $"'{having[0].Part}' and {Describe(differing.Column, kind)} in those of '{other}'; "
-                        + "it must be the same in "
-                        + $"all{(kind == AnnotationUtils.Kinds.KeyValues ? ": use the same key mapping for both, or map the keys back to values (MapKeyToValue)" : "")}.");
+                        + $"it must be the same in all{advice}.");
             }
             if (having.Length == parts.Count)
                 builder.Add(first.Column.Annotations, name => name == kind);

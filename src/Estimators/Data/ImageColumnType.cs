@@ -77,8 +77,7 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             _ => (ResolveFlat(column, channels, height ?? usual?.Height, width ?? usual?.Width), false),
         };
 
-        if (
-            shape.Channels != (channels ?? shape.Channels)
+        if (shape.Channels != (channels ?? shape.Channels)
             || shape.Height != (height ?? shape.Height)
             || shape.Width != (width ?? shape.Width))
         {
@@ -124,7 +123,7 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             _ => throw new ArgumentException(
                 $"Column '{column}' is a vector with the dimensions ({string.Join(", ", Dimensions)}); wanted (channels, height, width) "
                     + "or (height, width, channels) with "
-                + (channels is { } count ? $"{count} channels." : $"1 to {MostChannels} channels.")),
+                    + (channels is { } count ? $"{count} channels." : $"1 to {MostChannels} channels.")),
         };
 
         bool MayBeChannels(int dimension) => channels is { } wanted ? dimension == wanted : dimension is >= 1 and <= MostChannels;
@@ -138,7 +137,7 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             throw new ArgumentException(
                 $"Column '{column}' is a vector of {length} numbers without the dimensions of an image: set ImageHeight and ImageWidth in "
                     + "the options "
-                + "(numbers in the order channels, height, width).");
+                    + "(numbers in the order channels, height, width).");
         }
         var count = channels ?? length / ((long)h * w);
         if (count * h * w != length || count < 1)
@@ -146,7 +145,7 @@ internal sealed record ImageColumnType(ImageColumnKind Kind, IReadOnlyList<int> 
             throw new ArgumentException(
                 $"Column '{column}' is a vector of {length} numbers; an image of {w}×{h} with "
                     + $"{(channels is { } wanted ? $"{wanted}" : "whole")} channels has "
-                + (channels is null ? $"a multiple of {(long)h * w}." : $"{count * h * w}."));
+                    + (channels is null ? $"a multiple of {(long)h * w}." : $"{count * h * w}."));
         }
         return new((int)count, h, w);
     }

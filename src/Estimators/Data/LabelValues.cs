@@ -48,8 +48,7 @@ internal abstract class LabelValues
     public static LabelValues? From(DataViewSchema.Column column)
     {
         var values = column.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues);
-        if (
-            values?.Type is not VectorDataViewType { IsKnownSize: true } vector
+        if (values?.Type is not VectorDataViewType { IsKnownSize: true } vector
             || (ulong)vector.Size != ((KeyDataViewType)column.Type).Count)
             return null;
         return Array.Exists(Types, t => t.Type.Equals(vector.ItemType))

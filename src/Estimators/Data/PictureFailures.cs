@@ -41,9 +41,14 @@ internal static class PictureFailures
             _ => false,
         };
 
-    private static IEnumerable<Exception> Chain(Exception exception) => (
-            exception is AggregateException all ? all.InnerExceptions
-            : exception.InnerException is { } inner ? [inner]
-            : Enumerable.Empty<Exception>()
-        ).SelectMany(Chain).Prepend(exception);
+    private static IEnumerable<Exception> Chain(Exception exception)
+    {
+        IEnumerable<Exception> within = exception switch
+        {
+            AggregateException all => all.InnerExceptions,
+            { InnerException: { } inner } => [inner],
+            _ => [],
+        };
+        return within.SelectMany(Chain).Prepend(exception);
+    }
 }

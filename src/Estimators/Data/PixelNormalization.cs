@@ -108,8 +108,7 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
     /// <exception cref="InvalidDataException">They are not those of this many channels.</exception>
     public void Validate(int channels)
     {
-        if (
-            Mean?.Length != channels
+        if (Mean?.Length != channels
             || StandardDeviation?.Length != channels
             || !Mean.All(float.IsFinite)
             || !StandardDeviation.All(d => float.IsFinite(d) && d > 0))

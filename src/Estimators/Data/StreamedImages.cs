@@ -166,7 +166,7 @@ internal sealed class StreamedImages : IImageExamples
                 MessageSensitivity.None,
                 $"{count - read:n0} of {count:n0} rows could be used in the first pass over the data and cannot be in a later one, which "
                     + "goes without them: "
-                + $"of all rows now {rows.MissingLabels:n0} have no label, {rows.Unreadable}.");
+                    + $"of all rows now {rows.MissingLabels:n0} have no label, {rows.Unreadable}.");
         }
     }
 

@@ -19,10 +19,10 @@ internal sealed class TaskDataView : IDataView
         (this.parts, this.taskColumn) = (parts, taskColumn);
         var builder = new DataViewSchema.Builder();
         builder.AddColumn(taskColumn, TextDataViewType.Instance);
-        foreach (
-            var columns in parts
-                .SelectMany(part => part.Data.Schema.Where(column => !column.IsHidden).Select(column => (part.Task, Column: column)))
-                .GroupBy(pair => pair.Column.Name))
+        var byName = parts
+            .SelectMany(part => part.Data.Schema.Where(column => !column.IsHidden).Select(column => (part.Task, Column: column)))
+            .GroupBy(pair => pair.Column.Name);
+        foreach (var columns in byName)
         {
             var (task, column) = columns.First();
             if (columns.Key == taskColumn)

@@ -36,10 +36,8 @@ internal static class GeneralistFormat
     /// <summary>Reads the entries of a model and makes it.</summary>
     /// <exception cref="FormatException">The file is damaged, or newer than this version.</exception>
     public static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) Load(
-        IHostEnvironment environment,
-        ModelLoadContext context,
-        Device device
-    ) => ModelEntries.Load(environment, context, () => LoadEntries(context, device));
+        IHostEnvironment environment, ModelLoadContext context, Device device) =>
+        ModelEntries.Load(environment, context, () => LoadEntries(context, device));
 
     private static (GeneralistDocument Document, GeneralistScorer Scorer, GeneralistSummary? Training) LoadEntries(
         ModelLoadContext context, Device device)

@@ -132,8 +132,7 @@ internal sealed class GeneralistScorer : IDisposable
     public (ValidationResult Result, long Answers) Measure(
         GeneralistTask task,
         IReadOnlyList<GeneralistExample> examples,
-        CancellationToken cancellationToken
-    ) =>
+        CancellationToken cancellationToken) =>
         Use(model =>
         {
             using var scope = NewDisposeScope();
@@ -208,12 +207,12 @@ internal sealed class GeneralistScorer : IDisposable
     private Tensor Candidates(GeneralistTask task)
     {
         // By what their encoding depends on: another task of the same attributes has the same.
-        var key =
-            $"{task.TargetRole.KeyAt(Model.Config.Block.RoutingLevel)}\n\n{string.Concat((task.ClassNames ?? []).Select(name => $"{name.Length}:{name}"))}";
+        var names = (task.ClassNames ?? []).Select(name => $"{name.Length}:{name}");
+        var key = $"{task.TargetRole.KeyAt(Model.Config.Block.RoutingLevel)}\n\n{string.Concat(names)}";
         return candidates.GetOrMake(key, task.ClassNames is null ? MostVocabularies : MostCandidates, () =>
         {
             using var scope = NewDisposeScope();
-            return EncodeTargets(task, task.ClassNames is { } names ? [.. names.Select(Texts.Encode)] : Texts.Vocabulary())
+            return EncodeTargets(task, task.ClassNames is { } classes ? [.. classes.Select(Texts.Encode)] : Texts.Vocabulary())
                 .clone()
                 .DetachFromDisposeScope();
         });

@@ -101,13 +101,13 @@ internal sealed class GeneralistStartingPoint
             DropPath = Config.DropPath,
         };
         var (asked, earlier) = (JsonNode.Parse(same.ToJson())!.AsObject(), JsonNode.Parse(Config.ToJson())!.AsObject());
-        if (
-            asked.Select(property => property.Key).FirstOrDefault(name => !JsonNode.DeepEquals(asked[name], earlier[name])) is { } differing)
+        var names = asked.Select(property => property.Key);
+        if (names.FirstOrDefault(name => !JsonNode.DeepEquals(asked[name], earlier[name])) is { } differing)
         {
             throw new ArgumentException(
                 $"{differing} of the {nameof(UniPerceiverGeneralist.Options.Architecture)} is {Text(asked[differing])}, but that of "
                     + $"{Option} is "
-                + $"{Text(earlier[differing])}, which stays as it is; leave {nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
+                    + $"{Text(earlier[differing])}, which stays as it is; leave {nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
         }
 
         static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";

@@ -128,9 +128,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
         })];
         string[][] references = [.. pictures.Select(group => group.Select(pair => pair.Second).ToArray())];
         return new CaptionMetrics(
-            pictures.Length,
-            Bleu.Corpus(described, references, 1),
-            Bleu.Corpus(described, references, 4),
+            pictures.Length, Bleu.Corpus(described, references, 1), Bleu.Corpus(described, references, 4),
             Measure(examples, cancellationToken));
     }
 
@@ -256,9 +254,12 @@ public sealed class GeneralistTaskTransformer : ITransformer
         }
         var notes = new List<string>();
         if (unused > 0)
+        {
+            var reasons = binding.Pictures is null ? null : reader.PicturesOf(Task).Unreadable;
             notes.Add(
-                $"{unused:n0} are left out, because what the task asks for is missing or cannot be "
-                    + $"read{(binding.Pictures is null ? "" : reader.PicturesOf(Task).Unreadable is { Count: > 0 } unreadable ? $" ({unreadable})" : "")}");
+                $"{unused:n0} are left out, because what the task asks for is missing or cannot be read"
+                    + (reasons is { Count: > 0 } ? $" ({reasons})" : ""));
+        }
         if (encoder.Cut > 0)
             notes.Add(
                 $"{encoder.Cut:n0} have texts of more tokens than the model's {nameof(GeneralistConfig.TextLength)} allows, which were "
@@ -345,8 +346,7 @@ public sealed class GeneralistTaskTransformer : ITransformer
                     GeneralistColumn.TextEmbedding => new DataViewSchema.DetachedColumn(
                         Names.TextEmbedding, new VectorDataViewType(NumberDataViewType.Single, width)),
                     _ => new DataViewSchema.DetachedColumn(Names.PredictedText, TextDataViewType.Instance),
-                }
-            ),
+                }),
         ];
     }
 

@@ -66,11 +66,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                 MessageSensitivity.None,
                 $"{texts.Cut:n0} texts have more tokens than {nameof(GeneralistConfig.TextLength)} {options.UsedArchitecture.TextLength} "
                     + "allows and were cut off.");
-        if (
-            tokenizer.UnknownId is { } unknown
-            && (heldSets ?? []).SelectMany(set => set.Examples).Sum(example => (long)(example.Text ?? []).Count(token => token == unknown))
-                is > 0
-                    and var strange)
+        var heldExamples = (heldSets ?? []).SelectMany(set => set.Examples);
+        if (tokenizer.UnknownId is { } unknown
+            && heldExamples.Sum(example => (long)(example.Text ?? []).Count(token => token == unknown)) is > 0 and var strange)
         {
             channel.Warning(
                 MessageSensitivity.None,
@@ -117,13 +115,9 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
                     Chosen = allChosen,
                 };
                 return new GeneralistTransformer(
-                    host,
-                    new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device),
-                    tasks,
-                    options.CreateColumns(),
-                    summary);
-            }
-        );
+                    host, new GeneralistScorer(model, tokenizer, inputs, options.CreatePrediction(), session.Device), tasks,
+                    options.CreateColumns(), summary);
+            });
 
         GeneralistBatches Batches(GeneralistTaskExamples[] examples) =>
             new(examples, inputs, options.BatchSize!.Value, options.MaskedFraction, session.Seed, session.Device);
@@ -179,8 +173,7 @@ internal sealed class GeneralistTrainer(IHost host, UniPerceiverGeneralist.Optio
         TextTokenizer tokenizer,
         GeneralistTaskExamples[] sets,
         GeneralistTaskExamples[]? held,
-        Generalist? initial
-    ) =>
+        Generalist? initial) =>
         [
             new(nameof(options.Tokenizer), tokenizer.Kind.ToString()),
             new(nameof(options.InitialModel), initial is null ? "none" : ContinuedTraining.HashOfWeights(initial)),

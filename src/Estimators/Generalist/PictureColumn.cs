@@ -107,10 +107,7 @@ internal sealed record PictureColumn(ImageColumn Frame, int? Frames, bool IsFold
         var found = FindVideos(context, schema, Name, Frames, Frame.Shape, Frame.Resizing);
         if (found.IsFolder != IsFolder || found.Frame.Type.Kind != Frame.Type.Kind)
             throw context.ExceptSchemaMismatch(
-                nameof(schema),
-                "video",
-                Name,
-                IsFolder ? "a text, as in training" : $"a vector of {Frame.Type.Kind}, as in training",
+                nameof(schema), "video", Name, IsFolder ? "a text, as in training" : $"a vector of {Frame.Type.Kind}, as in training",
                 schema[Name].Type.ToString());
         return found with { Background = Background };
     }

@@ -43,16 +43,14 @@ internal static class PromptDelta
             {
                 [TaskKey] = JsonSerializer.Serialize(task, GeneralistDocument.Json),
                 [BaseKey] = HashOfRest(tuned),
-            }
-        );
+            });
 
     /// <summary>Puts what was tuned into a copy of the model that it was made for.</summary>
     /// <exception cref="InvalidDataException">The file is something else, or was made for another model.</exception>
     public static (Generalist Tuned, GeneralistTask Task) Read(Stream source, long length, Generalist model, Device device)
     {
         using var contents = SafeTensors.Read(source, length);
-        if (
-            !contents.Metadata.TryGetValue(TaskKey, out var json)
+        if (!contents.Metadata.TryGetValue(TaskKey, out var json)
             || !contents.Tensors.TryGetValue(Generalist.PromptsName, out var prompts_BPD)
             || prompts_BPD.dim() != 3
             || prompts_BPD.shape[1] < 1)
@@ -97,7 +95,8 @@ internal static class PromptDelta
         using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
             SafeTensors.Write(
                 stream,
-                model.named_parameters().Where(pair => !IsTuned(pair.name)).ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter));
+                model.named_parameters().Where(pair => !IsTuned(pair.name))
+                    .ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter));
         return Convert.ToHexStringLower(hash.Hash!);
     }
 }

@@ -247,22 +247,21 @@ public sealed partial class UniPerceiverGeneralist
             base.Validate();
             Refuse(Precision == Precision.BFloat16, nameof(Precision), Precision, "a generalist computes in float32");
             Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a generalist does not tell its layers apart");
-            foreach (
-                var (name, value) in new[]
-                {
-                    (nameof(TaskColumnName), TaskColumnName),
-                    (nameof(ImageColumnName), ImageColumnName),
-                    (nameof(VideoColumnName), VideoColumnName),
-                    (nameof(TextColumnName), TextColumnName),
-                    (nameof(SecondTextColumnName), SecondTextColumnName),
-                    (nameof(LabelColumnName), LabelColumnName),
-                    (nameof(PredictedLabelColumnName), PredictedLabelColumnName),
-                    (nameof(ScoreColumnName), ScoreColumnName),
-                    (nameof(PictureEmbeddingColumnName), PictureEmbeddingColumnName),
-                    (nameof(TextEmbeddingColumnName), TextEmbeddingColumnName),
-                    (nameof(PredictedTextColumnName), PredictedTextColumnName),
-                }
-            )
+            (string Name, string Value)[] columns =
+            [
+                (nameof(TaskColumnName), TaskColumnName),
+                (nameof(ImageColumnName), ImageColumnName),
+                (nameof(VideoColumnName), VideoColumnName),
+                (nameof(TextColumnName), TextColumnName),
+                (nameof(SecondTextColumnName), SecondTextColumnName),
+                (nameof(LabelColumnName), LabelColumnName),
+                (nameof(PredictedLabelColumnName), PredictedLabelColumnName),
+                (nameof(ScoreColumnName), ScoreColumnName),
+                (nameof(PictureEmbeddingColumnName), PictureEmbeddingColumnName),
+                (nameof(TextEmbeddingColumnName), TextEmbeddingColumnName),
+                (nameof(PredictedTextColumnName), PredictedTextColumnName),
+            ];
+            foreach (var (name, value) in columns)
             {
                 if (string.IsNullOrWhiteSpace(value))
                     throw new ArgumentException($"{name} is '{value}'; it must be the name of a column.");
@@ -282,13 +281,10 @@ public sealed partial class UniPerceiverGeneralist
         private void ValidateValues()
         {
             var attributes = UsedArchitecture.Attributes;
-            if (
-                Tasks
-                    .SelectMany(task => task.Roles)
-                    .SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute)))
-                    .FirstOrDefault(pair => !attributes.Contains(pair.Attribute)) is
-                { Task: { } of, Attribute: { } unknown }
-            )
+            var wanted = Tasks
+                .SelectMany(task => task.Roles)
+                .SelectMany(role => role.Attributes.Select(attribute => (role.Task, Attribute: attribute)));
+            if (wanted.FirstOrDefault(pair => !attributes.Contains(pair.Attribute)) is { Task: { } of, Attribute: { } unknown })
                 throw new ArgumentException(
                     $"Task '{of}' has the attribute '{unknown}', which {nameof(GeneralistConfig.Attributes)} "
                         + $"[{string.Join(", ", attributes)}] lack.");

@@ -24,9 +24,9 @@ internal static class TrainingReports
             : string.Create(CultureInfo.InvariantCulture, $", step {progress.Step:n0}/{progress.TotalSteps:n0}");
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss "
-                + $"{progress.Loss:0.0000}{Describe(progress.AuxiliaryLoss, progress.ExpertLoad)}"
-            + $"{Describe(progress.Validation)}, {progress.SamplesPerSecond:n0} {samples}/s, learning rate {progress.LearningRate:0.0e0}.");
+            $"{what} {progress.Epoch}/{progress.TotalEpochs}{step}: loss {progress.Loss:0.0000}"
+                + $"{Describe(progress.AuxiliaryLoss, progress.ExpertLoad)}{Describe(progress.Validation)}, "
+                + $"{progress.SamplesPerSecond:n0} {samples}/s, learning rate {progress.LearningRate:0.0e0}.");
     }
 
     /// <summary>How a training ended.</summary>

@@ -63,10 +63,15 @@ internal sealed class TrainingSession : IDisposable
     public bool IsContinued => continued is not null;
 
     /// <summary>How long training will be, in words.</summary>
-    public string Length =>
-        string.Create(
-            CultureInfo.InvariantCulture,
-            $"{options.Epochs} epochs{(options.MaxSteps is { } steps ? $" or {steps:n0} steps" : "")}{(options.MaxTime is { } time ? $" or {time}" : "")}");
+    public string Length
+    {
+        get
+        {
+            var steps = options.MaxSteps is { } most ? string.Create(CultureInfo.InvariantCulture, $" or {most:n0} steps") : "";
+            var time = options.MaxTime is { } longest ? $" or {longest}" : "";
+            return $"{options.Epochs} epochs{steps}{time}";
+        }
+    }
 
     /// <summary>
     /// Says what a training that is continued must have as it was, besides its options and its seed. Asked for where there are checkpoints
@@ -172,8 +177,7 @@ internal sealed class TrainingSession : IDisposable
         Func<TBatch, StepLoss> computeLoss,
         TrainingOptions training,
         LoopParts parts,
-        IReadOnlyDictionary<string, string> identity
-    ) =>
+        IReadOnlyDictionary<string, string> identity) =>
         new(module, computeLoss, training)
         {
             Companions = parts.Companions,

@@ -61,10 +61,7 @@ internal sealed class LanguageModelScorer : IDisposable
         TokenGenerator? generator = null;
         Use(model =>
             generator = new TokenGenerator(
-                model,
-                [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)],
-                options.Sampling,
-                seed,
+                model, [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)], options.Sampling, seed,
                 Tokenizer.UnknownId is { } unknown ? [unknown] : []));
         return new TextGeneration(this, options, generator!);
     }

@@ -75,14 +75,9 @@ internal sealed class LanguageModelTrainer
                     Chosen = allChosen,
                 };
                 return new LanguageModelTransformer(
-                    host,
-                    new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize),
-                    columns,
-                    options.Continuation,
-                    new(options.Precision, options.PredictionBatchSize),
-                    summary);
-            }
-        );
+                    host, new LanguageModelScorer(model, tokenizer, options.PredictionBatchSize), columns, options.Continuation,
+                    new(options.Precision, options.PredictionBatchSize), summary);
+            });
     }
 
     private TrainingResult Train(TrainingSession session, LanguageModel model, TextTokenizer tokenizer, FitData data)
@@ -92,11 +87,8 @@ internal sealed class LanguageModelTrainer
             model,
             objective.ComputeLoss,
             new TokenWindows(
-                TokenWindows.Join(data.Training, tokenizer.SeparatorId),
-                model.Config.ContextLength,
-                options.BatchSize!.Value,
-                session.Seed,
-                session.Device),
+                TokenWindows.Join(data.Training, tokenizer.SeparatorId), model.Config.ContextLength, options.BatchSize!.Value,
+                session.Seed, session.Device),
             data.Validation is { } documents
                 ? token => objective.Evaluate(documents, tokenizer.SeparatorId, options.PredictionBatchSize, token)
                 : null);
@@ -116,8 +108,7 @@ internal sealed class LanguageModelTrainer
         // Tokens can only be cut off where the vocabulary is there before.
         var heldTexts = validationTexts;
         IReadOnlyList<string> trainingTexts = texts;
-        if (
-            validationTexts is null
+        if (validationTexts is null
             && options.ValidationFraction > 0
             && options.Tokenizer.LearnsVocabulary
             && Array.Exists(texts, text => text.Length > 0))
@@ -140,8 +131,7 @@ internal sealed class LanguageModelTrainer
 
     private static void ReportUnknown(IChannel channel, TextTokenizer tokenizer, List<int[]> held)
     {
-        if (
-            tokenizer.UnknownId is { } unknown
+        if (tokenizer.UnknownId is { } unknown
             && held.Sum(document => (long)document.Count(token => token == unknown)) is > 0 and var count)
         {
             channel.Warning(

@@ -70,7 +70,7 @@ public sealed partial class PeerLanguageModel
                         : throw new ArgumentException(
                             $"{nameof(BalanceLossWeight)} is {weight}, but {nameof(config.SparseLayer)} is "
                                 + $"{config.SparseLayer?.GetType().Name ?? "null"}, "
-                            + "which has no balance loss; leave it out."),
+                                + "which has no balance loss; leave it out."),
                 };
             }
             config.Validate();

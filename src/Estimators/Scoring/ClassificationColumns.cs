@@ -56,10 +56,7 @@ internal sealed record ClassificationColumns(
         yield return new(
             predictedLabelName, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, new SchemaShape(annotations));
         yield return new(
-            scoreName,
-            SchemaShape.Column.VectorKind.Vector,
-            NumberDataViewType.Single,
-            false,
+            scoreName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false,
             new SchemaShape(AnnotationUtils.AnnotationsForMulticlassScoreColumn(label)));
         if (embeddingName is not null)
             yield return new(embeddingName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false);

@@ -128,8 +128,7 @@ public sealed class BytePairTokenizer : TextTokenizer
         string[] list = [.. lines.SkipWhile(line => line.StartsWith(VersionLine, StringComparison.Ordinal))];
         foreach (var merge in list)
         {
-            if (
-                merge.Split(' ') is not [var left, var right]
+            if (merge.Split(' ') is not [var left, var right]
                 || !ids.ContainsKey(left)
                 || !ids.ContainsKey(right)
                 || !ids.ContainsKey(left + right))
@@ -162,7 +161,7 @@ public sealed class BytePairTokenizer : TextTokenizer
             throw new InvalidDataException(
                 $"The vocabulary '{vocabularyFile}' marks the end of a word with '{EndOfWord}', as CLIP's does: it has {marked.Length} "
                     + $"tokens such as '{marked[0]}' that no merge makes. "
-                + "GPT-2's format is wanted, in which a word begins with the space before it ('Ġ').");
+                    + "GPT-2's format is wanted, in which a word begins with the space before it ('Ġ').");
         }
     }
 

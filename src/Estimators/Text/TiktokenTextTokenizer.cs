@@ -91,15 +91,12 @@ internal sealed class TiktokenTextTokenizer : TextTokenizer
     private static byte[][] Read(byte[] ranks)
     {
         var tokens = new SortedDictionary<int, byte[]>();
-        foreach (
-            var line in System
-                .Text.Encoding.ASCII.GetString(ranks)
-                .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        var lines = System.Text.Encoding.ASCII.GetString(ranks);
+        foreach (var line in lines.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             try
             {
-                if (
-                    line.Split(' ') is not [var token, var id]
+                if (line.Split(' ') is not [var token, var id]
                     || !tokens.TryAdd(int.Parse(id, CultureInfo.InvariantCulture), Convert.FromBase64String(token)))
                     throw new FormatException("it is not a token and an id of its own");
             }

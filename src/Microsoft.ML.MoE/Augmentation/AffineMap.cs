@@ -51,8 +51,7 @@ internal readonly record struct AffineMap(double Xx, double Xy, double X1, doubl
                     map.Yx * 2 / height,
                     map.Yy * 2 / height,
                     map.Y1 * 2 / height,
-                }
-            ),
+                }),
         ];
         var map_6N11 = tensor(numbers, [maps_N.Length, 6, 1, 1], pixels_NCHW.dtype).to(pixels_NCHW.device).transpose(0, 1);
         var x_W = Range(pixels_NCHW.shape[3], pixels_NCHW.dtype, pixels_NCHW.device).Minus((width - 1) / 2);

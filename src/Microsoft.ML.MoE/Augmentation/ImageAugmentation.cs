@@ -97,7 +97,7 @@ internal sealed record ImageAugmentation
             throw new ArgumentException(
                 $"{nameof(Pixels)} is not set, but {nameof(RandAugment)}, {nameof(ColorJitter)}, {nameof(Grayscale)} or "
                     + $"{nameof(Solarize)} is, which work on pixels from 0 to 1: "
-                + "say how the images are normalised.");
+                    + "say how the images are normalised.");
         }
         Pixels?.Validate();
         RandomResizedCrop?.Validate();

@@ -85,20 +85,21 @@ internal sealed record RandAugment
         for (var turn = 0; turn < Operations; turn++)
         {
             // Operations that move pixels are one, by maps of their own.
-            foreach (
-                var group in Enumerable
-                    .Range(0, (int)images)
-                    .GroupBy(n => Moves(operations_NS[n, turn]) ? RandAugmentOperation.Rotate : operations_NS[n, turn])
-                    .OrderBy(group => group.Key))
+            var groups = Enumerable.Range(0, (int)images)
+                .GroupBy(n => Moves(operations_NS[n, turn]) ? RandAugmentOperation.Rotate : operations_NS[n, turn])
+                .OrderBy(group => group.Key);
+            foreach (var group in groups)
             {
                 var members = new ImageGroup([.. group]);
                 members.Change(result_NCHW, pixels_MCHW =>
-                    group.Key == RandAugmentOperation.Rotate
-                        ? AffineMap.Warp(
-                            pixels_MCHW,
-                            Array.ConvertAll(members.Members, n => Map(operations_NS[n, turn], magnitudes_NS[n, turn], pixels_MCHW)),
-                            fill_1C11)
-                        : Change(pixels_MCHW, group.Key, magnitude => members.Numbers(n => magnitude(magnitudes_NS[n, turn]), pixels_MCHW)));
+                {
+                    if (group.Key != RandAugmentOperation.Rotate)
+                        return Change(
+                            pixels_MCHW, group.Key, magnitude => members.Numbers(n => magnitude(magnitudes_NS[n, turn]), pixels_MCHW));
+                    var maps = Array.ConvertAll(
+                        members.Members, n => Map(operations_NS[n, turn], magnitudes_NS[n, turn], pixels_MCHW));
+                    return AffineMap.Warp(pixels_MCHW, maps, fill_1C11);
+                });
             }
         }
         return result_NCHW.MoveToOuterDisposeScope();

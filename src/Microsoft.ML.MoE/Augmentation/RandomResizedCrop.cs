@@ -62,8 +62,9 @@ internal sealed record RandomResizedCrop
         var columns_NW = Positions(boxes_N, box => (box.Left, box.Right), width, images_NCHW);
         var grid_NHW2 = stack(
             [columns_NW.unsqueeze(1).expand(images, height, width), rows_NH.unsqueeze(2).expand(images, height, width)], -1);
-        return nn.functional.grid_sample(images_NCHW, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Border, align_corners: false)
-            .MoveToOuterDisposeScope();
+        var cropped_NCHW = nn.functional.grid_sample(
+            images_NCHW, grid_NHW2, GridSampleMode.Bilinear, GridSamplePaddingMode.Border, align_corners: false);
+        return cropped_NCHW.MoveToOuterDisposeScope();
     }
 
     // Where along one side each new pixel lies in the old image, as libtorch counts, from -1 to 1 from border to border. Middles of the

@@ -80,7 +80,7 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
             throw new ArgumentException(
                 $"The dispatch plan is for {plan.Kept_TK.shape[0]} tokens with {plan.Kept_TK.shape[1]} choices among "
                     + $"{plan.RowEnds_E.shape[0]} experts; "
-                + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
+                    + $"here are {gates_TK.shape[0]} tokens with {gates_TK.shape[1]} choices among {Experts}.", nameof(plan));
         }
 
         return ManagedExpertsFunction.Suits(x_TD, gates_TK, w1_EDF, b1_EF, w2_EFD, b2_ED) ? ForwardManaged(x_TD, gates_TK, plan)
@@ -97,9 +97,7 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
     {
         using var scope = NewDisposeScope();
         var weights = new FeedForwardWeights(
-            CastWeights.Of(w1_EDF, bfloat16),
-            CastWeights.Of(b1_EF, float32),
-            CastWeights.Of(w2_EFD, bfloat16),
+            CastWeights.Of(w1_EDF, bfloat16), CastWeights.Of(b1_EF, float32), CastWeights.Of(w2_EFD, bfloat16),
             CastWeights.Of(b2_ED, float32));
         return BFloat16ExpertsFunction.Apply(x_TD, gates_TK, weights, plan.Rows).MoveToOuterDisposeScope();
     }

@@ -84,8 +84,7 @@ internal static class TaskInterference
     {
         ArgumentNullException.ThrowIfNull(tasks);
         ArgumentNullException.ThrowIfNull(gradients_AP);
-        if (
-            tasks.Count == 0
+        if (tasks.Count == 0
             || tasks.Count != gradients_AP.Count
             || gradients_AP.Any(one => one.dim() != 2 || one.shape[0] < 2 || one.shape[0] != gradients_AP[0].shape[0]))
         {

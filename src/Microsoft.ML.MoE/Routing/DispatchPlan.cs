@@ -128,14 +128,8 @@ public sealed record DispatchPlan(
 
         GC.KeepAlive(priority_P);
         return new DispatchPlan(
-            pairOfRow_R,
-            tokenOfRow_R,
-            expertOfRow_R,
-            tensor(rowEnds),
-            kept_TK,
-            tensor(counts),
-            tensor(pairs - rows)
-        ).MoveToOuterDisposeScope();
+            pairOfRow_R, tokenOfRow_R, expertOfRow_R, tensor(rowEnds), kept_TK, tensor(counts),
+            tensor(pairs - rows)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The device's operators, none of which has to know how many pairs find a place: those without one keep their row.</summary>
@@ -158,8 +152,7 @@ public sealed record DispatchPlan(
                 {
                     Kept_TK = placed.Kept_TK,
                     DroppedCount = placed.DroppedCount,
-                }
-            ).MoveToOuterDisposeScope();
+                }).MoveToOuterDisposeScope();
         }
         var (tokens, choices) = (ids_TK.shape[0], ids_TK.shape[1]);
         var pairs = tokens * choices;
@@ -179,14 +172,8 @@ public sealed record DispatchPlan(
         }
 
         return new DispatchPlan(
-            order_P,
-            order_P.FloorDividedBy(choices),
-            expertOfRow_P,
-            counts_E.cumsum(0).to_type(int32),
-            kept_TK,
-            counts_E,
-            dropped
-        ).MoveToOuterDisposeScope();
+            order_P, order_P.FloorDividedBy(choices), expertOfRow_P, counts_E.cumsum(0).to_type(int32), kept_TK, counts_E,
+            dropped).MoveToOuterDisposeScope();
     }
 
     internal DispatchPlan MoveToOuterDisposeScope() =>

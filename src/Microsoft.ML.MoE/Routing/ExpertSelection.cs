@@ -31,8 +31,7 @@ public sealed record ExpertSelection(Tensor ExpertIds, Tensor Gates, long Expert
             cat([.. selections.Select(selection => selection.ExpertIds)], dimension),
             cat([.. selections.Select(selection => selection.Gates)], dimension),
             selections[0].Experts,
-            dropped.Length == 0 ? null : stack(dropped).sum()
-        ).MoveToOuterDisposeScope();
+            dropped.Length == 0 ? null : stack(dropped).sum()).MoveToOuterDisposeScope();
     }
 
     internal ExpertSelection MoveToOuterDisposeScope() =>

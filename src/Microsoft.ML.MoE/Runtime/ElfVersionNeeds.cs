@@ -87,11 +87,8 @@ internal sealed class ElfVersionNeeds
             {
                 var flags = reader.UInt16(entry + 4);
                 needs.Add(new(
-                    name,
-                    reader.ReadString(strings, reader.UInt32(entry + 8)),
-                    (ushort)(reader.UInt16(entry + 6) & VersionIndexMask),
-                    (int)(entry + 4),
-                    (flags & WeakFlag) != 0));
+                    name, reader.ReadString(strings, reader.UInt32(entry + 8)), (ushort)(reader.UInt16(entry + 6) & VersionIndexMask),
+                    (int)(entry + 4), (flags & WeakFlag) != 0));
                 if (needs.Count > VersionIndexMask)
                     throw new InvalidDataException($"The file lists more than the {VersionIndexMask} versions that its symbols can name.");
                 entry += Next(reader, entry + 12, entries);
@@ -125,13 +122,12 @@ internal sealed class ElfVersionNeeds
 
         var versions = reader.FileOffset(versionsAddress);
         var symbols = reader.FileOffset(dynamic.Require(DynamicTag.SymbolTable));
-        foreach (
-            var (table, size) in new[]
-            {
-                (DynamicTag.Rela, DynamicTag.RelaSize),
-                (DynamicTag.PltRelocations, DynamicTag.PltRelocationsSize),
-            }
-        )
+        var tables = new[]
+        {
+            (DynamicTag.Rela, DynamicTag.RelaSize),
+            (DynamicTag.PltRelocations, DynamicTag.PltRelocationsSize),
+        };
+        foreach (var (table, size) in tables)
         {
             if (dynamic.Find(table) is not { } address)
                 continue;

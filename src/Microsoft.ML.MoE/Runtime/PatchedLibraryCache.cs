@@ -55,8 +55,7 @@ internal static class PatchedLibraryCache
         var temporary = Path.Combine(folder, Path.GetRandomFileName());
         try
         {
-            using (
-                var stream = new FileStream(
+            using (var stream = new FileStream(
                     temporary,
                     new FileStreamOptions
                     {

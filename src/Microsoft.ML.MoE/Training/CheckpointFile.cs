@@ -83,8 +83,7 @@ internal static class CheckpointFile
     private static byte[] ReadHeader(FileStream file)
     {
         var prefix = new byte[8];
-        if (
-            file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) < prefix.Length
+        if (file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) < prefix.Length
             || BitConverter.ToUInt64(prefix) is var length && length > (ulong)(file.Length - prefix.Length))
             throw new InvalidDataException($"it has {file.Length} bytes, less than its header says.");
         if (length > MostHeaderBytes)

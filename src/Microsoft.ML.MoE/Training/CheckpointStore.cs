@@ -24,11 +24,7 @@ internal sealed class CheckpointStore(CheckpointOptions options, Action<string>?
         try
         {
             inUse = new FileStream(
-                Path.Combine(options.Folder, "in-use"),
-                FileMode.OpenOrCreate,
-                FileAccess.ReadWrite,
-                FileShare.None,
-                bufferSize: 1,
+                Path.Combine(options.Folder, "in-use"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1,
                 FileOptions.DeleteOnClose);
         }
         catch (IOException exception)

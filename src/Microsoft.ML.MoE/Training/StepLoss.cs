@@ -26,14 +26,20 @@ internal sealed record StepLoss(
             return losses[0];
         var samples = losses.Sum(loss => loss.Samples);
         return new StepLoss(
-            losses.Select(loss => loss.Main.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
-            losses.Select(loss => loss.Auxiliary.Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples),
+            Mean(loss => loss.Main),
+            Mean(loss => loss.Auxiliary),
             samples,
-            losses
-                .Select(loss => loss.ExpertCounts_E)
-                .Aggregate(
-                    (sum, next) => sum is null || next is null ? sum ?? next : sum.Zip(next, (one, other) => one.Plus(other)).ToArray()),
-            losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => sum is null || next is null ? sum ?? next : sum.Plus(next)));
+            losses.Select(loss => loss.ExpertCounts_E).Aggregate((sum, next) => Both(sum, next, PlusEach)),
+            losses.Select(loss => loss.DroppedCounts_B).Aggregate((sum, next) => Both(sum, next, (one, other) => one.Plus(other))));
+
+        Tensor Mean(Func<StepLoss, Tensor> part) =>
+            losses.Select(loss => part(loss).Times(loss.Samples)).Aggregate((sum, next) => sum.Plus(next)).DividedBy(samples);
+
+        static T? Both<T>(T? one, T? other, Func<T, T, T> add) where T : class =>
+            one is null || other is null ? one ?? other : add(one, other);
+
+        static IReadOnlyList<Tensor> PlusEach(IReadOnlyList<Tensor> ones, IReadOnlyList<Tensor> others) =>
+            [.. ones.Zip(others, (one, other) => one.Plus(other))];
     }
 
     /// <summary>The numbers alone, without the graph that made them and outside any dispose scope.</summary>

@@ -104,8 +104,8 @@ internal static class TrainingOptimizer
     private static IEnumerable<(string Name, T Part)> Distinct<T>(nn.Module module)
     {
         var seen = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
-        foreach (
-            var (name, part) in module.named_modules().Select(pair => ($"module.{pair.name}", pair.module)).Prepend(("module", module)))
+        var parts = module.named_modules().Select(pair => ($"module.{pair.name}", pair.module)).Prepend(("module", module));
+        foreach (var (name, part) in parts)
         {
             if (part is T wanted && seen.Add(part))
                 yield return (name, wanted);

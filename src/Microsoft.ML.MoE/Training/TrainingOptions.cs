@@ -142,7 +142,8 @@ public class TrainingOptions
 
     /// <summary>
     /// What the losses that keep experts evenly used are multiplied by, at least 0; null (default) for what the architecture says, which is
-    /// 0.01 where nothing else is said. Without effect where nothing routes; a language model without experts that are chosen so refuses it.
+    /// 0.01 where nothing else is said. Without effect where nothing routes; a language model without experts that are chosen so refuses
+    /// it.
     /// </summary>
     public double? BalanceLossWeight { get; set; }
 

@@ -130,14 +130,18 @@ internal sealed record TrainingState
         return string.Join("; ", differences) is { Length: > 0 } text ? text : null;
     }
 
+    private static string VectorWidth =>
+        Vector512.IsHardwareAccelerated ? ", 512 bits"
+        : Vector256.IsHardwareAccelerated ? ", 256 bits"
+        : "";
+
     /// <summary>What may change the last digits of a training on this machine, now.</summary>
     public static IReadOnlyDictionary<string, string> CircumstancesOf(torch.Device device) =>
         new Dictionary<string, string>
         {
             ["Device"] = device.ToString(),
             ["Threads"] = torch.get_num_threads().ToString(CultureInfo.InvariantCulture),
-            ["Processor"] =
-                $"{RuntimeInformation.ProcessArchitecture}{(Vector512.IsHardwareAccelerated ? ", 512 bits" : Vector256.IsHardwareAccelerated ? ", 256 bits" : "")}",
+            ["Processor"] = RuntimeInformation.ProcessArchitecture + VectorWidth,
             ["Library"] = typeof(TrainingState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
                 ?? "",
         };

@@ -57,10 +57,10 @@ internal sealed class SafeTensorsHeader
 
         var entries = new List<SafeTensorsEntry>(tensors.Count);
         long offset = 0;
-        foreach (
-            var (name, tensor) in tensors
-                .OrderBy(t => SafeTensorsType.LayoutOrder(t.Value.dtype))
-                .ThenBy(t => t.Key, StringComparer.Ordinal))
+        var laidOut = tensors
+            .OrderBy(t => SafeTensorsType.LayoutOrder(t.Value.dtype))
+            .ThenBy(t => t.Key, StringComparer.Ordinal);
+        foreach (var (name, tensor) in laidOut)
         {
             var end = offset + (tensor.numel() * SafeTensorsType.SizeOf(tensor.dtype));
             entries.Add(new(name, tensor.dtype, tensor.shape, offset, end));
