@@ -20,6 +20,10 @@ var csv = new Option<FileInfo?>("--csv") { Description = "The same as a table, a
 var check = new Option<bool>("--check") { Description = "Only checks that the fast paths compute what their baselines compute." };
 var list = new Option<bool>("--list") { Description = "Only lists the names." };
 var cost = new Option<bool>("--cost") { Description = "Measures the sparse layer over the numbers of experts and tokens instead." };
+var processorTime = new Option<bool>("--processor-time")
+{
+    Description = "Counts the processor's time instead of the clock's: for one thread (OMP_NUM_THREADS=1), where other programs run too.",
+};
 var command = new RootCommand("Fast paths against their baselines.")
 {
     filter,
@@ -28,14 +32,22 @@ var command = new RootCommand("Fast paths against their baselines.")
     check,
     list,
     cost,
+    processorTime,
     CostMeasurement.CreateCommand(),
     RooflineCommand.Create(json, csv),
 };
 command.SetAction(line =>
-    Run(line.GetValue(filter), line.GetValue(json), line.GetValue(csv), line.GetValue(check), line.GetValue(list), line.GetValue(cost)));
+    Run(
+        line.GetValue(filter),
+        line.GetValue(json),
+        line.GetValue(csv),
+        line.GetValue(check),
+        line.GetValue(list),
+        line.GetValue(cost),
+        line.GetValue(processorTime)));
 return command.Parse(args).Invoke();
 
-static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool checkOnly, bool list, bool cost)
+static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool checkOnly, bool list, bool cost, bool processorTime)
 {
     var selected = BenchmarkCatalog.Select(filter);
     if (list || selected.Count == 0)
@@ -61,7 +73,8 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
         return 0;
     }
 
-    var limits = checkOnly ? null : RooflineMeasurement.RunShort();
+    var clock = new WorkClock(processorTime);
+    var limits = checkOnly ? null : RooflineMeasurement.RunShort(clock);
     if (limits is not null)
     {
         var each = limits.ToLimits().Select(limit => $"{limit.Name} {limit.Value:F0} {limit.Unit}");
@@ -89,7 +102,7 @@ static int Run(string? filter, FileInfo? jsonFile, FileInfo? csvFile, bool check
                 continue;
             }
 
-            var result = BenchmarkRunner.Run(benchmark, limits);
+            var result = BenchmarkRunner.Run(benchmark, limits, clock);
             results.Add(result);
             Console.WriteLine(ResultsTable.Line(result));
         }

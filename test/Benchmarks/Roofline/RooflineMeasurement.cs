@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.Intrinsics;
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Runtime;
@@ -15,19 +14,20 @@ internal sealed unsafe class RooflineMeasurement
 
     private readonly int threads = get_num_threads();
     private readonly int attempts;
+    private readonly WorkClock clock;
     private float sink;   // what the loops compute goes here, so that the compiler leaves it in
 
-    private RooflineMeasurement(int attempts) => this.attempts = attempts;
+    private RooflineMeasurement(int attempts, WorkClock clock) => (this.attempts, this.clock) = (attempts, clock);
 
     /// <summary>Everything, in some ten seconds.</summary>
     public static MachineLimits Run()
     {
-        var measurement = new RooflineMeasurement(attempts: 8);
+        var measurement = new RooflineMeasurement(attempts: 8, default);
         return measurement.Measure([512, 1024, 2048]) with { Calls = measurement.MeasureCalls() };
     }
 
     /// <summary>The rates alone, by fewer attempts, for the share that a benchmark reaches.</summary>
-    public static MachineLimits RunShort() => new RooflineMeasurement(attempts: 3).Measure([512, 1024, 2048]);
+    public static MachineLimits RunShort(WorkClock clock) => new RooflineMeasurement(attempts: 3, clock).Measure([512, 1024, 2048]);
 
     private MachineLimits Measure(int[] rowBytes)
     {
@@ -64,7 +64,7 @@ internal sealed unsafe class RooflineMeasurement
     private double? Flops(Func<long, float> loop, int flopsPerTurn)
     {
         const long Turns = 4_000_000;
-        var best = Best(() => WorkerThreads.Time(threads, _ => sink += loop(Turns)));
+        var best = Best(() => TimeThreads(_ => sink += loop(Turns)));
         return Rounded(threads * Turns * flopsPerTurn / best);
     }
 
@@ -89,7 +89,7 @@ internal sealed unsafe class RooflineMeasurement
     private double Read(float* numbers)
     {
         var share = BufferBytes / sizeof(float) / threads / 1024 * 1024;
-        var best = Best(() => WorkerThreads.Time(threads, thread => sink += MemoryLoops.Read(numbers + (thread * share), share)));
+        var best = Best(() => TimeThreads(thread => sink += MemoryLoops.Read(numbers + (thread * share), share)));
         return Rounded(threads * share * sizeof(float) / best);
     }
 
@@ -100,9 +100,9 @@ internal sealed unsafe class RooflineMeasurement
         var share = half / threads / 1024 * 1024;
         var bytes = share * sizeof(float);
         var best = Math.Min(
-            Best(() => WorkerThreads.Time(threads, thread =>
+            Best(() => TimeThreads(thread =>
                 Buffer.MemoryCopy(numbers + (thread * share), numbers + half + (thread * share), bytes, bytes))),
-            Best(() => WorkerThreads.Time(threads, thread =>
+            Best(() => TimeThreads(thread =>
                 MemoryLoops.CopyPastCaches(numbers + (thread * share), numbers + half + (thread * share), share))));
         return Rounded(2 * threads * bytes / best);
     }
@@ -115,7 +115,7 @@ internal sealed unsafe class RooflineMeasurement
         new Random(1).Shuffle(rows);
         var share = rows.Length / threads;
         var best = new[] { 0, 2048, 4096, 8192 }.Min(bytesAhead =>
-            Best(() => WorkerThreads.Time(threads, thread =>
+            Best(() => TimeThreads(thread =>
                 sink += MemoryLoops.ReadRows(
                     numbers, rows.AsSpan(thread * share, share), rowBytes / sizeof(float), bytesAhead / rowBytes))));
         return Rounded((double)threads * share * rowBytes / best);
@@ -146,13 +146,16 @@ internal sealed unsafe class RooflineMeasurement
 
     private double Microseconds(Action call, int repeats) => Best(() => Time(call, repeats) / repeats) * 1e6;
 
-    private static double Time(Action call, int repeats = 1)
-    {
-        var start = Stopwatch.GetTimestamp();
-        for (var i = 0; i < repeats; i++)
-            call();
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
-    }
+    // On threads that begin together, so that it is the time of all of them and of nothing else.
+    private double TimeThreads(Action<int> work) =>
+        clock.ProcessorTime ? clock.Seconds(() => WorkerThreads.Time(threads, work)) / threads : WorkerThreads.Time(threads, work);
+
+    private double Time(Action call, int repeats = 1) =>
+        clock.Seconds(() =>
+        {
+            for (var i = 0; i < repeats; i++)
+                call();
+        });
 
     private double Best(Func<double> attempt) => Best(attempt, attempts);
 
