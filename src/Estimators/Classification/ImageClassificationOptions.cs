@@ -11,6 +11,12 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>What all image classifiers can be told: columns, images, training, data. The architecture is each estimator's own.</summary>
 public abstract class ImageClassificationOptions : TrainerOptions
 {
+    /// <summary>Pixels along the longer side of the largest images that the small architecture is chosen for.</summary>
+    private protected const int LargestThumbnail = 64;
+
+    // What there is to train on; until it is known, what a common case has.
+    private (ImageShape Shape, int Images) data = (new(Channels: 3, Height: 224, Width: 224), 10_000);
+
     private protected ImageClassificationOptions()
     {
     }
@@ -215,7 +221,11 @@ public abstract class ImageClassificationOptions : TrainerOptions
     private protected abstract ImageClassifierConfig? GivenArchitecture { get; }
 
     /// <summary>The architecture where nothing says another.</summary>
-    private protected abstract ImageClassifierConfig UsualArchitecture { get; }
+    /// <param name="isSmall">Whether images have at most <see cref="LargestThumbnail"/> pixels a side.</param>
+    private protected abstract ImageClassifierConfig UsualArchitecture(bool isSmall);
+
+    private ImageClassifierConfig UsualArchitecture(ImageShape shape) =>
+        UsualArchitecture(Math.Max(shape.Height, shape.Width) <= LargestThumbnail);
 
     /// <summary>The model's configuration for images and classes as the data have them, checked.</summary>
     internal ImageClassifierConfig CreateConfig(ImageShape shape, int classCount) =>
@@ -224,7 +234,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     private ImageClassifierConfig CreateConfig(ImageShape shape, int classCount, Action<ImageClassifierConfig> validate)
     {
         var earlier = StartingPoint?.Config;
-        var architecture = GivenArchitecture ?? (earlier?.GetType() == UsualArchitecture.GetType() ? earlier : UsualArchitecture);
+        var usual = UsualArchitecture(shape);
+        var architecture = GivenArchitecture ?? (earlier?.GetType() == usual.GetType() ? earlier : usual);
         var config = (BalanceLossWeight is { } weight ? architecture.WithBalanceLossWeight(weight) : architecture) with
         {
             ImageHeight = shape.Height,
@@ -251,7 +262,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
         {
             yield return new(
                 "Architecture", config.GetType().Name[..^"Config".Length],
-                InitialModel is null ? "a size that trains on a CPU in minutes" : OfInitialModel);
+                InitialModel is not null ? OfInitialModel
+                : Math.Max(config.ImageHeight, config.ImageWidth) <= LargestThumbnail
+                    ? $"Thumbnail, for images of up to {LargestThumbnail} pixels"
+                : "Compact, for photographs");
         }
         if (PatchSize is null)
         {
@@ -301,6 +315,45 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <summary>How training images are mixed with one another.</summary>
     internal ImageMixing CreateMixing() => new() { MixupAlpha = Mixup ?? 0, CutMixAlpha = CutMix ?? 0, Probability = MixupProbability };
 
+    /// <summary>Chooses what is null and to be chosen for data.</summary>
+    /// <param name="shape">Their images.</param>
+    /// <param name="countImages">Counts those that there are to train on; called where something is chosen by it.</param>
+    /// <returns>The choices that were made.</returns>
+    internal IReadOnlyList<ChosenOption> Settle(ImageShape shape, Func<int> countImages)
+    {
+        data.Shape = shape;
+        if (IsForSmallData && (Epochs is null || BatchSize is null))
+            data.Images = countImages();
+        return Settle();
+    }
+
+    // A stem is what the recipe for small data was found with; a model that was trained before goes on more gently.
+    private bool IsForSmallData =>
+        InitialModel is null && (GivenArchitecture ?? UsualArchitecture(data.Shape)).Stem is not null;
+
+    private IEnumerable<RecipeStep> RecipeForSmallData
+    {
+        get
+        {
+            const string Stem = "found for models with a stem";
+            var rows = string.Create(CultureInfo.InvariantCulture, $"it suits {data.Images:n0} images");
+            yield return new(nameof(Epochs), SmallDataRecipe.Epochs(data.Images), rows);
+            yield return new(nameof(BatchSize), SmallDataRecipe.BatchSize(data.Images), rows);
+            // Whoever gives a rate and no optimizer means AdamW's: Muon has a rate of its own.
+            if (LearningRate is null && Optimizer is null or OptimizerKind.Muon)
+            {
+                yield return new(nameof(Optimizer), OptimizerKind.Muon, Stem);
+                yield return new(nameof(LearningRate), SmallDataRecipe.LearningRate, $"{Stem}, for what Muon leaves to AdamW");
+            }
+            yield return new(nameof(LabelSmoothing), SmallDataRecipe.LabelSmoothing, Stem);
+            if (RandomResizedCropScale is null)
+            {
+                var shift = SmallDataRecipe.Shift(data.Shape);
+                yield return new(nameof(RandomCropPadding), shift, $"it suits images of {data.Shape.Width}×{data.Shape.Height}");
+            }
+        }
+    }
+
     /// <summary>Those of image classifiers first.</summary>
     internal override IEnumerable<RecipeStep> Recipe
     {
@@ -310,6 +363,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
             const string Off = "off unless it is asked for";
             return
             [
+                .. IsForSmallData ? RecipeForSmallData : [],
                 new(nameof(BatchSize), 64, Usual),
                 new(nameof(LabelSmoothing), 0.1, Usual),
                 new(nameof(Mixup), 0.0, Off),
@@ -409,7 +463,12 @@ public abstract class ImageClassificationOptions : TrainerOptions
     }
 
     // A side in pixels that the patches take beside the other one, which is null where the options do not give it either.
-    private int FittingSide(int? other) => PatchSizes.FittingSide(PatchSize ?? StartingPoint?.Config.PatchSize, other);
+    private int FittingSide(int? other)
+    {
+        var earlier = StartingPoint?.Config;
+        var architecture = GivenArchitecture ?? earlier ?? UsualArchitecture(data.Shape);
+        return PatchSizes.FittingSide(PatchSize ?? earlier?.PatchSize, other, architecture.Stem is not null);
+    }
 
     private void ValidateFrozen()
     {

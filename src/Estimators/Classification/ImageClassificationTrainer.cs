@@ -21,20 +21,23 @@ internal sealed class ImageClassificationTrainer
 
     private readonly IHost host;
     private readonly ImageClassificationOptions options;
-    private readonly IReadOnlyList<ChosenOption> chosen;
+    private readonly IReadOnlyList<ChosenOption> chosenForPretraining;
 
     public ImageClassificationTrainer(IHostEnvironment environment, string name, ImageClassificationOptions options)
     {
         options.Validate();
         host = environment.Register(name);
         this.options = options.Copy();
-        chosen =
+        chosenForPretraining =
         [
-            .. this.options.Settle(),
             .. (this.options.Pretraining?.Settle() ?? []).Select(choice =>
                 choice with { Option = $"{nameof(options.Pretraining)}.{choice.Option}" }),
         ];
     }
+
+    private ImageClassificationTrainer(
+        IHost host, ImageClassificationOptions options, IReadOnlyList<ChosenOption> chosenForPretraining) =>
+        (this.host, this.options, this.chosenForPretraining) = (host, options, chosenForPretraining);
 
     /// <summary>What ML.NET asks of every trainer.</summary>
     public TrainerInfo Info { get; } = new(normalization: false, calibration: false, caching: false, supportValid: true);
@@ -58,7 +61,11 @@ internal sealed class ImageClassificationTrainer
     }
 
     /// <summary>Trains.</summary>
-    public ImageClassificationTransformer Fit(IDataView trainData, IDataView? validation)
+    public ImageClassificationTransformer Fit(IDataView trainData, IDataView? validation) =>
+        // Other data may lead to other choices.
+        new ImageClassificationTrainer(host, options.Copy(), chosenForPretraining).Train(trainData, validation);
+
+    private ImageClassificationTransformer Train(IDataView trainData, IDataView? validation)
     {
         host.CheckValue(trainData, nameof(trainData));
         var start = options.StartingPoint;
@@ -72,6 +79,7 @@ internal sealed class ImageClassificationTrainer
             : null;
         var config = options.CreateConfig(training.Images.Shape, labels.ClassCount);
 
+        ChosenOption[] chosen = [.. options.Settle(training.Images.Shape, () => CountRows(training, validating)), .. chosenForPretraining];
         var pretraining = options.Pretraining?.Beside(options.Checkpoints);
         using var session = new TrainingSession(host, options, validates: validating is not null, "images", pretraining);
         var scan = Scan(session.Channel, training, "training", CacheLimit, isSplit: validating is null && options.ValidationFraction > 0,
@@ -154,6 +162,13 @@ internal sealed class ImageClassificationTrainer
                     summary);
             }
         );
+    }
+
+    // Before the images are read, since what was chosen tells whether a training can be continued.
+    private int CountRows(ImageData training, ImageData? validating)
+    {
+        var rows = training.Labels!.CountRows(training.View, options.CancellationToken);
+        return validating is null ? rows - (int)(options.ValidationFraction * rows) : rows;
     }
 
     private long CacheLimit => options.CacheInMemory switch

@@ -79,6 +79,23 @@ internal sealed record LabelColumn(string Name, int ClassCount, LabelValues? Val
         _ => null,
     };
 
+    /// <summary>Counts the rows that have a class; no other column is read.</summary>
+    /// <param name="data">Data with the column.</param>
+    /// <param name="cancellationToken">Ends the count.</param>
+    public int CountRows(IDataView data, CancellationToken cancellationToken)
+    {
+        using var cursor = data.GetRowCursor([data.Schema[Name]]);
+        var read = OpenReader(cursor);
+        var count = 0;
+        while (cursor.MoveNext())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (read() is not null)
+                count++;
+        }
+        return count;
+    }
+
     /// <summary>Reads the class of the current row: 0 to <see cref="ClassCount"/> − 1, or null where the label is missing.</summary>
     /// <param name="row">A row in which the column is active.</param>
     public Func<int?> OpenReader(DataViewRow row)

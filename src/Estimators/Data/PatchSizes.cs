@@ -16,10 +16,13 @@ internal static class PatchSizes
     /// </summary>
     /// <param name="patch">Side of a patch; null where it is to be chosen.</param>
     /// <param name="other">The other side of the image; null where it is not known.</param>
-    public static int FittingSide(int? patch, int? other)
+    /// <param name="halves">Whether convolutions halve the images, for which sides need not be multiples.</param>
+    public static int FittingSide(int? patch, int? other, bool halves)
     {
         if (patch is { } given)
             return Math.Max(1, given);
+        if (halves)
+            return PatchesASide * LargestPatch;
         if (other is not > 0)
             return 1;
         var largest = LargestPatch;

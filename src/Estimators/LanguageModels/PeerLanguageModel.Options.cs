@@ -111,7 +111,7 @@ public sealed partial class PeerLanguageModel
             Refuse(LabelSmoothing is > 0, nameof(LabelSmoothing), LabelSmoothing, "a language model learns the next token as it is");
             Refuse(
                 LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a language model starts from random weights, whose layers learn alike");
-            CreateConfig(vocabularySize: 2).SparseLayer?.TableOptions?.RequireRateBeside(Optimizer);
+            CreateConfig(vocabularySize: 2).SparseLayer?.TableOptions?.RequireRateBeside(Optimizer ?? OptimizerKind.AdamW);
         }
     }
 }

@@ -14,6 +14,9 @@ internal static class ImageClassifierPresets
     private const string SparseSizes = "Sparse-MLP paper, tables 2 and 3, where the classifier is not counted: without it";
     private const string SparseAblations = "Sparse-MLP paper, ablation";
 
+    private const string Thumbnails = "a stem and 28×28 grey, trains on a CPU";
+    private const string Photographs = "a stem and 224×224 colour, trains on a CPU";
+
     /// <summary>All presets, published ones first.</summary>
     public static IReadOnlyList<ModelPreset<ImageClassifierConfig>> All { get; } =
     [
@@ -81,6 +84,15 @@ internal static class ImageClassifierPresets
         new("widenet-small", WideNetConfig.Small, null, "28×28 grey, trains on a CPU"),
         new("mixer-small", MlpMixerConfig.Small, null, "28×28 grey, trains on a CPU"),
         new("sparse-mlp-small", SparseMlpConfig.Small, null, "28×28 grey, trains on a CPU"),
+        new("vit-thumbnail", VisionTransformerConfig.Thumbnail, null, Thumbnails),
+        new("vit-moe-thumbnail", VisionTransformerConfig.MoeThumbnail, null, Thumbnails),
+        new("widenet-thumbnail", WideNetConfig.Thumbnail, null, Thumbnails),
+        new("mixer-thumbnail", MlpMixerConfig.Thumbnail, null, Thumbnails),
+        new("sparse-mlp-thumbnail", SparseMlpConfig.Thumbnail, null, Thumbnails),
+        new("vit-compact", VisionTransformerConfig.Compact, null, Photographs),
+        new("widenet-compact", WideNetConfig.Compact, null, Photographs),
+        new("mixer-compact", MlpMixerConfig.Compact, null, Photographs),
+        new("sparse-mlp-compact", SparseMlpConfig.Compact, null, Photographs),
         new("vit-tiny", VisionTransformerConfig.Tiny, null, "8×8 colour, for tests"),
         new("vit-moe-tiny", VisionTransformerConfig.MoeTiny, null, "8×8 colour, for tests"),
         new("widenet-tiny", WideNetConfig.Tiny, null, "8×8 colour, for tests"),

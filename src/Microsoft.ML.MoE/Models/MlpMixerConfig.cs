@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -40,6 +41,31 @@ public sealed record MlpMixerConfig : MixerClassifierConfig
         Blocks = 6,
         SpatialWidth = 48,
         ChannelWidth = 384,
+    };
+
+    /// <summary>About as many multiply-adds as <see cref="WideNetConfig.Thumbnail"/>: a stem, 4 blocks of width 64.</summary>
+    public static MlpMixerConfig Thumbnail { get; } = Small with
+    {
+        Stem = new(),
+        Pooling = Pooling.Attention,
+        Width = 64,
+        Blocks = 4,
+        SpatialWidth = 64,
+        ChannelWidth = 256,
+    };
+
+    /// <summary>About as many multiply-adds as <see cref="WideNetConfig.Compact"/>: a strided stem, 6 blocks of width 128.</summary>
+    public static MlpMixerConfig Compact { get; } = Thumbnail with
+    {
+        ImageHeight = 224,
+        ImageWidth = 224,
+        Channels = 3,
+        PatchSize = 16,
+        Stem = new() { Halving = StemHalving.Stride },
+        Width = 128,
+        Blocks = 6,
+        SpatialWidth = 128,
+        ChannelWidth = 512,
     };
 
     /// <summary>A size for tests: 8×8 colour images, 2 blocks of width 16.</summary>

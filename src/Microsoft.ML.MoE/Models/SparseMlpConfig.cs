@@ -126,6 +126,39 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
         ChannelExpertWidth = 192,
     };
 
+    /// <summary>
+    /// About as many multiply-adds as <see cref="MlpMixerConfig.Thumbnail"/>, with 4 spatial and 4 channel experts in the last 2 of 4 blocks.
+    /// </summary>
+    public static SparseMlpConfig Thumbnail { get; } = Small with
+    {
+        Stem = new(),
+        Pooling = Pooling.Attention,
+        Width = 64,
+        Blocks = 4,
+        SpatialWidth = 64,
+        ChannelWidth = 256,
+        SpatialExpertWidth = 64,
+        ChannelExpertWidth = 64,
+    };
+
+    /// <summary>
+    /// About as many multiply-adds as <see cref="MlpMixerConfig.Compact"/>, with 4 spatial and 4 channel experts in the last 2 of 6 blocks.
+    /// </summary>
+    public static SparseMlpConfig Compact { get; } = Thumbnail with
+    {
+        ImageHeight = 224,
+        ImageWidth = 224,
+        Channels = 3,
+        PatchSize = 16,
+        Stem = new() { Halving = StemHalving.Stride },
+        Width = 128,
+        Blocks = 6,
+        SpatialWidth = 128,
+        ChannelWidth = 512,
+        SpatialExpertWidth = 96,
+        ChannelExpertWidth = 128,
+    };
+
     /// <summary>A size for tests: <see cref="MlpMixerConfig.Tiny"/> with 4 spatial and 3 channel experts in the last block.</summary>
     public static SparseMlpConfig Tiny { get; } = new()
     {

@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -63,6 +64,33 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
 
     /// <summary><see cref="Small"/> with 4 experts of 192 in the last 2 blocks.</summary>
     public static VisionTransformerConfig MoeSmall { get; } = Small with { Experts = 4, ExpertWidth = 192, MixtureBlocks = 2 };
+
+    /// <summary><see cref="WideNetConfig.Thumbnail"/>'s dense counterpart, of as many multiply-adds.</summary>
+    public static VisionTransformerConfig Thumbnail { get; } = Small with
+    {
+        Stem = new(),
+        ClassToken = ClassToken.None,
+        Pooling = Pooling.Attention,
+        Width = 64,
+        Blocks = 3,
+        FeedForwardWidth = 256,
+    };
+
+    /// <summary><see cref="Thumbnail"/> with 4 experts of 128 in the last block.</summary>
+    public static VisionTransformerConfig MoeThumbnail { get; } = Thumbnail with { Experts = 4, ExpertWidth = 128, MixtureBlocks = 1 };
+
+    /// <summary><see cref="WideNetConfig.Compact"/>'s dense counterpart, of as many multiply-adds.</summary>
+    public static VisionTransformerConfig Compact { get; } = Thumbnail with
+    {
+        ImageHeight = 224,
+        ImageWidth = 224,
+        Channels = 3,
+        PatchSize = 16,
+        Stem = new() { Halving = StemHalving.Stride },
+        Width = 128,
+        Blocks = 4,
+        FeedForwardWidth = 512,
+    };
 
     /// <summary>A dense size for tests: 8×8 colour images, 3 blocks of width 16.</summary>
     public static VisionTransformerConfig Tiny { get; } = new()

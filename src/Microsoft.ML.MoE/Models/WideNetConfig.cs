@@ -72,6 +72,35 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         PositionDeviation = 0.3,
     };
 
+    /// <summary>
+    /// For few images of 28 to 64 pixels: a stem of two convolutions, 3 blocks of width 64, 4 experts of 128. Of 28×28 grey pixels it makes
+    /// 7×7 tokens with 12M multiply-adds, a third of which are the stem's.
+    /// </summary>
+    public static WideNetConfig Thumbnail { get; } = Small with
+    {
+        Stem = new(),
+        Pooling = Pooling.Attention,
+        Width = 64,
+        Blocks = 3,
+        ExpertWidth = 128,
+    };
+
+    /// <summary>
+    /// For few photographs of up to 224 pixels: a stem of four strided convolutions, 4 blocks of width 128, 4 experts of 256. Of 224×224
+    /// pixels it makes 14×14 tokens with 244M multiply-adds, a fifth of which are the stem's.
+    /// </summary>
+    public static WideNetConfig Compact { get; } = Thumbnail with
+    {
+        ImageHeight = 224,
+        ImageWidth = 224,
+        Channels = 3,
+        PatchSize = 16,
+        Stem = new() { Halving = StemHalving.Stride },
+        Width = 128,
+        Blocks = 4,
+        ExpertWidth = 256,
+    };
+
     /// <summary>A size for tests: 8×8 colour images, 3 blocks of width 16, 4 experts of 32.</summary>
     public static WideNetConfig Tiny { get; } = new()
     {

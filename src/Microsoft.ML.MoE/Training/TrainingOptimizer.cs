@@ -18,7 +18,7 @@ internal static class TrainingOptimizer
         try
         {
             foreach (var (name, owner) in Distinct<IHasOwnOptimizer>(module))
-                parts.Add(name, owner.CreateOptimizer(options.Optimizer, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
+                parts.Add(name, owner.CreateOptimizer(options.Optimizer!.Value, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
             var ofModules = ScalesOfModules(module);
             IReadOnlyList<ParameterGroup> Groups(double scale) => ParameterGroup.ForModule(
                 module,

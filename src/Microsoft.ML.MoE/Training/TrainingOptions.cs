@@ -47,10 +47,10 @@ public class TrainingOptions
     public int GradientAccumulation { get; set; } = 1;
 
     /// <summary>
-    /// The optimizer. Default: AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>): tables of experts
+    /// The optimizer. Null (default): chosen, usually AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>): tables of experts
     /// are always trained by AdamW, and need a learning rate of their own beside another optimizer's.
     /// </summary>
-    public OptimizerKind Optimizer { get; set; }
+    public OptimizerKind? Optimizer { get; set; }
 
     /// <summary>Highest learning rate, at least 0. Null (default): chosen, usually 1e-3, which suits AdamW.</summary>
     public double? LearningRate { get; set; }
@@ -209,7 +209,7 @@ public class TrainingOptions
             throw new ArgumentException($"{nameof(MaxTime)} is {maxTime}; it must be above 0.");
         OptionChecks.AtLeast(1, BatchSize ?? 1, nameof(BatchSize));
         OptionChecks.AtLeast(1, GradientAccumulation, nameof(GradientAccumulation));
-        OptionChecks.Defined(Optimizer, nameof(Optimizer));
+        OptionChecks.Defined(Optimizer ?? default, nameof(Optimizer));
         OptionChecks.AtLeast(0, LearningRate ?? 0, nameof(LearningRate));
         OptionChecks.AtLeast(0, FinalLearningRate ?? 0, nameof(FinalLearningRate));
         OptionChecks.Defined(LearningRateDecay ?? default, nameof(LearningRateDecay));
@@ -272,6 +272,7 @@ public class TrainingOptions
             const string Usual = "usual";
             yield return new(nameof(Epochs), 10, Usual);
             yield return new(nameof(BatchSize), 32, Usual);
+            yield return new(nameof(Optimizer), OptimizerKind.AdamW, Usual);
             yield return new(nameof(LearningRate), 1e-3, "usual with AdamW");
             yield return new(nameof(FinalLearningRate), 1e-5, Usual);
             yield return new(nameof(LearningRateDecay), Training.LearningRateDecay.Cosine, Usual);

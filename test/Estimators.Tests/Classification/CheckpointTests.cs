@@ -313,7 +313,7 @@ public sealed class CheckpointTests
                 .Where(type => type.IsSubclassOf(typeof(ImageClassificationOptions)) && !type.IsAbstract))
         {
             var description = ((ImageClassificationOptions)Activator.CreateInstance(type)!).Settled().Describe().ToDictionary();
-            Assert.AreEqual("0.1", description[nameof(ImageClassificationOptions.LabelSmoothing)], type.FullName);
+            Assert.AreEqual("0.05", description[nameof(ImageClassificationOptions.LabelSmoothing)], type.FullName);
             Assert.IsFalse(
                 description.Keys.Any(name =>
                     name.StartsWith("Checkpoint", StringComparison.Ordinal) || name.Contains("Column", StringComparison.Ordinal)),

@@ -18,6 +18,8 @@ public sealed class SparseMlpOptionsTests
         SparseMlpConfig.B16,
         SparseMlpConfig.L16,
         SparseMlpConfig.Small,
+        SparseMlpConfig.Thumbnail,
+        SparseMlpConfig.Compact,
         SparseMlpConfig.Tiny with
         {
             SparseBlocks = BlockPositions.At(0),
@@ -43,7 +45,7 @@ public sealed class SparseMlpOptionsTests
     [TestMethod]
     public void WithoutAPreset_PatchesSuitTheImages()
     {
-        var expected = SparseMlpConfig.Small with { Channels = 1, ImageHeight = 64, ImageWidth = 64, ClassCount = 10, PatchSize = 8 };
+        var expected = SparseMlpConfig.Thumbnail with { Channels = 1, ImageHeight = 64, ImageWidth = 64, ClassCount = 10, PatchSize = 8 };
         Assert.AreEqual(expected, new SparseMlpTrainer.Options().CreateConfig(new ImageShape(1, 64, 64), classCount: 10));
     }
 

@@ -19,6 +19,8 @@ public sealed class VisionTransformerTests
         VisionTransformerConfig.MoeBase,
         VisionTransformerConfig.MoeLarge,
         VisionTransformerConfig.Small,
+        VisionTransformerConfig.Thumbnail,
+        VisionTransformerConfig.Compact,
         VisionTransformerConfig.MoeTiny,
     ];
 
@@ -38,7 +40,7 @@ public sealed class VisionTransformerTests
     [TestMethod]
     public void WithoutAPreset_ItIsADenseViT_WhosePatchesSuitTheImages()
     {
-        var expected = VisionTransformerConfig.Small with
+        var expected = VisionTransformerConfig.Thumbnail with
         {
             Channels = 1,
             ImageHeight = 64,

@@ -14,6 +14,8 @@ public sealed class WideNetOptionsTests
         WideNetConfig.Large,
         WideNetConfig.Huge,
         WideNetConfig.Small,
+        WideNetConfig.Thumbnail,
+        WideNetConfig.Compact,
         WideNetConfig.Tiny,
     ];
 
@@ -36,10 +38,12 @@ public sealed class WideNetOptionsTests
     [DataRow(64, 64, 8)]
     [DataRow(224, 224, 16)]
     [DataRow(8, 8, 1)]
-    [DataRow(60, 30, 3)]
-    public void WithoutAPreset_PatchesSuitTheImages(int height, int width, int patch)
+    [DataRow(60, 30, 4)]
+    [DataRow(97, 97, 8)]
+    [DataRow(218, 178, 16)]
+    public void WithoutAPreset_ItAndItsPatchesSuitTheImages(int height, int width, int patch)
     {
-        var expected = WideNetConfig.Small with
+        var expected = (Math.Max(height, width) <= 64 ? WideNetConfig.Thumbnail : WideNetConfig.Compact) with
         {
             Channels = 1,
             ImageHeight = height,
@@ -51,37 +55,70 @@ public sealed class WideNetOptionsTests
     }
 
     [TestMethod]
+    [DataRow(28, 28, 4)]
+    [DataRow(8, 8, 1)]
+    [DataRow(60, 30, 3)]
+    public void WithoutAStem_PatchesDivideTheImages(int height, int width, int patch)
+    {
+        var options = new WideNetImageClassifier.Options { Architecture = WideNetConfig.Small };
+        Assert.AreEqual(patch, options.CreateConfig(new ImageShape(1, height, width), classCount: 10).PatchSize);
+    }
+
+    [TestMethod]
+    public void SoManyTokensOfAStem_AreRefused_UnlessThePatchSizeIsSet()
+    {
+        var shape = new ImageShape(3, 1024, 1024);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options().CreateConfig(shape, classCount: 10)).Message,
+            "Images of 1024×1024 pixels would become 4,096 tokens of 16×16 pixels");
+        Assert.AreEqual(1024, new WideNetImageClassifier.Options { PatchSize = 32 }.CreateConfig(shape, classCount: 10).Patches);
+    }
+
+    [TestMethod]
     [DataRow(97, 97, "Images of 97×97 pixels would be cut into 9,409 patches of 1×1")]
     [DataRow(218, 178, "Images of 178×218 pixels would be cut into 9,701 patches of 2×2")]
     [DataRow(1024, 1024, "Images of 1024×1024 pixels would be cut into 4,096 patches of 16×16")]
     public void ImagesThatOnlyTinyPatchesDivide_AreRefused_UnlessThePatchSizeIsSet(int height, int width, string message)
     {
         var error = Assert.ThrowsExactly<ArgumentException>(() =>
-            new WideNetImageClassifier.Options().CreateConfig(new ImageShape(3, height, width), classCount: 10));
+            WithoutStem().CreateConfig(new ImageShape(3, height, width), classCount: 10));
         StringAssert.Contains(error.Message, message);
         StringAssert.Contains(
             error.Message,
             "Set ImageHeight and ImageWidth to multiples of 16 for a column of pictures, which are resized, or set PatchSize.");
 
         var config = (WideNetConfig)
-            new WideNetImageClassifier.Options { PatchSize = 1 }.CreateConfig(new ImageShape(3, height, width), classCount: 10);
+            WithoutStem(patchSize: 1).CreateConfig(new ImageShape(3, height, width), classCount: 10);
         Assert.AreEqual(1, config.PatchSize);
         Assert.ThrowsExactly<ArgumentException>(
-            () => new WideNetImageClassifier.Options { ImageHeight = height, ImageWidth = width }.Validate(),
+            () => WithoutStem(height: height, width: width).Validate(),
             "known before there are data");
+
+        static WideNetImageClassifier.Options WithoutStem(int? patchSize = null, int? height = null, int? width = null) => new()
+        {
+            Architecture = WideNetConfig.Small,
+            PatchSize = patchSize,
+            ImageHeight = height,
+            ImageWidth = width,
+        };
     }
 
     [TestMethod]
     public void OneSideAlone_IsNoReasonToRefuse()
     {
-        new WideNetImageClassifier.Options { ImageHeight = 97 }.Validate();
-        new WideNetImageClassifier.Options { ImageWidth = 97 }.Validate();
-        new WideNetImageClassifier.Options { ImageHeight = 1120 }.Validate();   // beside 224 it makes 980 patches of 16
-        new WideNetImageClassifier.Options { ImageHeight = 300 }.Validate();    // beside 60, 500 of 6
+        foreach (var architecture in new[] { null, WideNetConfig.Small })
+        {
+            new WideNetImageClassifier.Options { Architecture = architecture, ImageHeight = 97 }.Validate();
+            new WideNetImageClassifier.Options { Architecture = architecture, ImageWidth = 97 }.Validate();
+            new WideNetImageClassifier.Options { Architecture = architecture, ImageHeight = 1120 }.Validate();   // beside 224 it makes 980 patches of 16
+            new WideNetImageClassifier.Options { Architecture = architecture, ImageHeight = 300 }.Validate();    // beside 60, 500 of 6
+        }
         new SparseMlpTrainer.Options { ImageWidth = 1120 }.Validate();
+        new WideNetImageClassifier.Options { ImageHeight = 1117 }.Validate();   // a stem divides nothing
         Assert.Contains(
             "1117",
-            Assert.ThrowsExactly<ArgumentException>(() => new WideNetImageClassifier.Options { ImageHeight = 1117 }.Validate()).Message,
+            Assert.ThrowsExactly<ArgumentException>(() =>
+                new WideNetImageClassifier.Options { Architecture = WideNetConfig.Small, ImageHeight = 1117 }.Validate()).Message,
             "a prime number of pixels, more than patches are allowed");
         new WideNetImageClassifier.Options
         {

@@ -174,6 +174,62 @@ public sealed class EveryOptionTests
         CollectionAssert.AreEquivalent(training.Options.ToArray(), loaded.Training.Options.ToArray());
     }
 
+    [TestMethod]
+    public void WithoutAnArchitecture_ItAndItsRecipeSuitTheData()
+    {
+        var options = new WideNetImageClassifier.Options { MaxSteps = 1, ValidationFraction = 0.25 };
+        var data = Colours.WithKeys(Ml, Colours.Rows(40));
+        using var model = Colours.Trainer(Ml, options).Fit(data);
+        Assert.IsNotNull(model.Model.Config.Stem);
+        CollectionAssert.IsSubsetOf(
+            new ChosenOption[]
+            {
+                new("Architecture", "WideNet", "Thumbnail, for images of up to 64 pixels"),
+                new("Epochs", "100", "it suits 30 images"),
+                new("BatchSize", "20", "it suits 30 images"),
+                new("Optimizer", "Muon", "found for models with a stem"),
+                new("LearningRate", "0.003", "found for models with a stem, for what Muon leaves to AdamW"),
+                new("LabelSmoothing", "0.05", "found for models with a stem"),
+                new("RandomCropPadding", "0", "it suits images of 8×8"),
+            },
+            model.Training!.Chosen.ToArray());
+
+        // What is given stays; who gives a rate means AdamW's.
+        (options.LearningRate, options.Epochs, options.RandomResizedCropScale) = (1e-3, 3, 0.5);
+        using var slower = Colours.Trainer(Ml, options).Fit(data);
+        Assert.Contains(new ChosenOption("Optimizer", "AdamW", "usual"), slower.Training!.Chosen);
+        Assert.AreEqual("3", slower.Training.Options["Epochs"]);
+        Assert.AreEqual("0", slower.Training.Options["RandomCropPadding"]);
+
+        // A model that was trained before goes on as gently as ever.
+        options = new() { MaxSteps = 1, InitialModel = model };
+        using var further = Colours.Trainer(Ml, options).Fit(data);
+        Assert.Contains(new ChosenOption("Optimizer", "AdamW", "usual"), further.Training!.Chosen);
+        Assert.Contains(new ChosenOption("Epochs", "10", "usual"), further.Training.Chosen);
+    }
+
+    [TestMethod]
+    public void AnEstimator_ChoosesAnewForOtherData()
+    {
+        var trainer = Colours.Trainer(Ml, new WideNetImageClassifier.Options { MaxSteps = 1 });
+        using var few = trainer.Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
+        using var more = trainer.Fit(Colours.WithKeys(Ml, Colours.Rows(1000)));
+        Assert.AreEqual("20", few.Training!.Options["BatchSize"]);
+        Assert.AreEqual("50", more.Training!.Options["BatchSize"]);
+        Assert.AreEqual("71", more.Training.Options["Epochs"]);
+    }
+
+    [TestMethod]
+    [DataRow(10, 100, 20)]
+    [DataRow(1_000, 71, 50)]
+    [DataRow(20_000, 16, 100)]
+    [DataRow(1_000_000, 16, 100)]
+    public void MoreImages_NeedFewerPasses(int images, int epochs, int batch)
+    {
+        Assert.AreEqual(epochs, SmallDataRecipe.Epochs(images));
+        Assert.AreEqual(batch, SmallDataRecipe.BatchSize(images));
+    }
+
     private static void AssertAll<TOptions>(
         Func<Action<TOptions>, (string, IReadOnlyDictionary<string, string>)> train, params string[] refused)
         where TOptions : TrainingOptions
