@@ -73,7 +73,7 @@ public sealed record WideNetConfig : TransformerClassifierConfig
     };
 
     /// <summary>
-    /// For few images of 28 to 64 pixels: a stem of two convolutions, 3 blocks of width 64, 4 experts of 128. Of 28×28 grey pixels it makes
+    /// For few images of 28 to 64 pixels: a stem of two convolutions, 3 blocks of width 64, 8 experts of 128. Of 28×28 grey pixels it makes
     /// 7×7 tokens with 12M multiply-adds, a third of which are the stem's.
     /// </summary>
     public static WideNetConfig Thumbnail { get; } = Small with
@@ -82,11 +82,12 @@ public sealed record WideNetConfig : TransformerClassifierConfig
         Pooling = Pooling.Attention,
         Width = 64,
         Blocks = 3,
+        Experts = 8,
         ExpertWidth = 128,
     };
 
     /// <summary>
-    /// For few photographs of up to 224 pixels: a stem of four strided convolutions, 4 blocks of width 128, 4 experts of 256. Of 224×224
+    /// For few photographs of up to 224 pixels: a stem of four strided convolutions, 4 blocks of width 128, 8 experts of 256. Of 224×224
     /// pixels it makes 14×14 tokens with 244M multiply-adds, a fifth of which are the stem's.
     /// </summary>
     public static WideNetConfig Compact { get; } = Thumbnail with
