@@ -88,7 +88,7 @@ public sealed record WideNetConfig : TransformerClassifierConfig
 
     /// <summary>
     /// For few photographs of up to 224 pixels: a stem of four strided convolutions, 4 blocks of width 128, 8 experts of 256. Of 224×224
-    /// pixels it makes 14×14 tokens with 244M multiply-adds, a fifth of which are the stem's.
+    /// pixels it makes 14×14 tokens with 243M multiply-adds, a fifth of which are the stem's.
     /// </summary>
     public static WideNetConfig Compact { get; } = Thumbnail with
     {

@@ -148,8 +148,8 @@ public class TrainingOptions
     public double? BalanceLossWeight { get; set; }
 
     /// <summary>
-    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide),
-    /// else float32.
+    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide, with
+    /// a stem 64), else float32.
     /// </summary>
     public Precision Precision { get; set; }
 

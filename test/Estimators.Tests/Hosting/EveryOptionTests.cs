@@ -216,14 +216,14 @@ public sealed class EveryOptionTests
         using var more = trainer.Fit(Colours.WithKeys(Ml, Colours.Rows(1000)));
         Assert.AreEqual("20", few.Training!.Options["BatchSize"]);
         Assert.AreEqual("50", more.Training!.Options["BatchSize"]);
-        Assert.AreEqual("71", more.Training.Options["Epochs"]);
+        Assert.AreEqual("53", more.Training.Options["Epochs"]);
     }
 
     [TestMethod]
     [DataRow(10, 100, 20)]
-    [DataRow(1_000, 71, 50)]
-    [DataRow(20_000, 16, 100)]
-    [DataRow(1_000_000, 16, 100)]
+    [DataRow(1_000, 53, 50)]
+    [DataRow(20_000, 12, 100)]
+    [DataRow(1_000_000, 12, 100)]
     public void MoreImages_NeedFewerPasses(int images, int epochs, int batch)
     {
         Assert.AreEqual(epochs, SmallDataRecipe.Epochs(images));

@@ -137,6 +137,31 @@ public sealed class ConvolutionalEmbeddingTests
     }
 
     [TestMethod]
+    public void PresetsForSmallDataSpendAThirdAtMostOnTheStem_AndAsMuchAsOneAnother()
+    {
+        ImageClassifierConfig[] thumbnails =
+        [
+            WideNetConfig.Thumbnail, VisionTransformerConfig.Thumbnail, VisionTransformerConfig.MoeThumbnail, MlpMixerConfig.Thumbnail,
+            SparseMlpConfig.Thumbnail,
+        ];
+        ImageClassifierConfig[] compact =
+            [WideNetConfig.Compact, VisionTransformerConfig.Compact, MlpMixerConfig.Compact, SparseMlpConfig.Compact];
+        foreach (var family in new[] { thumbnails, compact })
+        {
+            foreach (var config in family)
+            {
+                var width = config.FeatureWidth;
+                var stem = config.Stem!.Macs(config.Channels, config.PatchSize, width, config.ImageHeight, config.ImageWidth);
+                var all = config.GetCost().ForwardMacs;
+                Assert.IsGreaterThan(3 * stem, all, config.ToString());
+                Assert.AreEqual(1, (double)all / family[0].GetCost().ForwardMacs, 0.1, config.ToString());
+            }
+        }
+        Assert.AreEqual(12, thumbnails[0].GetCost().ForwardMacs / 1_000_000);
+        Assert.AreEqual(243, compact[0].GetCost().ForwardMacs / 1_000_000);
+    }
+
+    [TestMethod]
     [DataRow(2, 64, null, "1→64")]
     [DataRow(4, 64, null, "1→32→64")]
     [DataRow(16, 64, null, "1→8→16→32→64")]

@@ -64,6 +64,8 @@ public sealed class ImageClassifierConfigTests
         Assert.AreEqual(ScalarType.Float32, WideNetConfig.Small.ComputeType(Precision.Auto, CPU));
         Assert.AreEqual(ScalarType.BFloat16, WideNetConfig.Small.ComputeType(Precision.BFloat16, CPU));
         Assert.AreEqual(Precision.Auto.Resolve(CPU), WideNetConfig.Base.ComputeType(Precision.Auto, CPU));
+        Assert.AreEqual(Precision.Auto.Resolve(CPU), WideNetConfig.Thumbnail.ComputeType(Precision.Auto, CPU));
+        Assert.AreEqual(ScalarType.Float32, (WideNetConfig.Tiny with { Stem = new() }).ComputeType(Precision.Auto, CPU));
     }
 
     public static IEnumerable<object[]> Invalid =>
