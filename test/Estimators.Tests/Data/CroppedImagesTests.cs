@@ -112,7 +112,7 @@ public sealed class CroppedImagesTests
             .Append(ml.Transforms.Conversion.MapValueToKey("Label"))
             .Fit(rows)
             .Transform(rows);
-        var (training, validation, _, _, _) = Scan(Open(view), 0, crop: null).Split(0.2, new Random(3));
+        var (training, validation, _, _) = Scan(Open(view), 0, crop: null).Split(0.2, new Random(3));
         decoded = 0;
         Assert.HasCount(4, validation!.InOrder(default));
         Assert.AreEqual(4, decoded, "the part that is set apart, and each once");

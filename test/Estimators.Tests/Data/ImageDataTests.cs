@@ -124,8 +124,8 @@ public sealed class ImageDataTests
     public void Split_SetsAPartAside_TheSameWherever()
     {
         var data = Open(Colours.Rows(50));
-        var (cachedTraining, cachedValidation, _, _, _) = Scan(data, long.MaxValue, 7).Split(0.2, new Random(3));
-        var (streamedTraining, streamedValidation, _, _, _) = Scan(data, 0, 7).Split(0.2, new Random(3));
+        var (cachedTraining, cachedValidation, _, _) = Scan(data, long.MaxValue, 7).Split(0.2, new Random(3));
+        var (streamedTraining, streamedValidation, _, _) = Scan(data, 0, 7).Split(0.2, new Random(3));
 
         Assert.AreEqual(40, cachedTraining.Count);
         Assert.AreEqual(10, cachedValidation!.Count);
@@ -152,7 +152,7 @@ public sealed class ImageDataTests
         var log = new LogMessages(ml);
         var environment = ((IHostEnvironment)ml).Register("test");
         using var channel = environment.Start("scan");
-        var (training, validation, _, _, _) = ImageScan
+        var (training, validation, _, _) = ImageScan
             .Run(environment, channel, data, "training", new() { CacheLimit = 0, PoolSize = 7, Splits = true }, default)
             .Split(0.2, new Random(3));
         Assert.AreEqual((39, 10), (training.Count, validation!.Count));
