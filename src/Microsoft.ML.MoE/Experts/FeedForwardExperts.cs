@@ -56,6 +56,9 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
 
     IEnumerable<HiddenMatrices> IHasHiddenMatrices.HiddenMatrices => [new(w1_EDF, InputsFirst: true), new(w2_EFD, InputsFirst: true)];
 
+    /// <summary>The weights of all experts.</summary>
+    internal FeedForwardWeights Weights => new(w1_EDF, b1_EF, w2_EFD, b2_ED);
+
     /// <summary>
     /// Sends every row to its expert and adds up each token's outputs, weighted by its gates: yₜ = Σₖ gₜₖ · FFN(xₜ; expert of (t, k)).
     /// </summary>
@@ -90,7 +93,7 @@ public sealed class FeedForwardExperts : nn.Module<Tensor, Tensor, DispatchPlan,
 
     /// <summary>The path for float32 on the CPU.</summary>
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TK, DispatchPlan plan) =>
-        ManagedExpertsFunction.Apply(x_TD, gates_TK, new FeedForwardWeights(w1_EDF, b1_EF, w2_EFD, b2_ED), plan.Rows);
+        ManagedExpertsFunction.Apply(x_TD, gates_TK, Weights, plan.Rows);
 
     /// <summary>The path for bfloat16 on the CPU.</summary>
     internal Tensor ForwardInBFloat16(Tensor x_TD, Tensor gates_TK, DispatchPlan plan)

@@ -2,6 +2,7 @@
 //
 // Axes: … = any leading axes, I = inputs, O = outputs.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Kernels.Gemm;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
@@ -56,4 +57,7 @@ internal sealed class Dense : nn.Module<Tensor, Tensor>, IHasHiddenMatrices
         using var scope = NewDisposeScope();
         return nn.functional.linear(x, CastWeights.Of(w_OI, x.dtype), CastWeights.Of(b_O, x.dtype)).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal LinearStep ToStep() => LinearStep.Of(w_OI, b_O);
 }

@@ -2,6 +2,7 @@
 //
 // Axes: … = any leading axes, D = model width, F = hidden width.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -32,4 +33,7 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         return contract.forward(nn.functional.gelu(expand.forward(x))).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The network in a plan: its weights as they are now.</summary>
+    internal FeedForwardStep ToStep() => new(expand.ToStep(), contract.ToStep());
 }

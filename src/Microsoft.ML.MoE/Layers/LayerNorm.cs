@@ -2,6 +2,7 @@
 //
 // Axes: … = any leading axes, D = width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -51,4 +52,7 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
             .Plus(beta_D)
             .MoveToOuterDisposeScope();
     }
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal NormStep ToStep() => new(gamma_D, beta_D, epsilon);
 }

@@ -4,6 +4,7 @@
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -16,6 +17,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// </summary>
 internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
 {
+    private readonly (int Patches, int Width) size;
     private readonly ScalarType computeType;
     private readonly LayerNorm spatialNorm;
     private readonly FeedForward spatial;
@@ -42,6 +44,7 @@ internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
         Device? device = null)
         : base(nameof(MixerBlock))
     {
+        size = (patches, width);
         this.computeType = computeType;
         spatialNorm = new LayerNorm(width, device: device);
         spatial = new FeedForward(patches, spatialWidth, device);
@@ -71,4 +74,8 @@ internal sealed class MixerBlock : nn.Module<Tensor, Tensor>
     private Tensor MixChannels(Tensor y_NSC) => Branch(channel.forward(channelNorm.forward(y_NSC).to_type(computeType)));
 
     private Tensor Branch(Tensor x_NSC) => dropPath is null ? x_NSC : dropPath.forward(x_NSC);
+
+    /// <summary>The block in a plan: its weights as they are now.</summary>
+    internal MixerStep ToStep() =>
+        new(size.Patches, size.Width, spatialNorm.ToStep(), spatial.ToStep(), channelNorm.ToStep(), channel.ToStep());
 }

@@ -3,6 +3,7 @@
 // Axes: T = tokens of the whole batch, D = model width, E = experts, K = experts chosen per token.
 
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -68,4 +69,7 @@ public sealed class MixtureOfExperts : nn.Module<Tensor, MixtureOfExpertsOutput>
         var gates_TK = reuse == RoutingReuse.ExpertsAndGates ? routing.Gates_TK : router.GatesFor(x_TD, routing.ExpertIds_TK);
         return experts.forward(x_TD.to_type(computeType), gates_TK, routing.Plan).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The layer in a plan, as in evaluation: its weights as they are now.</summary>
+    internal MixtureStep ToStep() => MixtureStep.Of(RouterStep.Of(router, options.EvaluationCapacity), experts);
 }

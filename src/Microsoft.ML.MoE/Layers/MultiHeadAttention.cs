@@ -2,6 +2,7 @@
 //
 // Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, width of a head.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -65,4 +66,7 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
         var scores_NHLL = query_NHLA.matmul(key_NHLA.transpose(-2, -1)).DividedBy(Math.Sqrt(query_NHLA.shape[3]));
         return scores_NHLL.softmax(-1, float32).to_type(value_NHLA.dtype).matmul(value_NHLA).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal AttentionStep ToStep() => new(heads, queryKeyValue.ToStep(), output.ToStep());
 }

@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels, H = image height, W = image width, P = patch size, L = (H/P)·(W/P) patches, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -43,4 +44,7 @@ internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
             .reshape(images, rows * columns, channels * patchSize * patchSize);   // (N, C, H, W) -> (N, L, C·P·P)
         return projection.forward(patches_NLX).to_type(float32).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal PatchStep ToStep() => new(patchSize, projection.ToStep());
 }

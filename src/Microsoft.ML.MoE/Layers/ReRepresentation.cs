@@ -5,6 +5,7 @@
 //
 // Axes: N = images, S = patches, C = channels, before the layer and, with other sizes, after it.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,6 +16,8 @@ namespace Microsoft.ML.MoE.Layers;
 /// </summary>
 internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
 {
+    private readonly (int From, int To) patches;
+    private readonly (int From, int To) channels;
     private readonly bool channelsFirst;
     private readonly ScalarType computeType;
     private readonly LayerNorm patchNorm;
@@ -43,6 +46,7 @@ internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
             throw new ArgumentException(
                 $"The channels are to change from {channels.From} to {channels.To}, but there is no projection of channels.",
                 nameof(channels));
+        (this.patches, this.channels) = (patches, channels);
         this.channelsFirst = channelsFirst;
         this.computeType = computeType;
         patchNorm = new LayerNorm(channelsFirst ? channels.To : channels.From, device: device);
@@ -72,4 +76,15 @@ internal sealed class ReRepresentation : nn.Module<Tensor, Tensor>
         channelProjection is null ? x_NSC : nn.functional.gelu(channelProjection.forward(Norm(channelNorm!, x_NSC)));
 
     private Tensor Norm(LayerNorm norm, Tensor x_NSC) => norm.forward(x_NSC.to_type(float32)).to_type(computeType);
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal RescaleStep ToStep() =>
+        new(
+            patches,
+            channels,
+            channelsFirst,
+            patchNorm.ToStep(),
+            patchProjection.ToStep(),
+            channelNorm?.ToStep(),
+            channelProjection?.ToStep());
 }

@@ -8,6 +8,7 @@
 // Axes: N = images, S = patches, C = channels, as the block sees them; P = S′ patches and D = C′ channels between the re-represent layers;
 // T = items that a mixture routes.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -21,6 +22,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// </summary>
 public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
 {
+    private readonly SparseMlpBlockOptions options;
     private readonly ScalarType computeType;
     private readonly ReRepresentation? enter;
     private readonly LayerNorm spatialNorm;
@@ -49,6 +51,7 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
                 nameof(options));
         }
 
+        this.options = options;
         this.computeType = computeType;
         var rescalesChannels = options.ReRepresented == ReRepresentedAxes.PatchesAndChannels;
         if (options.ReRepresented != ReRepresentedAxes.None)
@@ -105,4 +108,18 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
         routing.Add(record);
         return output_TD.view(items.shape);
     }
+
+    /// <summary>The block in a plan, as in evaluation: its weights as they are now.</summary>
+    internal MixerStep ToStep() =>
+        new(
+            options.InnerPatches,
+            options.InnerWidth,
+            spatialNorm.ToStep(),
+            ToStep(spatial, spatialMixture),
+            channelNorm.ToStep(),
+            ToStep(channel, channelMixture),
+            enter?.ToStep(),
+            leave?.ToStep());
+
+    private static TokenStep ToStep(FeedForward? dense, MixtureOfExperts? mixture) => mixture is null ? dense!.ToStep() : mixture.ToStep();
 }

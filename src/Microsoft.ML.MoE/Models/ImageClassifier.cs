@@ -51,6 +51,12 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
         }
     }
 
+    /// <summary>
+    /// What <see cref="nn.Module{T, TResult}.forward"/> gives in evaluation, with the weights as they are now and without libtorch; null
+    /// where that is not faster or not possible (<see cref="Inference.PlanConditions"/>), or a layer has no step.
+    /// </summary>
+    internal virtual ImageClassifierPlan? CreatePlan() => null;
+
     /// <summary>A tensor of an earlier model, not of its head, as this model needs it where their images differ in size.</summary>
     private protected virtual Tensor Adapt(string name, Tensor value, ImageClassifierConfig earlier) => value;
 

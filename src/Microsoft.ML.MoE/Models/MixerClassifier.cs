@@ -5,6 +5,7 @@
 // image, D = model width of a pooled vector.
 
 using System.Globalization;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
@@ -25,11 +26,13 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
     private readonly AttentionPooling? pooling;
     private readonly Dense classes;
     private readonly MixerClassifierConfig config;
+    private readonly ScalarType computeType;
 
     private protected MixerClassifier(string name, MixerClassifierConfig config, Device? device, ScalarType computeType)
         : base(name, config)
     {
         this.config = config;
+        this.computeType = computeType;
         patches = Embedding(config, config.Width, computeType, device);
         finalNorm = new LayerNorm(config.Width, device: device);
         if (config.Pooling == Pooling.Attention)
@@ -98,4 +101,13 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
     /// <param name="routing">Receives the record of every routing operation, in order.</param>
     /// <returns>(N, S, C), the caller's dispose scope owns it.</returns>
     private protected abstract Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing);
+
+    /// <inheritdoc/>
+    internal override ImageClassifierPlan? CreatePlan() =>
+        PlanConditions.Hold(this, computeType) && pooling is null && patches is PatchEmbedding embedding
+            ? new MixerPlan(config, embedding.ToStep(), BlockSteps(), finalNorm.ToStep(), classes.ToStep())
+            : null;
+
+    /// <summary>The blocks in a plan.</summary>
+    private protected abstract MixerStep[] BlockSteps();
 }

@@ -2,6 +2,7 @@
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
@@ -36,4 +37,6 @@ internal sealed class MlpMixer : MixerClassifier
             x_NSC = block.forward(x_NSC);
         return x_NSC;
     }
+
+    private protected override MixerStep[] BlockSteps() => [.. blocks.Select(block => block.ToStep())];
 }

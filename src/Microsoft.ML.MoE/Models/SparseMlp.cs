@@ -3,6 +3,7 @@
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
@@ -66,4 +67,15 @@ internal sealed class SparseMlp : MixerClassifier
     }
 
     private bool IsSparse(int block) => config.SparseBlocks.Contains(block, config.Blocks);
+
+    private protected override MixerStep[] BlockSteps()
+    {
+        var (dense, sparse) = (0, 0);
+        return
+        [
+            .. Enumerable
+                .Range(0, config.Blocks)
+                .Select(i => IsSparse(i) ? sparseBlocks[sparse++].ToStep() : denseBlocks[dense++].ToStep()),
+        ];
+    }
 }

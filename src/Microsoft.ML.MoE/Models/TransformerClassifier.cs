@@ -4,6 +4,7 @@
 // Axes: N = images, C = channels or classes, H = height, W = width, L = tokens of an image, D = model width.
 
 using System.Globalization;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Routing;
@@ -111,6 +112,32 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
     /// <param name="routing">Receives the record of every routing operation, in order.</param>
     /// <returns>(N, L, D), the caller's dispose scope owns it.</returns>
     private protected abstract Tensor Encode(Tensor x_NLD, List<RoutingRecord> routing);
+
+    /// <inheritdoc/>
+    internal override ImageClassifierPlan? CreatePlan()
+    {
+        if (
+            !PlanConditions.Hold(this, ComputeType)
+            || patches is not PatchEmbedding embedding
+            || config.Pooling is not (Pooling.Mean or Pooling.ClassToken))
+            return null;
+        return new TransformerPlan(
+            config, embedding.ToStep(), StartOfTokens(), BlockSteps(), finalNorm.ToStep(), representation?.ToStep(), classes.ToStep());
+    }
+
+    /// <summary>The blocks in a plan.</summary>
+    private protected abstract BlockStep[] BlockSteps();
+
+    // Position embedding and class token (L, D).
+    private PinnedFloats StartOfTokens()
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var start_LD = positions.detach().squeeze(0).clone();
+        if (classToken is not null)
+            start_LD.narrow(0, 0, 1).PlusInPlace(classToken.detach().view(1, -1));
+        return Numbers.Of(start_LD);
+    }
 
     // libtorch draws a random number for every value even where the probability is 0.
     private Tensor Drop(Tensor x) => config.Dropout > 0 ? dropout.forward(x) : x;

@@ -5,6 +5,7 @@
 //
 // Axes: N = images, L = tokens of an image, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -54,6 +55,17 @@ internal sealed class VisionTransformer : TransformerClassifier
         }
         return x_NLD;
     }
+
+    private protected override BlockStep[] BlockSteps() =>
+        [
+            .. Enumerable
+                .Range(0, attentions.Count)
+                .Select(i => new BlockStep(
+                    attentionNorms[i].ToStep(),
+                    attentions[i].ToStep(),
+                    feedForwardNorms[i].ToStep(),
+                    i < feedForwards.Count ? feedForwards[i].ToStep() : mixtures[i - feedForwards.Count].ToStep())),
+        ];
 
     private protected override IEnumerable<int> BlocksOf(string list, int index) =>
         [list == nameof(mixtures) ? feedForwards.Count + index : index];

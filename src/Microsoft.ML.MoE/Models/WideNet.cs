@@ -5,6 +5,7 @@
 //
 // Axes: N = images, L = tokens of an image, T = N·L, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -66,6 +67,26 @@ internal sealed class WideNet : TransformerClassifier
         return x_NLD;
     }
 
+    // As the modules, the steps of shared ones are one object.
+    private protected override BlockStep[] BlockSteps()
+    {
+        NormStep[] norms = [.. attentionNorms.Select(norm => norm.ToStep())], slotNorms = [.. mixtureNorms.Select(norm => norm.ToStep())];
+        AttentionStep[] attends = [.. attentions.Select(attention => attention.ToStep())];
+        TokenStep[] slots = [.. mixtures.Select(mixture => mixture.ToStep()), .. feedForwards.Select(network => network.ToStep())];
+        var reuse = config.RoutingReuse == RoutingReuse.Experts ? RouteReuse.Experts : RouteReuse.ExpertsAndGates;
+        return
+        [
+            .. Enumerable
+                .Range(0, config.Blocks)
+                .Select(i => new BlockStep(
+                    Of(norms, i),
+                    Of(attends, i),
+                    Of(slotNorms, i),
+                    Of(slots, i),
+                    i % config.BlocksPerGroup == 0 ? RouteReuse.None : reuse)),
+        ];
+    }
+
     private protected override IEnumerable<int> BlocksOf(string list, int index)
     {
         var shared = list is nameof(attentionNorms) or nameof(mixtureNorms) ? config.ShareLayerNorms : config.ShareParameters;
@@ -96,5 +117,5 @@ internal sealed class WideNet : TransformerClassifier
         return output_TD;
     }
 
-    private static T Of<T>(ModuleList<T> modules, int i) where T : nn.Module => modules[modules.Count == 1 ? 0 : i];
+    private static T Of<T>(IList<T> entries, int i) => entries[entries.Count == 1 ? 0 : i];
 }

@@ -36,6 +36,12 @@ public sealed class TopKRouter : nn.Module<Tensor, RoutingDecision>
     /// <summary>Number of experts E.</summary>
     internal int Experts => options.Experts;
 
+    /// <summary>How it chooses.</summary>
+    internal TopKRouterOptions Options => options;
+
+    /// <summary>The scores' weights, float32 (E, D).</summary>
+    internal Tensor Weight_ED => weight;
+
     /// <summary>Chooses K experts for every token.</summary>
     /// <param name="x_TD">Tokens, (T, D). The scores are computed in float32 whatever the type.</param>
     /// <returns>The chosen experts and gates, and the balance loss over these tokens.</returns>

@@ -15,6 +15,7 @@ public sealed class FloorsTests
         ["Objectives"],
         ["Training", "Models"],
         ["Layers"],
+        ["Inference"],
         ["Experts"],
         ["Routing"],
         ["Optimizers", "Augmentation"],

@@ -108,18 +108,11 @@ public sealed class ImageClassifierContractTests
     [DynamicData(nameof(All))]
     public void AnImagesScoresDoNotDependOnItsBatch(string name)
     {
-        var config = Shrunk(Config(name));
+        var config = SmallModels.Shrunk(Config(name));
         ScoresDoNotDependOnTheBatch(config, drops: false);
         foreach (var priority in Enum.GetValues<CapacityPriority>())
         {
-            var capacity = new ExpertCapacity(1, Priority: priority);
-            ImageClassifierConfig? tight = config switch
-            {
-                TransformerClassifierConfig { Experts: > 0 } sparse => sparse with { EvaluationCapacity = capacity },
-                SparseMlpConfig sparse => sparse with { EvaluationCapacity = capacity },
-                _ => null,
-            };
-            if (tight is not null)
+            if (SmallModels.WithCapacity(config, new ExpertCapacity(1, Priority: priority)) is { } tight)
                 ScoresDoNotDependOnTheBatch(tight, drops: true);
         }
     }
@@ -164,40 +157,6 @@ public sealed class ImageClassifierContractTests
         Assert.AreEqual(drops, Dropped(together) > 0);
 
         static long Dropped(ImageClassifierOutput output) => output.Routing.Sum(record => record.DroppedCount.ToInt64());
-    }
-
-    // The same architecture with everything small that is only a size: 2 × 2 patches, 6 blocks at most.
-    private static ImageClassifierConfig Shrunk(ImageClassifierConfig config)
-    {
-        config = config with { ImageHeight = 8, ImageWidth = 8, Channels = 3, PatchSize = 4, ClassCount = 5 };
-        return config switch
-        {
-            TransformerClassifierConfig transformer => transformer with
-            {
-                Width = 16,
-                Heads = 2,
-                Blocks = Math.Min(6, transformer.Blocks),
-                ExpertWidth = 8,
-            },
-            SparseMlpConfig sparse => sparse with
-            {
-                Width = 16,
-                Blocks = Math.Min(6, sparse.Blocks),
-                SpatialWidth = 8,
-                ChannelWidth = 8,
-                InnerWidth = null,
-                SpatialExpertWidth = 8,
-                ChannelExpertWidth = 8,
-            },
-            MixerClassifierConfig mixer => mixer with
-            {
-                Width = 16,
-                Blocks = Math.Min(6, mixer.Blocks),
-                SpatialWidth = 8,
-                ChannelWidth = 8,
-            },
-            _ => throw new ArgumentException($"No small size of {config.GetType()}.", nameof(config)),
-        };
     }
 
     [TestMethod]

@@ -1,0 +1,33 @@
+using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Kernels.Gemm;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Inference;
+
+/// <summary>When a model is scored by a plan, and when by its own forward pass.</summary>
+internal static class PlanConditions
+{
+    // A plan has a copy of them, 256 MB. In larger models the products take so long that calls do not matter.
+    private const long MostWeights = 1L << 26;
+
+    /// <summary>
+    /// Whether a model can have a plan: it computes in float32 on a processor with AVX2 or AVX-512, and has not too many weights. In
+    /// bfloat16 libtorch's products, for which the processor has instructions of its own, are faster than ours in float32.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="computeType">Type of its matrix products.</param>
+    public static bool Hold(nn.Module model, ScalarType computeType)
+    {
+        if (computeType != ScalarType.Float32 || !MicroKernel.IsSupported)
+            return false;
+        var weights = 0L;
+        foreach (var parameter in model.parameters())
+        {
+            if (!Memory.HoldsFloats(parameter))
+                return false;
+            weights += parameter.NumberOfElements;
+        }
+        return weights <= MostWeights;
+    }
+}

@@ -1,0 +1,42 @@
+// Scoring without libtorch: what a network computes in evaluation, as steps on numbers in memory with weights that were packed once.
+//
+// Axes: N = images, C = channels or classes, H = height, W = width, D = width of a pooled vector.
+
+using Microsoft.ML.MoE.Inference;
+
+namespace Microsoft.ML.MoE.Models;
+
+/// <summary>
+/// The scores that <see cref="ImageClassifier"/> gives in evaluation, to rounding, with the weights that it had when the plan was made. For
+/// any number of threads at a time; they wait for nobody. Owns nothing that has to be disposed.
+/// </summary>
+/// <param name="config">The network's configuration.</param>
+internal abstract unsafe class ImageClassifierPlan(ImageClassifierConfig config)
+{
+    private const int NumbersAtATime = 1 << 16;   // of the images of a pass, at the model's width: 256 KB
+
+    private readonly PlanRunner runner = new();
+    private readonly long work = config.GetCost().ForwardMacs;
+
+    /// <summary>Tokens of an image, times their width.</summary>
+    private protected abstract int NumbersOfImage { get; }
+
+    /// <summary>Scores images.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="fill">Gives the normalised images.</param>
+    /// <param name="logits_NC">Receives the scores before the softmax (N, C).</param>
+    /// <param name="features_ND">Receives the pooled vectors (N, D); null where they are not wanted.</param>
+    public void Run(int count, ImageFill fill, float* logits_NC, float* features_ND) =>
+        runner.Run(count, Math.Max(1, NumbersAtATime / NumbersOfImage), work, (workspace, first, images) =>
+        {
+            var pixels = workspace.Floats((long)images * config.Channels * config.ImageHeight * config.ImageWidth);
+            fill(first, images, pixels);
+            var features = features_ND == null
+                ? workspace.Floats((long)images * config.FeatureWidth)
+                : features_ND + ((nint)first * config.FeatureWidth);
+            Run(workspace, pixels, images, logits_NC + ((nint)first * config.ClassCount), features);
+        });
+
+    /// <summary>One pass.</summary>
+    private protected abstract void Run(Workspace workspace, float* pixels_NCHW, int images, float* logits_NC, float* features_ND);
+}

@@ -1,0 +1,187 @@
+using Microsoft.ML.MoE.Inference;
+using Microsoft.ML.MoE.Kernels;
+using Microsoft.ML.MoE.Layers;
+using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Routing;
+using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Tests.Shared;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Tests.Models;
+
+/// <summary>A plan scores as the forward pass does.</summary>
+[TestClass]
+[RequiresAvx2]
+public sealed class ImageClassifierPlanTests
+{
+    private const long SmallEnough = 1_000_000;
+
+    public static IEnumerable<string> All => ImageClassifierPresets.All.Select(preset => preset.Name);
+
+    public static IEnumerable<string> Small =>
+        ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnough).Select(preset => preset.Name);
+
+    [TestMethod]
+    [DynamicData(nameof(Small))]
+    public void ScoresAsTheForwardPassDoes(string name) => Compare(Config(name), 7, threads: 2);
+
+    [TestMethod]
+    [DynamicData(nameof(All))]
+    public void ScoresEveryArchitectureAsTheForwardPassDoes(string name)
+    {
+        var config = SmallModels.Shrunk(Config(name));
+        Compare(config, 1, threads: 1);
+        Compare(config, 33, threads: 3);
+        foreach (var priority in Enum.GetValues<CapacityPriority>())
+        {
+            if (SmallModels.WithCapacity(config, new ExpertCapacity(1, Priority: priority)) is { } tight)
+                Compare(tight, 5, threads: 1);
+        }
+    }
+
+    // Odd widths, more terms than the products take at a time, one token, one expert, experts that nobody chooses.
+    [TestMethod]
+    [DataRow(9, 3, 300, 1, 1)]
+    [DataRow(33, 3, 7, 5, 4)]
+    [DataRow(270, 2, 520, 2, 1)]
+    [DataRow(40, 1, 1, 16, 1)]
+    public void SizesMayBeOdd(int width, int heads, int expertWidth, int experts, int chosen)
+    {
+        var config = WideNetConfig.Tiny with
+        {
+            Width = width,
+            Heads = heads,
+            ExpertWidth = expertWidth,
+            Experts = experts,
+            ExpertsPerToken = chosen,
+            ClassCount = 3,
+        };
+        Compare(config, 3, threads: 1);
+        Compare(config with { ImageHeight = 4, ImageWidth = 4 }, 1, threads: 1);
+        Compare(config with { ImageHeight = 4, ImageWidth = 4 }, 14, threads: 1);
+        Compare(config with { ImageHeight = 44, ImageWidth = 20, PatchSize = 4, Channels = 1 }, 1, threads: 1);
+    }
+
+    [TestMethod]
+    public void GroupsRouteTogether()
+    {
+        foreach (var reuse in Enum.GetValues<RoutingReuse>())
+            Compare(WideNetConfig.Tiny with { Blocks = 4, RoutingGroups = 2, RoutingReuse = reuse }, 3, threads: 1);
+    }
+
+    // Two threads on one image: steps large enough to be shared.
+    [TestMethod]
+    public void ThreadsShareTheStepsOfALargeImage() =>
+        Compare(
+            VisionTransformerConfig.Tiny with { ImageHeight = 64, ImageWidth = 64, Width = 256, Heads = 4, ExpertWidth = 384 }, 1, threads: 2);
+
+    [TestMethod]
+    public unsafe void AnImagesScoresAreTheSameBitsInEveryBatch()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var model = SmallModels.Random(WideNetConfig.Small);
+        var plan = model.CreatePlan()!;
+        var images_NCHW = randn(40, 1, 28, 28);
+        using var one = new ThreadScope(1);
+        var alone = Enumerable.Range(0, 40).SelectMany(i => Run(plan, model.Config, images_NCHW.narrow(0, i, 1)).Logits).ToArray();
+        CollectionAssert.AreEqual(alone, Run(plan, model.Config, images_NCHW).Logits);
+        using var two = new ThreadScope(2);
+        CollectionAssert.AreEqual(alone, Run(plan, model.Config, images_NCHW).Logits);
+    }
+
+    [TestMethod]
+    public void EightThreadsScoreSideBySide()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(3, CPU);
+        using var model = SmallModels.Random(WideNetConfig.Tiny);
+        var plan = model.CreatePlan()!;
+        var config = model.Config;
+        Tensor[] images = [.. Enumerable.Range(1, 8).Select(count => randn(count, 3, 8, 8))];
+        var wanted = Array.ConvertAll(images, image => Run(plan, config, image).Logits);
+        var found = new float[8][];
+        Parallel.For(0, 8, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
+        {
+            for (var turn = 0; turn < 50; turn++)
+                found[i] = Run(plan, config, images[i]).Logits;
+        });
+        for (var i = 0; i < 8; i++)
+            CollectionAssert.AreEqual(wanted[i], found[i]);
+    }
+
+    [TestMethod]
+    public void NoTensorIsMade()
+    {
+        using var seed = new SeedScope(3, CPU);
+        using var model = SmallModels.Random(WideNetConfig.Tiny);
+        var plan = model.CreatePlan()!;
+        var pixels = new float[3 * 8 * 8];
+        var logits = new float[4];
+        Score(plan, pixels, logits);
+        var before = LiveTensors.Count();
+        var bytes = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 100; i++)
+            Score(plan, pixels, logits);
+        Assert.IsLessThan(100 * 2048, GC.GetAllocatedBytesForCurrentThread() - bytes, "a few closures a pass");
+        Assert.AreEqual(before, Tensor.TotalCount);
+    }
+
+    [TestMethod]
+    public void BFloat16AndOtherDevicesHaveNone()
+    {
+        using var half = WideNetConfig.Tiny.Build(computeType: ScalarType.BFloat16);
+        Assert.IsNull(half.CreatePlan());
+        using var nowhere = WideNetConfig.Tiny.Build(META);
+        Assert.IsNull(nowhere.CreatePlan());
+    }
+
+    private static unsafe void Score(ImageClassifierPlan plan, float[] pixels, float[] logits)
+    {
+        fixed (float* target = logits)
+        {
+            plan.Run(1, (_, _, images) => pixels.CopyTo(new Span<float>(images, pixels.Length)), target, null);
+        }
+    }
+
+    private static void Compare(ImageClassifierConfig config, int count, int threads)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var scopeOfThreads = new ThreadScope(threads);
+        using var model = SmallModels.Random(config);
+        var plan = model.CreatePlan();
+        Assert.IsNotNull(plan);
+        var images_NCHW = randn(count, config.Channels, config.ImageHeight, config.ImageWidth);
+        ImageClassifierOutput wanted;
+        using (no_grad())
+            wanted = model.forward(images_NCHW);
+        var (logits, features) = Run(plan, config, images_NCHW);
+        // Of another order of additions, in numbers of about this size; blocks without a skip around them make it larger.
+        var rounding = config is SparseMlpConfig ? 2e-4 : 2e-5;
+        TensorAssert.AreClose(wanted.Logits_NC, tensor(logits).view(count, -1), rounding * (1 + wanted.Logits_NC.abs().max().ReadDouble()));
+        TensorAssert.AreClose(wanted.Features_ND, tensor(features).view(count, -1), rounding * (1 + wanted.Features_ND.abs().max().ReadDouble()));
+        Assert.IsGreaterThan(0.01, wanted.Logits_NC.abs().max().ReadDouble());
+    }
+
+    private static unsafe (float[] Logits, float[] Features) Run(ImageClassifierPlan plan, ImageClassifierConfig config, Tensor images_NCHW)
+    {
+        var numbers = images_NCHW.contiguous().data<float>().ToArray();
+        var count = (int)images_NCHW.shape[0];
+        var size = numbers.Length / count;
+        var (logits, features) = (new float[count * config.ClassCount], new float[count * config.FeatureWidth]);
+        fixed (float* toLogits = logits, toFeatures = features)
+        {
+            plan.Run(
+                count,
+                (first, images, target) => numbers.AsSpan(first * size, images * size).CopyTo(new(target, images * size)),
+                toLogits,
+                toFeatures);
+        }
+        return (logits, features);
+    }
+
+    private static ImageClassifierConfig Config(string name) => ImageClassifierPresets.All.Single(preset => preset.Name == name).Config;
+}
