@@ -27,9 +27,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <remarks>
 /// Rows are scored in blocks; while a block of pictures is scored, the next one is read and decoded on another thread. Transforming on
-/// several threads is safe; the model itself runs one block at a time. A row whose image is missing or cannot be read gets scores of NaN
-/// and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows when they have been read. Note that ML.NET's
-/// <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
+/// several threads is safe; on the CPU in float32 they score side by side, elsewhere the model runs one block at a time. A row whose image
+/// is missing or cannot be read gets scores of NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows
+/// when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
 /// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two
 /// forms the one that takes any model, a loaded pipeline, say, wants a name for each pixel (slot names of the feature column); the one that
 /// takes this transformer does not.
@@ -59,9 +59,10 @@ public sealed class ImageClassificationTransformer
     }
 
     /// <summary>
-    /// The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it.
+    /// The network, owned by the transformer. It takes images that have been normalised: the transformer does that before it. Scores follow
+    /// its weights: changes by operations of torch are noticed when the next rows are scored.
     /// </summary>
-    public ImageClassifier Model => scorer.Model;
+    public ImageClassifier Model => scorer.LendModel();
 
     /// <summary>
     /// How it was trained. Saved with the model; null for one that was saved before version 0x00010002 of the format, which did not keep

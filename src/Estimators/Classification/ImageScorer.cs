@@ -2,6 +2,7 @@
 //
 // Axes: N = images, C = channels or classes, H = height, W = width, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -9,12 +10,14 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Owns the model and runs it, one forward pass at a time however many threads ask.</summary>
+/// <summary>Owns the model and runs it: by its plan, as many threads at a time as ask; else one forward pass at a time.</summary>
 internal sealed class ImageScorer : IDisposable
 {
     private readonly Lock gate = new();
     private readonly Device device;
-    private bool disposed;
+    private readonly PlanKeeper<ImageClassifierPlan> plans;
+    private int forwards;
+    private volatile bool disposed;
 
     public ImageScorer(
         ImageClassifier model, PixelNormalization normalization, Device device, ScoringViews views = ScoringViews.One)
@@ -22,6 +25,11 @@ internal sealed class ImageScorer : IDisposable
         Views = views;
         this.device = device;
         Model = model;
+        plans = new(gate, model, () =>
+        {
+            ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer));
+            return device.type == DeviceType.CPU ? model.CreatePlan() : null;
+        });
         Normalization = normalization;
         Watch = new PixelWatch(normalization);
         model.eval();   // a caller of the model itself gets what scoring gets, without dropout and router noise
@@ -49,16 +57,29 @@ internal sealed class ImageScorer : IDisposable
     /// <summary>Width of an embedding.</summary>
     public int FeatureWidth => Model.Config.FeatureWidth;
 
-    /// <summary>Forward passes so far.</summary>
-    public int ForwardCount { get; private set; }
+    /// <summary>Forward passes so far, by the model or by its plan.</summary>
+    public int ForwardCount => Volatile.Read(ref forwards);
 
-    /// <summary>Scores a block.</summary>
-    /// <param name="numbers_NCHW">The images' numbers as the column has them, uint8 or float32, on the CPU.</param>
+    /// <summary>The model for somebody who may change it.</summary>
+    public ImageClassifier LendModel()
+    {
+        if (!disposed)
+            plans.Lend();
+        return Model;
+    }
+
+    /// <summary>Scores a block. On the CPU in float32 any number of threads do so at a time; else one after the other.</summary>
+    /// <param name="images">The images.</param>
+    /// <param name="count">How many of the buffer, at least 1.</param>
     /// <param name="withEmbeddings">Whether the embeddings are wanted too.</param>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public ImageScores Score(Tensor numbers_NCHW, bool withEmbeddings)
+    public ImageScores Score(ImageBuffer images, int count, bool withEmbeddings)
     {
+        ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer));
+        if (Views == ScoringViews.One && plans.Get() is { } plan)
+            return Score(plan, images, count, withEmbeddings);
         ImageScores? scores = null;
+        using var numbers_NCHW = images.First(count);
         Run(numbers_NCHW, Views.Count(), (classifier, images_NCHW) =>
         {
             var (logits_NC, features_ND) = Views.Average(classifier, images_NCHW);
@@ -78,7 +99,7 @@ internal sealed class ImageScorer : IDisposable
 
     private void Run(Tensor numbers_NCHW, int forwards, Action<ImageClassifier, Tensor> run) => Use(classifier =>
     {
-        ForwardCount += forwards;
+        Interlocked.Add(ref this.forwards, forwards);
         using var noGrad = inference_mode();
         using var scope = NewDisposeScope();
         classifier.eval();
@@ -104,8 +125,28 @@ internal sealed class ImageScorer : IDisposable
             if (disposed)
                 return;
             disposed = true;
+            plans.Dispose();
             Model.Dispose();
             TorchRuntime.ReleaseFreedMemory();
         }
+    }
+
+    private unsafe ImageScores Score(ImageClassifierPlan plan, ImageBuffer images, int count, bool withEmbeddings)
+    {
+        Interlocked.Increment(ref forwards);
+        var pixels = Model.Config.ImageHeight * Model.Config.ImageWidth;
+        var scores = new ImageScores(new float[count * ClassCount], withEmbeddings ? new float[count * FeatureWidth] : []);
+        fixed (float* probabilities = scores.Probabilities, embeddings = scores.Embeddings)
+        {
+            plan.Run(
+                count,
+                (first, some, target) => Normalization.Write(images.Address(first), images.NumberType, some, pixels, target),
+                probabilities,
+                embeddings);   // null for none
+            for (var image = 0; image < count; image++)
+                Softmax.Apply(probabilities + (image * ClassCount), ClassCount);
+        }
+        GC.KeepAlive(images);
+        return scores;
     }
 }

@@ -93,10 +93,7 @@ internal sealed class ScoreBlock(ImageScorer scorer, ImageColumn column, bool wi
     private ImageScores Scores()
     {
         if (scores is null)
-        {
-            using var filled_NCHW = images!.First(Count);
-            scores = scorer.Score(filled_NCHW, withEmbeddings);
-        }
+            scores = scorer.Score(images!, Count, withEmbeddings);
         return scores;
     }
 

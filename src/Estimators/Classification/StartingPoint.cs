@@ -14,7 +14,7 @@ internal sealed class StartingPoint
     private StartingPoint(ImageClassificationTransformer transformer) => this.transformer = transformer;
 
     /// <summary>Its configuration.</summary>
-    public ImageClassifierConfig Config => transformer.Model.Config;
+    public ImageClassifierConfig Config => transformer.Scorer.Model.Config;
 
     /// <summary>The shape of its images.</summary>
     public ImageShape Shape => new(Config.Channels, Config.ImageHeight, Config.ImageWidth);

@@ -42,6 +42,12 @@ internal sealed unsafe class ImageBuffer : IDisposable
         }
     }
 
+    /// <summary>The first number of an image.</summary>
+    public void* Address(int index) => address + ((long)index * bytesPerImage);
+
+    /// <summary>Type of the numbers, uint8 or float32.</summary>
+    public ScalarType NumberType => numbers_NCHW.dtype;
+
     /// <summary>The first images, as a view of the buffer.</summary>
     public Tensor First(int count) => numbers_NCHW.narrow(0, 0, count);
 

@@ -83,15 +83,27 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
         var address = Memory.Address(contiguous_NCHW);
         var target = Memory.Floats(normal_NCHW);
         var pixels = numbers_NCHW.shape[2] * numbers_NCHW.shape[3];
-        var planes = numbers_NCHW.shape[0] * Mean.Length;
-        for (var plane = 0L; plane < planes; plane++)
+        Write(address, numbers_NCHW.dtype, numbers_NCHW.shape[0], pixels, target);
+        GC.KeepAlive(contiguous_NCHW);
+        return normal_NCHW.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Normalises images on this thread.</summary>
+    /// <param name="source">The first number of the first image.</param>
+    /// <param name="type">Type of the numbers, uint8 or float32.</param>
+    /// <param name="images">How many images.</param>
+    /// <param name="pixels">Pixels of an image.</param>
+    /// <param name="target">Receives them.</param>
+    public unsafe void Write(void* source, ScalarType type, long images, long pixels, float* target)
+    {
+        for (var plane = 0L; plane < images * Mean.Length; plane++)
         {
             var (start, channel) = (plane * pixels, plane % Mean.Length);
             var (mean, scale) = (Mean[channel], 1 / StandardDeviation[channel]);
-            if (numbers_NCHW.dtype == ScalarType.Byte)
-                Normalise((byte*)address + start);
+            if (type == ScalarType.Byte)
+                Normalise((byte*)source + start);
             else
-                Normalise(Memory.Floats(contiguous_NCHW) + start);
+                Normalise((float*)source + start);
 
             void Normalise<T>(T* numbers) where T : unmanaged, INumberBase<T>
             {
@@ -99,9 +111,6 @@ internal sealed record PixelNormalization(float[] Mean, float[] StandardDeviatio
                     target[start + i] = (float.CreateTruncating(numbers[i]) - mean) * scale;
             }
         }
-
-        GC.KeepAlive(contiguous_NCHW);
-        return normal_NCHW.MoveToOuterDisposeScope();
     }
 
     /// <summary>Checks the values of a file.</summary>

@@ -27,7 +27,9 @@ internal sealed unsafe class NormStep(torch.Tensor gamma_D, torch.Tensor beta_D,
         for (var row = 0; row < rows; row++, x += width, y += width)
         {
             var mean = Sum(x) / width;
-            var deviation = (float)(1 / Math.Sqrt((SumOfSquares(x, mean) / width) + epsilon));
+            var variance = SumOfSquares(x, mean) / width;
+            // Where the squares are beyond float32, so is what the row means: NaN, not β.
+            var deviation = float.IsInfinity(variance) ? float.NaN : (float)(1 / Math.Sqrt(variance + epsilon));
             var i = 0;
             var (means, deviations) = (Vector512.Create(mean), Vector512.Create(deviation));
             for (; i + Vector512<float>.Count <= width; i += Vector512<float>.Count)

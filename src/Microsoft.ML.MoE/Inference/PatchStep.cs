@@ -13,7 +13,8 @@ internal sealed unsafe class PatchStep(int patchSize, LinearStep projection)
     /// <param name="shape">Images, channels, height and width.</param>
     /// <param name="y">The first patch's row of the first image.</param>
     /// <param name="rowsOfImage">Rows of D numbers from one image to the next, at least L.</param>
-    public void AddTo(Workspace workspace, float* images, (int Images, int Channels, int Height, int Width) shape, float* y, int rowsOfImage)
+    public void AddTo(
+        Workspace workspace, float* images, (int Images, int Channels, int Height, int Width) shape, float* y, int rowsOfImage)
     {
         var mark = workspace.Mark();
         var (count, channels, height, width) = shape;

@@ -37,14 +37,15 @@ internal sealed unsafe class PlanRunner
         try
         {
             threads = (int)Math.Clamp(items * workOfItem / LeastOfThread, 1, threads);
-            if (threads == 1)
+            if (threads == 1 || (items == 1 && workOfItem < LeastToShare))
             {
                 RunAlone(items, itemsAtATime, pass);
             }
             else if (items >= threads)
             {
-                // Not one large piece more for some threads than for others.
-                var size = Math.Min(itemsAtATime, (items + threads - 1) / threads);
+                // Equally many pieces for every thread.
+                var pieces = (((items + itemsAtATime - 1) / itemsAtATime) + threads - 1) / threads * threads;
+                var size = (items + pieces - 1) / pieces;
                 WorkTeam.Run(threads, team => team.ForEach((items + size - 1) / size, (piece, _) =>
                     RunPiece(piece * size, Math.Min(size, items - (piece * size)), null, pass)));
             }

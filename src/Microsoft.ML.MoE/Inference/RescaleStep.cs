@@ -37,7 +37,8 @@ internal sealed unsafe class RescaleStep(
     {
         var result = workspace.Floats((long)images * patches.To * width);
         var mark = workspace.Mark();
-        float* normed = workspace.Floats((long)images * patches.From * width), turned = workspace.Floats((long)images * patches.From * width);
+        var size = (long)images * patches.From * width;
+        float* normed = workspace.Floats(size), turned = workspace.Floats(size);
         var projected = workspace.Floats((long)images * patches.To * width);
         patchNorm.Apply(x, images * patches.From, normed);
         Transposition.Run(normed, images, patches.From, width, turned);

@@ -7,7 +7,9 @@ using Microsoft.ML.MoE.Kernels.Gemm;
 
 namespace Microsoft.ML.MoE.Inference;
 
-/// <summary>One row with four panels, or four rows with one panel: eight sums of vectors, as many as hide the time that one takes.</summary>
+/// <summary>
+/// One row with four panels, or four rows with one panel: eight sums of vectors, as many as hide the time that one takes.
+/// </summary>
 internal static unsafe class RowKernel
 {
     /// <summary>One row with four panels.</summary>

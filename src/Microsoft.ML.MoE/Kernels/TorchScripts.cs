@@ -104,6 +104,12 @@ internal static class TorchScripts
         def embedding_bag(table, ids, bag_starts, weights):
             return torch.embedding_bag(table, ids, bag_starts, False, 0, False, weights)[0]
 
+        def versions(tensors: List[Tensor]):
+            changes = 0
+            for x in tensors:
+                changes += int(torch._version(x))
+            return torch.tensor(changes)
+
         """;
 
     // Compiled once per process, at the first use, on whichever thread comes first. The functions hold no state and never change, so
@@ -303,6 +309,16 @@ internal static class TorchScripts
         var (bags, rows) = (ids_CM.shape[0], ids_CM.shape[1]);
         var (ids, starts, weights) = (ids_CM.flatten(), Range(bags, int64, ids_CM.device).Times(rows), weights_CM.flatten());
         return Invoke("embedding_bag", table_ND, ids, starts, weights)!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>How often the tensors have been changed in place by operations of libtorch, together.</summary>
+    /// <param name="tensors">Tensors that were not made in inference mode, in which libtorch does not count.</param>
+    public static long Versions(Tensor[] tensors)
+    {
+        if (tensors.Length == 0)
+            return 0;
+        using var changes = Invoke("versions", [tensors])!;
+        return changes.ReadInt64();
     }
 
     // Calls a function with tensors, lists of them, held scalars and nulls. Of plain numbers TorchSharp would make scalars whose native

@@ -67,14 +67,18 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
             ? new ConvolutionalEmbedding(stem, config.Channels, config.PatchSize, width, computeType, device)
             : new PatchEmbedding(config.Channels, config.PatchSize, width, computeType, device);
 
-    private protected void CheckImages(Tensor images_NCHW)
+    private protected void CheckImages(Tensor images_NCHW) => CheckImages(images_NCHW, Config);
+
+    /// <summary>Checks the shape of a batch of images.</summary>
+    /// <exception cref="ArgumentException">It is another than the configured one.</exception>
+    internal static void CheckImages(Tensor images_NCHW, ImageClassifierConfig config)
     {
         var shape = images_NCHW.shape;
-        if (shape.Length != 4 || shape[1] != Config.Channels || shape[2] != Config.ImageHeight || shape[3] != Config.ImageWidth)
+        if (shape.Length != 4 || shape[1] != config.Channels || shape[2] != config.ImageHeight || shape[3] != config.ImageWidth)
         {
             throw new ArgumentException(
-                $"The images have the shape ({string.Join(", ", shape)}); this model takes (N, {Config.Channels}, {Config.ImageHeight}, "
-                    + $"{Config.ImageWidth}).",
+                $"The images have the shape ({string.Join(", ", shape)}); this model takes (N, {config.Channels}, {config.ImageHeight}, "
+                    + $"{config.ImageWidth}).",
                 nameof(images_NCHW));
         }
     }

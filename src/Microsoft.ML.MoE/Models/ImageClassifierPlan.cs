@@ -3,6 +3,9 @@
 // Axes: N = images, C = channels or classes, H = height, W = width, D = width of a pooled vector.
 
 using Microsoft.ML.MoE.Inference;
+using Microsoft.ML.MoE.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Models;
 
@@ -36,6 +39,29 @@ internal abstract unsafe class ImageClassifierPlan(ImageClassifierConfig config)
                 : features_ND + ((nint)first * config.FeatureWidth);
             Run(workspace, pixels, images, logits_NC + ((nint)first * config.ClassCount), features);
         });
+
+    /// <summary>Scores images that lie in a tensor.</summary>
+    /// <param name="images_NCHW">Normalised images, float32 (N, C, H, W) of the configured size, on the CPU.</param>
+    /// <returns>Scores before the softmax, float32 (N, C); the caller's dispose scope owns them.</returns>
+    /// <exception cref="ArgumentException">The images have another shape or type.</exception>
+    public Tensor Score(Tensor images_NCHW)
+    {
+        ImageClassifier.CheckImages(images_NCHW, config);
+        using var scope = NewDisposeScope();
+        var contiguous_NCHW = images_NCHW.contiguous();
+        var count = checked((int)images_NCHW.shape[0]);
+        var logits_NC = empty([count, config.ClassCount]);
+        var source = Memory.Floats(contiguous_NCHW);
+        var size = config.Channels * config.ImageHeight * config.ImageWidth;
+        Run(
+            count,
+            (first, images, target) =>
+                new ReadOnlySpan<float>(source + ((nint)first * size), images * size).CopyTo(new(target, images * size)),
+            Memory.Floats(logits_NC),
+            null);
+        GC.KeepAlive(contiguous_NCHW);
+        return logits_NC.MoveToOuterDisposeScope();
+    }
 
     /// <summary>One pass.</summary>
     private protected abstract void Run(Workspace workspace, float* pixels_NCHW, int images, float* logits_NC, float* features_ND);

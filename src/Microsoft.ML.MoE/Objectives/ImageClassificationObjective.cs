@@ -103,6 +103,7 @@ internal sealed class ImageClassificationObjective
         try
         {
             var device = ModelDevice;
+            var plan = views == ScoringViews.One ? model.CreatePlan() : null;   // of the weights as they are in this validation
             Tensor correct = zeros([], int64, device), logLoss = zeros([], float64, device);
             long count = 0;
             foreach (var batch in batches)
@@ -111,7 +112,8 @@ internal sealed class ImageClassificationObjective
                 cancellationToken.ThrowIfCancellationRequested();
                 using var batchScope = NewDisposeScope();
                 var labels_N = batch.Labels_N.to(device);
-                var (logits_NC, _) = views.Average(model, batch.Images_NCHW.to(device));
+                var images_NCHW = batch.Images_NCHW.to(device);
+                var logits_NC = plan?.Score(images_NCHW) ?? views.Average(model, images_NCHW).Logits_NC;
                 correct.PlusInPlace(logits_NC.argmax(1).eq(labels_N).sum());
                 logLoss.PlusInPlace(nn.functional.cross_entropy(logits_NC, labels_N, reduction: nn.Reduction.Sum));
                 count += batch.Count;

@@ -42,6 +42,21 @@ public sealed class TorchScriptsTests
     }
 
     [TestMethod]
+    public void VersionsCountChangesInPlace()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        Tensor[] tensors = [zeros(3), zeros(2, 2)];
+        var before = TorchScripts.Versions(tensors);
+        _ = tensors[0] + 1;
+        Assert.AreEqual(before, TorchScripts.Versions(tensors));
+        tensors[0].add_(1);
+        tensors[1].view(-1).narrow(0, 1, 2).copy_(ones(2));
+        Assert.AreEqual(before + 2, TorchScripts.Versions(tensors));
+        Assert.AreEqual(0, TorchScripts.Versions([]));
+    }
+
+    [TestMethod]
     public void GroupedMatMulOnTheMetaDeviceHasTheShapeOfItsResult()
     {
         using var scope = NewDisposeScope();

@@ -75,7 +75,9 @@ public sealed class ImageClassifierPlanTests
     [TestMethod]
     public void ThreadsShareTheStepsOfALargeImage() =>
         Compare(
-            VisionTransformerConfig.Tiny with { ImageHeight = 64, ImageWidth = 64, Width = 256, Heads = 4, ExpertWidth = 384 }, 1, threads: 2);
+            VisionTransformerConfig.Tiny with { ImageHeight = 64, ImageWidth = 64, Width = 256, Heads = 4, FeedForwardWidth = 768 },
+            1,
+            threads: 2);
 
     [TestMethod]
     public unsafe void AnImagesScoresAreTheSameBitsInEveryBatch()
@@ -160,9 +162,10 @@ public sealed class ImageClassifierPlanTests
             wanted = model.forward(images_NCHW);
         var (logits, features) = Run(plan, config, images_NCHW);
         // Of another order of additions, in numbers of about this size; blocks without a skip around them make it larger.
-        var rounding = config is SparseMlpConfig ? 2e-4 : 2e-5;
+        var rounding = config is SparseMlpConfig ? 1e-3 : 2e-5;
         TensorAssert.AreClose(wanted.Logits_NC, tensor(logits).view(count, -1), rounding * (1 + wanted.Logits_NC.abs().max().ReadDouble()));
-        TensorAssert.AreClose(wanted.Features_ND, tensor(features).view(count, -1), rounding * (1 + wanted.Features_ND.abs().max().ReadDouble()));
+        TensorAssert.AreClose(
+            wanted.Features_ND, tensor(features).view(count, -1), rounding * (1 + wanted.Features_ND.abs().max().ReadDouble()));
         Assert.IsGreaterThan(0.01, wanted.Logits_NC.abs().max().ReadDouble());
     }
 

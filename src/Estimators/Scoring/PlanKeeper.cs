@@ -1,0 +1,52 @@
+using Microsoft.ML.MoE.Inference;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>
+/// The plan of a model that is trained: made when it is first asked for, and anew when the weights have changed. They can change only once
+/// somebody has been given the model; until then nobody has to look, and asking for the plan takes no lock.
+/// </summary>
+/// <typeparam name="TPlan">The plan.</typeparam>
+/// <param name="gate">Held by whoever uses the model itself.</param>
+/// <param name="model">The model.</param>
+/// <param name="create">Makes a plan of its weights as they are; null where it can have none.</param>
+internal sealed class PlanKeeper<TPlan>(Lock gate, nn.Module model, Func<TPlan?> create) : IDisposable where TPlan : class
+{
+    private volatile Entry? made;
+    private volatile bool isLent;
+
+    /// <summary>The plan of the weights as they are; null where there is none.</summary>
+    public TPlan? Get()
+    {
+        var entry = made;
+        if (entry is not null && (!isLent || IsCurrent(entry)))
+            return entry.Plan;
+        lock (gate)
+        {
+            if (made is null || (isLent && !IsCurrent(made)))
+                made = new(create(), isLent ? WeightStamp.Of(model) : null);
+            return made.Plan;
+        }
+    }
+
+    /// <summary>Somebody is given the model, and may change its weights from now on.</summary>
+    public void Lend()
+    {
+        if (isLent)
+            return;
+        lock (gate)
+        {
+            if (made is not null)
+                made = made with { Stamp = WeightStamp.Of(model) };
+            isLent = true;
+        }
+    }
+
+    /// <summary>Lets go of the plan; whoever uses it comes to an end first.</summary>
+    public void Dispose() => (made?.Plan as IDisposable)?.Dispose();
+
+    private bool IsCurrent(Entry entry) => entry.Stamp!.Holds(model);
+
+    private sealed record Entry(TPlan? Plan, WeightStamp? Stamp);
+}
