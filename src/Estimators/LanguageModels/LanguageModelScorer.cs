@@ -7,16 +7,26 @@ using Microsoft.ML.MoE.Runtime;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>Owns the model and runs it, for one caller at a time however many threads ask.</summary>
+/// <summary>
+/// Owns the model and runs it: by its plan, as many threads at a time as ask; else for one caller at a time.
+/// </summary>
 internal sealed class LanguageModelScorer : IDisposable
 {
     private readonly Lock gate = new();
+    private readonly PlanKeeper<LanguageModelPlan> plans;
     private readonly int batchSize;
-    private bool disposed;
+    private int scorings;
+    private int likelihoods;
+    private volatile bool disposed;
 
     public LanguageModelScorer(LanguageModel model, TextTokenizer tokenizer, int batchSize)
     {
         Model = model;
+        plans = new(gate, model, () =>
+        {
+            RequireAlive();
+            return model.CreatePlan();
+        });
         Tokenizer = tokenizer;
         this.batchSize = batchSize;
         model.eval();   // a caller of the model itself gets what scoring gets
@@ -33,37 +43,60 @@ internal sealed class LanguageModelScorer : IDisposable
     public TextTokenizer Tokenizer { get; }
 
     /// <summary>How often the model has been asked to score texts.</summary>
-    public int ScoringCount { get; private set; }
+    public int ScoringCount => Volatile.Read(ref scorings);
 
-    /// <summary>Scores texts.</summary>
-    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public DocumentScore[] Score(IReadOnlyList<string> texts, bool withEmbeddings) =>
-        Score([.. texts.Select(Tokenizer.Encode)], withEmbeddings, null, CancellationToken.None);
+    /// <summary>How often likelihoods were wanted then.</summary>
+    public int LikelihoodCount => Volatile.Read(ref likelihoods);
 
-    /// <summary>Scores documents.</summary>
-    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
-    public DocumentScore[] Score(
-        IReadOnlyList<int[]> documents, bool withEmbeddings, IReadOnlyList<ExpertUsage>? usage, CancellationToken cancellationToken)
+    /// <summary>The model for somebody who may change it.</summary>
+    public LanguageModel LendModel()
     {
-        DocumentScore[] scores = [];
-        Use(model =>
-        {
-            ScoringCount++;
-            scores = new DocumentScorer(model, Tokenizer.SeparatorId, batchSize).Score(documents, withEmbeddings, usage, cancellationToken);
-        });
-        return scores;
+        if (!disposed)
+            plans.Lend();
+        return Model;
     }
 
-    /// <summary>Starts to continue a text.</summary>
+    /// <summary>Scores documents. By its plan any number of threads do so at a time; else one after the other.</summary>
+    /// <param name="documents">The tokens of each.</param>
+    /// <param name="withLikelihoods">Whether log-likelihoods are wanted.</param>
+    /// <param name="withEmbeddings">Whether embeddings are wanted.</param>
+    /// <param name="usage">What adds up the experts that are used; null for none.</param>
+    /// <param name="cancellationToken">Stops between two batches.</param>
+    /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
+    public DocumentScore[] Score(
+        IReadOnlyList<int[]> documents,
+        bool withLikelihoods,
+        bool withEmbeddings,
+        IReadOnlyList<ExpertUsage>? usage = null,
+        CancellationToken cancellationToken = default)
+    {
+        RequireAlive();
+        Interlocked.Increment(ref scorings);
+        if (withLikelihoods)
+            Interlocked.Increment(ref likelihoods);
+        if (usage is null && plans.Get() is { } plan)
+            return Score(plan);
+        DocumentScore[] scores = [];
+        Use(_ => scores = Score(null));
+        return scores;
+
+        DocumentScore[] Score(LanguageModelPlan? by) => new DocumentScorer(Model, Tokenizer.SeparatorId, batchSize, by).Score(
+            documents, withEmbeddings, usage, withLikelihoods, cancellationToken);
+    }
+
+    /// <summary>Starts to continue a text, with the weights as they are now.</summary>
     /// <exception cref="ObjectDisposedException">The transformer has been disposed.</exception>
     public TextGeneration Generate(string? prompt, GenerationOptions options, int seed)
     {
+        RequireAlive();
+        int[] start = [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)];
+        int[] excluded = Tokenizer.UnknownId is { } unknown ? [unknown] : [];
+        if (plans.Get() is { } plan)
+            return new TextGeneration(
+                this, options, new TokenGenerator(Model, start, options.Sampling, seed, excluded, plan: plan), isByPlan: true);
         TokenGenerator? generator = null;
-        Use(model =>
-            generator = new TokenGenerator(
-                model, [Tokenizer.SeparatorId, .. Tokenizer.Encode(prompt)], options.Sampling, seed,
-                Tokenizer.UnknownId is { } unknown ? [unknown] : []));
-        return new TextGeneration(this, options, generator!);
+        Use(model => generator = new TokenGenerator(model, start, options.Sampling, seed, excluded));
+        return new TextGeneration(this, options, generator!, isByPlan: false);
     }
 
     /// <summary>Continues a text.</summary>
@@ -83,11 +116,15 @@ internal sealed class LanguageModelScorer : IDisposable
     {
         lock (gate)
         {
-            ObjectDisposedException.ThrowIf(disposed, typeof(LanguageModelTransformer));
+            RequireAlive();
             Model.eval();
             action(Model);
         }
     }
+
+    /// <summary>Checks that the transformer has not been disposed.</summary>
+    /// <exception cref="ObjectDisposedException">It has.</exception>
+    public void RequireAlive() => ObjectDisposedException.ThrowIf(disposed, typeof(LanguageModelTransformer));
 
     /// <summary>Frees the model.</summary>
     public void Dispose()
@@ -97,6 +134,7 @@ internal sealed class LanguageModelScorer : IDisposable
             if (disposed)
                 return;
             disposed = true;
+            plans.Dispose();
             Model.Dispose();
             TorchRuntime.ReleaseFreedMemory();
         }

@@ -62,8 +62,11 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
         Training = training;
     }
 
-    /// <summary>The network, owned by the transformer.</summary>
-    public LanguageModel Model => scorer.Model;
+    /// <summary>
+    /// The network, owned by the transformer. Scores follow its weights: changes by operations of torch are noticed when the next rows are
+    /// scored, or the next text is begun.
+    /// </summary>
+    public LanguageModel Model => scorer.LendModel();
 
     /// <summary>What turns text into the network's tokens.</summary>
     public TextTokenizer Tokenizer => scorer.Tokenizer;
@@ -136,8 +139,8 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
     public LanguageModelMetrics Evaluate(IDataView data, CancellationToken cancellationToken = default)
     {
         host.CheckValue(data, nameof(data));
-        ExpertUsage[] usage = Model.Config.SparseExperts is { } experts
-            ? [.. Model.Config.SparseBlocksOrMiddle.Select(_ => new ExpertUsage(experts))]
+        ExpertUsage[] usage = scorer.Model.Config.SparseExperts is { } experts
+            ? [.. scorer.Model.Config.SparseBlocksOrMiddle.Select(_ => new ExpertUsage(experts))]
             : [];
         var (documents, tokens, bytes, logLikelihood) = (0L, 0L, 0L, 0.0);
         var waiting = new List<int[]>();
@@ -161,13 +164,13 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
             tokens,
             bytes,
             logLikelihood,
-            [.. usage.Zip(Model.Config.SparseBlocksOrMiddle.Order(), (layer, block) => SparseLayerUsage.From(block, layer))]);
+            [.. usage.Zip(scorer.Model.Config.SparseBlocksOrMiddle.Order(), (layer, block) => SparseLayerUsage.From(block, layer))]);
 
         void Score()
         {
             host.CheckAlive();
             logLikelihood += scorer
-                .Score(waiting, withEmbeddings: false, usage.Length > 0 ? usage : null, cancellationToken)
+                .Score(waiting, withLikelihoods: true, withEmbeddings: false, usage.Length > 0 ? usage : null, cancellationToken)
                 .Sum(score => score.LogLikelihood);
             waiting.Clear();
         }
@@ -255,5 +258,5 @@ public sealed class LanguageModelTransformer : ITransformer, IDisposable
         new TextRowBlock(scorer, columns, continuation, row.GetGetter<ReadOnlyMemory<char>>(row.Schema[columns.Text]), isActive);
 
     private RowBlockMapper CreateMapper(DataViewSchema schema) =>
-        new(this, columns.ToColumns(Model.Config.Width), [columns.FindText(host, schema)], Open);
+        new(this, columns.ToColumns(scorer.Model.Config.Width), [columns.FindText(host, schema)], Open);
 }

@@ -9,12 +9,14 @@ internal sealed class TextGeneration : IDisposable
     private readonly GenerationOptions options;
     private readonly TokenGenerator generator;
     private readonly TokenTextStream text;
+    private readonly bool isByPlan;
     private int made;
     private bool ended;
 
-    /// <summary>Prepares a text; <paramref name="generator"/> becomes its own.</summary>
-    public TextGeneration(LanguageModelScorer scorer, GenerationOptions options, TokenGenerator generator)
+    /// <summary>Prepares a text; <paramref name="generator"/> becomes its own, and runs beside others where it reads by a plan.</summary>
+    public TextGeneration(LanguageModelScorer scorer, GenerationOptions options, TokenGenerator generator, bool isByPlan)
     {
+        this.isByPlan = isByPlan;
         this.scorer = scorer;
         this.options = options;
         this.generator = generator;
@@ -31,8 +33,7 @@ internal sealed class TextGeneration : IDisposable
         if (made == options.MaxTokens)
             return End();
 
-        var token = 0;
-        scorer.Use(_ => token = generator.Next());
+        var token = NextToken();
         made++;
         if (token == scorer.Tokenizer.SeparatorId)
             return End();
@@ -43,6 +44,16 @@ internal sealed class TextGeneration : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => generator.Dispose();
+
+    private int NextToken()
+    {
+        scorer.RequireAlive();
+        if (isByPlan)
+            return generator.Next();
+        var token = 0;
+        scorer.Use(_ => token = generator.Next());
+        return token;
+    }
 
     private string End()
     {

@@ -5,7 +5,7 @@ namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
 /// The texts of a row or cursor, block by block: scored together when the first score is asked for, continued one by one when a
-/// continuation is.
+/// continuation is. What is computed is what the active columns need: for the number of tokens the tokenizer alone.
 /// </summary>
 internal sealed class TextRowBlock(
     LanguageModelScorer scorer,
@@ -16,10 +16,12 @@ internal sealed class TextRowBlock(
 ) : IRowBlock
 {
     private readonly IReadOnlyList<(LanguageModelColumn Column, string Name)> added = columns.Added;
-    private readonly bool withEmbeddings = Enumerable
-        .Range(0, columns.Added.Count)
-        .Any(column => columns.Added[column].Column == LanguageModelColumn.Embedding && isActive(column));
+    private readonly bool withLikelihoods = IsAnyActive(
+        columns, isActive, LanguageModelColumn.LogLikelihood, LanguageModelColumn.Perplexity);
+
+    private readonly bool withEmbeddings = IsAnyActive(columns, isActive, LanguageModelColumn.Embedding);
     private readonly List<string> texts = [];
+    private int[][]? documents;
     private DocumentScore[]? scores;
     private string?[] continuations = [];
     private ReadOnlyMemory<char> current;
@@ -31,7 +33,7 @@ internal sealed class TextRowBlock(
     public void Reset(int capacity)
     {
         texts.Clear();
-        scores = null;
+        (documents, scores) = (null, null);
         continuations = new string?[capacity];
     }
 
@@ -49,7 +51,7 @@ internal sealed class TextRowBlock(
     public BlockColumn GetColumn(int column) => added[column].Column switch
     {
         LanguageModelColumn.LogLikelihood => BlockColumn.Of((int place, ref float value) => value = (float)Score(place).LogLikelihood),
-        LanguageModelColumn.TokenCount => BlockColumn.Of((int place, ref int value) => value = Score(place).TokenCount),
+        LanguageModelColumn.TokenCount => BlockColumn.Of((int place, ref int value) => value = Documents()[place].Length),
         LanguageModelColumn.Perplexity => BlockColumn.Of((int place, ref float value) => value = (float)Score(place).Perplexity),
         LanguageModelColumn.Embedding => BlockColumn.Of<VBuffer<float>>(GetEmbedding),
         _ => BlockColumn.Of((int place, ref ReadOnlyMemory<char> value) => value = Continue(place).AsMemory()),
@@ -65,7 +67,13 @@ internal sealed class TextRowBlock(
     {
     }
 
-    private DocumentScore Score(int place) => (scores ??= scorer.Score(texts, withEmbeddings))[place];
+    // Only what the active columns need: of tokens alone, no network.
+    private DocumentScore Score(int place) => (scores ??= scorer.Score(Documents(), withLikelihoods, withEmbeddings))[place];
+
+    private int[][] Documents() => documents ??= [.. texts.Select(scorer.Tokenizer.Encode)];
+
+    private static bool IsAnyActive(LanguageModelColumns columns, Func<int, bool> isActive, params LanguageModelColumn[] wanted) =>
+        Enumerable.Range(0, columns.Added.Count).Any(column => wanted.Contains(columns.Added[column].Column) && isActive(column));
 
     private string Continue(int place) => continuations[place] ??= scorer.Continue(texts[place], continuation, continuation.Seed ?? 0);
 

@@ -133,6 +133,20 @@ internal sealed class ExpertTables : nn.Module<Tensor, Tensor, Tensor, Tensor>, 
         return x_TD.device_type == DeviceType.CPU ? ForwardManaged(x_TD, gates_TM, ids_TM) : ForwardByTorch(x_TD, gates_TM, ids_TM);
     }
 
+    /// <summary>The tables where they lie, for many tokens one after the other; on the CPU. They stay as long as the result does.</summary>
+    internal ExpertRows ToRows()
+    {
+        using var noGrad = no_grad();
+        // Other handles of the same memory: whoever still reads keeps it when the module is disposed.
+        Tensor[] all = [.. Tables.Select(table => table.Value.detach().DetachFromDisposeScope())];
+        var relu = Activation == NeuronActivation.Relu;
+        return new(
+            Options.Precision == TablePrecision.BFloat16
+                ? new ManagedExpertTables<BFloat16Rows>(all, relu)
+                : new ManagedExpertTables<Float32Rows>(all, relu),
+            Width);
+    }
+
     /// <summary>The path for the CPU.</summary>
     internal Tensor ForwardManaged(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
     {

@@ -1,5 +1,6 @@
 // Axes: N = sequences (one here), L = new tokens, V = vocabulary.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using TorchSharp;
@@ -18,6 +19,9 @@ internal sealed class TokenGenerator : IDisposable
     private readonly TokenSampler sampler;
     private readonly HashSet<int> excluded;
     private readonly Device device;
+    private readonly LanguageModelPlan? plan;
+    private readonly PlanCache? planCache;
+    private readonly float[] logits_V = [];
     private readonly KeyValueCache? cache;
     private readonly List<int> tokens;
     private int read;
@@ -29,6 +33,7 @@ internal sealed class TokenGenerator : IDisposable
     /// <param name="seed">Where random numbers start.</param>
     /// <param name="excluded">Tokens that must not come.</param>
     /// <param name="useCache">False to read everything anew for each token: the same scores, for tests and comparisons.</param>
+    /// <param name="plan">The model's plan, by which the tokens are then read; null for none.</param>
     /// <exception cref="ArgumentException">There is no token, or an option is out of range.</exception>
     public TokenGenerator(
         LanguageModel model,
@@ -36,7 +41,8 @@ internal sealed class TokenGenerator : IDisposable
         SamplingOptions sampling,
         int seed,
         IEnumerable<int>? excluded = null,
-        bool useCache = true)
+        bool useCache = true,
+        LanguageModelPlan? plan = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokens);
@@ -47,7 +53,10 @@ internal sealed class TokenGenerator : IDisposable
         sampler = new TokenSampler(sampling, seed);
         this.excluded = [.. excluded ?? []];
         device = model.parameters().First().device;
-        cache = useCache ? model.CreateCache() : null;
+        if (useCache && plan is not null)
+            (this.plan, planCache, logits_V) = (plan, plan.CreateCache(), new float[model.Config.VocabularySize]);
+        else
+            cache = useCache ? model.CreateCache() : null;
     }
 
     /// <summary>The tokens so far, those at the start included.</summary>
@@ -57,7 +66,10 @@ internal sealed class TokenGenerator : IDisposable
     /// <returns>The token.</returns>
     public int Next()
     {
-        var next = sampler.Next(Read(), tokens);
+        var logits = plan is null ? Read() : ReadByPlan();
+        foreach (var token in excluded)
+            logits[token] = float.NegativeInfinity;
+        var next = sampler.Next(logits, tokens);
         tokens.Add(next);
         return next;
     }
@@ -87,9 +99,19 @@ internal sealed class TokenGenerator : IDisposable
             read = tokens.Count;
         }
 
-        var logits_V = logits_NV.cpu().data<float>().ToArray();
-        foreach (var token in excluded)
-            logits_V[token] = float.NegativeInfinity;
+        return logits_NV.cpu().data<float>().ToArray();
+    }
+
+    private float[] ReadByPlan()
+    {
+        var first = FirstInContext(tokens.Count, model.Config.ContextLength);
+        if (read + 1 != tokens.Count || planCache!.Length != read - first)   // the first time, and where the context was full
+        {
+            planCache!.Reset();
+            read = first;
+        }
+        plan!.Advance([.. tokens.Skip(read)], planCache, logits_V);
+        read = tokens.Count;
         return logits_V;
     }
 

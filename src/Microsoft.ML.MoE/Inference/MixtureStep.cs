@@ -9,13 +9,13 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Inference;
 
 /// <summary>A mixture of experts: y = y + Σₖ gₖ · FFNₖ(x).</summary>
-/// <param name="router">Chooses.</param>
+/// <param name="router">Chooses; null where somebody else does.</param>
 /// <param name="expand">For each expert D to F.</param>
 /// <param name="contract">For each expert F to D.</param>
-internal sealed unsafe class MixtureStep(RouterStep router, LinearStep[] expand, LinearStep[] contract) : TokenStep
+internal sealed unsafe class MixtureStep(RouterStep? router, LinearStep[] expand, LinearStep[] contract) : TokenStep
 {
     /// <summary>A mixture with the experts' weights as they are now.</summary>
-    public static MixtureStep Of(RouterStep router, FeedForwardExperts experts)
+    public static MixtureStep Of(RouterStep? router, FeedForwardExperts experts)
     {
         using var scope = NewDisposeScope();
         var (w1_EDF, b1_EF, w2_EFD, b2_ED) = experts.Weights;
@@ -27,6 +27,9 @@ internal sealed unsafe class MixtureStep(RouterStep router, LinearStep[] expand,
     }
 
     /// <inheritdoc/>
+    public override bool TokensCompete => router is { HasCapacity: true };
+
+    /// <inheritdoc/>
     public override void AddTo(Workspace workspace, float* x, int tokens, int items, float* y)
     {
         var mark = workspace.Mark();
@@ -36,10 +39,10 @@ internal sealed unsafe class MixtureStep(RouterStep router, LinearStep[] expand,
 
     /// <summary>Chooses.</summary>
     /// <inheritdoc cref="RouterStep.Route"/>
-    public MixtureRoute Route(Workspace workspace, float* x, int tokens, int items) => router.Route(workspace, x, tokens, items);
+    public MixtureRoute Route(Workspace workspace, float* x, int tokens, int items) => router!.Route(workspace, x, tokens, items);
 
     /// <inheritdoc cref="RouterStep.Weigh"/>
-    public MixtureRoute Weigh(Workspace workspace, float* x, MixtureRoute route) => router.Weigh(workspace, x, route);
+    public MixtureRoute Weigh(Workspace workspace, float* x, MixtureRoute route) => router!.Weigh(workspace, x, route);
 
     /// <summary>Computes.</summary>
     /// <param name="workspace">Memory, and who works.</param>

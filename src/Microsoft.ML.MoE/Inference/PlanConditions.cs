@@ -1,3 +1,4 @@
+using Microsoft.ML.MoE.Experts;
 using Microsoft.ML.MoE.Kernels;
 using Microsoft.ML.MoE.Kernels.Gemm;
 using TorchSharp;
@@ -21,9 +22,17 @@ internal static class PlanConditions
     {
         if (computeType != ScalarType.Float32 || !MicroKernel.IsSupported)
             return false;
+        // Tables of experts are read where they lie, as they are.
+        var tables = model.modules().OfType<ExpertTables>().SelectMany(one => one.Tables).Select(table => table.Value.Handle).ToHashSet();
         var weights = 0L;
         foreach (var parameter in model.parameters())
         {
+            if (tables.Contains(parameter.Handle))
+            {
+                if (parameter.device_type != DeviceType.CPU)
+                    return false;
+                continue;
+            }
             if (!Memory.HoldsFloats(parameter))
                 return false;
             weights += parameter.NumberOfElements;

@@ -15,6 +15,9 @@ internal sealed unsafe class RouterStep(LinearStep scores, TopKRouterOptions opt
     private readonly int experts = options.Experts;
     private readonly int choices = options.ExpertsPerToken;
 
+    /// <summary>Whether experts have few places.</summary>
+    public bool HasCapacity => capacity is not null;
+
     /// <summary>A router with its weights as they are now.</summary>
     public static RouterStep Of(TopKRouter router, ExpertCapacity? capacity) =>
         new(LinearStep.Of(router.Weight_ED, null), router.Options, capacity);

@@ -5,6 +5,9 @@ namespace Microsoft.ML.MoE.Inference;
 /// <summary>What stands in the feed-forward slot of a block.</summary>
 internal abstract unsafe class TokenStep
 {
+    /// <summary>Whether what becomes of a token depends on the others of its item.</summary>
+    public virtual bool TokensCompete => false;
+
     /// <summary>y = y + layer(x).</summary>
     /// <param name="workspace">Memory, and who works.</param>
     /// <param name="x">Tokens (T, D).</param>

@@ -75,4 +75,17 @@ internal sealed class BatchNorm : nn.Module<Tensor, Tensor>
             y_TQ = y_TQ.multiply(weight.view(perWidth)).Plus(bias.view(perWidth));
         return y_TQ.MoveToOuterDisposeScope();
     }
+
+    /// <summary>What it does in evaluation, y = x · scale + shift; the caller's dispose scope owns the result.</summary>
+    internal (Tensor Scale_Q, Tensor Shift_Q) InEvaluation()
+    {
+        using var scope = NewDisposeScope();
+        var scale_Q = runningVariance.Plus(Epsilon).rsqrt();
+        if (weight is not null)
+            scale_Q = scale_Q * weight;
+        var shift_Q = -(runningMean * scale_Q);
+        if (bias is not null)
+            shift_Q = shift_Q.Plus(bias);
+        return (scale_Q.MoveToOuterDisposeScope(), shift_Q.MoveToOuterDisposeScope());
+    }
 }

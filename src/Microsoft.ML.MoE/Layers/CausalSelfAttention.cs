@@ -3,6 +3,7 @@
 //
 // Axes: N = sequences, L = tokens of a sequence, P = tokens before them and they, D = model width, H = heads, A = D/H, width of a head.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -94,4 +95,7 @@ internal sealed class CausalSelfAttention : nn.Module<Tensor, Tensor>
     // Whether query l, which has `before` tokens and l queries before it, sees key p: bool (L, P).
     private static Tensor Visible(Tensor query_NHLA, long before) =>
         ones([query_NHLA.shape[2], before + query_NHLA.shape[2]], ScalarType.Bool, query_NHLA.device).tril(before);
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal CausalAttentionStep ToStep(RotaryTurns? rotary) => new(heads, queryKeyValue.ToStep(), output.ToStep(), rotary);
 }

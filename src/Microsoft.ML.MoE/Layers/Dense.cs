@@ -60,4 +60,16 @@ internal sealed class Dense : nn.Module<Tensor, Tensor>, IHasHiddenMatrices
 
     /// <summary>The layer in a plan: its weights as they are now.</summary>
     internal LinearStep ToStep() => LinearStep.Of(w_OI, b_O);
+
+    /// <summary>The layer in a plan, with a normalisation behind it in the same weights.</summary>
+    /// <param name="norm">The normalisation; null for none.</param>
+    internal LinearStep ToStep(BatchNorm? norm)
+    {
+        if (norm is null)
+            return ToStep();
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var (scale_O, shift_O) = norm.InEvaluation();
+        return LinearStep.Of(w_OI * scale_O.unsqueeze(1), (b_O * scale_O).Plus(shift_O));
+    }
 }

@@ -1,5 +1,6 @@
 // Axes: T = tokens of the whole batch, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,4 +32,7 @@ internal sealed class DenseSlot : FeedForwardSlot
         using var scope = NewDisposeScope();
         return new FeedForwardSlotOutput(network.forward(x_TD.to_type(computeType)).to_type(float32), null, null).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    internal override TokenStep ToStep() => network.ToStep();
 }

@@ -6,6 +6,7 @@
 // Axes: T = tokens of the whole batch, D = model width, E = experts, C = tokens of an expert, R = E·C computed rows.
 
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -90,4 +91,7 @@ internal sealed class ExpertChoiceMixture : FeedForwardSlot
             zeros([], int64, device)
         ).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    internal override TokenStep ToStep() => ExpertChoiceStep.Of(router, experts, options.TokensPerExpert);
 }

@@ -2,6 +2,7 @@
 //
 // Axes: T = tokens of the whole batch, V = tokens that the mask keeps, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -62,6 +63,9 @@ public abstract class FeedForwardSlot : nn.Module<Tensor, Tensor?, FeedForwardSl
 
     /// <summary>Whether what becomes of a token depends, in evaluation, on the others that are computed with it.</summary>
     private protected virtual bool TokensCompete => false;
+
+    /// <summary>The layer in a plan, as in evaluation, with its weights as they are now; null where it has none.</summary>
+    internal abstract TokenStep? ToStep();
 
     /// <summary>Computes tokens that all count.</summary>
     /// <param name="x_TD">Tokens, float32 (T, D).</param>

@@ -1,5 +1,6 @@
 // Axes: T = tokens of the whole batch, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
@@ -42,4 +43,7 @@ internal sealed class MixtureSlot : FeedForwardSlot
         var loss = x_TD.shape[0] == 0 ? zeros([], float32, x_TD.device) : routing.BalanceLoss.Times(options.BalanceLossWeight);
         return new FeedForwardSlotOutput(output_TD, loss, selection).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    internal override TokenStep ToStep() => mixture.ToStep();
 }

@@ -7,6 +7,7 @@
 // Axes: T = tokens of the whole batch, D = model width, H = heads, K = experts of a head, M = H·K experts of a token, Q = H·d_k.
 
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -60,4 +61,10 @@ internal sealed class Peer : FeedForwardSlot
             new ExpertSelection(ids_TM, gates_TM.detach(), options.Experts)
         ).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    internal override TokenStep? ToStep() =>
+        keys.Pack() is { } packed
+            ? new ProductKeyStep(query.ToStep(), packed, experts.ToRows(), options.Gate == GateFunction.Softmax)
+            : null;
 }

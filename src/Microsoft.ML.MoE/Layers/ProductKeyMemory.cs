@@ -6,6 +6,7 @@
 // Axes: T = tokens of the whole batch, D = model width, H = heads, K = memories of a head, M = H·K memories of a token.
 
 using Microsoft.ML.MoE.Experts;
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Routing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -50,4 +51,8 @@ internal sealed class ProductKeyMemory : FeedForwardSlot
             new ExpertSelection(ids_TM, gates_TM.detach(), options.Memories)
         ).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    internal override TokenStep? ToStep() =>
+        keys.Pack() is { } packed ? new ProductKeyStep(query.ToStep(), packed, memories.ToRows(), softmax: true) : null;
 }

@@ -3,6 +3,7 @@
 //
 // Axes: T = tokens of the whole batch, D = model width, H = heads, Q = H·d_k, the queries of all heads side by side.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,4 +38,7 @@ internal sealed class QueryNetwork : nn.Module<Tensor, Tensor>
         var query_TQ = projection.forward(x_TD);
         return (norm?.forward(query_TQ) ?? query_TQ).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The network in a plan, as in evaluation: its weights as they are now, the normalisation in them.</summary>
+    internal LinearStep ToStep() => projection.ToStep(norm);
 }

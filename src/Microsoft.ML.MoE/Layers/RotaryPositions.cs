@@ -4,6 +4,7 @@
 //
 // Axes: … = any leading axes, L = positions, A = width of a head; its pairs are (a, a + A/2).
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static Microsoft.ML.MoE.Runtime.TensorNumbers;
@@ -55,4 +56,7 @@ internal sealed class RotaryPositions : nn.Module<Tensor, Tensor>
         // A pair's numbers change places; the sine has the signs.
         return (x * cos_LA).Plus(x.roll(x.shape[^1] / 2, -1) * sin_LA).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The rotations in a plan.</summary>
+    internal RotaryTurns ToTurns() => new(cosine, sine);
 }

@@ -1,5 +1,6 @@
 // Axes: N = sequences, L = tokens of a sequence, V = vocabulary, D = model width, … = any leading axes.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -44,4 +45,10 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         return nn.functional.linear(x, CastWeights.Of(e_VD, x.dtype)).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The vectors as they are now (V, D), for a plan.</summary>
+    internal PinnedFloats ToNumbers() => Numbers.Of(e_VD);
+
+    /// <summary><see cref="Score"/> in a plan: with the vectors as they are now.</summary>
+    internal LinearStep ToScores() => LinearStep.Of(e_VD, null);
 }

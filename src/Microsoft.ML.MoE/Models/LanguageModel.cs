@@ -5,6 +5,7 @@
 //
 // Axes: N = sequences, L = tokens of a sequence, V = vocabulary, D = model width, T = N·L.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
@@ -101,6 +102,15 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         ).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The last layer alone, normalised, float32 (N, L, D), without the scores that are told from it.</summary>
+    /// <inheritdoc cref="forward(Tensor, Tensor?)"/>
+    internal Tensor Read(Tensor ids_NL, Tensor? mask_NL)
+    {
+        CheckTokens(ids_NL, Config.ContextLength);
+        using var scope = NewDisposeScope();
+        return Encode(ids_NL, mask_NL?.flatten(), null).States_NLD.MoveToOuterDisposeScope();
+    }
+
     /// <summary>An empty memory of some sequences for <see cref="Advance"/>.</summary>
     /// <param name="sequences">How many sequences are read side by side, at least 1.</param>
     /// <returns>The caller's to dispose.</returns>
@@ -139,6 +149,30 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
         var (states_NLD, _) = Encode(ids_NL, null, cache);
         cache.Advance((int)ids_NL.shape[1]);
         return Score(states_NLD.narrow(1, ids_NL.shape[1] - 1, 1)).squeeze(1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// What the model gives in evaluation, with the weights as they are now and without libtorch; null where that is not faster or not
+    /// possible (<see cref="PlanConditions"/>).
+    /// </summary>
+    internal LanguageModelPlan? CreatePlan()
+    {
+        if (!PlanConditions.Hold(this, computeType))
+            return null;
+        var slots = feedForwards.Select(slot => slot.ToStep()).ToArray();
+        if (slots.Contains(null))
+            return null;
+        var turns = rotary?.ToTurns();
+        return new LanguageModelPlan(
+            Config,
+            tokens.ToNumbers(),
+            positions is null ? null : Numbers.Of(positions),
+            [
+                .. slots.Select((slot, i) => new CausalBlockStep(
+                    attentionNorms[i].ToStep(), attentions[i].ToStep(turns), feedForwardNorms[i].ToStep(), slot!)),
+            ],
+            finalNorm.ToStep(),
+            scores?.ToStep() ?? tokens.ToScores());
     }
 
     // The states, and what the blocks' feed-forward layers returned.

@@ -3,6 +3,7 @@
 // Axes: N = windows of a batch, L = positions of a window, V = vocabulary, D = model width, T = positions that count, M = experts of a
 // position.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Routing;
@@ -23,7 +24,10 @@ internal sealed class DocumentScorer
     // Scores of this many (position, token) pairs are computed at once: 256 MB.
     private const long MostScores = 1L << 26;
 
+    private const int NumbersAtATime = 1 << 16;   // scores that a plan computes at a time: 256 KB
+
     private readonly LanguageModel model;
+    private readonly LanguageModelPlan? plan;
     private readonly int separator;
     private readonly int batchSize;
 
@@ -31,13 +35,15 @@ internal sealed class DocumentScorer
     /// <param name="model">The model.</param>
     /// <param name="separator">The token before every document.</param>
     /// <param name="batchSize">The most windows that are read at once, at least 1; a large vocabulary makes them fewer.</param>
+    /// <param name="plan">The model's plan, by which it is then read where no usage of experts is wanted; null for none.</param>
     /// <exception cref="ArgumentException">The separator is not in the vocabulary, or the batch size is below 1.</exception>
-    public DocumentScorer(LanguageModel model, int separator, int batchSize = 32)
+    public DocumentScorer(LanguageModel model, int separator, int batchSize = 32, LanguageModelPlan? plan = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         OptionChecks.AtLeastAndBelow(0, model.Config.VocabularySize, separator, nameof(separator));
         OptionChecks.AtLeast(1, batchSize, nameof(batchSize));
         this.model = model;
+        this.plan = plan;
         this.separator = separator;
         this.batchSize = (int)Math.Clamp(MostScores / ((long)model.Config.ContextLength * model.Config.VocabularySize), 1, batchSize);
     }
@@ -49,6 +55,8 @@ internal sealed class DocumentScorer
     /// For each sparse layer, in the order of the blocks, what adds up the experts of the positions that were scored (where experts choose
     /// their tokens: of all positions); null for none.
     /// </param>
+    /// <param name="withLikelihoods">Whether log-likelihoods are wanted; else they are NaN, and the scores of tokens are not
+    /// computed.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>
     /// <returns>A score for each document, in their order.</returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -56,11 +64,20 @@ internal sealed class DocumentScorer
         IReadOnlyList<int[]> documents,
         bool withEmbeddings = false,
         IReadOnlyList<ExpertUsage>? usage = null,
+        bool withLikelihoods = true,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
         var logLikelihoods = new double[documents.Count];
         var sums = withEmbeddings ? documents.Select(_ => new double[model.Config.Width]).ToArray() : null;
+        var sumsOfLikelihoods = withLikelihoods ? logLikelihoods : null;
+        if (!withLikelihoods)
+            Array.Fill(logLikelihoods, double.NaN);
+        if (plan is not null && usage is null)
+        {
+            ScoreByPlan(documents, sumsOfLikelihoods, sums, cancellationToken);
+            return ToScores(documents, logLikelihoods, sums);
+        }
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var wasTraining = model.training;
@@ -71,7 +88,7 @@ internal sealed class DocumentScorer
             foreach (var batch in Cut(documents).OrderBy(window => window.Length).Chunk(batchSize))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                Score(documents, batch, logLikelihoods, sums, usage);
+                Score(documents, batch, sumsOfLikelihoods, sums, usage);
             }
         }
         finally
@@ -79,15 +96,7 @@ internal sealed class DocumentScorer
             model.train(wasTraining);
         }
 
-        return
-        [
-            .. documents.Select(
-                (document, i) =>
-                    new DocumentScore(
-                        logLikelihoods[i],
-                        document.Length,
-                        sums is null ? null : Array.ConvertAll(sums[i], sum => (float)(sum / (document.Length + 1))))),
-        ];
+        return ToScores(documents, logLikelihoods, sums);
     }
 
     /// <summary>
@@ -112,8 +121,86 @@ internal sealed class DocumentScorer
         }
     }
 
+    private static DocumentScore[] ToScores(IReadOnlyList<int[]> documents, double[] logLikelihoods, double[][]? sums) =>
+        [
+            .. documents.Select(
+                (document, i) =>
+                    new DocumentScore(
+                        logLikelihoods[i],
+                        document.Length,
+                        sums is null ? null : Array.ConvertAll(sums[i], sum => (float)(sum / (document.Length + 1))))),
+        ];
+
+    // Windows of like length together; of unequal ones a plan needs no padding. What several windows give to one document is added up in
+    // their order, whoever is ready first.
+    private unsafe void ScoreByPlan(
+        IReadOnlyList<int[]> documents, double[]? logLikelihoods, double[][]? sums, CancellationToken cancellationToken)
+    {
+        foreach (var batch in Cut(documents).OrderBy(window => window.Length).Chunk(batchSize))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var found = new double[batch.Length];
+            var states = sums is null ? null : Array.ConvertAll(batch, _ => new double[model.Config.Width]);
+            plan!.Read([.. batch.Select(window => TokensOf(documents, window))], (workspace, row, states_LD) =>
+            {
+                if (logLikelihoods is not null)
+                    found[row] = LogLikelihood(workspace, documents[batch[row].Document], batch[row], states_LD);
+                if (states is not null)
+                    AddStates(states_LD, batch[row], states[row]);
+            });
+            for (var row = 0; row < batch.Length; row++)
+            {
+                if (logLikelihoods is not null)
+                    logLikelihoods[batch[row].Document] += found[row];
+                for (var i = 0; states is not null && i < model.Config.Width; i++)
+                    sums![batch[row].Document][i] += states[row][i];
+            }
+        }
+    }
+
+    private int[] TokensOf(IReadOnlyList<int[]> documents, Window window)
+    {
+        var tokens = documents[window.Document];
+        var ids = new int[window.Length];
+        for (var i = 0; i < ids.Length; i++)
+            ids[i] = window.Start + i == 0 ? separator : tokens[window.Start + i - 1];
+        return ids;
+    }
+
+    private unsafe double LogLikelihood(Workspace workspace, int[] tokens, Window window, float* states_LD)
+    {
+        var (width, vocabulary) = (model.Config.Width, model.Config.VocabularySize);
+        var rows = Math.Max(1, NumbersAtATime / vocabulary);
+        var logits_LV = workspace.Floats((long)Math.Min(rows, window.Length) * vocabulary);
+        var end = Math.Min(window.Length, tokens.Length - window.Start);   // the last position of a document tells nothing of a token
+        var sum = 0.0;
+        for (var first = window.FirstScored; first < end; first += rows)
+        {
+            var count = Math.Min(rows, end - first);
+            plan!.Score(workspace, states_LD + ((nint)first * width), count, logits_LV);
+            for (var i = 0; i < count; i++)
+            {
+                var logits = logits_LV + ((nint)i * vocabulary);
+                var target = logits[tokens[window.Start + first + i]];
+                var most = Softmax.Most(logits, vocabulary);
+                sum += target - most - Math.Log(Softmax.Exponentiate(logits, vocabulary, 1));
+            }
+        }
+        return sum;
+    }
+
+    private unsafe void AddStates(float* states_LD, Window window, double[] sum)
+    {
+        for (var row = window.FirstScored; row < window.Length; row++)
+        {
+            var state = states_LD + ((nint)row * sum.Length);
+            for (var i = 0; i < sum.Length; i++)
+                sum[i] += state[i];
+        }
+    }
+
     private void Score(
-        IReadOnlyList<int[]> documents, Window[] windows, double[] logLikelihoods, double[][]? sums, IReadOnlyList<ExpertUsage>? usage)
+        IReadOnlyList<int[]> documents, Window[] windows, double[]? logLikelihoods, double[][]? sums, IReadOnlyList<ExpertUsage>? usage)
     {
         using var scope = NewDisposeScope();
         var length = windows.Max(window => window.Length);
@@ -140,11 +227,17 @@ internal sealed class DocumentScorer
 
         long[] shape = [windows.Length, length];
         var mask_NL = present.All(value => value) ? null : tensor(present, shape, ScalarType.Bool, device);
-        var output = model.forward(tensor(ids, shape, int64, device), mask_NL);
+        var ids_NL = tensor(ids, shape, int64, device);
+        if (logLikelihoods is null && usage is null)
+        {
+            AddStates(model.Read(ids_NL, mask_NL), tensor(scored, shape, ScalarType.Bool, device), windows, sums!);
+            return;
+        }
+        var output = model.forward(ids_NL, mask_NL);
         var losses_X = nn.functional.cross_entropy(
             output.Logits_NLV.flatten(0, 1), tensor(targets, int64, device), ignore_index: IgnoredTarget, reduction: nn.Reduction.None);
         var losses_N = losses_X.view(shape).sum(1, type: float64).cpu().data<double>().ToArray();
-        for (var row = 0; row < windows.Length; row++)
+        for (var row = 0; row < windows.Length && logLikelihoods is not null; row++)
             logLikelihoods[windows[row].Document] -= losses_N[row];
 
         var scored_NL = tensor(scored, shape, ScalarType.Bool, device);

@@ -61,7 +61,8 @@ internal sealed class LanguageModelObjective
     public ValidationResult Evaluate(
         IReadOnlyList<int[]> documents, int separator, int batchSize = 32, CancellationToken cancellationToken = default)
     {
-        var scores = new DocumentScorer(model, separator, batchSize).Score(documents, cancellationToken: cancellationToken);
+        using var plan = model.CreatePlan();   // of the weights as they are in this validation
+        var scores = new DocumentScorer(model, separator, batchSize, plan).Score(documents, cancellationToken: cancellationToken);
         var count = scores.Sum(score => (long)score.TokenCount);
         if (count == 0)
             throw new InvalidOperationException("The validation data has no tokens: at least one is wanted.");

@@ -60,6 +60,10 @@ public sealed class ProductKeys : nn.Module<Tensor, ProductKeyChoice>, IHasLearn
         return managed.Suits(query_TQ, rowKeys, columnKeys) ? ForwardManaged(query_TQ) : ForwardByTorch(query_TQ);
     }
 
+    /// <summary>The sub-keys as they are now, packed for many searches; null where the search cannot be used.</summary>
+    internal PackedProductKeys? Pack() =>
+        managed.Suits(rowKeys, columnKeys) ? PackedProductKeys.Of(options, managed, rowKeys, columnKeys) : null;
+
     /// <summary>The path for float32 on the CPU.</summary>
     internal ProductKeyChoice ForwardManaged(Tensor query_TQ)
     {

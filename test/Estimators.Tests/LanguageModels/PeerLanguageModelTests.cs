@@ -129,6 +129,14 @@ public sealed class PeerLanguageModelTests
         Assert.AreEqual(before, model.Scorer.ScoringCount);
         Assert.AreEqual(24, scored.GetColumn<float>("LogLikelihood").Count());
         Assert.AreEqual(before + 8, model.Scorer.ScoringCount, "blocks of 1, 2, then 4");   // 1 + 2 + 4 · 5 + 1
+
+        Assert.IsGreaterThan(0, scored.GetColumn<int>("TokenCount").Sum());
+        Assert.AreEqual(before + 8, model.Scorer.ScoringCount, "the tokenizer alone counts tokens");
+        var likelihoods = model.Scorer.LikelihoodCount;
+        Assert.AreEqual(24, scored.GetColumn<float[]>("Embedding").Count(embedding => embedding.All(float.IsFinite)));
+        Assert.AreEqual((before + 16, likelihoods), (model.Scorer.ScoringCount, model.Scorer.LikelihoodCount));
+        Assert.AreEqual(24, scored.GetColumn<float>("Perplexity").Count());
+        Assert.AreEqual((before + 24, likelihoods + 8), (model.Scorer.ScoringCount, model.Scorer.LikelihoodCount));
     }
 
     [TestMethod]

@@ -38,7 +38,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
 
     private int ListRoom => chosen + 1;   // lists are read a vector at a time; after the last of them there is room enough
 
-    private long ScratchFloats =>
+    /// <summary>Numbers of memory that a search on one thread needs.</summary>
+    public long ScratchFloats =>
         ((long)MicroKernel.MaxRows * half)
         + ((long)MicroKernel.MaxRows * ScoreStride)
         + (4L * MicroKernel.MaxRows * ListRoom)
@@ -84,20 +85,8 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
                 var right = Memory.Floats(packed);
                 var places = (int*)Memory.Address(subKeys_2THK);
                 var found = new Found(Memory.Longs(ids_THK), Memory.Floats(scores_THK), places, places + ((nint)tokens * heads * chosen));
-                var panelFloats = (nint)half * MicroKernel.Columns;
-                team.ForEach(2 * groups * panels, (task, _) =>
-                {
-                    var (part, group, panel) = (task / (groups * panels), task / panels % groups, task % panels);
-                    var source = new Operand((float*)keys[part] + ((nint)group * subKeys * half), half, termsAlongRow: true);
-                    var column = panel * MicroKernel.Columns;
-                    source.Pack(
-                        MicroKernel.Columns,
-                        column,
-                        Math.Min(MicroKernel.Columns, subKeys - column),
-                        0,
-                        half,
-                        right + (task * panelFloats));
-                });
+                team.ForEach(
+                    2 * groups * panels, (task, _) => PackPanel((float*)keys[task / (groups * panels)], right, task));
                 team.ForEach(groups * tiles, (task, scratch) =>
                 {
                     var first = task % tiles * MicroKernel.Rows;
@@ -110,6 +99,39 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
         GC.KeepAlive(rowKeys);
         GC.KeepAlive(columnKeys);
         return (ids_THK.MoveToOuterDisposeScope(), scores_THK.MoveToOuterDisposeScope(), subKeys_2THK.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Numbers of packed sub-keys.</summary>
+    public long PackedFloats => 2L * groups * ((subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns) * half * MicroKernel.Columns;
+
+    /// <summary>Packs the sub-keys for <see cref="Search(float*, float*, int, long*, float*, int*, float*)"/>.</summary>
+    /// <param name="rowKeys">(N, A), or (H, N, A).</param>
+    /// <param name="columnKeys">(N, A), or (H, N, A).</param>
+    /// <param name="packed">Room for <see cref="PackedFloats"/> numbers.</param>
+    public void Pack(float* rowKeys, float* columnKeys, float* packed)
+    {
+        var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
+        for (var task = 0; task < 2 * groups * panels; task++)
+            PackPanel(task < groups * panels ? rowKeys : columnKeys, packed, task);
+    }
+
+    /// <summary>Finds the best keys, on this thread.</summary>
+    /// <param name="query">Queries (T, H·d_k).</param>
+    /// <param name="packed">What <see cref="Pack"/> made.</param>
+    /// <param name="tokens">T.</param>
+    /// <param name="ids">Receives the keys (T, H, K), best first.</param>
+    /// <param name="scores">Receives their scores (T, H, K).</param>
+    /// <param name="places">Receives the two sub-keys of each (2, T, H, K).</param>
+    /// <param name="scratch">Room for <see cref="ScratchFloats"/> numbers.</param>
+    public void Search(float* query, float* packed, int tokens, long* ids, float* scores, int* places, float* scratch)
+    {
+        var queriesOfGroup = shared ? tokens * heads : tokens;
+        var found = new Found(ids, scores, places, places + ((nint)tokens * heads * chosen));
+        for (var group = 0; group < groups; group++)
+        {
+            for (var first = 0; first < queriesOfGroup; first += MicroKernel.Rows)
+                SearchTile(query, packed, group, first, Math.Min(MicroKernel.Rows, queriesOfGroup - first), found, scratch);
+        }
     }
 
     /// <summary>The gradients of the scores that a search has found.</summary>
@@ -171,6 +193,21 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
         GC.KeepAlive(subKeys_2THK);
         GC.KeepAlive(dScores_THK);
         return (dQuery_TQ?.MoveToOuterDisposeScope(), dRowKeys.MoveToOuterDisposeScope(), dColumnKeys.MoveToOuterDisposeScope());
+    }
+
+    // One panel of the sub-keys of one group.
+    private void PackPanel(float* keys, float* packed, int task)
+    {
+        var panels = (subKeys + MicroKernel.Columns - 1) / MicroKernel.Columns;
+        var source = new Operand(keys + ((nint)(task / panels % groups) * subKeys * half), half, termsAlongRow: true);
+        var column = task % panels * MicroKernel.Columns;
+        source.Pack(
+            MicroKernel.Columns,
+            column,
+            Math.Min(MicroKernel.Columns, subKeys - column),
+            0,
+            half,
+            packed + ((nint)task * half * MicroKernel.Columns));
     }
 
     // A few queries: the best sub-keys of each half, then the best pairs.

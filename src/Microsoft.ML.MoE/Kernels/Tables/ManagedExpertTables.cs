@@ -20,10 +20,14 @@ namespace Microsoft.ML.MoE.Kernels.Tables;
 /// <param name="all">The tables, each (N, D), on the CPU: those that tokens are multiplied with, none, one, or one and the gate, then the
 /// one that is added up.</param>
 /// <param name="relu">Whether the activation is max(0, x); else GELU.</param>
-internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) : IExpertTablesKernel where TRow : struct, IRowFormat
+internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu)
+    : IExpertTablesKernel, ITableRows where TRow : struct, IRowFormat
 {
     private const int BlockSize = 16;       // pairs: one vector of gates, 16 KB of rows in flight at a width of 256
     private const int TokensPerTask = 8;    // the first block of a task is not on its way yet
+
+    private readonly nint[] addresses = Pointers(all);
+    private readonly int width = (int)all[0].shape[1];
 
     /// <inheritdoc/>
     public (Tensor Y_TD, Tensor[] Products) Forward(Tensor x_TD, Tensor gates_TM, Tensor ids_TM)
@@ -32,13 +36,27 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
         var (tokens, choices) = ((int)gates_TM.shape[0], (int)gates_TM.shape[1]);
         var y_TD = empty_like(x_TD);
         var products = all[..^1].Select(_ => empty_like(gates_TM)).ToArray();
-        var pass = new Pass(all, relu, x_TD, gates_TM, ids_TM, products);
+        var pass = new Pass(addresses, width, relu, x_TD, gates_TM, ids_TM, products);
         var y = Memory.Floats(y_TD);
         WorkTeam.Run(get_num_threads(), team =>
             team.ForEach((tokens + TokensPerTask - 1) / TokensPerTask, (task, _) =>
                 pass.Forward(task * TokensPerTask, Math.Min((task + 1) * TokensPerTask, tokens), y)));
         KeepAlive(all, x_TD, gates_TM, ids_TM);
         return (y_TD.MoveToOuterDisposeScope(), [.. products.Select(product => product.MoveToOuterDisposeScope())]);
+    }
+
+    /// <summary>Lets go of tables that are its own.</summary>
+    public void Dispose()
+    {
+        foreach (var table in all)
+            table.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void Sum(float* x, float* gates, long* ids, int choices, float* sum)
+    {
+        new Pass(addresses, width, relu, x, gates, ids, choices).Forward(0, 1, sum);
+        GC.KeepAlive(all);
     }
 
     /// <inheritdoc/>
@@ -50,7 +68,7 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
         var dGates_TM = empty_like(gates_TM);
         var dx_TD = wantsTokens && products.Length > 0 ? empty_like(x_TD) : null;
         var multiples = products.Length == 0 ? [gates_TM.alias()] : all.Select(_ => empty_like(gates_TM)).ToArray();
-        var pass = new Pass(all, relu, x_TD, gates_TM, ids_TM, products);
+        var pass = new Pass(addresses, width, relu, x_TD, gates_TM, ids_TM, products);
         var gradients = new Gradients(
             Memory.Floats(dy_TD),
             dx_TD is null ? null : Memory.Floats(dx_TD),
@@ -78,20 +96,38 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
     }
 
     /// <summary>One forward or backward pass, on numbers in memory.</summary>
-    private sealed class Pass(Tensor[] all, bool relu, Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products)
+    private readonly struct Pass
     {
-        private readonly int width = (int)all[0].shape[1];
-        private readonly int choices = (int)gates_TM.shape[1];
-        private readonly bool gated = products.Length > 1;
-        private readonly bool relu = relu;
-        private readonly byte* down = products.Length > 0 ? (byte*)Memory.Address(all[0]) : null;
-        private readonly byte* gate = products.Length > 1 ? (byte*)Memory.Address(all[1]) : null;
-        private readonly byte* up = (byte*)Memory.Address(all[^1]);
-        private readonly float* x = Memory.Floats(x_TD);
-        private readonly float* gates = Memory.Floats(gates_TM);
-        private readonly long* ids = Memory.Longs(ids_TM);
-        private readonly float* downProducts = products.Length > 0 ? Memory.Floats(products[0]) : null;
-        private readonly float* gateProducts = products.Length > 1 ? Memory.Floats(products[1]) : null;
+        private readonly int width;
+        private readonly int choices;
+        private readonly bool gated;
+        private readonly bool relu;
+        private readonly byte* down;
+        private readonly byte* gate;
+        private readonly byte* up;
+        private readonly float* x;
+        private readonly float* gates;
+        private readonly long* ids;
+        private readonly float* downProducts;   // null where no backward pass needs them
+        private readonly float* gateProducts;
+
+        public Pass(nint[] tables, int width, bool relu, Tensor x_TD, Tensor gates_TM, Tensor ids_TM, Tensor[] products)
+            : this(tables, width, relu, Memory.Floats(x_TD), Memory.Floats(gates_TM), Memory.Longs(ids_TM), (int)gates_TM.shape[1])
+        {
+            downProducts = products.Length > 0 ? Memory.Floats(products[0]) : null;
+            gateProducts = products.Length > 1 ? Memory.Floats(products[1]) : null;
+        }
+
+        public Pass(nint[] tables, int width, bool relu, float* x, float* gates, long* ids, int choices)
+        {
+            (this.width, this.choices, gated, this.relu) = (width, choices, tables.Length > 2, relu);
+            down = tables.Length > 1 ? (byte*)tables[0] : null;
+            gate = gated ? (byte*)tables[1] : null;
+            up = (byte*)tables[^1];
+            this.x = x;
+            this.gates = gates;
+            this.ids = ids;
+        }
 
         public void Forward(int firstToken, int endToken, float* y)
         {
@@ -112,11 +148,13 @@ internal sealed unsafe class ManagedExpertTables<TRow>(Tensor[] all, bool relu) 
                     if (down != null)
                     {
                         RowGather<TRow>.Dots(down, width, block, count, xToken, h, new RowFetch(gated ? gate : up, block, count));
-                        Copy(h, count, downProducts + pair);
+                        if (downProducts != null)
+                            Copy(h, count, downProducts + pair);
                         if (gated)
                         {
                             RowGather<TRow>.Dots(gate, width, block, count, xToken, s, new RowFetch(up, block, count));
-                            Copy(s, count, gateProducts + pair);
+                            if (gateProducts != null)
+                                Copy(s, count, gateProducts + pair);
                         }
 
                         (Vector512.Load(factors) * Neurons(Vector512.Load(h), Vector512.Load(s))).Store(factors);
