@@ -98,6 +98,7 @@ public sealed class ArchitectureTests
             _ when type == typeof(int) => value is int and > 0 ? (int)value * 2 : 2,
             _ when type == typeof(double) => value is double and > 0 ? (double)value / 2 : 0.25,
             _ when type.IsEnum => Enum.GetValues(type).Cast<object>().First(other => !other.Equals(value)),
+            _ when type == typeof(ConvolutionalStem) => new ConvolutionalStem { FirstChannels = 7 },
             _ when type == typeof(ExpertCapacity) => new ExpertCapacity { Factor = 7 },
             _ when type == typeof(BlockPositions) => BlockPositions.First(1),
             _ when type == typeof(FeedForwardSlotOptions) => new ExpertChoiceOptions(),
