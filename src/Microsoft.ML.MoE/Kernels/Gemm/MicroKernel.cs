@@ -1,6 +1,7 @@
 // The innermost loop of the managed matrix product: a tile of sums in vector registers, which grows by one outer product a step.
 //
-// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008). The left operand's numbers are spread one by one, so
+// that it can be read where it lies, row by row or column by column; of the right one whole vectors are read.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
@@ -8,8 +9,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Microsoft.ML.MoE.Kernels.Gemm;
 
 /// <summary>
-/// Multiplies a packed left panel (depth × <see cref="Rows"/>) with a packed right panel (depth × <see cref="Columns"/>), by the widest
-/// instructions of the processor.
+/// Multiplies some lines of the left operand with some columns of the right one, by the widest instructions of the processor.
 /// </summary>
 internal static unsafe class MicroKernel
 {
@@ -22,25 +22,26 @@ internal static unsafe class MicroKernel
     /// <summary>Whether the processor has the instructions.</summary>
     public static bool IsSupported => Avx512F.IsSupported || (Avx2.IsSupported && Fma.IsSupported);
 
-    /// <summary>Rows of a tile.</summary>
+    /// <summary>Rows of a tile that fills the registers.</summary>
     public static int Rows => Avx512F.IsSupported ? MicroKernel512.Rows : MicroKernel256.Rows;
 
-    /// <summary>Columns of a tile.</summary>
+    /// <summary>Columns of a whole tile.</summary>
     public static int Columns => Avx512F.IsSupported ? MicroKernel512.Columns : MicroKernel256.Columns;
 
-    /// <summary>Computes tile = Σₖ left[k, ·]ᵀ · right[k, ·], or adds that to it.</summary>
-    /// <param name="depth">Terms k of the sum.</param>
-    /// <param name="left">Packed panel, element (k, row) at k·Rows + row.</param>
-    /// <param name="right">Packed panel, element (k, column) at k·Columns + column.</param>
-    /// <param name="tile">The first of the tile's rows.</param>
-    /// <param name="stride">Numbers from one row of the tile to the next.</param>
-    /// <param name="add">Whether to add to what the tile holds.</param>
+    /// <summary>Computes tile = Σₖ left[·, k] · right[k, ·] + bias, or adds that to it.</summary>
+    /// <param name="rows">Rows of the tile, from 1 to <see cref="Rows"/>.</param>
+    /// <param name="half">Whether the tile has half of <see cref="Columns"/>.</param>
+    /// <param name="depth">Terms k of the sum, at least 1.</param>
+    /// <param name="left">The left operand.</param>
+    /// <param name="right">The first numbers of the right operand.</param>
+    /// <param name="rightStep">Numbers from one of its terms to the next.</param>
+    /// <param name="tile">What is written.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Multiply(int depth, float* left, float* right, float* tile, nint stride, bool add)
+    public static void Multiply(int rows, bool half, int depth, in Lines left, float* right, nint rightStep, in Tile tile)
     {
         if (Avx512F.IsSupported)
-            MicroKernel512.Multiply(depth, left, right, tile, stride, add);
+            MicroKernel512.Multiply(rows, half, depth, left, right, rightStep, tile);
         else
-            MicroKernel256.Multiply(depth, left, right, tile, stride, add);
+            MicroKernel256.Multiply(rows, half, depth, left, right, rightStep, tile);
     }
 }

@@ -1,7 +1,7 @@
 // How an operand of the managed matrix product lies in memory, and its copy into the panels that the micro-kernel reads.
 //
-// A panel holds `width` lines (rows of the left operand, columns of the right one) side by side: element (k, line) at k·width + line, zeros
-// beyond the last line.
+// A panel holds `width` lines (rows of the left operand, columns of the right one) side by side: element (k, line) at k·width + line,
+// anything beyond the last line.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -18,9 +18,33 @@ namespace Microsoft.ML.MoE.Kernels.Gemm;
 /// <param name="gelu">Whether GELU is applied to every number on the way.</param>
 internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlongRow, long* rowIndex = null, bool gelu = false)
 {
+    /// <summary>Whether the numbers lie in a row of memory term by term.</summary>
+    public bool TermsAlongRow => termsAlongRow;
+
+    /// <summary>Whether the numbers can be read where they lie: nothing is gathered and nothing is done to them.</summary>
+    public bool IsPlain => rowIndex == null && !gelu;
+
+    /// <summary>Whether GELU is applied to every number.</summary>
+    public bool AppliesGelu => gelu;
+
+    /// <summary>Numbers from one row of memory to the next.</summary>
+    public nint Stride => stride;
+
+    /// <summary>
+    /// Lines from <paramref name="first"/> on and terms from <paramref name="term"/> on of a plain operand, where they lie.
+    /// </summary>
+    public Lines At(int first, int term) =>
+        termsAlongRow ? new(data + (first * stride) + term, stride, 1) : new(data + (term * stride) + first, 1, stride);
+
+    /// <summary>The operand without its terms before <paramref name="term"/>.</summary>
+    public Operand From(int term) =>
+        termsAlongRow ? new(data + term, stride, true, rowIndex, gelu)
+        : rowIndex == null ? new(data + (term * stride), stride, false, null, gelu)
+        : new(data, stride, false, rowIndex + term, gelu);
+
     /// <summary>
     /// Copies lines [first, first + count) and terms [term, term + depth) into a panel, after which there is room for some numbers more,
-    /// which may be overwritten.
+    /// which may be overwritten. What lines beyond the last hold is undefined.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Pack(int width, int first, int count, int term, int depth, float* panel)
@@ -73,73 +97,46 @@ internal readonly unsafe struct Operand(float* data, nint stride, bool termsAlon
         for (var k = 0; k < depth; k++, panel += width)
         {
             var source = Row(term + k) + first;
-            for (var i = 0; i < count; i++)
+            var i = 0;
+            for (; i + 4 <= count; i += 4)
+                Vector128.Load(source + i).Store(panel + i);
+            for (; i < count; i++)
                 panel[i] = source[i];
-            new Span<float>(panel + count, width - count).Clear();
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void TransposeRows(int width, int first, int count, int term, int depth, float* panel)
     {
-        var line = 0;
-        if (Avx512F.IsSupported && depth >= VectorTranspose.Side && count == width)
+        var side = Avx512F.IsSupported ? VectorTranspose.Side : VectorTranspose256.Side;
+        if (depth < side)
         {
-            var rows = stackalloc float*[VectorTranspose.Side];
-            for (; line < width; line += VectorTranspose.Side)   // widths are 12 and 32
+            for (var line = 0; line < count; line++)
             {
-                var lines = Math.Min(VectorTranspose.Side, width - line);
-                for (var i = 0; i < lines; i++)
-                    rows[i] = Row(first + line + i) + term;
-                for (var k = 0; k < depth; k += VectorTranspose.Side)
-                {
-                    // The last square may write again what the one before it has written.
-                    var from = Math.Min(k, depth - VectorTranspose.Side);
-                    VectorTranspose.Run(rows, lines, from, panel + line + (from * width), width);
-                }
+                var source = Row(first + line) + term;
+                for (var k = 0; k < depth; k++)
+                    panel[(k * width) + line] = source[k];
             }
 
             return;
         }
 
-        for (; line + 4 <= count; line += 4)
+        var rows = stackalloc float*[VectorTranspose.Side];
+        for (var line = 0; line < count; line += side)   // widths are 12 and 32, or 6 and 16
         {
-            var a = Row(first + line) + term;
-            var b = Row(first + line + 1) + term;
-            var c = Row(first + line + 2) + term;
-            var d = Row(first + line + 3) + term;
-            var target = panel + line;
-            var k = 0;
-            for (; k + 4 <= depth; k += 4, target += 4 * width)
+            // What a square has besides the panel's lines, or besides the operand's, is the last line again: it lies where the next term's
+            // first lines are still to be written, or is not read.
+            for (var i = 0; i < side; i++)
+                rows[i] = Row(first + Math.Min(line + i, count - 1)) + term;
+            for (var k = 0; k < depth; k += side)
             {
-                var (va, vb, vc, vd) = (Vector128.Load(a + k), Vector128.Load(b + k), Vector128.Load(c + k), Vector128.Load(d + k));
-                Transpose(ref va, ref vb, ref vc, ref vd);
-                va.Store(target);
-                vb.Store(target + width);
-                vc.Store(target + (2 * width));
-                vd.Store(target + (3 * width));
+                // The last square may write again what the one before it has written.
+                var from = Math.Min(k, depth - side);
+                if (Avx512F.IsSupported)
+                    VectorTranspose.Run(rows, from, panel + line + (from * width), width);
+                else
+                    VectorTranspose256.Run(rows, from, panel + line + (from * width), width);
             }
-
-            for (; k < depth; k++, target += width)
-                (target[0], target[1], target[2], target[3]) = (a[k], b[k], c[k], d[k]);
         }
-
-        for (; line < width; line++)
-        {
-            var source = line < count ? Row(first + line) + term : null;
-            for (var k = 0; k < depth; k++)
-                panel[(k * width) + line] = source == null ? 0 : source[k];
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Transpose(ref Vector128<float> a, ref Vector128<float> b, ref Vector128<float> c, ref Vector128<float> d)
-    {
-        var (ab0, ab1) = (Sse.UnpackLow(a, b), Sse.UnpackHigh(a, b));
-        var (cd0, cd1) = (Sse.UnpackLow(c, d), Sse.UnpackHigh(c, d));
-        a = Sse.MoveLowToHigh(ab0, cd0);
-        b = Sse.MoveHighToLow(cd0, ab0);
-        c = Sse.MoveLowToHigh(ab1, cd1);
-        d = Sse.MoveHighToLow(cd1, ab1);
     }
 }

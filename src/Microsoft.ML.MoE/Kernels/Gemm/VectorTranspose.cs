@@ -11,23 +11,20 @@ internal static unsafe class VectorTranspose
     public const int Side = 16;
 
     /// <summary>
-    /// Writes number k of row r to <c>target[k * stride + r]</c>, in the order of k: with 12 rows, four zeros after each k, which the next
-    /// k may overwrite.
+    /// Writes number k of row r to <c>target[k * stride + r]</c>, in the order of k: with a smaller stride, the next k overwrites what is
+    /// beyond it.
     /// </summary>
-    /// <param name="rows">The rows: 12 or 16.</param>
-    /// <param name="count">How many.</param>
+    /// <param name="rows">The 16 rows.</param>
     /// <param name="from">The first number of each row.</param>
     /// <param name="target">Where the first numbers go.</param>
     /// <param name="stride">From one k to the next.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run(float** rows, int count, int from, float* target, nint stride)
+    public static void Run(float** rows, int from, float* target, nint stride)
     {
         Quarter(rows, from, out var a0, out var a1, out var a2, out var a3);
         Quarter(rows + 4, from, out var b0, out var b1, out var b2, out var b3);
         Quarter(rows + 8, from, out var c0, out var c1, out var c2, out var c3);
-        Vector512<float> d0 = default, d1 = default, d2 = default, d3 = default;
-        if (count == Side)
-            Quarter(rows + 12, from, out d0, out d1, out d2, out d3);
+        Quarter(rows + 12, from, out var d0, out var d1, out var d2, out var d3);
 
         Join(a0, b0, c0, d0, out var k0, out var k4, out var k8, out var k12);
         Join(a1, b1, c1, d1, out var k1, out var k5, out var k9, out var k13);

@@ -228,7 +228,17 @@ internal sealed unsafe class ManagedProductKeys(int subKeys, int heads, int chos
             new Operand(start + ((nint)part * half), stride, termsAlongRow: true).Pack(MicroKernel.Rows, first, count, 0, half, left);
             var panel = right + ((((nint)part * groups) + group) * panels * half * MicroKernel.Columns);
             for (var column = 0; column < panels * MicroKernel.Columns; column += MicroKernel.Columns, panel += half * MicroKernel.Columns)
-                MicroKernel.Multiply(half, left, panel, tile + column, ScoreStride, add: false);
+            {
+                MicroKernel.Multiply(
+                    count,
+                    half: false,
+                    half,
+                    new Lines(left, line: 1, term: MicroKernel.Rows),
+                    panel,
+                    MicroKernel.Columns,
+                    new Tile(tile + column, ScoreStride, add: false, bias: null));
+            }
+
             for (var i = 0; i < count; i++)
             {
                 var list = lists + (2 * part * listFloats) + ((nint)i * ListRoom);

@@ -16,35 +16,58 @@ public sealed unsafe class ManagedGemmTests
     [TestMethod]
     [DataRow(false)]
     [DataRow(true)]
-    public void EveryMicroKernelOfTheProcessorEqualsAPlainSum(bool add)
+    public void EveryTileOfEveryMicroKernelOfTheProcessorEqualsAPlainSum(bool add)
     {
         Compare(MicroKernel256.Rows, MicroKernel256.Columns, MicroKernel256.Multiply);
         if (Avx512F.IsSupported)
             Compare(MicroKernel512.Rows, MicroKernel512.Columns, MicroKernel512.Multiply);
 
-        void Compare(int rows, int columns, Kernel multiply)
+        void Compare(int maxRows, int maxColumns, Kernel multiply)
         {
-            const int Depth = 7, Gap = 3;
+            const int Depth = 130, Gap = 3;   // long enough for the sums to be fetched early
             var random = new Random(1);
-            var left = Enumerable.Range(0, Depth * rows).Select(_ => random.NextSingle() - 0.5f).ToArray();
-            var right = Enumerable.Range(0, Depth * columns).Select(_ => random.NextSingle() - 0.5f).ToArray();
-            var tile = Enumerable.Repeat(2f, rows * (columns + Gap)).ToArray();
-            fixed (float* l = left, r = right, t = tile)
-                multiply(Depth, l, r, t, columns + Gap, add);
-            for (var row = 0; row < rows; row++)
+            var left = Enumerable.Range(0, Depth * (maxRows + Gap)).Select(_ => random.NextSingle() - 0.5f).ToArray();
+            var right = Enumerable.Range(0, Depth * (maxColumns + Gap)).Select(_ => random.NextSingle() - 0.5f).ToArray();
+            var bias = Enumerable.Range(0, maxColumns).Select(_ => random.NextSingle()).ToArray();
+            for (var rows = 1; rows <= maxRows; rows++)
             {
-                for (var column = 0; column < columns; column++)
+                foreach (var half in new[] { false, true })
                 {
-                    var sum = Enumerable.Range(0, Depth).Sum(k => (double)left[(k * rows) + row] * right[(k * columns) + column]);
-                    Assert.AreEqual(sum + (add ? 2 : 0), tile[(row * (columns + Gap)) + column], 1e-6, $"row {row}, column {column}");
-                }
+                    foreach (var byRow in new[] { false, true })
+                    {
+                        var columns = half ? maxColumns / 2 : maxColumns;
+                        var (line, term) = byRow ? ((left.Length - Depth) / maxRows, 1) : (1, rows + Gap);
+                        var tile = Enumerable.Repeat(2f, rows * (columns + Gap)).ToArray();
+                        fixed (float* l = left, r = right, t = tile, b = bias)
+                        {
+                            multiply(
+                                rows, half, Depth, new Lines(l, line, term), r, maxColumns + Gap,
+                                new Tile(t, columns + Gap, add, add ? b : null));
+                        }
 
-                Assert.AreEqual(2f, tile[(row * (columns + Gap)) + columns], "what lies between the rows is left alone");
+                        for (var row = 0; row < rows; row++)
+                        {
+                            for (var column = 0; column < columns; column++)
+                            {
+                                var sum = Enumerable
+                                    .Range(0, Depth)
+                                    .Sum(k => (double)left[(row * line) + (k * term)] * right[(k * (maxColumns + Gap)) + column]);
+                                Assert.AreEqual(
+                                    sum + (add ? 2 + bias[column] : 0),
+                                    tile[(row * (columns + Gap)) + column],
+                                    1e-5,
+                                    $"{rows} rows, half {half}, by row {byRow}: row {row}, column {column}");
+                            }
+
+                            Assert.AreEqual(2f, tile[(row * (columns + Gap)) + columns], "what lies between the rows is left alone");
+                        }
+                    }
+                }
             }
         }
     }
 
-    private delegate void Kernel(int depth, float* left, float* right, float* tile, nint stride, bool add);
+    private delegate void Kernel(int rows, bool half, int depth, in Lines left, float* right, nint rightStep, in Tile tile);
 
     [TestMethod]
     [DataRow(1, 1, 1)]
@@ -56,6 +79,11 @@ public sealed unsafe class ManagedGemmTests
     [DataRow(25, 70, 300)]      // more terms than a block has
     [DataRow(130, 600, 20)]     // more columns than a block has, more rows than a task
     [DataRow(500, 40, 530)]
+    [DataRow(1, 16, 40)]        // half a tile, in place
+    [DataRow(20, 48, 40)]
+    [DataRow(7, 200, 17)]
+    [DataRow(9, 21, 2100)]      // so many terms that they are divided among tasks
+    [DataRow(64, 96, 5000)]
     public void EqualsTheProductHoweverTheOperandsLie(int rows, int columns, int depth)
     {
         using var scope = NewDisposeScope();
@@ -143,6 +171,67 @@ public sealed unsafe class ManagedGemmTests
             }
         );
         TensorAssert.AreClose(expected, output, 1e-6 * Math.Max(depth, 20), "product");
+    }
+
+    [TestMethod]
+    [DataRow(50, 70, 3000)]
+    [DataRow(700, 300, 333)]
+    public void ThreadsChangeNoBit(int rows, int columns, int depth)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(1, CPU);
+        var (left, right, bias) = (randn(rows, depth), randn(depth, columns), randn(columns));
+        var outputs = new[] { 1, 2, 3, 8 }.Select(threads =>
+        {
+            var output = empty(rows, columns);
+            Run(
+                threads,
+                new MatrixProduct(
+                    new Operand(Memory.Floats(left), depth, termsAlongRow: true),
+                    new Operand(Memory.Floats(right), columns, termsAlongRow: false),
+                    Memory.Floats(output),
+                    columns,
+                    rows,
+                    columns,
+                    depth)
+                {
+                    Bias = Memory.Floats(bias),
+                });
+            return output;
+        }).ToArray();
+        TensorAssert.AreClose(left.matmul(right) + bias, outputs[0], 1e-6 * depth, "product");
+        foreach (var output in outputs)
+            CollectionAssert.AreEqual(outputs[0].data<float>().ToArray(), output.data<float>().ToArray());
+    }
+
+    [TestMethod]
+    [DataRow(40, 64, 4, true)]
+    [DataRow(30, 33, 2500, true)]
+    [DataRow(30, 33, 2500, false)]
+    public void ReadsAndWritesPartsOfLargerMatricesAndNothingElse(int rows, int columns, int depth, bool termsAlongRow)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(1, CPU);
+        const int Around = 5;
+        Tensor Matrix(long a, long b) => randn(a, b + (2 * Around));
+        var (left, right) = (
+            termsAlongRow ? Matrix(rows, depth) : Matrix(depth, rows), termsAlongRow ? Matrix(columns, depth) : Matrix(depth, columns));
+        var output = Matrix(rows, columns);
+        var before = output.clone();
+        Operand Part(Tensor matrix) => new(Memory.Floats(matrix) + Around, (nint)matrix.shape[1], termsAlongRow);
+        Run(
+            2,
+            new MatrixProduct(
+                Part(left), Part(right), Memory.Floats(output) + Around, columns + (2 * Around), rows, columns, depth)
+            {
+                Add = true,
+            });
+        Tensor Inner(Tensor matrix) => matrix.narrow(1, Around, matrix.shape[1] - (2 * Around));
+        var (l, r) = (Inner(left), Inner(right));
+        var product = termsAlongRow ? l.matmul(r.t()) : l.t().matmul(r);
+        TensorAssert.AreClose(Inner(before) + product, Inner(output), 1e-6 * Math.Max(depth, 20), "product");
+        TensorAssert.AreClose(before.narrow(1, 0, Around), output.narrow(1, 0, Around), 0, "before the rows");
+        TensorAssert.AreClose(before.narrow(1, columns + Around, Around), output.narrow(1, columns + Around, Around), 0, "after the rows");
     }
 
     [TestMethod]
