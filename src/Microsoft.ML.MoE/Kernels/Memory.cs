@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,6 +21,8 @@ internal static class Memory
         if (tensor.NumberOfElements == 0)
             return null;
 
+        if (tensor.NumberOfElements * tensor.element_size() <= int.MaxValue)
+            return Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
         using var first = tensor.detach().view(-1).narrow(0, 0, 1);   // `bytes` of the whole would stop at 2 GB
         return Unsafe.AsPointer(ref first.bytes[0]);
     }

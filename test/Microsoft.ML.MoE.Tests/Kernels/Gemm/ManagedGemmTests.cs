@@ -95,22 +95,27 @@ public sealed unsafe class ManagedGemmTests
             foreach (var rightRows in new[] { true, false })
             {
                 var (a, b) = (leftRows ? left : left.t().contiguous(), rightRows ? right.t().contiguous() : right);
-                var output = full([rows, columns], float.NaN);
-                Run(
-                    2,
-                    new MatrixProduct(
+                foreach (var alone in new[] { false, true })
+                {
+                    var output = full([rows, columns], float.NaN);
+                    var product = new MatrixProduct(
                         new Operand(Memory.Floats(a), (nint)a.shape[1], leftRows),
                         new Operand(Memory.Floats(b), (nint)b.shape[1], rightRows),
                         Memory.Floats(output),
                         columns,
                         rows,
                         columns,
-                        depth));
-                TensorAssert.AreClose(
-                    expected,
-                    output,
-                    1e-6 * depth,
-                    $"left by {(leftRows ? "rows" : "columns")}, right by {(rightRows ? "columns" : "rows")}");
+                        depth);
+                    if (alone)
+                        ManagedGemm.RunAlone(product);
+                    else
+                        Run(2, product);
+                    TensorAssert.AreClose(
+                        expected,
+                        output,
+                        1e-6 * depth,
+                        $"left by {(leftRows ? "rows" : "columns")}, right by {(rightRows ? "columns" : "rows")}, alone {alone}");
+                }
             }
         }
     }
@@ -232,6 +237,17 @@ public sealed unsafe class ManagedGemmTests
         TensorAssert.AreClose(Inner(before) + product, Inner(output), 1e-6 * Math.Max(depth, 20), "product");
         TensorAssert.AreClose(before.narrow(1, 0, Around), output.narrow(1, 0, Around), 0, "before the rows");
         TensorAssert.AreClose(before.narrow(1, columns + Around, Around), output.narrow(1, columns + Around, Around), 0, "after the rows");
+    }
+
+    [TestMethod]
+    public void AloneNothingIsGathered()
+    {
+        using var scope = NewDisposeScope();
+        var numbers = ones(4, 4);
+        var operand = new Operand(Memory.Floats(numbers), 4, termsAlongRow: true);
+        var gelu = new Operand(Memory.Floats(numbers), 4, termsAlongRow: true, gelu: true);
+        Assert.ThrowsExactly<ArgumentException>(
+            () => ManagedGemm.RunAlone(new MatrixProduct(gelu, operand, Memory.Floats(numbers), 4, 4, 4, 4)));
     }
 
     [TestMethod]

@@ -15,6 +15,7 @@ public sealed class ManagedLinearFunctionTests
     [DataRow(new long[] { 7, 5 }, 3)]
     [DataRow(new long[] { 2, 9, 64 }, 96)]
     [DataRow(new long[] { 300, 270 }, 33)]
+    [DataRow(new long[] { 2, 600, 70 }, 40)]    // several threads add up the gradient of the bias
     public void EqualsTorchsLinearInOutputAndGradients(long[] shape, int outputs)
     {
         using var scope = NewDisposeScope();
@@ -77,6 +78,7 @@ public sealed class ManagedLinearFunctionTests
         {
             using var scope = NewDisposeScope();
             ManagedLinearFunction.Apply(ones(3, 5), weight, bias).sum().backward();
+            ManagedLinearFunction.Apply(ones(5, 3).t(), weight, bias).sum().backward();
             (weight.grad, bias.grad) = (null, null);
         }
     }
