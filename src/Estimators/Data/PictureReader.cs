@@ -13,6 +13,9 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
     // A picture that is missing can look like one that is disposed, but not before one has been read, and rarely more often than not.
     private const int FewestOfMany = 8;
 
+    // All that ML.NET says. (Where it says it cannot be told from the exception: the methods are short, and inlined once they are hot.)
+    private static readonly string DisposedMessage = MessageOfDisposed();
+
     private readonly PictureResizer resizer = new(column.Shape, column.Resizing);
     private MLImage? picture;
     private int read;
@@ -28,7 +31,7 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
         {
             getter(ref picture!);
         }
-        catch (InvalidOperationException exception) when (exception.TargetSite?.DeclaringType == typeof(MLImage))
+        catch (InvalidOperationException exception) when (exception.Message == DisposedMessage)
         {
             // A step has met a picture that is disposed: the caller's, or what a step before it left in place of a missing one (see below).
             disposed++;
@@ -56,6 +59,21 @@ internal sealed class PictureReader(ValueGetter<MLImage> getter, ImageColumn col
                 + "ResizeImages disposes pictures that were made in memory and have its size already: leave that step out, since pictures "
                 + "of any size are taken, or load them from files.",
             inner);
+
+    private static string MessageOfDisposed()
+    {
+        var picture = MLImage.CreateFromPixels(1, 1, MLPixelFormat.Rgba32, new byte[4]);
+        picture.Dispose();
+        try
+        {
+            _ = picture.Width;
+            return "";
+        }
+        catch (InvalidOperationException exception)
+        {
+            return exception.Message;
+        }
+    }
 
     private static bool IsDisposed(MLImage picture)
     {

@@ -55,6 +55,7 @@ public sealed class PromptTuningOptions : TrainingOptions
         base.Validate();
         OptionChecks.AtLeast(1, Prompts, nameof(Prompts));
         Refuse(Precision == Precision.BFloat16, nameof(Precision), Precision, "a generalist computes in float32");
+        Refuse(Optimizer == OptimizerKind.Muon, nameof(Optimizer), Optimizer, "prompts are no matrices between hidden layers");
         Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "a generalist does not tell its layers apart");
         Refuse(Checkpoints is not null, nameof(Checkpoints), Checkpoints?.Folder, "a tuning is so short that it is begun anew");
         const string NoValidation = "nothing is validated while prompts are tuned";

@@ -16,6 +16,7 @@ internal sealed class TokenBenchmark : IBenchmark
 
     private readonly LanguageModel model;
     private readonly TorchLanguageModel frozen;
+    private readonly LanguageModelPlan? plan;
     private readonly int tokens;
 
     /// <param name="config">The model, with fresh weights.</param>
@@ -32,6 +33,7 @@ internal sealed class TokenBenchmark : IBenchmark
             _ = nn.init.normal_(model.named_parameters().Single(pair => pair.name == "scores.weight").parameter, 0, 0.1);
         }
 
+        plan = model.CreatePlan();
         frozen = new TorchLanguageModel(model);
     }
 
@@ -71,7 +73,7 @@ internal sealed class TokenBenchmark : IBenchmark
 
     private IReadOnlyList<int> Write()
     {
-        using var generator = new TokenGenerator(model, [FirstToken], new SamplingOptions(), seed: 1);
+        using var generator = new TokenGenerator(model, [FirstToken], new SamplingOptions(), seed: 1, plan: plan);
         for (var i = 0; i < tokens; i++)
             generator.Next();
         return generator.Tokens;

@@ -48,6 +48,7 @@ var same =
 rows[0].Image!.Save("picture.png");
 var files = mlContext.Data.LoadFromEnumerable([new PictureFile { Path = "picture.png" }]);
 var decoded = mlContext.Transforms.LoadPictures("Image", imageFolder: "", "Path")
+    .Append(mlContext.Transforms.ResizeImages("Image", Picture.Side, Picture.Side))   // ExtractPixels wants to know the size
     .Append(mlContext.Transforms.ExtractPixels("Pixels", "Image"))
     .Fit(files)
     .Transform(files)
