@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
 using Microsoft.ML.MoE.Training;
 

@@ -48,7 +48,7 @@ internal static unsafe class PackedProduct
         LeftRows left, int firstRow, int rows, PackedMatrix right, int depth, int firstColumn, int columns, ProductTarget target)
     {
         var packed = stackalloc float[(MicroKernel.MaxRows * PackedMatrix.MaxDepth) + 16];
-        var tile = stackalloc float[4 * MicroKernel.MaxColumns * FewRows];   // as large as that of the micro-kernel, at least
+        var tile = stackalloc float[4 * MicroKernel.MaxColumns * FewRows];   // at least as large as that of the micro-kernel
         var lefts = new Operand(left.Data, left.Stride, termsAlongRow: true, left.Index);
         var (firstPanel, endColumn) = (firstColumn / MicroKernel.Columns, firstColumn + columns);
         var endPanel = (endColumn + MicroKernel.Columns - 1) / MicroKernel.Columns;
@@ -66,19 +66,26 @@ internal static unsafe class PackedProduct
                 for (; end - row > (Avx512F.IsSupported ? 2 * FewRows : 2); row += MicroKernel.Rows)
                 {
                     var count = Math.Min(MicroKernel.Rows, end - row);
-                    lefts.Pack(MicroKernel.Rows, row, count, term, terms, packed);
+                    if (terms == 0)
+                        new Span<float>(tile, MicroKernel.MaxColumns * MicroKernel.MaxRows).Clear();
+                    else if (!lefts.IsPlain)
+                        lefts.Pack(MicroKernel.Rows, row, count, term, terms, packed);
+                    var lines = lefts.IsPlain ? lefts.At(row, term) : new Lines(packed, 1, MicroKernel.Rows);
                     for (var panel = block; panel < endOfBlock; panel++)
                     {
                         var column = panel * MicroKernel.Columns;
                         var width = Math.Min(MicroKernel.Columns, endColumn - column);
                         var place = target.Data + (row * target.Stride) + column;
                         var data = right.Panel(term, stored, panel);
-                        if (finish.IsPlain && count == MicroKernel.Rows && width == MicroKernel.Columns)
+                        if (finish.IsPlain && terms > 0 && width == MicroKernel.Columns)
                         {
-                            MicroKernel.Multiply(terms, packed, data, place, target.Stride, finish.Adds);
+                            MicroKernel.Multiply(
+                                count, half: false, terms, lines, data, MicroKernel.Columns, new Tile(place, target.Stride, finish.Adds, null));
                             continue;
                         }
-                        MicroKernel.Multiply(terms, packed, data, tile, MicroKernel.Columns, add: false);
+                        if (terms > 0)
+                            MicroKernel.Multiply(
+                                count, half: false, terms, lines, data, MicroKernel.Columns, new Tile(tile, MicroKernel.Columns, false, null));
                         for (var i = 0; i < count; i++)
                             finish.Store(tile + (i * MicroKernel.Columns), place + (i * target.Stride), column, width);
                     }
