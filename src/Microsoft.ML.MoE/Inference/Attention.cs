@@ -25,14 +25,12 @@ internal static unsafe class Attention
     /// <param name="value">(P, A).</param>
     /// <param name="headWidth">A.</param>
     /// <param name="visible">Keys that the first query sees; each later one sees one more, as far as there are.</param>
-    /// <param name="mixed">Receives (L, A).</param>
-    /// <param name="stride">Numbers from one row of it to the next.</param>
+    /// <param name="mixed">Receives (L, A), and nothing is added to it.</param>
     /// <param name="memory">Room for <see cref="MemoryOf"/> numbers.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(
-        HeadRows query, HeadRows key, HeadRows value, int headWidth, int visible, float* mixed, nint stride, float* memory)
+        HeadRows query, HeadRows key, HeadRows value, int headWidth, int visible, ProductTarget mixed, float* memory)
     {
-        var scale = (float)(1 / Math.Sqrt(headWidth));
         if (query.Count <= FewQueries)
         {
             for (var i = 0; i < query.Count; i++)
@@ -42,8 +40,7 @@ internal static unsafe class Attention
                     value,
                     headWidth,
                     Math.Min(visible + i, key.Count),
-                    scale,
-                    mixed + (i * stride),
+                    mixed.Data + (i * mixed.Stride),
                     memory);
             return;
         }
@@ -60,29 +57,34 @@ internal static unsafe class Attention
             var rows = Math.Min(TileRows, query.Count - first);
             var most = Math.Min(visible + first + rows - 1, key.Count);
             PackedProduct.Run(
-                new(query.First + (first * query.Stride), query.Stride), 0, rows, keys, headWidth, 0, most, new(memory, scoreStride));
+                new(query.First + (first * query.Stride), query.Stride), keys, headWidth, new(0, rows, 0, most), new(memory, scoreStride));
             for (var i = 0; i < rows; i++)
             {
                 var scores = memory + ((nint)i * scoreStride);
                 var seen = Math.Min(visible + first + i, key.Count);
-                var sum = Softmax.Exponentiate(scores, seen, scale);
+                var sum = Softmax.Exponentiate(scores, seen, ScaleOf(headWidth));
                 Scale(scores, seen, 1 / sum);
                 new Span<float>(scores + seen, most - seen).Clear();
             }
             PackedProduct.Run(
-                new(memory, scoreStride), 0, rows, values, most, 0, headWidth, new(mixed + (first * stride), stride));
+                new(memory, scoreStride),
+                values,
+                most,
+                new(0, rows, 0, headWidth),
+                new(mixed.Data + (first * mixed.Stride), mixed.Stride));
         }
     }
+
+    private static float ScaleOf(int headWidth) => (float)(1 / Math.Sqrt(headWidth));
 
     private static int ScoreStride(int keys) => (keys + 31) / 16 * 16;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RunOne(
-        float* query, HeadRows key, HeadRows value, int headWidth, int seen, float scale, float* mixed, float* scores)
+    private static void RunOne(float* query, HeadRows key, HeadRows value, int headWidth, int seen, float* mixed, float* scores)
     {
         for (var i = 0; i < seen; i++)
             scores[i] = Dot(query, key.First + (i * key.Stride), headWidth);
-        var sum = Softmax.Exponentiate(scores, seen, scale);
+        var sum = Softmax.Exponentiate(scores, seen, ScaleOf(headWidth));
         new Span<float>(mixed, headWidth).Clear();
         for (var i = 0; i < seen; i++)
             RowSums.AddScaled(value.First + (i * value.Stride), scores[i] / sum, mixed, headWidth);

@@ -56,8 +56,7 @@ internal sealed unsafe class AttentionStep(int heads, LinearStep queryKeyValue, 
                 new(query + (2 * width), length, 3 * width),
                 headWidth,
                 length,
-                mixed + ((nint)sequence * length * width) + (head * headWidth),
-                width,
+                new(mixed + ((nint)sequence * length * width) + (head * headWidth), width),
                 own);
         }
     }

@@ -78,8 +78,7 @@ internal sealed unsafe class CausalAttentionStep(int heads, LinearStep queryKeyV
                 new(values + column, all, width),
                 headWidth,
                 cache.Length + 1,
-                mixed + column,
-                width,
+                new(mixed + column, width),
                 memory);
         }
         output.AddTo(workspace, new(mixed, width), tokens, y, width);
@@ -109,8 +108,7 @@ internal sealed unsafe class CausalAttentionStep(int heads, LinearStep queryKeyV
             new(query + (2 * width), length, 3 * width),
             headWidth,
             1,
-            mixed + (head * headWidth),
-            width,
+            new(mixed + (head * headWidth), width),
             memory);
     }
 }

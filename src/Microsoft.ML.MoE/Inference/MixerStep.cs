@@ -3,7 +3,7 @@
 namespace Microsoft.ML.MoE.Inference;
 
 /// <summary>
-/// A block of a Mixer on S patches of C channels: x = enter(x); x = x + T(spatial(T(norm(x)))); x = x + channel(norm'(x)); x = leave(x).
+/// A block of a Mixer on S patches of C channels: x = Enter(x); x = x + T(spatial(T(norm(x)))); x = x + channel(norm'(x)); x = Leave(x).
 /// </summary>
 /// <param name="patches">S between entering and leaving.</param>
 /// <param name="channels">C between entering and leaving.</param>
@@ -11,18 +11,20 @@ namespace Microsoft.ML.MoE.Inference;
 /// <param name="spatial">Vectors over patches to such.</param>
 /// <param name="channelNorm">In front of the channel layer.</param>
 /// <param name="channel">Vectors over channels to such.</param>
-/// <param name="enter">Rescales on the way in; null for nothing.</param>
-/// <param name="leave">Rescales on the way out; null for nothing.</param>
 internal sealed unsafe class MixerStep(
     int patches,
     int channels,
     NormStep spatialNorm,
     TokenStep spatial,
     NormStep channelNorm,
-    TokenStep channel,
-    RescaleStep? enter = null,
-    RescaleStep? leave = null)
+    TokenStep channel)
 {
+    /// <summary>Rescales on the way in; null for nothing.</summary>
+    public RescaleStep? Enter { get; init; }
+
+    /// <summary>Rescales on the way out; null for nothing.</summary>
+    public RescaleStep? Leave { get; init; }
+
     /// <summary>Computes a block in place.</summary>
     /// <param name="workspace">Memory, and who works.</param>
     /// <param name="x">Patches as they are outside of the block, (N, S, C).</param>
@@ -30,9 +32,9 @@ internal sealed unsafe class MixerStep(
     public void Apply(Workspace workspace, float* x, int images)
     {
         var mark = workspace.Mark();
-        var inner = enter is null ? x : enter.Apply(workspace, x, images);
+        var inner = Enter is null ? x : Enter.Apply(workspace, x, images);
         Mix(workspace, inner, images);
-        if (leave is not null)
+        if (Leave is { } leave)
         {
             var result = leave.Apply(workspace, inner, images);
             new ReadOnlySpan<float>(result, leave.Size * images).CopyTo(new(x, leave.Size * images));

@@ -30,23 +30,20 @@ internal static unsafe class PackedProduct
         if (workspace.Team is { } team && (long)rows * right.Depth * right.Columns >= 2 * SmallestShare)
             RunTogether(team, left, rows, right, target);
         else
-            Run(left, 0, rows, right, right.Depth, 0, right.Columns, target);
+            Run(left, right, right.Depth, new(0, rows, 0, right.Columns), target);
     }
 
     /// <summary>Computes a part of a product on this thread.</summary>
     /// <param name="left">The rows.</param>
-    /// <param name="firstRow">The first of them.</param>
-    /// <param name="rows">How many.</param>
     /// <param name="right">The matrix.</param>
     /// <param name="depth">Terms that count, from the first on.</param>
-    /// <param name="firstColumn">The first column, the first of a panel.</param>
-    /// <param name="columns">How many.</param>
+    /// <param name="part">Which part.</param>
     /// <param name="target">Where the whole product goes.</param>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run(
-        LeftRows left, int firstRow, int rows, PackedMatrix right, int depth, int firstColumn, int columns, ProductTarget target)
+    public static void Run(LeftRows left, PackedMatrix right, int depth, ProductPart part, ProductTarget target)
     {
+        var (firstRow, rows, firstColumn, columns) = part;
         var packed = stackalloc float[(MicroKernel.MaxRows * PackedMatrix.MaxDepth) + 16];
         var tile = stackalloc float[4 * MicroKernel.MaxColumns * FewRows];   // at least as large as that of the micro-kernel
         var lefts = new Operand(left.Data, left.Stride, termsAlongRow: true, left.Index);
@@ -143,15 +140,8 @@ internal static unsafe class PackedProduct
         {
             var row = task / columnTasks * RowsOfTask;
             var column = task % columnTasks * panels * MicroKernel.Columns;
-            Run(
-                left,
-                row,
-                Math.Min(RowsOfTask, rows - row),
-                right,
-                right.Depth,
-                column,
-                Math.Min(panels * MicroKernel.Columns, right.Columns - column),
-                target);
+            var (height, width) = (Math.Min(RowsOfTask, rows - row), Math.Min(panels * MicroKernel.Columns, right.Columns - column));
+            Run(left, right, right.Depth, new(row, height, column, width), target);
         });
     }
 

@@ -30,9 +30,9 @@ internal sealed unsafe class ProductKeyStep(LinearStep query, PackedProductKeys 
         var chosen = (long)keys.Heads * keys.KeysPerHead;
         var ids = workspace.Longs(tokens * chosen);
         var gates = workspace.Floats(tokens * chosen);
-        if (workspace.Team is { } team && tokens > TokensOfTask)
+        if (workspace.Team is not null && tokens > TokensOfTask)
         {
-            Together(workspace, team, queries, x, tokens, ids, gates, y);
+            Together(workspace, queries, x, tokens, ids, gates, y);
         }
         else
         {
@@ -42,13 +42,12 @@ internal sealed unsafe class ProductKeyStep(LinearStep query, PackedProductKeys 
         workspace.Release(mark);
     }
 
-    private void Together(
-        Workspace workspace, WorkTeam team, float* queries, float* x, int tokens, long* ids, float* gates, float* y)
+    private void Together(Workspace workspace, float* queries, float* x, int tokens, long* ids, float* gates, float* y)
     {
         var chosen = keys.Heads * keys.KeysPerHead;
         var subKeys = workspace.Integers(2L * tokens * chosen);
         var sums = workspace.Floats((long)tokens * query.Inputs);
-        team.ForEach((tokens + TokensOfTask - 1) / TokensOfTask, (task, scratch) =>
+        workspace.Team!.ForEach((tokens + TokensOfTask - 1) / TokensOfTask, (task, scratch) =>
         {
             var first = task * TokensOfTask;
             var count = Math.Min(TokensOfTask, tokens - first);

@@ -117,9 +117,11 @@ public sealed class SparseMlpBlock : nn.Module<Tensor, SparseMlpBlockOutput>
             spatialNorm.ToStep(),
             ToStep(spatial, spatialMixture),
             channelNorm.ToStep(),
-            ToStep(channel, channelMixture),
-            enter?.ToStep(),
-            leave?.ToStep());
+            ToStep(channel, channelMixture))
+        {
+            Enter = enter?.ToStep(),
+            Leave = leave?.ToStep(),
+        };
 
     private static TokenStep ToStep(FeedForward? dense, MixtureOfExperts? mixture) => mixture is null ? dense!.ToStep() : mixture.ToStep();
 }
