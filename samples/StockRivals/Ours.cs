@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
-using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Training;
 
 namespace StockRivals;
@@ -19,41 +18,21 @@ internal static class Ours
     public static IEstimator<ITransformer> OnFewLabels(MLContext mlContext, IDataView others, Action<TrainingProgress> progress) =>
         mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(Classifier(mlContext, progress, options =>
-            {
-                options.Epochs = 60;
-                options.Pretraining = new() { UnlabeledData = others, Epochs = 10, MinCropScale = 0.4, Progress = progress };
-            }));
+                options.Pretraining = new() { UnlabeledData = others, Epochs = 10, MinCropScale = 0.4, Progress = progress }));
 
     /// <summary>On the pictures of files.</summary>
     public static IEstimator<ITransformer> OnPhotos(MLContext mlContext, Action<TrainingProgress> progress) =>
         mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(mlContext.Transforms.LoadPictures("Image", imageFolder: "", "Path"))
-            .Append(Classifier(mlContext, progress, options =>
-            {
-                (options.ImageHeight, options.ImageWidth, options.PatchSize) = (32, 32, 4);
-                options.Architecture = WideNetConfig.Small with
-                {
-                    Width = 128,
-                    ExpertWidth = 256,
-                    PositionDeviation = 0.8,
-                    PositionStart = PositionStart.SineCosine,
-                };
-                options.LearningRate = 1e-3;
-                options.RandomCropPadding = 4;
-            }));
+            .Append(Classifier(mlContext, progress, options => (options.ImageHeight, options.ImageWidth) = (32, 32)));
 
-    // The one place that says what our model is.
+    // The one place that says what our model is: what is chosen for the data.
     private static WideNetImageClassifier Classifier(
         MLContext mlContext, Action<TrainingProgress> progress, Action<WideNetImageClassifier.Options>? change = null)
     {
         var options = new WideNetImageClassifier.Options
         {
             FeatureColumnName = "Image",
-            Architecture = WideNetConfig.Small with { Blocks = 3 },
-            PatchSize = 7,
-            Epochs = 12,
-            LearningRate = 3e-3,
-            LabelSmoothing = 0,
             HorizontalFlip = true,   // clothes, and most of what is photographed, may face either way
             Progress = progress,
         };
