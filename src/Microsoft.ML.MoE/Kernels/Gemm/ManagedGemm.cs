@@ -22,7 +22,7 @@ internal static unsafe class ManagedGemm
     private const int LeastColumns = 128;
     private const int PanelsReadInPlace = 4;   // of the right operand: for more, a left one is packed
     private const int MostSums = 1 << 16;   // of a product whose terms are divided among tasks
-    private const int LeastTerms = 1024;
+    private const int LeastTerms = 256;
     private const int MostParts = 8;
 
     /// <summary>
@@ -191,6 +191,12 @@ internal static unsafe class ManagedGemm
     private static void Compute(in Task task, float* scratch)
     {
         var product = task.Product;
+        if (DotKernel.Suits(product))
+        {
+            DotKernel.Compute(product, task.Column, task.Columns);
+            return;
+        }
+
         if (product.Depth == 0)
         {
             for (var row = task.Row; row < task.Row + task.Rows && !product.Add; row++)

@@ -12,7 +12,8 @@ namespace Microsoft.ML.MoE.Kernels.Gemm;
 internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFunction<ManagedLinearFunction>
 {
     private const string XNeedsGradient = nameof(XNeedsGradient);
-    private const long FewestRows = 12;   // fewer do not fill a tile, and packing the weights costs more than the product
+    private const long FewestRows = 12;   // fewer do not fill a tile, and transposing the weights costs more than the product
+    private const long FewestRowsInPlace = 2;   // where they need not be; for one row, libtorch is at the memory's limit too
 
     private const long MostWorkOfOneThread = 1 << 20;   // multiply-adds; a second thread comes after 5 to 10 µs, in which these are done
     private const int SummedRows = 512;
@@ -32,7 +33,9 @@ internal sealed unsafe class ManagedLinearFunction : autograd.SingleTensorFuncti
     /// <summary>Whether the managed product is the faster one here.</summary>
     public static bool Suits(Tensor x, Tensor weight_OI) =>
         ManagedGemm.IsFast && Memory.HoldsFloats(x) && Memory.HoldsFloats(weight_OI)
-        && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork && x.NumberOfElements >= FewestRows * weight_OI.shape[1];
+        && x.NumberOfElements * weight_OI.shape[0] >= SmallestWork
+        && x.NumberOfElements >= weight_OI.shape[1]
+            * (DotKernel.Suits(weight_OI.shape[1], weight_OI.shape[0]) ? FewestRowsInPlace : FewestRows);
 
     /// <summary>Computes x·Wᵀ + b.</summary>
     /// <param name="x">(…, I), float32, on the CPU.</param>

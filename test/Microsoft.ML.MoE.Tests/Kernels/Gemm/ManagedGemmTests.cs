@@ -82,6 +82,10 @@ public sealed unsafe class ManagedGemmTests
     [DataRow(1, 16, 40)]        // half a tile, in place
     [DataRow(20, 48, 40)]
     [DataRow(7, 200, 17)]
+    [DataRow(1, 4, 128)]        // few rows
+    [DataRow(2, 44, 1040)]
+    [DataRow(17, 300, 144)]
+    [DataRow(24, 8, 2064)]
     [DataRow(9, 21, 2100)]      // so many terms that they are divided among tasks
     [DataRow(64, 96, 5000)]
     public void EqualsTheProductHoweverTheOperandsLie(int rows, int columns, int depth)
@@ -176,6 +180,33 @@ public sealed unsafe class ManagedGemmTests
             }
         );
         TensorAssert.AreClose(expected, output, 1e-6 * Math.Max(depth, 20), "product");
+    }
+
+    [TestMethod]
+    [DataRow(3, 20, 1280, false)]
+    [DataRow(23, 8, 256, true)]
+    public void ProductsOfFewRowsAddTheirBias(int rows, int columns, int depth, bool add)
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(1, CPU);
+        var (left, right, bias, before) = (randn(rows, depth), randn(columns, depth), randn(columns), randn(rows, columns));
+        var output = before.clone();
+        var product = new MatrixProduct(
+            new Operand(Memory.Floats(left), depth, termsAlongRow: true),
+            new Operand(Memory.Floats(right), depth, termsAlongRow: true),
+            Memory.Floats(output),
+            columns,
+            rows,
+            columns,
+            depth)
+        {
+            Bias = Memory.Floats(bias),
+            Add = add,
+        };
+        Assert.IsTrue(DotKernel.Suits(product));
+        Run(2, product);
+        var expected = left.matmul(right.t()) + bias;
+        TensorAssert.AreClose(add ? expected + before : expected, output, 1e-6 * depth, "product");
     }
 
     [TestMethod]

@@ -15,6 +15,7 @@ public sealed class ManagedLinearFunctionTests
     [DataRow(new long[] { 7, 5 }, 3)]
     [DataRow(new long[] { 2, 9, 64 }, 96)]
     [DataRow(new long[] { 300, 270 }, 33)]
+    [DataRow(new long[] { 3, 144 }, 20)]        // few rows
     [DataRow(new long[] { 2, 600, 70 }, 40)]    // several threads add up the gradient of the bias
     public void EqualsTorchsLinearInOutputAndGradients(long[] shape, int outputs)
     {
@@ -90,5 +91,7 @@ public sealed class ManagedLinearFunctionTests
         var weight_OI = zeros(1024, 512);
         Assert.IsFalse(ManagedLinearFunction.Suits(zeros(1, 512), weight_OI), "the weights would be packed for one row");
         Assert.AreEqual(ManagedGemm.IsFast, ManagedLinearFunction.Suits(zeros(3, 4, 512), weight_OI));
+        Assert.AreEqual(ManagedGemm.IsFast, ManagedLinearFunction.Suits(zeros(5, 512), weight_OI), "they are read in place");
+        Assert.IsFalse(ManagedLinearFunction.Suits(zeros(5, 500), zeros(1024, 500)), "they are not");
     }
 }
