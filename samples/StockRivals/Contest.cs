@@ -52,7 +52,7 @@ internal sealed record Contest<TRow>(IReadOnlyList<TRow> Train, IReadOnlyList<TR
 
         // A key counts from 1. What cannot be read has scores of NaN, and is taken as wrong.
         var probabilities = scored.GetColumn<uint>("Label")
-            .Zip(scores, (key, score) => (Wanted: score[key - 1], Most: score.Max()))
+            .Zip(scores, (key, score) => (Wanted: key == 0 ? float.NaN : score[key - 1], Most: score.Max()))
             .ToArray();
         using var zip = new MemoryStream();
         mlContext.Model.Save(model, train.Schema, zip);

@@ -136,8 +136,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public double MixupProbability { get; set; } = 1;
 
     /// <summary>
-    /// Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Null (default): chosen,
-    /// so far 0.
+    /// Pixels by which training images are shifted at random, each way, with the mean colour moving in; at least 0. Null (default): chosen:
+    /// a fourteenth of the shorter side for models with a stem that start from random weights, else 0.
     /// </summary>
     public int? RandomCropPadding { get; set; }
 

@@ -246,7 +246,9 @@ internal sealed class ImageClassificationTrainer
         [
             new(
                 nameof(options.ShufflePoolSize),
-                scans[0]!.Cached ? "all images" : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture)),
+                scans[0] is { Cached: true, Examples: CachedImages }
+                    ? "all images"
+                    : options.ShufflePoolSize.ToString(CultureInfo.InvariantCulture)),
             new("ComputeType", computeType.ToString()),
             .. scans[0]!.Cropped is null
                 ? Enumerable.Empty<KeyValuePair<string, string>>()

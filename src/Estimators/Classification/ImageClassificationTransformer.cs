@@ -27,7 +27,7 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </summary>
 /// <remarks>
 /// Rows are scored in blocks; while a block of pictures is scored, the next one is read and decoded on another thread. Transforming on
-/// several threads is safe; on the CPU in float32 they score side by side, elsewhere the model runs one block at a time. A row whose image
+/// several threads is safe; models of patches in float32 on the CPU score side by side, others one block at a time. A row whose image
 /// is missing or cannot be read gets scores of NaN and a missing predicted label; a warning in <see cref="MLContext.Log"/> counts such rows
 /// when they have been read. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
 /// <c>PermutationFeatureImportance</c> works where the images are vectors of Single; it scores the data once for each pixel. Of its two

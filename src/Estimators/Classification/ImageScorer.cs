@@ -25,11 +25,11 @@ internal sealed class ImageScorer : IDisposable
         Views = views;
         this.device = device;
         Model = model;
-        plans = new(gate, model, () =>
-        {
-            ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer));
-            return device.type == DeviceType.CPU ? model.CreatePlan() : null;
-        });
+        plans = new(
+            gate,
+            model,
+            () => device.type == DeviceType.CPU ? model.CreatePlan() : null,
+            () => ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer)));
         Normalization = normalization;
         Watch = new PixelWatch(normalization);
         model.eval();   // a caller of the model itself gets what scoring gets, without dropout and router noise
@@ -68,7 +68,10 @@ internal sealed class ImageScorer : IDisposable
         return Model;
     }
 
-    /// <summary>Scores a block. On the CPU in float32 any number of threads do so at a time; else one after the other.</summary>
+    /// <summary>
+    /// Scores a block. By its plan any number of threads do so at a time; else one after the other: on a GPU, in bfloat16, with a stem of
+    /// convolutions, attention pooling or several views.
+    /// </summary>
     /// <param name="images">The images.</param>
     /// <param name="count">How many of the buffer, at least 1.</param>
     /// <param name="withEmbeddings">Whether the embeddings are wanted too.</param>

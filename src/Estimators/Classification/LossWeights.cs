@@ -28,7 +28,11 @@ internal sealed class LossWeights
             foreach (var (label, count) in split.Labels.CountBy(label => label))
                 ofClass[label] /= count;
         }
-        var sum = split.Labels.Select((label, i) => ofClass[label] * (split.Weights?[i] ?? 1)).Sum();
+        // With sampling every class comes as often as any other, so that the mean is one over what is trained on.
+        var counts = split.Labels.CountBy(label => label).ToDictionary();
+        double Comes(int label) =>
+            options.ClassBalancing == ClassBalancing.Sampling ? (double)split.Labels.Count / (counts.Count * counts[label]) : 1;
+        var sum = split.Labels.Select((label, i) => Comes(label) * ofClass[label] * (split.Weights?[i] ?? 1)).Sum();
         if (!(sum > 0))
         {
             throw new InvalidOperationException(

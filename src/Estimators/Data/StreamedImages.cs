@@ -42,7 +42,7 @@ internal sealed class StreamedImages : IImageExamples
     public int Count => count;
 
     /// <inheritdoc/>
-    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read(_ => true, crops: null, cancellationToken);
+    public IEnumerable<ImageExample> InOrder(CancellationToken cancellationToken) => Read((_, _) => true, crops: null, cancellationToken);
 
     /// <inheritdoc/>
     public IEnumerable<ImageExample> Shuffled(Random random, int skip, int[]? times, CancellationToken cancellationToken)
@@ -119,37 +119,43 @@ internal sealed class StreamedImages : IImageExamples
     {
         if (times is null)
         {
-            foreach (var example in Read(isWanted, crops, cancellationToken))
+            foreach (var example in Read((_, read) => isWanted(read), crops, cancellationToken))
                 yield return example;
             yield break;
         }
 
-        var firsts = new int[times.Length];   // where the copies of a member begin
-        for (var i = 1; i < times.Length; i++)
-            firsts[i] = firsts[i - 1] + times[i - 1];
-        var (row, position) = (0, 0);
+        var (row, position, given) = (0, 0, 0);
         foreach (var example in Read(
-            member => Enumerable.Range(firsts[member], times[member]).Any(isWanted), crops, cancellationToken))
+            (at, _) => Enumerable.Range(given, times[PositionOf(at)]).Any(isWanted), crops, cancellationToken))
         {
-            for (; row < example.Row; row++)   // by the row: a member before it may have been lost
-                position += members[row] ? 1 : 0;
-            for (var copy = 0; copy < times[position]; copy++)
+            var copies = times[PositionOf(example.Row)];
+            for (var copy = 0; copy < copies; copy++)
                 yield return example;
+            given += copies;
+        }
+
+        // By the row: a member before it may have been lost, and then nothing of it is given.
+        int PositionOf(int member)
+        {
+            for (; row < member; row++)
+                position += members[row] ? 1 : 0;
+            return position;
         }
     }
 
     /// <summary>Reads the members, and checks the order of all rows on the way.</summary>
-    /// <param name="isWanted">Whether the image of a member, by its position among them, is wanted.</param>
+    /// <param name="isWanted">Whether the image of a member is wanted, by its row and by how many were read before it.</param>
     /// <param name="crops">The parts of the pictures; null for the whole ones, which alone can be compared with those of the first
     /// pass.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
-    private IEnumerable<ImageExample> Read(Func<int, bool> isWanted, PictureCrops? crops, CancellationToken cancellationToken)
+    private IEnumerable<ImageExample> Read(
+        Func<int, int, bool> isWanted, PictureCrops? crops, CancellationToken cancellationToken)
     {
         using var rows = data.Open(crops);
         var pass = order.StartPass();
         var read = 0;
         bool IsMember(int row) => row < members.Count && members[row];
-        while (rows.MoveNext(row => IsMember(row) && read < count && isWanted(read), cancellationToken))
+        while (rows.MoveNext(row => IsMember(row) && read < count && isWanted(row, read), cancellationToken))
         {
             pass.Require(rows.RowNumber, crops is null ? rows.Current : rows.Current with { Pixels = default });
             if (IsMember(rows.RowNumber))

@@ -38,8 +38,11 @@ internal readonly unsafe struct PackedMatrix(float* data, int depth, int columns
             for (var panel = 0; panel < Panels; panel++)
             {
                 var column = panel * MicroKernel.Columns;
-                source.Pack(
-                    MicroKernel.Columns, column, Math.Min(MicroKernel.Columns, Columns - column), term, count, Panel(term, count, panel));
+                var width = Math.Min(MicroKernel.Columns, Columns - column);
+                var target = Panel(term, count, panel);
+                if (width < MicroKernel.Columns)
+                    new Span<float>(target, count * MicroKernel.Columns).Clear();
+                source.Pack(MicroKernel.Columns, column, width, term, count, target);
             }
         }
     }

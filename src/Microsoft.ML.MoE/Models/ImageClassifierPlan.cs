@@ -38,6 +38,7 @@ internal abstract unsafe class ImageClassifierPlan(ImageClassifierConfig config)
                 ? workspace.Floats((long)images * config.FeatureWidth)
                 : features_ND + ((nint)first * config.FeatureWidth);
             Run(workspace, pixels, images, logits_NC + ((nint)first * config.ClassCount), features);
+            GC.KeepAlive(this);   // the last product reads weights by their addresses
         });
 
     /// <summary>Scores images that lie in a tensor.</summary>

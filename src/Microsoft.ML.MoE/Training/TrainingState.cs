@@ -104,7 +104,7 @@ internal sealed record TrainingState
 
     /// <summary>A value, and those within it, by name: <c>NAME.INNER</c>.</summary>
     public static IEnumerable<KeyValuePair<string, string>> Describe(string name, object? value) =>
-        Describe(value).Select(inner => KeyValuePair.Create((name + '.' + inner.Key).TrimEnd('.'), inner.Value));
+        Describe(value).Select(inner => KeyValuePair.Create(inner.Key.Length == 0 ? name : $"{name}.{inner.Key}", inner.Value));
 
     /// <summary>Checks that a training is the one whose state this is.</summary>
     /// <param name="source">Where the state comes from, in words.</param>

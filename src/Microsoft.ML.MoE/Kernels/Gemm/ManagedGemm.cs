@@ -98,6 +98,9 @@ internal static unsafe class ManagedGemm
 
     private static void RunInParts(WorkTeam team, MatrixProduct product, int parts)
     {
+        const int Vector = 16;   // parts of whole vectors, which kernels of few rows ask for
+        long Cut(int at) => at == parts ? product.Depth : (long)product.Depth * at / parts / Vector * Vector;
+
         var sums = product.Rows * product.Columns;
         var room = (float*)NativeMemory.AlignedAlloc((nuint)((long)parts * sums * sizeof(float)), 64);
         try
@@ -105,7 +108,7 @@ internal static unsafe class ManagedGemm
             var products = new MatrixProduct[parts];
             for (var part = 0; part < parts; part++)
             {
-                var (first, end) = ((long)product.Depth * part / parts, (long)product.Depth * (part + 1) / parts);
+                var (first, end) = (Cut(part), Cut(part + 1));
                 products[part] = new MatrixProduct(
                     product.Left.From((int)first),
                     product.Right.From((int)first),
