@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Training;
 
 namespace StockRivals;
@@ -10,9 +11,10 @@ internal static class Ours
     /// <summary>One of the pipelines below as a side of a contest.</summary>
     public static Contender Contender(Pipeline pipeline) => new("ours", "WideNet", pipeline);
 
-    /// <summary>On the pixels of a column of bytes.</summary>
-    public static IEstimator<ITransformer> OnPixels(MLContext mlContext, Action<TrainingProgress> progress) =>
-        mlContext.Transforms.Conversion.MapValueToKey("Label").Append(Classifier(mlContext, progress));
+    /// <summary>On the pixels of a column of bytes, for some time at most.</summary>
+    public static Pipeline OnPixels(TimeSpan? time) => (mlContext, progress) =>
+        mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Append(Classifier(mlContext, progress, options => options.MaxTime = time));
 
     /// <summary>The same, after a training without labels on other images.</summary>
     public static IEstimator<ITransformer> OnFewLabels(MLContext mlContext, IDataView others, Action<TrainingProgress> progress) =>
@@ -33,7 +35,8 @@ internal static class Ours
         var options = new WideNetImageClassifier.Options
         {
             FeatureColumnName = "Image",
-            HorizontalFlip = true,   // clothes, and most of what is photographed, may face either way
+            AlternatingFlips = true,   // clothes, and most of what is photographed, may face either way
+            ScoringViews = ScoringViews.Mirrored,
             Progress = progress,
         };
         change?.Invoke(options);

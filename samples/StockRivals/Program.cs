@@ -28,11 +28,14 @@ return await Arguments.RunAsync(command, args);
 Command Fashion()
 {
     var data = Arguments.Folder("--data", "The four official files of Fashion-MNIST, with 60,000 training images.");
-    var fashion = new Command("fashion", "LightGBM on the pixels of Fashion-MNIST.") { data };
+    var seconds = Arguments.Number("--seconds", "Ours trains so long at most. Default: as long as is chosen for the data.");
+    var fashion = new Command("fashion", "LightGBM on the pixels of Fashion-MNIST.") { data, seconds };
     fashion.SetAction(line =>
     {
         var folder = line.GetValue(data) ?? FashionMnistData.ShippedDirectory;
-        return Run(line, "fashion", FashionMnistData.ReadTrain(folder), FashionMnistData.ReadTest(folder), Stock.LightGbm, Ours.OnPixels);
+        TimeSpan? time = line.GetValue(seconds) is { } number ? TimeSpan.FromSeconds(number) : null;
+        return Run(
+            line, "fashion", FashionMnistData.ReadTrain(folder), FashionMnistData.ReadTest(folder), Stock.LightGbm, Ours.OnPixels(time));
     });
     return fashion;
 }
