@@ -1,10 +1,14 @@
 // Our image classifiers beside what a user of ML.NET already has, on the same images and the same machine.
 //
-//     dotnet run -c Release --project samples/StockRivals -- fashion               LightGBM on pixels: the 20,000 images of samples/FashionMnist; --data DIR: all 60,000
-//     dotnet run -c Release --project samples/StockRivals -- labels 1000           the same with 1,000 labels, ours pre-trained on the other images
-//     dotnet run -c Release --project samples/StockRivals -- photos --data DIR     ImageNet's ResNet-18 and a linear model: pictures as samples/FolderOfImages takes them
+//     dotnet run -c Release --project samples/StockRivals -- fashion               LightGBM on pixels: the images of
+//         samples/FashionMnist; --data DIR: all 60,000; --seconds N: ours trains so long at most
+//     dotnet run -c Release --project samples/StockRivals -- labels 1000           the same with 1,000 labels, ours
+//         pre-trained on the other images
+//     dotnet run -c Release --project samples/StockRivals -- photos --data DIR     ImageNet's ResNet-18 and a linear model:
+//         pictures as samples/FolderOfImages takes them
 //
-// --seeds 3 repeats all of it and prints mean ± standard deviation; --results DIR writes a row for each training; --only ours, or stock, runs one side.
+// --seeds 3 repeats all of it and prints mean ± standard deviation; --results DIR writes a row for each training; --only ours, or stock,
+// runs one side.
 
 using System.CommandLine;
 using System.CommandLine.Parsing;
