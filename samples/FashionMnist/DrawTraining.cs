@@ -2,8 +2,9 @@
 //
 //     dotnet run samples/FashionMnist/DrawTraining.cs -- MODEL.zip FOLDER [LOAD.json]
 //
-// writes curves.svg (loss, validation, learning rate, evenness of the experts by epoch) and expert-load.svg (block × expert) out of the history that every model zip carries, and with
-// LOAD.json, what JsonSerializer makes of ImageClassificationTransformer.GetExpertLoad, expert-load-by-class.svg (class × expert).
+// writes curves.svg (loss, validation, learning rate, evenness of the experts by epoch) and expert-load.svg (block × expert) out of the
+// history that every model zip carries, and with LOAD.json, what JsonSerializer makes of ImageClassificationTransformer.GetExpertLoad,
+// expert-load-by-class.svg (class × expert).
 
 #:project ../Drawing/Drawing.csproj
 #:property PublishAot=false

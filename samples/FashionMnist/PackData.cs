@@ -2,8 +2,9 @@
 //
 //     dotnet run samples/FashionMnist/PackData.cs -- DIRECTORY-WITH-THE-OFFICIAL-FILES [OUTPUT-DIRECTORY]
 //
-// The first 20,000 training images in the official order, and all 10,000 test images. The IDX format stays; Brotli takes the place of gzip (383 bytes
-// an image instead of 437), so that more training images fit into 12 MB; 5,000 images go to a file, which keeps every file under 2 MB.
+// The first 20,000 training images in the official order, and all 10,000 test images. The IDX format stays; Brotli takes the place of gzip
+// (383 bytes an image instead of 437), so that more training images fit into 12 MB; 5,000 images go to a file, which keeps every file
+// under 2 MB.
 
 #:property PublishAot=false
 #:property UseTorchBackend=false

@@ -13,8 +13,8 @@ using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Samples;
 
-// The pipeline says nothing of network, passes, batches or rates: they are chosen by the data, with what was found on training images that were held out (results/2026-11-30.md).
-// The test images only evaluate.
+// The pipeline says nothing of network, passes, batches or rates: they are chosen by the data, with what was found on training images that
+// were held out (results/2026-11-30.md). The test images only evaluate.
 const string ModelFile = "model.zip";
 const string ScoreCommand = "score";
 const string ExpertLoadFile = "expert-load.json";

@@ -2,7 +2,8 @@
 //
 //     dotnet run samples/FolderOfImages/AugmentationSheet.cs -- FOLDER-WITH-PICTURES SHEET.png [SIDE]
 //
-// Takes the first twelve pictures of the folder and its folders, in an order that mixes them; SIDE is the pixels of a picture's side, 32 if it is left out.
+// Takes the first twelve pictures of the folder and its folders, in an order that mixes them; SIDE is the pixels of a picture's side, 32
+// if it is left out.
 
 #:project ../../src/Microsoft.ML.MoE/Microsoft.ML.MoE.csproj
 #:property PublishAot=false

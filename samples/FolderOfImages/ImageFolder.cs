@@ -1,7 +1,8 @@
 namespace FolderOfImages;
 
 /// <summary>
-/// The pictures of a folder by class: <c>DIR/train/CLASS/*</c> and <c>DIR/test/CLASS/*</c>, or <c>DIR/CLASS/*</c>, of which a part is set apart for the test. Only names are read here.
+/// The pictures of a folder by class: <c>DIR/train/CLASS/*</c> and <c>DIR/test/CLASS/*</c>, or <c>DIR/CLASS/*</c>, of which a part is set
+/// apart for the test. Only names are read here.
 /// </summary>
 /// <param name="Train">Pictures to train on, sorted by path.</param>
 /// <param name="Test">Pictures to evaluate on, sorted by path.</param>
@@ -20,7 +21,8 @@ public sealed record ImageFolder(
     /// <param name="directory">The folder.</param>
     /// <param name="seed">Which pictures are set apart for the test, where the folder does not say.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="InvalidDataException">There are fewer than two classes, a class has too few pictures, or a class of the test is none of the training.</exception>
+    /// <exception cref="InvalidDataException">There are fewer than two classes, a class has too few pictures, or a class of the test is
+    /// none of the training.</exception>
     public static ImageFolder Read(string directory, int seed)
     {
         if (!Directory.Exists(directory))

@@ -1,4 +1,5 @@
-// WideNet on any folder of pictures by class: the README's pipeline with a command line. It trains, evaluates, saves a model zip, and scores some pictures with it in another process.
+// WideNet on any folder of pictures by class: the README's pipeline with a command line. It trains, evaluates, saves a model zip, and
+// scores some pictures with it in another process.
 //
 //     dotnet run -c Release --project samples/FolderOfImages -- --data DIR                      DIR/train/CLASS/* and DIR/test/CLASS/*, or DIR/CLASS/*
 //     dotnet run -c Release --project samples/FolderOfImages -- --data DIR --recipe cifar10     CIFAR-10 as such a folder: results/ says how the recipe was chosen

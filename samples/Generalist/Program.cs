@@ -1,5 +1,5 @@
-// One model for several tasks on images, videos and texts, its experts chosen by attributes of the tasks: trains, measures, names what it never learned to name, learns that from a few examples by
-// prompts, saves, and serves in another process.
+// One model for several tasks on images, videos and texts, its experts chosen by attributes of the tasks: trains, measures, names what it
+// never learned to name, learns that from a few examples by prompts, saves, and serves in another process.
 //
 //     dotnet run -c Release --project samples/Generalist                    on what comes with the samples
 //     dotnet run -c Release --project samples/Generalist -- routers         without experts, and with each of the five routers, three seeds; --results DIR writes tables

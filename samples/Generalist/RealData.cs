@@ -4,8 +4,9 @@ using Microsoft.ML.MoE.Models;
 namespace GeneralistSample;
 
 /// <summary>
-/// Tasks on data that users bring: pictures by class as <c>DIR/pictures/{train,test}/CLASS/*</c>, such as CIFAR-10; sentences with an opinion as <c>DIR/sentences/{train,dev}.tsv</c>, such as SST-2, a
-/// header line, then sentence and 0 or 1; photos with captions as <c>DIR/photos/captions.tsv</c>, a file and a caption a line, and <c>DIR/photos/images</c>, such as Flickr8k.
+/// Tasks on data that users bring: pictures by class as <c>DIR/pictures/{train,test}/CLASS/*</c>, such as CIFAR-10; sentences with an
+/// opinion as <c>DIR/sentences/{train,dev}.tsv</c>, such as SST-2, a header line, then sentence and 0 or 1; photos with captions as
+/// <c>DIR/photos/captions.tsv</c>, a file and a caption a line, and <c>DIR/photos/images</c>, such as Flickr8k.
 /// </summary>
 internal static class RealData
 {

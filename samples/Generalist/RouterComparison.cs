@@ -9,7 +9,9 @@ using Samples;
 
 namespace GeneralistSample;
 
-/// <summary>Models that differ in what chooses their experts, trained alike (Uni-Perceiver-MoE, arXiv 2206.04674, table 3 and figure 1).</summary>
+/// <summary>
+/// Models that differ in what chooses their experts, trained alike (Uni-Perceiver-MoE, arXiv 2206.04674, table 3 and figure 1).
+/// </summary>
 internal static class RouterComparison
 {
     /// <summary>The model without experts.</summary>
@@ -29,7 +31,9 @@ internal static class RouterComparison
         ("attribute", RoutingLevel.Attribute),
     ];
 
-    /// <summary>The command <c>routers</c>: trains all, prints a table, and writes it after each training where a results folder is given.</summary>
+    /// <summary>
+    /// The command <c>routers</c>: trains all, prints a table, and writes it after each training where a results folder is given.
+    /// </summary>
     /// <param name="data">The option with the folder of real data.</param>
     /// <param name="steps">The option with the steps of each training.</param>
     public static Command CreateCommand(Option<string?> data, Option<int?> steps)

@@ -17,7 +17,10 @@ internal sealed record SampleData(
     IReadOnlyDictionary<string, IDataView> Test,
     (GeneralistTask Task, IDataView Few)? Unseen = null)
 {
-    /// <summary>An attribute that the paper's table lacks: what moves is the same whether one asks what it is or where it goes, and this tells the two apart.</summary>
+    /// <summary>
+    /// An attribute that the paper's table lacks: what moves is the same whether one asks what it is or where it goes, and this tells
+    /// the two apart.
+    /// </summary>
     public const string AsksMotion = "AsksMotion";
 
     private const int VideoImages = 8000;

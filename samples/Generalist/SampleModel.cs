@@ -14,7 +14,10 @@ internal static class SampleModel
     /// <summary>Steps of the sample's training.</summary>
     public const int Steps = 5000;
 
-    /// <summary>How prompts are trained for a task from a few examples: what was best on clothes that are neither in the videos nor in the test images. A head of its own learns 80 examples by heart.</summary>
+    /// <summary>
+    /// How prompts are trained for a task from a few examples: what was best on clothes that are neither in the videos nor in the test
+    /// images. A head of its own learns 80 examples by heart.
+    /// </summary>
     public static PromptTuningOptions Prompting { get; } = new() { MaxSteps = 150, LearningRate = 3e-3, ClassificationHead = false };
 
     /// <summary>Options of a training.</summary>

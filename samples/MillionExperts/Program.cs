@@ -1,4 +1,5 @@
-// PEER with 16 thousand to a million experts on real text, with and without batch normalisation of its queries: table 2 of "Mixture of A Million Experts" (arXiv 2407.04153) at a size for two cores.
+// PEER with 16 thousand to a million experts on real text, with and without batch normalisation of its queries: table 2 of "Mixture of A
+// Million Experts" (arXiv 2407.04153) at a size for two cores.
 //
 //     dotnet run -c Release --project samples/MillionExperts                       all eight trainings on tiny Shakespeare
 //     dotnet run -c Release --project samples/MillionExperts -- --data FILE        on a text of yours

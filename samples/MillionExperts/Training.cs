@@ -7,7 +7,9 @@ using Shakespeare;
 
 namespace MillionExperts;
 
-/// <summary>One training: three blocks of width 256 on bytes, the middle one with PEER, of 8 heads and 16 experts a head as in the paper.</summary>
+/// <summary>
+/// One training: three blocks of width 256 on bytes, the middle one with PEER, of 8 heads and 16 experts a head as in the paper.
+/// </summary>
 /// <param name="Experts">Number of experts, a perfect square.</param>
 /// <param name="QueryBatchNorm">Whether queries are normalised over the batch.</param>
 /// <param name="Steps">Steps of 4 windows of 128 bytes.</param>

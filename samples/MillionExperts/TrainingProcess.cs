@@ -5,7 +5,9 @@ using Samples;
 
 namespace MillionExperts;
 
-/// <summary>Gives each training, and each loading, a process of its own: its peak memory is then its own, and all of it is free before the next.</summary>
+/// <summary>
+/// Gives each training, and each loading, a process of its own: its peak memory is then its own, and all of it is free before the next.
+/// </summary>
 internal static class TrainingProcess
 {
     private const string TrainCommand = "train";
@@ -33,7 +35,9 @@ internal static class TrainingProcess
     /// <exception cref="IOException">The process ended without a result.</exception>
     public static StoredModel Load(string zip, string file) => Start<StoredModel>($"The loading of '{zip}'", [LoadCommand, zip, file]);
 
-    /// <summary>What <see cref="Train"/> starts a process for. The result goes to standard output as JSON, all else to standard error.</summary>
+    /// <summary>
+    /// What <see cref="Train"/> starts a process for. The result goes to standard output as JSON, all else to standard error.
+    /// </summary>
     public static Command CreateTrainCommand()
     {
         var (experts, batchNorm, steps) = (new Argument<int>("experts"), new Argument<bool>("batch-norm"), new Argument<int>("steps"));

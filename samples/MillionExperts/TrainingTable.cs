@@ -7,7 +7,8 @@ namespace MillionExperts;
 /// <summary>Trains all sizes, the smallest first, and reports.</summary>
 internal static class TrainingTable
 {
-    // Table 2 of the paper, by number of experts: perplexity on C4, unevenness, without and with batch normalisation. Its usage is 100 % but for 99.8 % at a million without.
+    // Table 2 of the paper, by number of experts: perplexity on C4, unevenness, without and with batch normalisation. Its usage is 100 %
+    // but for 99.8 % at a million without.
     private static readonly Dictionary<(int Experts, bool QueryBatchNorm), (double Perplexity, double Unevenness)> Paper = new()
     {
         [(128 * 128, false)] = (23.47, 0.45),
@@ -20,7 +21,10 @@ internal static class TrainingTable
         [(1024 * 1024, true)] = (20.64, 1.06),
     };
 
-    /// <summary>Trains every size with and without batch normalisation, prints a table, and writes <c>experts.md</c> and <c>experts.csv</c> where a results folder is given.</summary>
+    /// <summary>
+    /// Trains every size with and without batch normalisation, prints a table, and writes <c>experts.md</c> and <c>experts.csv</c>
+    /// where a results folder is given.
+    /// </summary>
     /// <param name="sizes">Numbers of experts.</param>
     /// <param name="steps">Steps of each training.</param>
     /// <param name="file">The text.</param>

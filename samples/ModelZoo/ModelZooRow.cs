@@ -8,7 +8,8 @@ namespace ModelZoo;
 /// <param name="Parameters">Trainable numbers, counted on the model's distinct tensors.</param>
 /// <param name="ActiveParameters">Those that one token meets.</param>
 /// <param name="ForwardMacs">Multiply-adds of one example's forward pass.</param>
-/// <param name="ForwardMilliseconds">Time of a forward pass, of an image or of a whole context of tokens; null where it was not measured or the model does not fit into memory.</param>
+/// <param name="ForwardMilliseconds">Time of a forward pass, of an image or of a whole context of tokens; null where it was not measured
+/// or the model does not fit into memory.</param>
 /// <param name="Published">Published parameters in millions, rounded down; null where there are none.</param>
 /// <param name="Note">Where the published figure is from, or what the model is for.</param>
 internal sealed record ModelZooRow(

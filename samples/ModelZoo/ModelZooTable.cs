@@ -17,7 +17,8 @@ internal static class ModelZooTable
 
     /// <summary>A row for every model that the library knows by name.</summary>
     /// <param name="timed">
-    /// Chooses by name the models that are built and timed, on a random image or a whole context of random tokens, where they fit into memory; the largest take gigabytes. None by default.
+    /// Chooses by name the models that are built and timed, on a random image or a whole context of random tokens, where they fit into
+    /// memory; the largest take gigabytes. None by default.
     /// </param>
     public static IEnumerable<ModelZooRow> Measure(Func<string, bool>? timed = null)
     {

@@ -1,4 +1,5 @@
-// Prints every model that the library knows by name: its parameters, those that one token meets, the multiply-adds of a forward pass, and the published count.
+// Prints every model that the library knows by name: its parameters, those that one token meets, the multiply-adds of a forward pass, and
+// the published count.
 //
 //     dotnet run -c Release --project samples/ModelZoo                a table
 //     dotnet run -c Release --project samples/ModelZoo -- --forward   with the time of a forward pass of each model that fits into memory: takes minutes

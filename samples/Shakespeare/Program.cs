@@ -14,7 +14,8 @@ using Samples;
 using Shakespeare;
 using Shakespeare.Comparison;
 
-// The learning rate was chosen on the last tenth of the training part (1e-3, 2e-3, 4e-3 and 8e-3 gave 2.08, 1.95, 2.06 and 2.21 after 600 steps). The validation part only measures.
+// The learning rate was chosen on the last tenth of the training part (1e-3, 2e-3, 4e-3 and 8e-3 gave 2.08, 1.95, 2.06 and 2.21 after 600
+// steps). The validation part only measures.
 const string ModelFile = "model.zip";
 const string ContinueCommand = "continue";
 

@@ -7,7 +7,8 @@ internal static class Spread
 {
     /// <summary>Mean ± sample standard deviation; the value alone where there is one.</summary>
     /// <param name="values">The measurements, at least one.</param>
-    /// <param name="format">How numbers are written; of one that shows signs the deviation takes the part for positive ones without the sign.</param>
+    /// <param name="format">How numbers are written; of one that shows signs the deviation takes the part for positive ones without the
+    /// sign.</param>
     public static string Of(IEnumerable<double> values, string format)
     {
         var all = values.ToArray();

@@ -47,7 +47,9 @@ internal sealed record CommandLine(string? Ablation, int Seeds, string? Data, in
         return command;
     }
 
-    /// <summary>An experiment with the numbers that were asked for. Where few images have labels, <see cref="Images"/> counts those without.</summary>
+    /// <summary>
+    /// An experiment with the numbers that were asked for. Where few images have labels, <see cref="Images"/> counts those without.
+    /// </summary>
     public Experiment ApplyTo(Experiment experiment) => experiment with
     {
         TrainingImages = experiment.UnlabelledImages == 0 ? Images ?? experiment.TrainingImages : experiment.TrainingImages,

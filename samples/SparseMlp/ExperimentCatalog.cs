@@ -4,7 +4,10 @@ using Samples.Comparison;
 
 namespace SparseMlpComparison;
 
-/// <summary>The comparison and the ablations of the Sparse-MLP paper (arXiv 2109.02008, section 3), at a size that two cores train. No test image chose anything.</summary>
+/// <summary>
+/// The comparison and the ablations of the Sparse-MLP paper (arXiv 2109.02008, section 3), at a size that two cores train. No test
+/// image chose anything.
+/// </summary>
 internal sealed class ExperimentCatalog
 {
     /// <summary>The name of the Sparse-MLP that the others are compared with.</summary>

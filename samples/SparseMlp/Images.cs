@@ -12,7 +12,8 @@ internal static class Images
     private const int Seed = 1;
 
     /// <summary>Reads Fashion-MNIST, or a folder of pictures by class.</summary>
-    /// <param name="directory">A folder with the four official files of Fashion-MNIST, or with folders of pictures (<see cref="ImageFolder"/>); null for the part of Fashion-MNIST that comes with the samples.</param>
+    /// <param name="directory">A folder with the four official files of Fashion-MNIST, or with folders of pictures
+    /// (<see cref="ImageFolder"/>); null for the part of Fashion-MNIST that comes with the samples.</param>
     /// <exception cref="IOException">There is no such folder, or a file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The folder holds something else.</exception>
     public static ImageSet Read(string? directory)

@@ -8,7 +8,10 @@ namespace Estimators.Tests;
 [TestClass]
 public static class TestAssembly
 {
-    /// <summary>Tests may touch torch before any type of the library. Their models are so small that a second thread only costs time, a lot of it on a busy machine.</summary>
+    /// <summary>
+    /// Tests may touch torch before any type of the library. Their models are so small that a second thread only costs time, a lot of
+    /// it on a busy machine.
+    /// </summary>
     [AssemblyInitialize]
     public static void Initialize(TestContext _)
     {

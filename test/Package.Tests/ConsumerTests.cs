@@ -72,7 +72,8 @@ public sealed class ConsumerTests
                         "PackageReference", new XAttribute("Include", p.Id), new XAttribute("Version", p.Version))))
             ).Save(Path.Combine(folder, "Consumer.csproj"));
 
-            // Our packages come fresh from their folder into a cache of this project's own; all others come from where this machine has them.
+            // Our packages come fresh from their folder into a cache of this project's own; all others come from where this machine has
+            // them.
             new XElement(
                 "configuration",
                 new XElement("packageSources", Add("packed", PackedPackages.Folder)),

@@ -6,8 +6,9 @@ namespace Microsoft.ML.MoE.Tests.Shared;
 internal static class LiveTensors
 {
     /// <summary>
-    /// How many tensors there are, once those that other code has left to the finalizer are gone: else they would go in the middle of a test. Compare with <see cref="torch.Tensor.TotalCount"/>
-    /// afterwards, so that what the test itself leaves to the finalizer still counts.
+    /// How many tensors there are, once those that other code has left to the finalizer are gone: else they would go in the middle of a
+    /// test. Compare with <see cref="torch.Tensor.TotalCount"/> afterwards, so that what the test itself leaves to the finalizer still
+    /// counts.
     /// </summary>
     public static long Count()
     {

@@ -7,7 +7,9 @@ namespace Microsoft.ML.MoE.Tests.Shared;
 /// <summary>How long the parameter lists are in what an assembly was compiled from.</summary>
 internal static class ParameterLists
 {
-    /// <summary>The methods, constructors and delegates with more parameters than so many, as <c>Type.Method (COUNT)</c>, in order.</summary>
+    /// <summary>
+    /// The methods, constructors and delegates with more parameters than so many, as <c>Type.Method (COUNT)</c>, in order.
+    /// </summary>
     /// <param name="assembly">The assembly.</param>
     /// <param name="limit">The number.</param>
     /// <param name="space">What the namespaces start with.</param>
@@ -29,8 +31,8 @@ internal static class ParameterLists
             select line];
     }
 
-    // By the compiler: a record's Deconstruct repeats its constructor, a delegate's BeginInvoke its Invoke. Of a local function the body alone
-    // is, its list was written by somebody.
+    // By the compiler: a record's Deconstruct repeats its constructor, a delegate's BeginInvoke its Invoke. Of a local function the body
+    // alone is, its list was written by somebody.
     private static bool IsMade(MetadataReader reader, MethodDefinition method, string type, string name) =>
         name is "Deconstruct" or "BeginInvoke" or "EndInvoke"
         || (type.Contains('<', StringComparison.Ordinal) && !name.Contains('<', StringComparison.Ordinal));

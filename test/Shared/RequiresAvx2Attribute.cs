@@ -3,7 +3,10 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Microsoft.ML.MoE.Tests.Shared;
 
-/// <summary>Runs the test where the processor has AVX2 and FMA, for which the managed kernels are written, and skips it with a message elsewhere.</summary>
+/// <summary>
+/// Runs the test where the processor has AVX2 and FMA, for which the managed kernels are written, and skips it with a message
+/// elsewhere.
+/// </summary>
 public sealed class RequiresAvx2Attribute : ConditionBaseAttribute
 {
     public RequiresAvx2Attribute()

@@ -3,7 +3,10 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Microsoft.ML.MoE.Tests.Shared;
 
-/// <summary>Runs the test where the processor multiplies bfloat16 matrices, for which that path of the experts is written, and skips it with a message elsewhere.</summary>
+/// <summary>
+/// Runs the test where the processor multiplies bfloat16 matrices, for which that path of the experts is written, and skips it with a
+/// message elsewhere.
+/// </summary>
 public sealed class RequiresBFloat16Attribute : ConditionBaseAttribute
 {
     public RequiresBFloat16Attribute()

@@ -7,7 +7,10 @@ using System.Reflection.PortableExecutable;
 
 namespace Microsoft.ML.MoE.Tests.Shared;
 
-/// <summary>Which types of an assembly refer to which others of it: in signatures, fields, attributes and the bodies of methods. What the compiler makes for lambdas and iterators counts as its outer type.</summary>
+/// <summary>
+/// Which types of an assembly refer to which others of it: in signatures, fields, attributes and the bodies of methods. What the
+/// compiler makes for lambdas and iterators counts as its outer type.
+/// </summary>
 internal sealed class TypeReferences
 {
     private static readonly Dictionary<short, OperandType> Operands = typeof(OpCodes)

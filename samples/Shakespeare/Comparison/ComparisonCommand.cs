@@ -5,14 +5,17 @@ using Samples;
 
 namespace Shakespeare.Comparison;
 
-/// <summary>The command <c>compare</c>: trains models of equal multiply-adds a token side by side, for as many steps or for as long.</summary>
+/// <summary>
+/// The command <c>compare</c>: trains models of equal multiply-adds a token side by side, for as many steps or for as long.
+/// </summary>
 internal static class ComparisonCommand
 {
     private const int NanoGptSteps = 2000;
     private const int StandardSeeds = 3;
 
     /// <summary>
-    /// Makes the command, which prints a table, and writes <c>steps.md</c> and <c>steps.csv</c> (or <c>minutes</c>, or <c>tune</c>) where a results folder is given.
+    /// Makes the command, which prints a table, and writes <c>steps.md</c> and <c>steps.csv</c> (or <c>minutes</c>, or <c>tune</c>) where
+    /// a results folder is given.
     /// </summary>
     public static Command Create()
     {

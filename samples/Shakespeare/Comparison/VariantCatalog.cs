@@ -5,12 +5,13 @@ using Microsoft.ML.MoE.Routing;
 namespace Shakespeare.Comparison;
 
 /// <summary>
-/// What PEER's paper compares (arXiv 2407.04153, section 3.1) on a backbone of nanoGPT's size for a CPU. Experts are chosen by their tokens here: in the paper they choose theirs, and then see
-/// what comes later in the text.
+/// What PEER's paper compares (arXiv 2407.04153, section 3.1) on a backbone of nanoGPT's size for a CPU. Experts are chosen by their
+/// tokens here: in the paper they choose theirs, and then see what comes later in the text.
 /// </summary>
 internal static class VariantCatalog
 {
-    // What --tune tries: learning rates, what those of memories and single-neuron experts and of their keys are multiplied by, and how many there are of them.
+    // What --tune tries: learning rates, what those of memories and single-neuron experts and of their keys are multiplied by, and how
+    // many there are of them.
     private static readonly double[] Rates = [1e-3, 2e-3, 4e-3, 8e-3];
     private static readonly double[] TableScales = [1, 2, 4, 8, 12, 16, 32];
     private static readonly double[] KeyScales = [0.01, 0.1, 0.25];   // besides 1
@@ -28,7 +29,10 @@ internal static class VariantCatalog
 
     private static readonly LanguageModelConfig Backbone = LanguageModelConfig.Small with { ContextLength = 64, SparseLayer = null };
 
-    /// <summary>The models, of equal multiply-adds a token: the dense layers beside a sparse one get what it leaves. Learning rates and sizes were chosen by trials on a part of the training text.</summary>
+    /// <summary>
+    /// The models, of equal multiply-adds a token: the dense layers beside a sparse one get what it leaves. Learning rates and sizes
+    /// were chosen by trials on a part of the training text.
+    /// </summary>
     public static IReadOnlyList<Variant> All { get; } =
     [
         new("dense", Backbone, TunedRate),
@@ -47,7 +51,10 @@ internal static class VariantCatalog
         Peer(TunedCount, TunedScaleOfExperts, heads: HeadsOfMemories, expertsPerHead: MemoriesPerHead),
     ];
 
-    /// <summary>Every model with several learning rates, and its table and keys with several others and of other sizes than in <see cref="All"/>.</summary>
+    /// <summary>
+    /// Every model with several learning rates, and its table and keys with several others and of other sizes than in
+    /// <see cref="All"/>.
+    /// </summary>
     public static IReadOnlyList<Variant> WithOtherOptions { get; } =
     [
         .. All.SelectMany(variant =>

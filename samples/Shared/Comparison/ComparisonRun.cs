@@ -3,7 +3,10 @@ namespace Samples.Comparison;
 /// <summary>Runs an experiment for someone at a terminal.</summary>
 internal static class ComparisonRun
 {
-    /// <summary>Runs it, says on the error output how far it is, prints its table, and writes <c>NAME.md</c> and <c>NAME.csv</c> where a results folder is given.</summary>
+    /// <summary>
+    /// Runs it, says on the error output how far it is, prints its table, and writes <c>NAME.md</c> and <c>NAME.csv</c> where a
+    /// results folder is given.
+    /// </summary>
     /// <param name="experiment">What to train.</param>
     /// <param name="images">What to train and test on.</param>
     /// <param name="seeds">How many seeds, from 1.</param>

@@ -5,7 +5,9 @@ using Microsoft.ML.MoE.Training;
 
 namespace Samples.Comparison;
 
-/// <summary>Trains the variants of an experiment, all from the same seeds on the same images in the same order, and measures them.</summary>
+/// <summary>
+/// Trains the variants of an experiment, all from the same seeds on the same images in the same order, and measures them.
+/// </summary>
 internal static class ComparisonRunner
 {
     /// <summary>Trains every variant once for each seed.</summary>

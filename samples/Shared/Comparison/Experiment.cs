@@ -15,7 +15,9 @@ internal sealed record Experiment(string Name, string Title, string Paper, int T
     /// <summary>Highest learning rate.</summary>
     public double LearningRate { get; init; } = 3e-3;
 
-    /// <summary>Images after those of the training, whose labels are not looked at: <see cref="Variant.Pretrained"/> models see them first.</summary>
+    /// <summary>
+    /// Images after those of the training, whose labels are not looked at: <see cref="Variant.Pretrained"/> models see them first.
+    /// </summary>
     public int UnlabelledImages { get; init; }
 
     /// <summary>Passes over the images without labels.</summary>

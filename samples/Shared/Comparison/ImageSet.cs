@@ -2,7 +2,10 @@ using Microsoft.ML;
 
 namespace Samples.Comparison;
 
-/// <summary>The images that experiments train and test on, in a column "Image", with a key in "Label" that numbers the classes alike in every part of them.</summary>
+/// <summary>
+/// The images that experiments train and test on, in a column "Image", with a key in "Label" that numbers the classes alike in every
+/// part of them.
+/// </summary>
 /// <param name="Name">What to call the set in a message.</param>
 /// <param name="Side">Height and width of the model's images in pixels; pictures of another size are resized.</param>
 /// <param name="TrainingImages">How many there are to train on.</param>

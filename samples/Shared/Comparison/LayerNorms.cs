@@ -2,14 +2,17 @@ using Microsoft.ML.MoE.Models;
 
 namespace Samples.Comparison;
 
-/// <summary>How much the LayerNorms before the feed-forward layers differ from block to block (WideNet, arXiv 2107.11817, equation 9).</summary>
+/// <summary>
+/// How much the LayerNorms before the feed-forward layers differ from block to block (WideNet, arXiv 2107.11817, equation 9).
+/// </summary>
 internal static class LayerNorms
 {
     // The list of these LayerNorms in a WideNet and in a ViT.
     private static readonly string[] Lists = ["mixtureNorms.", "feedForwardNorms."];
 
     /// <summary>
-    /// The mean of |γᵢⱼ − γₘₙ| over all elements i of all blocks' gains and all elements m of the other blocks' gains. The indices of the printed equation are garbled; this is how we read it.
+    /// The mean of |γᵢⱼ − γₘₙ| over all elements i of all blocks' gains and all elements m of the other blocks' gains. The indices of the
+    /// printed equation are garbled; this is how we read it.
     /// </summary>
     /// <returns>The diversity, or null where the model has one LayerNorm for all blocks.</returns>
     public static double? Diversity(ImageClassifier model)

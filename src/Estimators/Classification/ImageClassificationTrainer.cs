@@ -228,7 +228,10 @@ internal sealed class ImageClassificationTrainer
             model,
             objective.ComputeLoss,
             new ImageBatchSource(
-                split.Cropped ?? split.Training, batches, session.Seed, flips: options.AlternatingFlips ? new AlternatingFlips(session.Seed) : null)
+                split.Cropped ?? split.Training,
+                batches,
+                session.Seed,
+                flips: options.AlternatingFlips ? new AlternatingFlips(session.Seed) : null)
             {
                 WeightOf = weights is null ? null : weights.Of,
                 Sampling = options.ClassBalancing == ClassBalancing.Sampling ? new BalancedSampling(split.Labels, session.Seed) : null,

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// What models with a stem are trained with on up to some hundred thousand images, from random weights: found on images that were held out of
-/// Fashion-MNIST's training set (samples/FashionMnist/results).
+/// What models with a stem are trained with on up to some hundred thousand images, from random weights: found on images that were held out
+/// of Fashion-MNIST's training set (samples/FashionMnist/results).
 /// </summary>
 internal static class SmallDataRecipe
 {

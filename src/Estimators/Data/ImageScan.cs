@@ -58,7 +58,8 @@ internal sealed record ImageScan(
         var labels = new List<int>();
         var weights = data.Weights is null ? null : new List<float>();
         var order = new RowOrder(data, what);
-        using var rows = crop is null ? ParallelImageRows.Open(data, settings.Threads) : data.Open();   // which alone has the pictures themselves
+        // Only the plain rows have the pictures themselves, of which crops are cut.
+        using var rows = crop is null ? ParallelImageRows.Open(data, settings.Threads) : data.Open();
         while (rows.MoveNext(cancellationToken))
         {
             host.CheckAlive();

@@ -38,7 +38,8 @@ internal static class PatchSizes
     /// </summary>
     /// <param name="height">Height of the images in pixels.</param>
     /// <param name="width">Width of the images in pixels.</param>
-    /// <param name="halves">Whether convolutions halve the images, for which it is a power of 2 and divides nothing: 30 → 4, 48 → 4.</param>
+    /// <param name="halves">Whether convolutions halve the images, for which it is a power of 2 and divides nothing: 30 → 4, 48 →
+    /// 4.</param>
     /// <exception cref="ArgumentException">That makes more than 1,024 patches.</exception>
     public static int Choose(int height, int width, bool halves = false)
     {

@@ -106,8 +106,8 @@ internal sealed class GeneralistStartingPoint
         {
             throw new ArgumentException(
                 $"{differing} of the {nameof(UniPerceiverGeneralist.Options.Architecture)} is {Text(asked[differing])}, but that of "
-                    + $"{Option} is "
-                    + $"{Text(earlier[differing])}, which stays as it is; leave {nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
+                    + $"{Option} is {Text(earlier[differing])}, which stays as it is; leave "
+                    + $"{nameof(UniPerceiverGeneralist.Options.Architecture)} out.");
         }
 
         static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";

@@ -14,15 +14,16 @@ namespace Microsoft.ML.MoE.Augmentation;
 /// <para>
 /// At magnitude M from 0 to 15: rotate by 3°·M either way; shear by 0.03·M, from the upper and left border; translate by 4.5 % of the side
 /// ·M; color, contrast, brightness and sharpness at 1 ± 0.09·M, at least 0.1, where 1 is the image itself; solarize the pixels from
-/// (1 − M/10)·256/255 up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity. Directions are drawn for each image. Moved pixels are
-/// interpolated bilinearly.
+/// (1 − M/10)·256/255 up; posterize to 8 − 0.4·M bits, rounded; autocontrast, equalize, identity. Directions are drawn for each image.
+/// Moved pixels are interpolated bilinearly.
 /// </para>
 /// <para>
 /// Every operation that has a magnitude grows with it from no change at 0, which the paper's own tables do not do for solarize, posterize
-/// and the four of color; timm calls this the increasing set ("inc1"). Like there, and in the papers' own code, 10 is where ranges usually end and greater
-/// magnitudes go on in proportion (timm: with "mmax15"), as far as an operation can: from 10 on solarize inverts the whole image, and what
-/// makes color and contrast less stays at 0.1. In the papers' code solarize and posterize grow weaker with the magnitude, and change
-/// little or nothing above 10. torchvision's scale ends at 30: its 9 is a 3 here. An image without three channels has no color to change, and one of less than 3 pixels a side no sharpness.
+/// and the four of color; timm calls this the increasing set ("inc1"). Like there, and in the papers' own code, 10 is where ranges usually
+/// end and greater magnitudes go on in proportion (timm: with "mmax15"), as far as an operation can: from 10 on solarize inverts the whole
+/// image, and what makes color and contrast less stays at 0.1. In the papers' code solarize and posterize grow weaker with the magnitude,
+/// and change little or nothing above 10. torchvision's scale ends at 30: its 9 is a 3 here. An image without three channels has no color
+/// to change, and one of less than 3 pixels a side no sharpness.
 /// </para>
 /// </remarks>
 internal sealed record RandAugment

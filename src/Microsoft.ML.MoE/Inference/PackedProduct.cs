@@ -77,12 +77,24 @@ internal static unsafe class PackedProduct
                         if (finish.IsPlain && terms > 0 && width == MicroKernel.Columns)
                         {
                             MicroKernel.Multiply(
-                                count, half: false, terms, lines, data, MicroKernel.Columns, new Tile(place, target.Stride, finish.Adds, null));
+                                count,
+                                half: false,
+                                terms,
+                                lines,
+                                data,
+                                MicroKernel.Columns,
+                                new Tile(place, target.Stride, finish.Adds, null));
                             continue;
                         }
                         if (terms > 0)
                             MicroKernel.Multiply(
-                                count, half: false, terms, lines, data, MicroKernel.Columns, new Tile(tile, MicroKernel.Columns, false, null));
+                                count,
+                                half: false,
+                                terms,
+                                lines,
+                                data,
+                                MicroKernel.Columns,
+                                new Tile(tile, MicroKernel.Columns, false, null));
                         for (var i = 0; i < count; i++)
                             finish.Store(tile + (i * MicroKernel.Columns), place + (i * target.Stride), column, width);
                     }

@@ -19,8 +19,8 @@ internal static class TorchScripts
         def grouped_mm(x, w, offsets):
             return torch._grouped_mm(x, w, offsets)
 
-        def fused_adamw_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor], steps: List[Tensor],
-                         learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
+        def fused_adamw_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor],
+                         steps: List[Tensor], learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
                          gradient_divisor: Optional[Tensor], skip: Optional[Tensor]):
             amsgrad_moments: List[Tensor] = []
             if skip is None:
@@ -38,8 +38,8 @@ internal static class TorchScripts
                               weight_decay=weight_decay, momentum=momentum, lr=learning_rate, dampening=0., nesterov=nesterov,
                               maximize=False, is_first_step=False, grad_scale=gradient_divisor, found_inf=skip)
 
-        def lamb_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor], steps: List[Tensor],
-                  learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
+        def lamb_(parameters: List[Tensor], gradients: List[Tensor], first_moments: List[Tensor], second_moments: List[Tensor],
+                  steps: List[Tensor], learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float,
                   trust_ratio: bool, gradient_divisor: Optional[Tensor], skip: Tensor):
             done = 1 - skip
             if gradient_divisor is not None:

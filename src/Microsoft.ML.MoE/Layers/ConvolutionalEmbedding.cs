@@ -15,7 +15,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Layers;
 
-/// <summary>Maps an image to L vectors of the model's width, row by row, with the convolutions of a <see cref="ConvolutionalStem"/>.</summary>
+/// <summary>
+/// Maps an image to L vectors of the model's width, row by row, with the convolutions of a <see cref="ConvolutionalStem"/>.
+/// </summary>
 internal sealed class ConvolutionalEmbedding : nn.Module<Tensor, Tensor>
 {
     private readonly ConvolutionalStem options;
@@ -70,7 +72,8 @@ internal sealed class ConvolutionalEmbedding : nn.Module<Tensor, Tensor>
         return x_NCHW.permute(0, 2, 3, 1).flatten(1, 2).MoveToOuterDisposeScope();   // (N, D, H/P, W/P) -> (N, L, D)
     }
 
-    // Where there is one channel, strides do not tell which way an image lies, so that the result is laid out too: most often it is already.
+    // Where there is one channel, strides do not tell which way an image lies, so that the result is laid out too: most often it is
+    // already.
     private static Tensor Convolve(Tensor x_NCHW, Tensor weight_OIYX, int stride) =>
         ChannelsLast(
             x_NCHW.device_type == DeviceType.META   // for which libtorch has no convolution

@@ -23,8 +23,8 @@ public sealed record ConvolutionalStem
     public ConvolutionalStem(ConvolutionalStem original) => (FirstChannels, Halving) = (original.FirstChannels, original.Halving);
 
     /// <summary>
-    /// Channels after the first convolution where there are several, at least 1; they double with every further one, up to the model's width.
-    /// Null (default): the width, halved for every further convolution, and 8 at least.
+    /// Channels after the first convolution where there are several, at least 1; they double with every further one, up to the model's
+    /// width. Null (default): the width, halved for every further convolution, and 8 at least.
     /// </summary>
     public int? FirstChannels { get; init; }
 
@@ -48,8 +48,8 @@ public sealed record ConvolutionalStem
                 $"PatchSize is {patchSize} and {name} is set; convolutions halve the image, so that it must be a power of 2.");
         if (height < patchSize || width < patchSize)
             throw new ArgumentException(
-                $"The image is {width}×{height} pixels, PatchSize is {patchSize} and {name} is set; the convolutions would shrink it to less "
-                    + "than a token: both sides must be at least PatchSize.");
+                $"The image is {width}×{height} pixels, PatchSize is {patchSize} and {name} is set; the convolutions would shrink it to "
+                    + "less than a token: both sides must be at least PatchSize.");
     }
 
     /// <summary>The convolutions for images of a number of channels, from the image on; one that does not halve for patches of 1.</summary>

@@ -1,7 +1,8 @@
 // A mixture of experts in which every expert chooses its tokens. Zhou et al., "Mixture-of-Experts with Expert Choice Routing", arXiv
 // 2202.09368, section 3.2.
 //
-//   S = softmax over the experts of X·W_g        G, I = TopK(Sᵀ, C)        C = c·T/E        y_t = Σ over the experts e that chose t of S_te · FFN_e(x_t)
+//   S = softmax over the experts of X·W_g        G, I = TopK(Sᵀ, C)        C = c·T/E
+//   y_t = Σ over the experts e that chose t of S_te · FFN_e(x_t)
 //
 // Axes: T = tokens of the whole batch, D = model width, E = experts, C = tokens of an expert, R = E·C computed rows.
 

@@ -1,7 +1,8 @@
 // A large memory of values that tokens look up by product keys. Lample et al., "Large Memory Layers with Product Keys", arXiv 1907.05242,
 // section 3.
 //
-//   q = BN(W_q x), one for each head        I = the k memories whose product keys score highest with q        f(x) = Σ over heads Σ_{i in I} softmax(scores)_i · v_i
+//   q = BN(W_q x), one for each head        I = the k memories whose product keys score highest with q
+//   f(x) = Σ over heads Σ_{i in I} softmax(scores)_i · v_i
 //
 // Axes: T = tokens of the whole batch, D = model width, H = heads, K = memories of a head, M = H·K memories of a token.
 

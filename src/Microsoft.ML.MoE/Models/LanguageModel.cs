@@ -221,9 +221,9 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
                 nameof(ids_NL));
         if (ids_NL.shape[1] > room)
         {
+            var read = room < Config.ContextLength ? $", and {Config.ContextLength - room} have been read" : "";
             throw new ArgumentException(
-                $"There are {ids_NL.shape[1]} tokens, and room for {room}: the model's context length is "
-                    + $"{Config.ContextLength}{(room < Config.ContextLength ? $", and {Config.ContextLength - room} have been read" : "")}.",
+                $"There are {ids_NL.shape[1]} tokens, and room for {room}: the model's context length is {Config.ContextLength}{read}.",
                 nameof(ids_NL));
         }
         if (ids_NL.device_type != DeviceType.CPU)

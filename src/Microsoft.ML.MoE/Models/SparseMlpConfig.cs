@@ -127,7 +127,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     };
 
     /// <summary>
-    /// About as many multiply-adds as <see cref="MlpMixerConfig.Thumbnail"/>, with 4 spatial and 4 channel experts in the last 2 of 4 blocks.
+    /// About as many multiply-adds as <see cref="MlpMixerConfig.Thumbnail"/>, with 4 spatial and 4 channel experts in the last 2 of 4
+    /// blocks.
     /// </summary>
     public static SparseMlpConfig Thumbnail { get; } = Small with
     {

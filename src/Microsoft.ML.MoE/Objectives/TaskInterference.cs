@@ -1,6 +1,7 @@
 // How much the tasks of a model get in each other's way. Uni-Perceiver-MoE, arXiv 2206.04674, section 3.
 //
-//     d_ji(b, a) = ⟨g_j^b, g_i^a⟩ / ‖g_j^b‖        what a step of unit length for batch b of task j does for batch a of task i, to first order
+//     d_ji(b, a) = ⟨g_j^b, g_i^a⟩ / ‖g_j^b‖        what a step of unit length for batch b of task j does for batch a of
+//                                               task i, to first order
 //     D_ji(a)    = mean over b ≠ a of d_ji(b, a)
 //     I_ij       = mean over a of D_ji(a) / D_ii(a)
 //

@@ -53,7 +53,9 @@ public static class TorchRuntime
         NativeTorch.Subscribe();
     }
 
-#pragma warning disable CA2255 // Not for libraries, as a rule. But TorchSharp's static constructor, once it has failed, fails for good: this must run before anything of ours touches it.
+    // Not for libraries, as a rule. But TorchSharp's static constructor, once it has failed, fails for good: this must run before anything
+    // of ours touches it.
+#pragma warning disable CA2255
     [ModuleInitializer]
 #pragma warning restore CA2255
     internal static void OnAssemblyLoad()

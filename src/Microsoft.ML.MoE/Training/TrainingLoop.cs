@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Training;
 
 /// <summary>
-/// Trains any module on any batches: AdamW, LAMB, Muon or gradient descent with warm-up, decay, clipping and gradient accumulation; validation,
-/// best weights and early stopping by epoch; progress, cancellation and a stop where the loss is not finite; checkpoints that training
-/// continues from, to the bit, after its process has ended.
+/// Trains any module on any batches: AdamW, LAMB, Muon or gradient descent with warm-up, decay, clipping and gradient accumulation;
+/// validation, best weights and early stopping by epoch; progress, cancellation and a stop where the loss is not finite; checkpoints that
+/// training continues from, to the bit, after its process has ended.
 /// </summary>
 /// <typeparam name="TBatch">A batch; disposed after its step where it is disposable.</typeparam>
 /// <remarks>

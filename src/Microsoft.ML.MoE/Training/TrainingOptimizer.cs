@@ -1,4 +1,5 @@
 using Microsoft.ML.MoE.Optimizers;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Training;
@@ -17,8 +18,9 @@ internal static class TrainingOptimizer
         var parts = new Dictionary<string, IOptimizer>();
         try
         {
+            var constants = new AdamConstants(options.Beta1, options.Beta2, options.Epsilon);
             foreach (var (name, owner) in Distinct<IHasOwnOptimizer>(module))
-                parts.Add(name, owner.CreateOptimizer(options.Optimizer!.Value, new AdamConstants(options.Beta1, options.Beta2, options.Epsilon)));
+                parts.Add(name, owner.CreateOptimizer(options.Optimizer!.Value, constants));
             var ofModules = ScalesOfModules(module);
             IReadOnlyList<ParameterGroup> Groups(double scale) => ParameterGroup.ForModule(
                 module,
@@ -35,8 +37,9 @@ internal static class TrainingOptimizer
             {
                 // Leaves what is not a hidden matrix to AdamW, below.
                 var scale = options.MuonLearningRate / options.LearningRate!.Value;
+                bool IsHidden(KeyValuePair<string, Parameter> pair) => matrices.ContainsKey(pair.Value.Handle);
                 var hidden = Groups(scale)
-                    .Select(group => group with { Parameters = [.. group.Parameters.Where(pair => matrices.ContainsKey(pair.Value.Handle))] })
+                    .Select(group => group with { Parameters = [.. group.Parameters.Where(IsHidden)] })
                     .Where(group => group.Parameters.Count > 0);
                 parts.Add("muon", new Muon(hidden, matrices.Values, options.MuonMomentum, options.Precision));
             }

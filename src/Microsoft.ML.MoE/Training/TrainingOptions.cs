@@ -17,7 +17,9 @@ namespace Microsoft.ML.MoE.Training;
 /// </remarks>
 public class TrainingOptions
 {
-    /// <summary>Passes over the training data, at least 1. Null (default): chosen, usually 10; 12 or more for image classifiers with a stem.</summary>
+    /// <summary>
+    /// Passes over the training data, at least 1. Null (default): chosen, usually 10; 12 or more for image classifiers with a stem.
+    /// </summary>
     public int? Epochs { get; set; }
 
     /// <summary>
@@ -48,8 +50,9 @@ public class TrainingOptions
     public int GradientAccumulation { get; set; } = 1;
 
     /// <summary>
-    /// The optimizer. Null (default): chosen, usually AdamW. Modules with an optimizer of their own keep it (<see cref="IHasOwnOptimizer"/>): tables of experts
-    /// are always trained by AdamW, and need a learning rate of their own beside another optimizer's.
+    /// The optimizer. Null (default): chosen, usually AdamW. Modules with an optimizer of their own keep it
+    /// (<see cref="IHasOwnOptimizer"/>): tables of experts are always trained by AdamW, and need a learning rate of their own beside
+    /// another optimizer's.
     /// </summary>
     public OptimizerKind? Optimizer { get; set; }
 
@@ -151,8 +154,8 @@ public class TrainingOptions
     public double? BalanceLossWeight { get; set; }
 
     /// <summary>
-    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide, with
-    /// a stem 64), else float32.
+    /// Type of the matrix products. Default: bfloat16 where the device has it in hardware (and on a CPU, the model is at least 256 wide,
+    /// with a stem 64), else float32.
     /// </summary>
     public Precision Precision { get; set; }
 

@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Benchmarks.Cost;
 
 /// <summary>
-/// Time and memory of the sparse layer over the number of experts and of tokens, float32. Every size is measured in a process of its own: freed memory stays with a process, so that
-/// only a fresh one shows what a step takes. There are two experts at least, since each token goes to two.
+/// Time and memory of the sparse layer over the number of experts and of tokens, float32. Every size is measured in a process of its own:
+/// freed memory stays with a process, so that only a fresh one shows what a step takes. There are two experts at least, since each token
+/// goes to two.
 /// </summary>
 internal static class CostMeasurement
 {

@@ -6,7 +6,8 @@ namespace Benchmarks.Cost;
 /// <param name="StepMs">Median time of a forward and backward pass in milliseconds.</param>
 /// <param name="MicrosecondsPerToken">The same per token.</param>
 /// <param name="WeightMegabytes">What the layer's weights take, 10⁶ bytes; their gradients take the same again.</param>
-/// <param name="StepMegabytes">How much larger the process was at its largest than before the first step, 10⁶ bytes: gradients, what is kept for the backward pass, temporaries.</param>
+/// <param name="StepMegabytes">How much larger the process was at its largest than before the first step, 10⁶ bytes: gradients, what is
+/// kept for the backward pass, temporaries.</param>
 internal sealed record CostPoint(
     int Experts, int Tokens, double StepMs, double MicrosecondsPerToken, double WeightMegabytes, double StepMegabytes)
 {

@@ -33,7 +33,10 @@ internal sealed record ExpertsWork(int Tokens, int Width, int HiddenWidth, int E
             (3 * weights * (type == ScalarType.BFloat16 ? 2 : 4)) + (4.0 * Tokens * Width * sizeof(float)));
     }
 
-    /// <summary>The whole layer: router, dispatch, experts, combination. Every pair is computed: nothing is dropped, so that the work is what the sizes say.</summary>
+    /// <summary>
+    /// The whole layer: router, dispatch, experts, combination. Every pair is computed: nothing is dropped, so that the work is what
+    /// the sizes say.
+    /// </summary>
     /// <param name="type">Type of the experts' weights, gradients and products. The router is float32.</param>
     public MixtureOfExperts Layer(ScalarType type)
     {

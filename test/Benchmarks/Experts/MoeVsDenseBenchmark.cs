@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace Benchmarks.Experts;
 
 /// <summary>
-/// Forward and backward of the whole sparse layer against one dense feed-forward layer of libtorch's on K times the tokens: the same active multiply-adds.
+/// Forward and backward of the whole sparse layer against one dense feed-forward layer of libtorch's on K times the tokens: the same
+/// active multiply-adds.
 /// </summary>
 internal sealed class MoeVsDenseBenchmark : IBenchmark
 {

@@ -3,7 +3,9 @@ using TorchSharp;
 
 namespace Benchmarks.Experts;
 
-/// <summary>Forward and backward of the sparse layer against a loop over the experts with masks and <c>w[e]</c>, on the same weights and tokens.</summary>
+/// <summary>
+/// Forward and backward of the sparse layer against a loop over the experts with masks and <c>w[e]</c>, on the same weights and tokens.
+/// </summary>
 internal sealed class MoeVsNaiveBenchmark : IBenchmark
 {
     private readonly MixtureOfExperts layer = ExpertsWork.Standard.Layer(torch.ScalarType.Float32);

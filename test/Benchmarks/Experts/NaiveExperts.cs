@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Benchmarks.Experts;
 
 /// <summary>
-/// The layer as one writes it first: a loop over the experts, each of which picks its tokens by a mask and its weights by index. Uses a layer's own parameters; also what the layer is
-/// checked against.
+/// The layer as one writes it first: a loop over the experts, each of which picks its tokens by a mask and its weights by index. Uses a
+/// layer's own parameters; also what the layer is checked against.
 /// </summary>
 internal sealed class NaiveExperts(MixtureOfExperts layer, int expertsPerToken)
 {

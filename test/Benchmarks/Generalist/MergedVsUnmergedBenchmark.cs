@@ -9,7 +9,10 @@ using static TorchSharp.torch;
 
 namespace Benchmarks.Generalist;
 
-/// <summary>The four linear layers of a block on tokens of one role: with that role's experts merged, against sending every token to each of its experts and adding up what comes back.</summary>
+/// <summary>
+/// The four linear layers of a block on tokens of one role: with that role's experts merged, against sending every token to each of
+/// its experts and adding up what comes back.
+/// </summary>
 internal sealed class MergedVsUnmergedBenchmark : IBenchmark
 {
     private const int Experts = 8;

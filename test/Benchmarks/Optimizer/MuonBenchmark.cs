@@ -42,7 +42,9 @@ internal sealed class MuonBenchmark : IBenchmark
         muon = new Muon([new([.. parameters.Select((p, i) => KeyValuePair.Create($"{i}", p))], 0)], shapes);
     }
 
-    /// <summary>Five iterations of Newton–Schulz, each X·Xᵀ, its square, and their sum times X: 2·m²·n + m³ of a matrix of (m, n), m ≤ n.</summary>
+    /// <summary>
+    /// Five iterations of Newton–Schulz, each X·Xᵀ, its square, and their sum times X: 2·m²·n + m³ of a matrix of (m, n), m ≤ n.
+    /// </summary>
     public BenchmarkWork? Work =>
         new(
             5 * matrices.Sum(matrix =>

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Benchmarks.Peer;
 
-/// <summary>The layer in torch: gathered rows, gradients as large as the tables, TorchSharp's AdamW over all of it. Trains the same tables as the layer that it is made from.</summary>
+/// <summary>
+/// The layer in torch: gathered rows, gradients as large as the tables, TorchSharp's AdamW over all of it. Trains the same tables as
+/// the layer that it is made from.
+/// </summary>
 internal sealed class DensePeerStep : IPeerStep
 {
     private readonly Dictionary<string, Parameter> parameters;

@@ -25,7 +25,10 @@ internal static class PeerCheck
                 $"{what} differs by up to {difference_R.max().ToDouble():g3} of its largest number; {bad:p2} of its rows differ.");
     }
 
-    /// <summary>Compares what one step of Adam has done: every number moves by the rate in the direction of its gradient, but where that is next to nothing, rounding decides on the direction.</summary>
+    /// <summary>
+    /// Compares what one step of Adam has done: every number moves by the rate in the direction of its gradient, but where that is
+    /// next to nothing, rounding decides on the direction.
+    /// </summary>
     /// <param name="what">What is compared, as the beginning of a sentence.</param>
     /// <param name="expected">The numbers after a step.</param>
     /// <param name="actual">The numbers after the other step.</param>

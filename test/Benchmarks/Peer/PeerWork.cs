@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Benchmarks.Peer;
 
-/// <summary>Sizes of a PEER layer and the tokens it gets; heads, experts a head and query width are the paper's and the layer's defaults.</summary>
+/// <summary>
+/// Sizes of a PEER layer and the tokens it gets; heads, experts a head and query width are the paper's and the layer's defaults.
+/// </summary>
 /// <param name="Experts">Number of experts.</param>
 /// <param name="Tokens">T.</param>
 internal sealed record PeerWork(int Experts, int Tokens)

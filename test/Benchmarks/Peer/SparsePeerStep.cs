@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Benchmarks.Peer;
 
 /// <summary>
-/// The layer in torch with sparse embeddings: gathered rows, sparse gradients that are coalesced, and Adam on their rows, which TorchSharp does not have, in torch's operators. Trains the same
-/// tables as the layer that it is made from.
+/// The layer in torch with sparse embeddings: gathered rows, sparse gradients that are coalesced, and Adam on their rows, which TorchSharp
+/// does not have, in torch's operators. Trains the same tables as the layer that it is made from.
 /// </summary>
 internal sealed class SparsePeerStep : IPeerStep
 {

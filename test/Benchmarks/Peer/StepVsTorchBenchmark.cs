@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 
 namespace Benchmarks.Peer;
 
-/// <summary>A training step of a PEER layer, retrieval and optimizer included, against one in torch. Both train the same tables: two copies of them would not fit into many machines' memory.</summary>
+/// <summary>
+/// A training step of a PEER layer, retrieval and optimizer included, against one in torch. Both train the same tables: two copies of
+/// them would not fit into many machines' memory.
+/// </summary>
 internal sealed class StepVsTorchBenchmark : IBenchmark
 {
     private readonly OurPeerStep ours;

@@ -10,8 +10,8 @@ using static TorchSharp.torch;
 namespace Benchmarks.Scoring;
 
 /// <summary>
-/// Scores 10,000 images in memory: the transformer in ML.NET, rows in and probabilities out, against the same model called on batches that lie ready as
-/// normalised tensors. The ratio is the part of the machine that the pipeline leaves to the model.
+/// Scores 10,000 images in memory: the transformer in ML.NET, rows in and probabilities out, against the same model called on batches that
+/// lie ready as normalised tensors. The ratio is the part of the machine that the pipeline leaves to the model.
 /// </summary>
 internal sealed class TransformBenchmark : IBenchmark
 {

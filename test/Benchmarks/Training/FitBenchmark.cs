@@ -13,8 +13,9 @@ using static TorchSharp.torch;
 namespace Benchmarks.Training;
 
 /// <summary>
-/// Trains the Fashion-MNIST sample's model for four epochs on 2048 of its images: <c>Fit</c>, which reads, shuffles, normalises and reports, against the same steps written by hand over batches
-/// that lie ready as tensors, in the order in which <c>Fit</c> takes them. Both end with the same weights.
+/// Trains the Fashion-MNIST sample's model for four epochs on 2048 of its images: <c>Fit</c>, which reads, shuffles, normalises and
+/// reports, against the same steps written by hand over batches that lie ready as tensors, in the order in which <c>Fit</c> takes them.
+/// Both end with the same weights.
 /// </summary>
 internal sealed class FitBenchmark : IBenchmark
 {

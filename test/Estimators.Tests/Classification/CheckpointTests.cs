@@ -198,7 +198,8 @@ public sealed class CheckpointTests
     {
         using var whole = Fit(ml, WithPretraining(_ => { }));
 
-        // Cancelled, a training writes a last checkpoint. After the pre-training there is its last one, until the training has one too: the error in its first step leaves none.
+        // Cancelled, a training writes a last checkpoint. After the pre-training there is its last one, until the training has one too:
+        // the error in its first step leaves none.
         using var source = new CancellationTokenSource();
         var options = WithPretraining(options =>
             (options.Checkpoints, options.CancellationToken) = (new CheckpointOptions(folder), source.Token));

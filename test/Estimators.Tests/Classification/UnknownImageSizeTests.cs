@@ -7,7 +7,10 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Classification;
 
-/// <summary>Options that are checked before the size of the images is known: what is right for some images is not refused, and what is wrong for the data is, once they are there.</summary>
+/// <summary>
+/// Options that are checked before the size of the images is known: what is right for some images is not refused, and what is wrong
+/// for the data is, once they are there.
+/// </summary>
 [TestClass]
 public sealed class UnknownImageSizeTests
 {

@@ -8,7 +8,9 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Classification;
 
-/// <summary>What is <see cref="VisionTransformerImageClassifier"/>'s own; the trainer and the transformer behind it are tested with WideNet.</summary>
+/// <summary>
+/// What is <see cref="VisionTransformerImageClassifier"/>'s own; the trainer and the transformer behind it are tested with WideNet.
+/// </summary>
 [TestClass]
 public sealed class VisionTransformerTests
 {

@@ -10,7 +10,10 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Data;
 
-/// <summary>A pipeline asks its estimators for their schema before it reads anything: what <c>Fit</c> refuses of a schema, <c>GetOutputSchema</c> refuses too.</summary>
+/// <summary>
+/// A pipeline asks its estimators for their schema before it reads anything: what <c>Fit</c> refuses of a schema,
+/// <c>GetOutputSchema</c> refuses too.
+/// </summary>
 [TestClass]
 public sealed class SchemaContractTests
 {

@@ -7,7 +7,9 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Generalists;
 
-/// <summary>Texts of every length with every tokenizer: continued from their end, filled in without a loss, and classes that stay apart.</summary>
+/// <summary>
+/// Texts of every length with every tokenizer: continued from their end, filled in without a loss, and classes that stay apart.
+/// </summary>
 [TestClass]
 public sealed class GeneralistTextTests
 {

@@ -71,7 +71,10 @@ internal static class Toys
     /// <summary>The rows as a data view.</summary>
     public static IDataView View(MLContext ml, IEnumerable<GeneralistRow> rows) => ml.Data.LoadFromEnumerable(rows);
 
-    /// <summary>The part of the rows that a classification gets right, told by ML.NET's evaluator, which compares keys: the labels get those of the model's classes.</summary>
+    /// <summary>
+    /// The part of the rows that a classification gets right, told by ML.NET's evaluator, which compares keys: the labels get those of
+    /// the model's classes.
+    /// </summary>
     public static double Accuracy(MLContext ml, GeneralistTaskTransformer task, IEnumerable<GeneralistRow> rows)
     {
         var names = ml.Data.LoadFromEnumerable(task.Task.ClassNames!.Select(name => new ClassRow { Label = name }));

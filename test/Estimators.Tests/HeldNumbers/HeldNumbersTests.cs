@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Estimators.Tests.HeldNumbers;
 
 /// <summary>
-/// A number on its way into libtorch or out of it can be freed while libtorch reads it, unless something holds it (<see cref="TensorNumbers"/>). Seen in one of some five hundred small trainings: as an
-/// exception, or unseen as a wrong number. No trial shows that it cannot happen, so the compiled code is read.
+/// A number on its way into libtorch or out of it can be freed while libtorch reads it, unless something holds it
+/// (<see cref="TensorNumbers"/>). Seen in one of some five hundred small trainings: as an exception, or unseen as a wrong number. No trial
+/// shows that it cannot happen, so the compiled code is read.
 /// </summary>
 [TestClass]
 public class HeldNumbersTests

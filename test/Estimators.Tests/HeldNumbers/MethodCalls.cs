@@ -19,7 +19,10 @@ internal static class MethodCalls
     public static IEnumerable<MethodBase> MethodsOf(Assembly assembly) =>
         assembly.GetTypes().SelectMany(type => type.GetMethods(Own).Concat<MethodBase>(type.GetConstructors(Own)));
 
-    /// <summary>What a body names. Members of generic types and generic methods as they are defined, not as they are used, so that two uses are one member.</summary>
+    /// <summary>
+    /// What a body names. Members of generic types and generic methods as they are defined, not as they are used, so that two uses are
+    /// one member.
+    /// </summary>
     public static IEnumerable<MethodBase> In(MethodBase method)
     {
         if (method.GetMethodBody()?.GetILAsByteArray() is not { } code)

@@ -4,8 +4,9 @@ using TorchSharp;
 namespace Estimators.Tests.HeldNumbers;
 
 /// <summary>
-/// The methods of TorchSharp in which a <see cref="Scalar"/> arises that nothing holds while libtorch reads it: the conversions, and whatever reaches one of them in TorchSharp's own code. Read
-/// from its compiled assembly, so that a method that a later version adds is known too.
+/// The methods of TorchSharp in which a <see cref="Scalar"/> arises that nothing holds while libtorch reads it: the conversions, and
+/// whatever reaches one of them in TorchSharp's own code. Read from its compiled assembly, so that a method that a later version adds is
+/// known too.
 /// </summary>
 internal sealed class ScalarMakers
 {

@@ -19,9 +19,9 @@ using TorchSharp;
 namespace Estimators.Tests.Hosting;
 
 /// <summary>
-/// Every option of <see cref="TrainerOptions"/>, found by reflection, changes the training of every estimator or is refused with a reason; and what
-/// makes it another training is in its identity. So it is with those of a pre-training and of the tuning of prompts. An option that is added is
-/// tried here with a value made from its type.
+/// Every option of <see cref="TrainerOptions"/>, found by reflection, changes the training of every estimator or is refused with a reason;
+/// and what makes it another training is in its identity. So it is with those of a pre-training and of the tuning of prompts. An option
+/// that is added is tried here with a value made from its type.
 /// </summary>
 [TestClass]
 public sealed class EveryOptionTests

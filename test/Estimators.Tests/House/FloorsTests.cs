@@ -3,7 +3,10 @@ using Microsoft.ML.MoE.Tests.Shared;
 
 namespace Estimators.Tests.House;
 
-/// <summary>What CONTRIBUTING says of the estimators' rooms. Users look for all public types in one namespace, so a type's room is the folder of its source file.</summary>
+/// <summary>
+/// What CONTRIBUTING says of the estimators' rooms. Users look for all public types in one namespace, so a type's room is the folder
+/// of its source file.
+/// </summary>
 [TestClass]
 public sealed class FloorsTests
 {

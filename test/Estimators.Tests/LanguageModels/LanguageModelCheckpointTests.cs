@@ -11,7 +11,10 @@ using TorchSharp;
 
 namespace Estimators.Tests.LanguageModels;
 
-/// <summary>Fit with checkpoints: what was interrupted goes on as if it had not been. What the loop does with them is tested with the image classifiers.</summary>
+/// <summary>
+/// Fit with checkpoints: what was interrupted goes on as if it had not been. What the loop does with them is tested with the image
+/// classifiers.
+/// </summary>
 [TestClass]
 public sealed class LanguageModelCheckpointTests
 {

@@ -10,8 +10,8 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 namespace Estimators.Tests.Persistence;
 
 /// <summary>
-/// Whether a model loads where nothing has been set up can only be seen in a new process: the test executable, started again to predict or to train instead of running tests. What it
-/// predicts with names no type of ours.
+/// Whether a model loads where nothing has been set up can only be seen in a new process: the test executable, started again to predict or
+/// to train instead of running tests. What it predicts with names no type of ours.
 /// </summary>
 internal static class FreshProcess
 {
@@ -110,7 +110,9 @@ internal static class FreshProcess
                 .Predict(ml, model, Rhymes.Rows(6))
                 .Select(row => FormattableString.Invariant($"{row.TokenCount} {row.LogLikelihood:F3} {row.Continuation}")));
 
-    /// <summary>Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.</summary>
+    /// <summary>
+    /// Predicts or trains instead of running tests where <see cref="Predict"/> or <see cref="Train"/> started this process.
+    /// </summary>
     /// <returns>Whether it did.</returns>
     public static bool Play()
     {

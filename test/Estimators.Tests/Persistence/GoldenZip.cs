@@ -11,8 +11,9 @@ using Microsoft.ML.MoE.Models;
 namespace Estimators.Tests.Persistence;
 
 /// <summary>
-/// Writes the golden zips of the present format version, for a WideNet, a Sparse-MLP, a ViT with experts, a language model and a generalist, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project test/Estimators.Tests</c>.
-/// A zip is never written again.
+/// Writes the golden zips of the present format version, for a WideNet, a Sparse-MLP, a ViT with experts, a language model and a
+/// generalist, where there are none yet: <c>MOE_ML_TEST_WRITE_GOLDEN=test/Estimators.Tests/Persistence dotnet run --project
+/// test/Estimators.Tests</c>. A zip is never written again.
 /// </summary>
 internal static class GoldenZip
 {
@@ -28,7 +29,9 @@ internal static class GoldenZip
     /// <summary>The name of a language model's, whose format has versions of its own.</summary>
     public const string LanguageModelName = "golden-language-model-0x00010002";
 
-    /// <summary>The name of a generalist's, whose format has versions of its own: tuned by prompts for its first task, with a linear head.</summary>
+    /// <summary>
+    /// The name of a generalist's, whose format has versions of its own: tuned by prompts for its first task, with a linear head.
+    /// </summary>
     public const string GeneralistName = "golden-generalist-0x00010002";
 
     /// <summary>Rows that are scored.</summary>

@@ -7,7 +7,9 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Estimators.Tests.Persistence;
 
-/// <summary>A model of every architecture comes back from its zip as it was. What else there is to zips is in <see cref="SaveAndLoadTests"/>.</summary>
+/// <summary>
+/// A model of every architecture comes back from its zip as it was. What else there is to zips is in <see cref="SaveAndLoadTests"/>.
+/// </summary>
 public abstract class RoundTripTests
 {
     private const int Sample = 40;

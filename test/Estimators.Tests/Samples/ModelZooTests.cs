@@ -51,7 +51,8 @@ public sealed class ModelZooTests
         var wideNet = json.RootElement.EnumerateArray().Single(row => row.GetProperty("name").GetString() == "widenet-b16");
         Assert.AreEqual((29_690_600, 29), (wideNet.GetProperty("parameters").GetInt32(), wideNet.GetProperty("published").GetInt32()));
 
-        // 257 · 32 in, 257 · 33 out, 3 blocks of 4 · 32 · 33 + 2 · 64 and 2 · 32 · 128 + 128 + 32, a norm of 64: 54,881. In a block a token costs 4 · 32 · 32, 32 · 33 and 2 · 32 · 128 multiply-adds.
+        // 257 · 32 in, 257 · 33 out, 3 blocks of 4 · 32 · 33 + 2 · 64 and 2 · 32 · 128 + 128 + 32, a norm of 64: 54,881. In a block a
+        // token costs 4 · 32 · 32, 32 · 33 and 2 · 32 · 128 multiply-adds.
         var nano = json.RootElement.EnumerateArray().Single(row => row.GetProperty("name").GetString() == "lm-nano-dense");
         Assert.AreEqual(
             (54_881, (257 * 32) + (3 * (4096 + 1056 + 8192)), "token"),

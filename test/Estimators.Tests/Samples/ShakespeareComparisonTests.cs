@@ -24,8 +24,8 @@ public sealed class ShakespeareComparisonTests
                 variant.Name);
         }
 
-        // PEER: queries 4 · 64 · 128, keys 4 · 64 · 256, experts 64 · 2 · 128 = 114,688. Three dense layers of 2 · 128 · F get the rest of 4 · 131,072: F = 533.
-        // With eight heads of 32: 8 · 64 · 128 + 8 · 64 · 256 + 256 · 2 · 128 = 262,144, F = 341.
+        // PEER: queries 4 · 64 · 128, keys 4 · 64 · 256, experts 64 · 2 · 128 = 114,688. Three dense layers of 2 · 128 · F get the rest of
+        // 4 · 131,072: F = 533. With eight heads of 32: 8 · 64 · 128 + 8 · 64 · 256 + 256 · 2 · 128 = 262,144, F = 341.
         CollectionAssert.AreEqual(
             new int?[] { 533, 341 },
             VariantCatalog

@@ -101,8 +101,8 @@ internal static class PictureBytes
     }
 
     /// <summary>
-    /// A JPEG of 8×8 pixels in one colour, baseline, each component a block with nothing but its mean: as files of cyan, magenta, yellow and
-    /// black are.
+    /// A JPEG of 8×8 pixels in one colour, baseline, each component a block with nothing but its mean: as files of cyan, magenta, yellow
+    /// and black are.
     /// </summary>
     /// <param name="values">The components' numbers as they are stored: four, of which Adobe's programs store 255 minus the ink.</param>
     public static byte[] FlatJpeg(params byte[] values)

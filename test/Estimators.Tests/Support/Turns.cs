@@ -1,6 +1,9 @@
 namespace Estimators.Tests.Support;
 
-/// <summary>Two pieces of work on threads of their own, of which exactly one runs at any time: the order of all that they do is the same in every run.</summary>
+/// <summary>
+/// Two pieces of work on threads of their own, of which exactly one runs at any time: the order of all that they do is the same in
+/// every run.
+/// </summary>
 internal sealed class Turns
 {
     private readonly SemaphoreSlim[] mine = [new(0), new(0)];

@@ -12,7 +12,8 @@ public sealed class AugmentationContractTests
 {
     private delegate Tensor Change(Tensor images_NCHW, Generator generator);
 
-    // Each at probability 0 or magnitude 0, where it does nothing, and with all that it can do. RandAugment always has operations without a magnitude.
+    // Each at probability 0 or magnitude 0, where it does nothing, and with all that it can do. RandAugment always has operations without
+    // a magnitude.
     private static readonly Dictionary<string, (Change? Nothing, Change Something)> Augmentations = new()
     {
         ["crop and flip"] = (new ImageAugmentation().Apply, new ImageAugmentation { CropPadding = 2, FlipProbability = 0.5 }.Apply),

@@ -77,7 +77,8 @@ public sealed class ImageMixingTests
         const int Many = 2000;
         var numbered_NCHW = NumberedImages(Many);
 
-        // With α of 100 Mixup's λ is near 0.5, and so is CutMix's box: neither is taken for an unchanged image, but for pairs of an image with itself.
+        // With α of 100 Mixup's λ is near 0.5, and so is CutMix's box: neither is taken for an unchanged image, but for pairs of an image
+        // with itself.
         var (images_NCHW, targets_NC) = new ImageMixing
         {
             MixupAlpha = 100,

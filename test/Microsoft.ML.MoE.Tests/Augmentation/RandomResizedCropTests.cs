@@ -44,7 +44,8 @@ public sealed class RandomResizedCropTests
         }
         Assert.IsGreaterThan(250, seen.Count);
 
-        // First and last pixel of the box, after a check that every line of the image runs evenly between them, with half a pixel of the box at either end.
+        // First and last pixel of the box, after a check that every line of the image runs evenly between them, with half a pixel of the
+        // box at either end.
         static (double First, double Last) Line(Tensor places_HW, int length)
         {
             var (first, last) = (Math.Round(places_HW.min().item<double>()), Math.Round(places_HW.max().item<double>()));

@@ -85,7 +85,8 @@ public sealed class FeedForwardExpertsTests
         var expected_TD = oracle.Forward(plan);
         (expected_TD * weights_TD).sum().backward();
 
-        // A number is rounded by 2^-9 of itself, each sum's terms several times. Relative to a tensor's largest number, so that small numbers count too.
+        // A number is rounded by 2^-9 of itself, each sum's terms several times. Relative to a tensor's largest number, so that small
+        // numbers count too.
         Assert.AreEqual(float32, actual_TD.dtype);
         AreNear(expected_TD, actual_TD, "output");
         oracle.ForEachGradient(module, x_TD, gates_TK, AreNear);

@@ -79,7 +79,8 @@ public sealed class DropPathTests
         VisionTransformerConfig.MoeTiny with { Blocks = 2, RouterNoise = 0, TrainingCapacity = null },
     ];
 
-    // The first of two blocks skips nothing, the second its attention, its feed-forward layer, both or neither: four ways through, each taken by a quarter of equal images.
+    // The first of two blocks skips nothing, the second its attention, its feed-forward layer, both or neither: four ways through, each
+    // taken by a quarter of equal images.
     [TestMethod]
     [DynamicData(nameof(Models))]
     public void EachImageOfAModelTakesAWayOfItsOwn(TransformerClassifierConfig config)

@@ -61,7 +61,8 @@ public sealed class ExpertChoiceMixtureTests
                 parameter.fill_(name == "router" ? 0.1f : 1);
             layer.named_parameters().First(p => p.name == "router").parameter.copy_(tensor(new[] { 1f, 0, 0, 1, -1, -1 }, [3, 2]));
         }
-        // 0.75 · 8 / 3 = 2 tokens an expert. The first two tokens are the first expert's, the next two the second's, the last two the third's.
+        // 0.75 · 8 / 3 = 2 tokens an expert. The first two tokens are the first expert's, the next two the second's, the last two the
+        // third's.
         var x_TD = tensor(new[] { 9f, 0, 8, 0, 0, 9, 0, 8, 1, 0, 0, 1, -9, -9, -8, -8 }, [8, 2]);
         var output = layer.forward(x_TD);
         TensorAssert.AreEqual([0, 0, 1, 1, 2, 2], output.Selection!.ExpertIds);

@@ -41,8 +41,8 @@ public sealed class PositionGridTests
     [TestMethod]
     public void TwoPatchesBecomeFour_ByHand()
     {
-        // The new centres lie at -0.25, 0.25, 0.75 and 1.25 between the old ones at 0 and 1. With a = -0.75 and values (0, 1), repeated beyond the border, the share of the second value is the sum
-        // of the weights of all neighbours from 1 on.
+        // The new centres lie at -0.25, 0.25, 0.75 and 1.25 between the old ones at 0 and 1. With a = -0.75 and values (0, 1), repeated
+        // beyond the border, the share of the second value is the sum of the weights of all neighbours from 1 on.
         using var scope = NewDisposeScope();
         var resized = PositionGrid.Resize(tensor(new float[] { 0, 1 }, [1, 2, 1]), (1, 2), (1, 4)).flatten();
         // Only the outer neighbour at 1: distance 1.25; the next one would be at 2.25, beyond reach.

@@ -62,7 +62,8 @@ public sealed class GeneralistTests
     [TestMethod]
     public void DeployedSizesAreThePapers()
     {
-        // Beside the paper's figures, which are given in millions: 124 + 6 · 7.0848 and 354 + 12 · 12.594, with the projection and positions that only some counts include.
+        // Beside the paper's figures, which are given in millions: 124 + 6 · 7.0848 and 354 + 12 · 12.594, with the projection and
+        // positions that only some counts include.
         Assert.AreEqual(167e6, GeneralistConfig.Base.GetDeployedParameters(2), 0.5e6);
         Assert.AreEqual(505e6, GeneralistConfig.Large.GetDeployedParameters(2), 1.5e6);
         Assert.AreEqual(6 * 7_084_800L, GeneralistConfig.Base.GetDeployedParameters(2) - GeneralistConfig.Base.GetDeployedParameters(1));
@@ -221,7 +222,8 @@ public sealed class GeneralistTests
         hidden_NL.narrow(1, 0, 1).fill_(true);
         var (images_NCHW, videos_NFCHW) = (randn(lengths.Length, 3, 4, 4), randn([lengths.Length, 2, 3, 4, 4]));
 
-        // Of each kind the whole batch, and what stands for one of it alone; the places that count, from the end where words are told from what stands behind them.
+        // Of each kind the whole batch, and what stands for one of it alone; the places that count, from the end where words are told from
+        // what stands behind them.
         Check(
             "text",
             model.EmbedText(texts_NL, Description, mask_NL),
@@ -299,7 +301,8 @@ public sealed class GeneralistTests
         using var frozen = no_grad();
         block.eval();
 
-        // Prompts are not normed; those of mean 0 and variance 1 are not changed by being normed, so that tokens of that kind stand for them.
+        // Prompts are not normed; those of mean 0 and variance 1 are not changed by being normed, so that tokens of that kind stand for
+        // them.
         var (x_NLD, prompts_PD) = (randn(2, 4, 16), nn.functional.layer_norm(randn(3, 16), [16]));
         var wanted_NLD = block
             .Apply(cat([prompts_PD.expand(2, 3, 16), x_NLD], 1), new SequenceContext(new SequenceLayout(new SequencePart(Picture, 7))))

@@ -39,9 +39,10 @@ public sealed class ImageClassifierContractTests
     public void LeavingBranchesOutDoesNotTouchTheHost() =>
         RunOnTheMetaDevice(WideNetConfig.Tiny with { DropPath = 0.2 }, ScalarType.Float32);
 
-    // The meta device takes the path of CUDA, but for three stand-ins. LayerNorm and attention compute their plain definition in place of libtorch's fused kernels, and the
-    // grouped product gives an empty tensor: these have no meta kernels. None of the fused kernels asks the host; libtorch's grouped product does where it has no kernel for the
-    // type or the device (float32, or before compute capability 9.0), which cannot be seen from here.
+    // The meta device takes the path of CUDA, but for three stand-ins. LayerNorm and attention compute their plain definition in place of
+    // libtorch's fused kernels, and the grouped product gives an empty tensor: these have no meta kernels. None of the fused kernels asks
+    // the host; libtorch's grouped product does where it has no kernel for the type or the device (float32, or before compute capability
+    // 9.0), which cannot be seen from here.
     private static void RunOnTheMetaDevice(ImageClassifierConfig config, ScalarType computeType)
     {
         using var scope = NewDisposeScope();

@@ -43,8 +43,9 @@ public sealed class LanguageModelTests
     [TestMethod]
     public void TheCost_OfASmallDenseModel_IsThatWorkedOutByHand()
     {
-        // V 10, C 4, D 8, 2 blocks, F 32. Block: 4 · (64 + 8) attention, 2 · 16 norms, 8 · 32 + 32 + 32 · 8 + 8 feed-forward = 288 + 32 + 552 = 872.
-        // Embedding 80, head 80 + 10, final norm 16. Multiply-adds: head 80, block 4 · 64 + 8 · 5 (half of 4 positions, scores and values) + 512.
+        // V 10, C 4, D 8, 2 blocks, F 32. Block: 4 · (64 + 8) attention, 2 · 16 norms, 8 · 32 + 32 + 32 · 8 + 8 feed-forward = 288 + 32 +
+        // 552 = 872. Embedding 80, head 80 + 10, final norm 16. Multiply-adds: head 80, block 4 · 64 + 8 · 5 (half of 4 positions, scores
+        // and values) + 512.
         var config = new LanguageModelConfig { VocabularySize = 10, ContextLength = 4, Width = 8, Heads = 2, Blocks = 2 };
         Assert.AreEqual(new ModelCost(80 + 90 + 16 + (2 * 872), 8 + 90 + 16 + (2 * 872), 80 + (2 * (256 + 40 + 512))), config.GetCost());
         Assert.AreEqual(

@@ -238,7 +238,8 @@ public sealed class SparseMlpTests
         ChannelRouter = new TopKRouterOptions { Experts = 3, ExpertsPerToken = 2 },
     };
 
-    // The model in evaluation as the papers write it, on the parameters by name: whatever layers are there are applied, each token to each expert, weighted by its gate or by 0.
+    // The model in evaluation as the papers write it, on the parameters by name: whatever layers are there are applied, each token to each
+    // expert, weighted by its gate or by 0.
     private static (Tensor Logits_NC, Tensor Balance) Plain(ImageClassifier model, Tensor images_NCHW)
     {
         var p = model.named_parameters().ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter);

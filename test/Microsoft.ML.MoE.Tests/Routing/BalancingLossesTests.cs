@@ -51,7 +51,8 @@ public sealed class BalancingLossesTests
         Assert.AreEqual(1.05, BalancingLosses.TopK(probs_TE, ids_TK).ToDouble(), 1e-9);
     }
 
-    // Rows .9 .5 .1 and .1 .5 .9 in turn: every expert is equally important, but the middle one is never chosen. Logits are the logarithms, as the rows do not sum to 1.
+    // Rows .9 .5 .1 and .1 .5 .9 in turn: every expert is equally important, but the middle one is never chosen. Logits are the
+    // logarithms, as the rows do not sum to 1.
     private static Tensor NeverTheMiddleOne() => tensor(new[,] { { .9, .5, .1 }, { .1, .5, .9 }, { .9, .5, .1 }, { .1, .5, .9 } }).log();
 
     [TestMethod]
@@ -63,7 +64,8 @@ public sealed class BalancingLossesTests
         TensorAssert.AreClose(full(3, 4 / 3.0, float64), logits_TE.softmax(1).sum([0]));
         Assert.AreEqual(0, BalancingLosses.Importance(logits_TE.softmax(1)).ToDouble(), 1e-12);
 
-        // σ = 1/3 and no noise drawn: a chosen expert's own p is Φ(0) = ½, that of the middle one Φ(−3·ln(.9/.5)) = 0.03893. Loads 1.0000, 0.1557, 1.0000.
+        // σ = 1/3 and no noise drawn: a chosen expert's own p is Φ(0) = ½, that of the middle one Φ(−3·ln(.9/.5)) = 0.03893. Loads 1.0000,
+        // 0.1557, 1.0000.
         Assert.AreEqual(0.3068, BalancingLosses.Load(logits_TE, logits_TE, ids_TK, 1 / 3.0).ToDouble(), 5e-5);
         Assert.AreEqual(0.3068 / 2, BalancingLosses.ImportanceAndLoad(logits_TE, logits_TE, ids_TK, 1 / 3.0).ToDouble(), 2.5e-5);
     }

@@ -47,8 +47,8 @@ public sealed class DispatchPlanTests
         // T = 3, K = 2, E = 3, C = 1: floor(1·2·3/3) = 2 places. All three tokens ask for experts 0 and 1.
         var plan = DispatchPlan.Create(decision, 3, new ExpertCapacity(1, Priority: CapacityPriority.LargestGate));
 
-        // Expert 0: first choices of tokens 2 (.7) and 1 (.5) come before the second choice of token 0, although token 0 has the largest gate.
-        // Expert 1: first choice of token 0, then the second choices by largest gate: token 2 (.7) before token 1 (.5).
+        // Expert 0: first choices of tokens 2 (.7) and 1 (.5) come before the second choice of token 0, although token 0 has the largest
+        // gate. Expert 1: first choice of token 0, then the second choices by largest gate: token 2 (.7) before token 1 (.5).
         TensorAssert.AreEqual([1, 0, 1, 0, 1, 1], plan.Kept_TK);
         Assert.AreEqual(2, plan.DroppedCount.ToInt64());
     }
@@ -183,7 +183,8 @@ public sealed class DispatchPlanTests
     public void EachItemHasPlacesOfItsOwn()
     {
         using var scope = NewDisposeScope();
-        // Two items of T = 4 tokens, K = 1, E = 2, C = 1: floor(1·1·4/2) = 2 places in each. All of the first item ask for expert 0, one of the second.
+        // Two items of T = 4 tokens, K = 1, E = 2, C = 1: floor(1·1·4/2) = 2 places in each. All of the first item ask for expert 0, one
+        // of the second.
         var decision = Decision(new long[,] { { 0 }, { 0 }, { 0 }, { 0 }, { 1 }, { 1 }, { 0 }, { 1 } });
         var plan = DispatchPlan.Create(decision, 2, new ExpertCapacity(1), items: 2);
         TensorAssert.AreEqual([1, 1, 0, 0, 1, 1, 1, 0], plan.Kept_TK, "kept");

@@ -27,7 +27,8 @@ public sealed class ExpertLoadTests
     public void ARecordGivesTheCountsAndDropsOfItsPlan()
     {
         using var scope = NewDisposeScope();
-        // T = 4, K = 2, E = 4, C = 1: floor(1·2·4/4) = 2 places. Expert 0 is asked four times, 1 twice, 2 and 3 once; only expert 0 turns pairs away, two of them.
+        // T = 4, K = 2, E = 4, C = 1: floor(1·2·4/4) = 2 places. Expert 0 is asked four times, 1 twice, 2 and 3 once; only expert 0 turns
+        // pairs away, two of them.
         var ids_TK = tensor(new long[,] { { 1, 0 }, { 0, 2 }, { 0, 3 }, { 1, 0 } });
         var decision = new RoutingDecision(ids_TK, full(ids_TK.shape, 0.5f), zeros([]));
         var record = new RoutingRecord(decision, DispatchPlan.Create(decision, 4, new ExpertCapacity(1)));

@@ -11,8 +11,8 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Tests.Runtime;
 
 /// <summary>
-/// What a process does first decides how libtorch loads, so those tests need fresh processes: the test executable, started again with a scenario to play
-/// instead of running tests.
+/// What a process does first decides how libtorch loads, so those tests need fresh processes: the test executable, started again with a
+/// scenario to play instead of running tests.
 /// </summary>
 internal static partial class ChildProcess
 {
@@ -32,7 +32,9 @@ internal static partial class ChildProcess
         return (await output + await error).Trim();
     }
 
-    /// <summary>Plays a scenario in a new process and kills it, if it has not ended by itself, some time after it has printed some lines.</summary>
+    /// <summary>
+    /// Plays a scenario in a new process and kills it, if it has not ended by itself, some time after it has printed some lines.
+    /// </summary>
     /// <param name="scenario">The name of one of the scenarios below.</param>
     /// <param name="environment">Variables to set.</param>
     /// <param name="stopAfter">What the lines that count begin with; null to let the process end.</param>
@@ -132,7 +134,10 @@ internal static partial class ChildProcess
         return "";
     }
 
-    /// <summary>Tensors of 40 MB, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones and after the release.</summary>
+    /// <summary>
+    /// Tensors of 40 MB, then a small one that lives on; prints the megabytes resident before, with all, after freeing the large ones
+    /// and after the release.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static string ReleaseMemory(int tensors, bool always)
     {

@@ -4,7 +4,9 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 
 namespace Microsoft.ML.MoE.Tests.Runtime;
 
-/// <summary>Runs the test on a Linux whose libstdc++ is too old for TorchSharp as it comes, and skips it with a message elsewhere.</summary>
+/// <summary>
+/// Runs the test on a Linux whose libstdc++ is too old for TorchSharp as it comes, and skips it with a message elsewhere.
+/// </summary>
 public sealed class RequiresPatchedTorchAttribute : ConditionBaseAttribute
 {
     public RequiresPatchedTorchAttribute()

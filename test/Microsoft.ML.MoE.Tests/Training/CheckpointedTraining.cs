@@ -8,8 +8,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Tests.Training;
 
 /// <summary>
-/// A training with everything that a checkpoint has to keep: router noise and dropout from the global generator, augmentation from one of its own, batch normalisation, accumulated gradients,
-/// an average of the weights, validation with the best weights kept, a learning rate that changes. Two epochs and a half of eight batches.
+/// A training with everything that a checkpoint has to keep: router noise and dropout from the global generator, augmentation from one of
+/// its own, batch normalisation, accumulated gradients, an average of the weights, validation with the best weights kept, a learning rate
+/// that changes. Two epochs and a half of eight batches.
 /// </summary>
 internal sealed class CheckpointedTraining : IDisposable
 {

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Tests.Training;
 
-/// <summary>Several optimizers in one training: modules that train a part of their parameters themselves, and learning rates by parameter.</summary>
+/// <summary>
+/// Several optimizers in one training: modules that train a part of their parameters themselves, and learning rates by parameter.
+/// </summary>
 [TestClass]
 public sealed class CompositeOptimizerTests
 {

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.MoE.Tests.Training;
 
-/// <summary>y = weight · table[row], where the table's gradient is a list of rows and not autograd's: descent at a rate of its own. The plain version of a large table.</summary>
+/// <summary>
+/// y = weight · table[row], where the table's gradient is a list of rows and not autograd's: descent at a rate of its own. The plain
+/// version of a large table.
+/// </summary>
 internal sealed class TableModule : nn.Module<Tensor, Tensor>, IHasOwnOptimizer
 {
     private readonly Parameter table;

@@ -135,7 +135,8 @@ public sealed class TrainingLoopTests
         var result = new TrainingLoop<int>(model, Loss, Options.With(o => (o.Epochs, o.ProgressInterval) = (2, 2))).Run(
             new NumberedBatches(3), progress: reports.Add);
 
-        // Losses 0, 1, 2 weigh 1, 2, 3 samples. The step counter runs on through the epochs: reports come after steps 2, 3 (end), 4, 6, 6 (end).
+        // Losses 0, 1, 2 weigh 1, 2, 3 samples. The step counter runs on through the epochs: reports come after steps 2, 3 (end), 4, 6, 6
+        // (end).
         CollectionAssert.AreEqual(new[] { 2, 3, 4, 6, 6 }, reports.Select(report => report.Step).ToArray());
         CollectionAssert.AreEqual(new[] { false, true, false, false, true }, reports.Select(report => report.EpochCompleted).ToArray());
         CollectionAssert.AreEqual(new[] { 1, 1, 2, 2, 2 }, reports.Select(report => report.Epoch).ToArray());

@@ -329,7 +329,9 @@ public sealed class SafeTensorsTests
         Assert.AreEqual(0, stream.Length);
     }
 
-    /// <summary>Keeps the first and last bytes written and plays them back with zeros between: a file of some gigabytes in no memory.</summary>
+    /// <summary>
+    /// Keeps the first and last bytes written and plays them back with zeros between: a file of some gigabytes in no memory.
+    /// </summary>
     private sealed class PatternStream : Stream
     {
         private readonly byte[] head = new byte[4096];

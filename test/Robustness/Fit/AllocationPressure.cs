@@ -1,6 +1,8 @@
 namespace Robustness.Fit;
 
-/// <summary>Threads that allocate all the time, so that the collector runs as often as it can and finalizers meet whatever else is going on.</summary>
+/// <summary>
+/// Threads that allocate all the time, so that the collector runs as often as it can and finalizers meet whatever else is going on.
+/// </summary>
 internal sealed class AllocationPressure : IDisposable
 {
     private const int BetweenPauses = 512;
@@ -10,7 +12,8 @@ internal sealed class AllocationPressure : IDisposable
 
     /// <summary>Starts them.</summary>
     /// <param name="count">How many.</param>
-    /// <param name="collect">Whether they ask for collections too: where the youngest generation has its usual size, it takes long to fill it.</param>
+    /// <param name="collect">Whether they ask for collections too: where the youngest generation has its usual size, it takes long to fill
+    /// it.</param>
     public AllocationPressure(int count, bool collect)
     {
         threads = [.. Enumerable.Range(0, count).Select(_ => new Thread(() => Allocate(collect)) { IsBackground = true })];

@@ -5,7 +5,10 @@ using System.Text.Json;
 
 namespace Robustness.Fit;
 
-/// <summary>Several processes side by side that train under stress, each with a youngest generation so small that the collector runs thousands of times a second.</summary>
+/// <summary>
+/// Several processes side by side that train under stress, each with a youngest generation so small that the collector runs thousands
+/// of times a second.
+/// </summary>
 internal static class FitProcesses
 {
     /// <summary>The hidden command of such a process.</summary>

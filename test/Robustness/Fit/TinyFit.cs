@@ -14,7 +14,10 @@ namespace Robustness.Fit;
 /// <param name="Train">Trains and gives the model.</param>
 internal sealed record TinyFit(string Name, Func<MLContext, ITransformer> Train)
 {
-    /// <summary>One of each estimator, with what their trainings do besides: pre-training, augmentation, other optimizers, clipping, a validation part.</summary>
+    /// <summary>
+    /// One of each estimator, with what their trainings do besides: pre-training, augmentation, other optimizers, clipping, a
+    /// validation part.
+    /// </summary>
     public static readonly IReadOnlyList<TinyFit> All =
     [
         new("WideNet", ml => FitColours(ml, new WideNetImageClassifier.Options { Architecture = WideNetConfig.Tiny, PatchSize = 4 })),

@@ -10,7 +10,10 @@ using Microsoft.ML.MoE.Runtime;
 
 namespace Estimators.Tests.Scoring.Contract;
 
-/// <summary>Every transformer of the project that adds columns: all image classifiers that tests can train, with embedding and without, every task of a generalist, all language models.</summary>
+/// <summary>
+/// Every transformer of the project that adds columns: all image classifiers that tests can train, with embedding and without, every
+/// task of a generalist, all language models.
+/// </summary>
 internal static class ScoringCases
 {
     private const int Rows = 9;

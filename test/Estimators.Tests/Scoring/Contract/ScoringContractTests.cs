@@ -9,8 +9,8 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 namespace Estimators.Tests.Scoring.Contract;
 
 /// <summary>
-/// A row has one answer, whoever asks: alone or among others, wherever a view begins, in a block or row by row, by a data view or a prediction engine, whichever columns are read and in which
-/// order, and however often.
+/// A row has one answer, whoever asks: alone or among others, wherever a view begins, in a block or row by row, by a data view or a
+/// prediction engine, whichever columns are read and in which order, and however often.
 /// </summary>
 [TestClass]
 public sealed class ScoringContractTests
