@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Benchmarks;
 using Benchmarks.Cost;
+using Benchmarks.Device;
 using Benchmarks.Roofline;
 using Microsoft.ML.MoE.Runtime;
 using Samples;
@@ -34,6 +35,7 @@ var command = new RootCommand("Fast paths against their baselines.")
     cost,
     processorTime,
     CostMeasurement.CreateCommand(),
+    DeviceCommand.Create(json),
     RooflineCommand.Create(json, csv),
 };
 command.SetAction(line =>

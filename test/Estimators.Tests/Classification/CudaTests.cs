@@ -11,6 +11,7 @@ namespace Estimators.Tests.Classification;
 /// <summary>Training and scoring on a GPU.</summary>
 [TestClass]
 [RequiresCuda]
+[TestCategory("Cuda")]
 public sealed class CudaTests
 {
     [TestMethod]

@@ -10,10 +10,12 @@ namespace Microsoft.ML.MoE.Tests.Models;
 /// <summary>A CUDA device computes what the CPU does.</summary>
 [TestClass]
 [RequiresCuda]
+[TestCategory("Cuda")]
 public sealed class ImageClassifierCudaTests
 {
     [TestMethod]
     [DataRow("widenet-tiny")]
+    [DataRow("widenet-thumbnail")]
     [DataRow("vit-moe-tiny")]
     [DataRow("vit-tiny")]
     [DataRow("sparse-mlp-tiny")]
@@ -46,6 +48,7 @@ public sealed class ImageClassifierCudaTests
 
     [TestMethod]
     [DataRow("widenet-tiny")]
+    [DataRow("widenet-thumbnail")]
     [DataRow("vit-moe-tiny")]
     [DataRow("vit-tiny")]
     [DataRow("sparse-mlp-tiny")]

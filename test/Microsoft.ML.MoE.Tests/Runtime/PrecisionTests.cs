@@ -52,6 +52,7 @@ public sealed class PrecisionTests
 
     [TestMethod]
     [RequiresCuda]
+    [TestCategory("Cuda")]
     public void The_driver_tells_the_compute_capability()
     {
         var major = CudaDriver.GetComputeCapabilityMajor(0);

@@ -11,6 +11,7 @@ public sealed class ModuleWeightsCudaTests
 {
     [TestMethod]
     [RequiresCuda]
+    [TestCategory("Cuda")]
     public void WeightsSavedOnAGpu_LoadOnTheCpuAndBack()
     {
         using var scope = NewDisposeScope();

@@ -28,6 +28,7 @@ public sealed class GroupedMatMulTests
 
     [TestMethod]
     [RequiresCuda]
+    [TestCategory("Cuda")]
     [DataRow(16, 24, ScalarType.Float32)]
     [DataRow(16, 24, ScalarType.BFloat16)]
     [DataRow(18, 25, ScalarType.Float32)]
