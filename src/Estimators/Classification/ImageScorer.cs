@@ -69,8 +69,7 @@ internal sealed class ImageScorer : IDisposable
     }
 
     /// <summary>
-    /// Scores a block. By its plan any number of threads do so at a time; else one after the other: on a GPU, in bfloat16, with a stem of
-    /// convolutions, attention pooling or several views.
+    /// Scores a block. By its plan any number of threads do so at a time; else, on a GPU or in bfloat16, one after the other.
     /// </summary>
     /// <param name="images">The images.</param>
     /// <param name="count">How many of the buffer, at least 1.</param>
@@ -79,7 +78,7 @@ internal sealed class ImageScorer : IDisposable
     public ImageScores Score(ImageBuffer images, int count, bool withEmbeddings)
     {
         ObjectDisposedException.ThrowIf(disposed, typeof(ImageClassificationTransformer));
-        if (Views == ScoringViews.One && plans.Get() is { } plan)
+        if (plans.Get() is { } plan)
             return Score(plan, images, count, withEmbeddings);
         ImageScores? scores = null;
         using var numbers_NCHW = images.First(count);
@@ -136,20 +135,52 @@ internal sealed class ImageScorer : IDisposable
 
     private unsafe ImageScores Score(ImageClassifierPlan plan, ImageBuffer images, int count, bool withEmbeddings)
     {
-        Interlocked.Increment(ref forwards);
-        var pixels = Model.Config.ImageHeight * Model.Config.ImageWidth;
-        var scores = new ImageScores(new float[count * ClassCount], withEmbeddings ? new float[count * FeatureWidth] : []);
-        fixed (float* probabilities = scores.Probabilities, embeddings = scores.Embeddings)
+        var views = Views.Each();
+        Interlocked.Add(ref forwards, views.Count);
+        var scores = Score(plan, images, count, withEmbeddings, views[0]);
+        if (views.Count > 1)
         {
-            plan.Run(
-                count,
-                (first, some, target) => Normalization.Write(images.Address(first), images.NumberType, some, pixels, target),
-                probabilities,
-                embeddings);   // null for none
+            var (logits, features) = (new double[scores.Probabilities.Length], new double[scores.Embeddings.Length]);
+            foreach (var view in views)
+            {
+                var of = view == views[0] ? scores : Score(plan, images, count, withEmbeddings, view);
+                Add(of.Probabilities, view.Weight, logits);
+                Add(of.Embeddings, view.Weight, features);
+            }
+            scores = new(Array.ConvertAll(logits, sum => (float)sum), Array.ConvertAll(features, sum => (float)sum));
+        }
+        fixed (float* probabilities = scores.Probabilities)
+        {
             for (var image = 0; image < count; image++)
                 Softmax.Apply(probabilities + (image * ClassCount), ClassCount);
         }
+        return scores;
+    }
+
+    // What a view says, before the softmax.
+    private unsafe ImageScores Score(ImageClassifierPlan plan, ImageBuffer images, int count, bool withEmbeddings, ScoringView view)
+    {
+        var (channels, height, width) = (Model.Config.Channels, Model.Config.ImageHeight, Model.Config.ImageWidth);
+        var scores = new ImageScores(new float[count * ClassCount], withEmbeddings ? new float[count * FeatureWidth] : []);
+        fixed (float* logits = scores.Probabilities, embeddings = scores.Embeddings)
+        {
+            plan.Run(
+                count,
+                (first, some, target) =>
+                {
+                    Normalization.Write(images.Address(first), images.NumberType, some, height * width, target);
+                    view.Apply(new(target, checked(some * channels * height * width)), height, width);
+                },
+                logits,
+                embeddings);   // null for none
+        }
         GC.KeepAlive(images);
         return scores;
+    }
+
+    private static void Add(float[] numbers, double weight, double[] sums)
+    {
+        for (var i = 0; i < numbers.Length; i++)
+            sums[i] += weight * numbers[i];
     }
 }

@@ -5,15 +5,10 @@ namespace Microsoft.ML.MoE.Inference;
 /// <summary>Cuts images into patches and embeds them.</summary>
 /// <param name="patchSize">P.</param>
 /// <param name="projection">C·P·P to D.</param>
-internal sealed unsafe class PatchStep(int patchSize, LinearStep projection)
+internal sealed unsafe class PatchStep(int patchSize, LinearStep projection) : EmbeddingStep
 {
-    /// <summary>y = y + the patches of an image, embedded.</summary>
-    /// <param name="workspace">Memory, and who works.</param>
-    /// <param name="images">(N, C, H, W).</param>
-    /// <param name="shape">Images, channels, height and width.</param>
-    /// <param name="y">The first patch's row of the first image.</param>
-    /// <param name="rowsOfImage">Rows of D numbers from one image to the next, at least L.</param>
-    public void AddTo(
+    /// <inheritdoc/>
+    public override void AddTo(
         Workspace workspace, float* images, (int Images, int Channels, int Height, int Width) shape, float* y, int rowsOfImage)
     {
         var mark = workspace.Mark();

@@ -4,6 +4,7 @@
 //
 // Axes: N = images, L = tokens of an image, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -36,4 +37,7 @@ internal sealed class AttentionPooling : nn.Module<Tensor, Tensor>
         var weights_NL = x_NLD.matmul(query).softmax(-1);
         return weights_NL.unsqueeze(1).matmul(x_NLD).squeeze(1).MoveToOuterDisposeScope();   // (N, 1, L)·(N, L, D) -> (N, D)
     }
+
+    /// <summary>The layer in a plan: its weights as they are now.</summary>
+    internal AttentionPoolingStep ToStep() => new(query);
 }

@@ -8,6 +8,7 @@
 //
 // Axes: N = images, C = channels, H = height, W = width, P = patch size, L = ⌈H/P⌉·⌈W/P⌉ tokens, D = model width.
 
+using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -18,7 +19,7 @@ namespace Microsoft.ML.MoE.Layers;
 /// <summary>
 /// Maps an image to L vectors of the model's width, row by row, with the convolutions of a <see cref="ConvolutionalStem"/>.
 /// </summary>
-internal sealed class ConvolutionalEmbedding : nn.Module<Tensor, Tensor>
+internal sealed class ConvolutionalEmbedding : nn.Module<Tensor, Tensor>, IImageEmbedding
 {
     private readonly ConvolutionalStem options;
     private readonly ScalarType computeType;
@@ -63,14 +64,29 @@ internal sealed class ConvolutionalEmbedding : nn.Module<Tensor, Tensor>
         var x_NCHW = ChannelsLast(images_NCHW);
         for (var i = 0; i < sizes.Count; i++)
         {
-            var stride = sizes[i].Halves && options.Halving == StemHalving.Stride ? 2 : 1;
-            x_NCHW = Convolve(x_NCHW.to_type(computeType), CastWeights.Of(weights[i], computeType), stride);
-            if (sizes[i].Halves && options.Halving == StemHalving.MaxPooling)
+            x_NCHW = Convolve(x_NCHW.to_type(computeType), CastWeights.Of(weights[i], computeType), Stride(i));
+            if (Pools(i))
                 x_NCHW = nn.functional.max_pool2d(x_NCHW, [2, 2], strides: [2, 2], ceil_mode: true);
             x_NCHW = Rectify(norms[i].forward(x_NCHW.to_type(float32)));
         }
         return x_NCHW.permute(0, 2, 3, 1).flatten(1, 2).MoveToOuterDisposeScope();   // (N, D, H/P, W/P) -> (N, L, D)
     }
+
+    /// <inheritdoc/>
+    public EmbeddingStep ToStep() => new StemStep([.. Enumerable.Range(0, sizes.Count).Select(ToStep)]);
+
+    private ConvolutionStep ToStep(int i)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var (scale_O, shift_O) = norms[i].InEvaluation();
+        var weight_OX = weights[i].detach().permute(0, 2, 3, 1).flatten(1);   // (O, C, 3, 3) -> (O, 3·3·C), as pixels lie
+        return new(LinearStep.Of(weight_OX, bias_O: null), Numbers.Of(scale_O), Numbers.Of(shift_O), Stride(i), Pools(i));
+    }
+
+    private int Stride(int i) => sizes[i].Halves && options.Halving == StemHalving.Stride ? 2 : 1;
+
+    private bool Pools(int i) => sizes[i].Halves && options.Halving == StemHalving.MaxPooling;
 
     // Where there is one channel, strides do not tell which way an image lies, so that the result is laid out too: most often it is
     // already.

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Layers;
 
 /// <summary>Splits an image into L non-overlapping P×P patches, row by row, and maps each to a vector of the model's width.</summary>
-internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
+internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>, IImageEmbedding
 {
     private readonly int patchSize;
     private readonly ScalarType computeType;
@@ -45,6 +45,6 @@ internal sealed class PatchEmbedding : nn.Module<Tensor, Tensor>
         return projection.forward(patches_NLX).to_type(float32).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The layer in a plan: its weights as they are now.</summary>
-    internal PatchStep ToStep() => new(patchSize, projection.ToStep());
+    /// <inheritdoc/>
+    public EmbeddingStep ToStep() => new PatchStep(patchSize, projection.ToStep());
 }

@@ -104,8 +104,9 @@ internal abstract class MixerClassifier : ImageClassifier, IHasLayers
 
     /// <inheritdoc/>
     internal override ImageClassifierPlan? CreatePlan() =>
-        PlanConditions.Hold(this, computeType) && pooling is null && patches is PatchEmbedding embedding
-            ? new MixerPlan(config, embedding.ToStep(), BlockSteps(), finalNorm.ToStep(), classes.ToStep())
+        PlanConditions.Hold(this, computeType)
+            ? new MixerPlan(
+                config, ((IImageEmbedding)patches).ToStep(), BlockSteps(), finalNorm.ToStep(), pooling?.ToStep(), classes.ToStep())
             : null;
 
     /// <summary>The blocks in a plan.</summary>

@@ -10,9 +10,15 @@ namespace Microsoft.ML.MoE.Models;
 /// <param name="patches">Embeds patches.</param>
 /// <param name="blocks">The blocks.</param>
 /// <param name="finalNorm">Behind them.</param>
+/// <param name="pooling">Makes a vector of the patches; null for their mean.</param>
 /// <param name="classes">The head.</param>
 internal sealed unsafe class MixerPlan(
-    MixerClassifierConfig config, PatchStep patches, MixerStep[] blocks, NormStep finalNorm, LinearStep classes)
+    MixerClassifierConfig config,
+    EmbeddingStep patches,
+    MixerStep[] blocks,
+    NormStep finalNorm,
+    AttentionPoolingStep? pooling,
+    LinearStep classes)
     : ImageClassifierPlan(config)
 {
     private protected override int NumbersOfImage => config.Patches * config.Width;
@@ -29,6 +35,11 @@ internal sealed unsafe class MixerPlan(
         for (var image = 0; image < images; image++)
         {
             var feature = features_ND + ((nint)image * width);
+            if (pooling is not null)
+            {
+                pooling.Apply(workspace, x + ((nint)image * rows * width), rows, feature);
+                continue;
+            }
             RowSums.Overwrite(x + ((nint)image * rows * width), rows, width, feature);
             for (var i = 0; i < width; i++)
                 feature[i] /= rows;

@@ -10,12 +10,7 @@ namespace Microsoft.ML.MoE.Models;
 internal static class ScoringViewsExtensions
 {
     /// <summary>How many forward passes it takes.</summary>
-    public static int Count(this ScoringViews views) => views switch
-    {
-        ScoringViews.One => 1,
-        ScoringViews.Mirrored => 2,
-        _ => 6,
-    };
+    public static int Count(this ScoringViews views) => views.Each().Count;
 
     /// <summary>
     /// The mean over the views: each is a forward pass of its own, so that an image meets no other view in the experts' queues.
@@ -34,12 +29,12 @@ internal static class ScoringViewsExtensions
 
         using var scope = NewDisposeScope();
         var (logits_NC, features_ND) = ((Tensor?)null, (Tensor?)null);
-        foreach (var (weight, make) in Weighted(views, images_NCHW))
+        foreach (var view in views.Each())
         {
             using var viewScope = NewDisposeScope();
-            var output = model.call(make());
-            logits_NC = Plus(logits_NC, output.Logits_NC, weight);
-            features_ND = Plus(features_ND, output.Features_ND, weight);
+            var output = model.call(view.Of(images_NCHW));
+            logits_NC = Plus(logits_NC, output.Logits_NC, view.Weight);
+            features_ND = Plus(features_ND, output.Features_ND, view.Weight);
         }
         return (logits_NC!.MoveToOuterDisposeScope(), features_ND!.MoveToOuterDisposeScope());
 
@@ -52,24 +47,15 @@ internal static class ScoringViewsExtensions
         }
     }
 
-    private static IEnumerable<(double Weight, Func<Tensor> Make)> Weighted(ScoringViews views, Tensor images_NCHW)
+    /// <summary>The views. The image itself and its mirror image come first; their weights add up to 1.</summary>
+    public static IReadOnlyList<ScoringView> Each(this ScoringViews views) => views switch
     {
-        var share = views == ScoringViews.Mirrored ? 1.0 / 2 : 1.0 / 4;
-        yield return (share, () => images_NCHW);
-        yield return (share, () => images_NCHW.flip(3));
-        if (views == ScoringViews.Mirrored)
-            yield break;
-        foreach (var from in new[] { 0, 2 })
-        {
-            yield return (share / 2, () => Window(from));
-            yield return (share / 2, () => Window(from).flip(3));
-        }
-
-        // Of the image with a border of one pixel, of its own size.
-        Tensor Window(int from) =>
-            nn.functional.pad(images_NCHW, [1, 1, 1, 1], PaddingModes.Reflect)
-                .narrow(2, from, images_NCHW.shape[2])
-                .narrow(3, from, images_NCHW.shape[3])
-                .contiguous();
-    }
+        ScoringViews.One => [new(1, 0, false)],
+        ScoringViews.Mirrored => [new(1.0 / 2, 0, false), new(1.0 / 2, 0, true)],
+        _ =>
+        [
+            new(1.0 / 4, 0, false), new(1.0 / 4, 0, true),
+            new(1.0 / 8, -1, false), new(1.0 / 8, -1, true), new(1.0 / 8, 1, false), new(1.0 / 8, 1, true),
+        ],
+    };
 }

@@ -116,13 +116,11 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
     /// <inheritdoc/>
     internal override ImageClassifierPlan? CreatePlan()
     {
-        if (
-            !PlanConditions.Hold(this, ComputeType)
-            || patches is not PatchEmbedding embedding
-            || config.Pooling is not (Pooling.Mean or Pooling.ClassToken))
+        if (!PlanConditions.Hold(this, ComputeType))
             return null;
-        return new TransformerPlan(
-            config, embedding.ToStep(), StartOfTokens(), BlockSteps(), finalNorm.ToStep(), representation?.ToStep(), classes.ToStep());
+        var embedding = ((IImageEmbedding)patches).ToStep();
+        var summary = new TransformerPlan.Summary(pooling?.ToStep(), representation?.ToStep());
+        return new TransformerPlan(config, embedding, StartOfTokens(), BlockSteps(), finalNorm.ToStep(), summary, classes.ToStep());
     }
 
     /// <summary>The blocks in a plan.</summary>

@@ -11,15 +11,15 @@ namespace Microsoft.ML.MoE.Models;
 /// <param name="start">What tokens are before the patches are added: position embedding and class token, (L, D).</param>
 /// <param name="blocks">The blocks.</param>
 /// <param name="finalNorm">Behind them.</param>
-/// <param name="representation">The linear layer with tanh; null for none.</param>
+/// <param name="summary">Makes a vector of the tokens.</param>
 /// <param name="classes">The head.</param>
 internal sealed unsafe class TransformerPlan(
     TransformerClassifierConfig config,
-    PatchStep patches,
+    EmbeddingStep patches,
     PinnedFloats start,
     BlockStep[] blocks,
     NormStep finalNorm,
-    LinearStep? representation,
+    TransformerPlan.Summary summary,
     LinearStep classes)
     : ImageClassifierPlan(config)
 {
@@ -66,25 +66,36 @@ internal sealed unsafe class TransformerPlan(
     private void Pool(Workspace workspace, float* x, int images, float* normed, float* features_ND)
     {
         var (tokens, width) = (config.Tokens, config.Width);
-        var pooled = representation is null ? features_ND : workspace.Floats((long)images * width);
-        if (config.Pooling == Pooling.Mean)
+        var pooled = summary.Representation is null ? features_ND : workspace.Floats((long)images * width);
+        if (config.Pooling != Pooling.ClassToken)
             finalNorm.Apply(x, images * tokens, normed);
         for (var image = 0; image < images; image++)
         {
             var feature = pooled + ((nint)image * width);
-            if (config.Pooling != Pooling.Mean)
-            {
+            var rows = normed + ((nint)image * tokens * width);
+            if (config.Pooling == Pooling.ClassToken)
                 finalNorm.Apply(x + ((nint)image * tokens * width), 1, feature);
-                continue;
-            }
-            RowSums.Overwrite(normed + ((nint)image * tokens * width), tokens, width, feature);
-            for (var i = 0; i < width; i++)
-                feature[i] /= tokens;
+            else if (summary.Pooling is { } pooling)
+                pooling.Apply(workspace, rows, tokens, feature);
+            else
+                Average(rows, tokens, width, feature);
         }
-        if (representation is null)
+        if (summary.Representation is not { } representation)
             return;
         representation.Apply(workspace, new(pooled, width), images, features_ND, width);
         for (var i = 0; i < images * width; i++)
             features_ND[i] = MathF.Tanh(features_ND[i]);
     }
+
+    private static void Average(float* rows, int count, int width, float* mean)
+    {
+        RowSums.Overwrite(rows, count, width, mean);
+        for (var i = 0; i < width; i++)
+            mean[i] /= count;
+    }
+
+    /// <summary>What makes a vector of the tokens.</summary>
+    /// <param name="Pooling">The weighted mean; null for the mean, or the class token.</param>
+    /// <param name="Representation">The linear layer with tanh behind it; null for none.</param>
+    internal readonly record struct Summary(AttentionPoolingStep? Pooling, LinearStep? Representation);
 }

@@ -18,13 +18,10 @@ public sealed class ImageClassifierPlanTests
 {
     private const long SmallEnough = 1_000_000;
 
-    private static IEnumerable<ModelPreset<ImageClassifierConfig>> WithPatches =>
-        ImageClassifierPresets.All.Where(preset => preset.Config is { Stem: null, Pooling: not Pooling.Attention });
-
-    public static IEnumerable<string> All => WithPatches.Select(preset => preset.Name);
+    public static IEnumerable<string> All => ImageClassifierPresets.All.Select(preset => preset.Name);
 
     public static IEnumerable<string> Small =>
-        WithPatches.Where(preset => preset.Config.GetCost().Parameters < SmallEnough).Select(preset => preset.Name);
+        ImageClassifierPresets.All.Where(preset => preset.Config.GetCost().Parameters < SmallEnough).Select(preset => preset.Name);
 
     [TestMethod]
     [DynamicData(nameof(Small))]
@@ -44,13 +41,44 @@ public sealed class ImageClassifierPlanTests
         }
     }
 
+    // Sides that do not halve evenly, one line, channels that fill no vector, a strip of lines that does not hold the image, no halving.
     [TestMethod]
-    [DataRow("widenet-thumbnail")]
-    [DataRow("mixer-thumbnail")]
-    public void AStemOfConvolutions_HasNoPlanYet(string name)
+    [DataRow(StemHalving.MaxPooling, 7, 9, 4, 1, 3)]
+    [DataRow(StemHalving.MaxPooling, 4, 5, 4, 3, 40)]
+    [DataRow(StemHalving.MaxPooling, 100, 30, 2, 3, 17)]
+    [DataRow(StemHalving.MaxPooling, 5, 3, 1, 2, 17)]
+    [DataRow(StemHalving.Stride, 7, 9, 4, 1, 3)]
+    [DataRow(StemHalving.Stride, 100, 31, 4, 5, 33)]
+    public void AStemConvolvesAsTheForwardPassDoes(StemHalving halving, int height, int width, int patchSize, int channels, int first)
     {
-        using var model = Config(name).Build();
-        Assert.IsNull(model.CreatePlan());
+        var config = WideNetConfig.Tiny with
+        {
+            ImageHeight = height,
+            ImageWidth = width,
+            PatchSize = patchSize,
+            Channels = channels,
+            Width = 34,
+            Stem = new() { Halving = halving, FirstChannels = first },
+            Pooling = Pooling.Attention,
+        };
+        Compare(config, 3, threads: 1);
+        Compare(config with { Pooling = Pooling.Mean }, 1, threads: 2);
+    }
+
+    [TestMethod]
+    public void ThreadsShareTheConvolutionsOfALargeImage() =>
+        Compare(WideNetConfig.Compact with { Blocks = 1 }, 1, threads: 2);
+
+    [TestMethod]
+    public void ANumberThatIsNone_StaysOneThroughMaximaAndReLU()
+    {
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(4, CPU);
+        using var model = SmallModels.Random(WideNetConfig.Thumbnail);
+        var images_NCHW = zeros(1, 1, 28, 28);
+        images_NCHW[0, 0, 13, 14] = float.NaN;
+        var (logits, _) = Run(model.CreatePlan()!, model.Config, images_NCHW);
+        Assert.IsTrue(logits.All(float.IsNaN));
     }
 
     // Odd widths, more terms than the products take at a time, one token, one expert, experts that nobody chooses.
@@ -144,9 +172,27 @@ public sealed class ImageClassifierPlanTests
     }
 
     [TestMethod]
-    public void BFloat16AndOtherDevicesHaveNone()
+    public void OfASmallModelInBFloat16_ItComputesInFloat32()
     {
-        using var half = WideNetConfig.Tiny.Build(computeType: ScalarType.BFloat16);
+        using var scope = NewDisposeScope();
+        using var seed = new SeedScope(5, CPU);
+        // Without experts, in whose choice the types may differ.
+        using var exact = SmallModels.Random(WideNetConfig.Thumbnail with { Experts = 0, FeedForwardWidth = 128 });
+        using var half = exact.Config.Build(computeType: ScalarType.BFloat16);
+        half.load_state_dict(exact.state_dict());
+        half.eval();
+        var images_NCHW = randn(4, 1, 28, 28);
+        using var noGrad = no_grad();
+        var (logits, _) = Run(half.CreatePlan()!, half.Config, images_NCHW);
+        CollectionAssert.AreEqual(Run(exact.CreatePlan()!, exact.Config, images_NCHW).Logits, logits);
+        TensorAssert.AreClose(half.forward(images_NCHW).Logits_NC, tensor(logits).view(4, -1), 0.05);
+    }
+
+    [TestMethod]
+    public void LargeModelsInBFloat16AndOtherDevicesHaveNone()
+    {
+        var large = WideNetConfig.Tiny with { Width = 600, ExpertWidth = 1200 };
+        using var half = large.Build(computeType: ScalarType.BFloat16);
         Assert.IsNull(half.CreatePlan());
         using var nowhere = WideNetConfig.Tiny.Build(META);
         Assert.IsNull(nowhere.CreatePlan());

@@ -35,6 +35,15 @@ public sealed class ScoringViewsTests
             all.AddRange([(0.125, shifted), (0.125, shifted.flip(3))]);
         }
 
+        // In memory, as a plan is given them.
+        foreach (var (view, (weight, wanted)) in ScoringViews.MirroredAndShifted.Each().Zip(all))
+        {
+            var numbers = images.data<float>().ToArray();
+            view.Apply(numbers, 8, 8);
+            CollectionAssert.AreEqual(wanted.contiguous().data<float>().ToArray(), numbers, $"{view}");
+            Assert.AreEqual(weight, view.Weight, $"{view}");
+        }
+
         AssertMean(ScoringViews.One, [(1, images)]);
         AssertMean(ScoringViews.Mirrored, [(0.5, images), (0.5, images.flip(3))]);
         AssertMean(ScoringViews.MirroredAndShifted, all);

@@ -60,12 +60,14 @@ internal static class SmallModels
         return model;
     }
 
-    /// <summary>Adds random numbers to every parameter.</summary>
+    /// <summary>Adds random numbers to every parameter, and to the running means and variances of normalisations.</summary>
     public static void Randomise(nn.Module model)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         foreach (var parameter in model.parameters())
             parameter.add_(randn_like(parameter) * 0.1);
+        foreach (var buffer in model.buffers().Where(buffer => buffer.is_floating_point()))
+            buffer.add_(rand_like(buffer) * 0.3);
     }
 }
