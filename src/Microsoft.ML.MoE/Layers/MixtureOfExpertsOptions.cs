@@ -28,7 +28,7 @@ public sealed record MixtureOfExpertsOptions
         Router.Validate();
         if (ExpertWidth < 1)
             throw new ArgumentException($"{nameof(ExpertWidth)} is {ExpertWidth}; it must be at least 1.");
-        TrainingCapacity?.Validate();
-        EvaluationCapacity?.Validate();
+        TrainingCapacity?.ValidateForTraining();
+        EvaluationCapacity?.ValidateForEvaluation();
     }
 }

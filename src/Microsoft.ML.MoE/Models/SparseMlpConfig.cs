@@ -261,8 +261,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
             throw new ArgumentException($"{nameof(RouterNoise)} is {RouterNoise}; it must be a finite number of at least 0.");
         if (!(BalanceLossWeight >= 0) || double.IsInfinity(BalanceLossWeight))
             throw new ArgumentException($"{nameof(BalanceLossWeight)} is {BalanceLossWeight}; it must be a finite number of at least 0.");
-        TrainingCapacity?.Validate();
-        EvaluationCapacity?.Validate();
+        TrainingCapacity?.ValidateForTraining();
+        EvaluationCapacity?.ValidateForEvaluation();
     }
 
     private protected override void ValidatePatches()

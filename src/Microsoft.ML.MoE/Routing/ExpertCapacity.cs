@@ -1,7 +1,11 @@
 namespace Microsoft.ML.MoE.Routing;
 
 /// <summary>How many tokens each expert accepts, and which ones when more ask (WideNet, arXiv 2107.11817, section 3.2).</summary>
-/// <param name="Factor">Capacity factor C, at least 1. The paper uses values in [1, 2], mostly 1.2.</param>
+/// <param name="Factor">
+/// Capacity factor C, at least 1 while training; the paper uses values in [1, 2], mostly 1.2. In evaluation it may be smaller, above 0: an
+/// image's least important tokens are left out then, which saves time (V-MoE, arXiv 2106.05974, section 4, with
+/// <see cref="CapacityPriority.LargestGate"/>).
+/// </param>
 /// <param name="Rule">The formula; <see cref="CapacityRule.EvenShare"/> by default.</param>
 /// <param name="Priority">Who keeps a place; <see cref="CapacityPriority.TokenOrder"/> by default.</param>
 public sealed record ExpertCapacity(
@@ -25,11 +29,19 @@ public sealed record ExpertCapacity(
         return Math.Max(1, (long)(Rule == CapacityRule.EvenShareRoundedUp ? Math.Ceiling(share / Rounding) : Math.Floor(share * Rounding)));
     }
 
-    /// <summary>Checks the values.</summary>
+    /// <summary>Checks the values for training.</summary>
     /// <exception cref="ArgumentException">The factor is below 1 or not finite.</exception>
-    internal void Validate()
+    internal void ValidateForTraining()
     {
         if (!(Factor >= 1) || double.IsInfinity(Factor))
             throw new ArgumentException($"The capacity factor is {Factor}; it must be a finite number of at least 1.");
+    }
+
+    /// <summary>Checks the values for evaluation.</summary>
+    /// <exception cref="ArgumentException">The factor is not above 0 or not finite.</exception>
+    internal void ValidateForEvaluation()
+    {
+        if (!(Factor > 0) || double.IsInfinity(Factor))
+            throw new ArgumentException($"The capacity factor in evaluation is {Factor}; it must be a finite number above 0.");
     }
 }

@@ -113,7 +113,7 @@ public sealed class ImageClassifierContractTests
         ScoresDoNotDependOnTheBatch(config, drops: false);
         foreach (var priority in Enum.GetValues<CapacityPriority>())
         {
-            if (SmallModels.WithCapacity(config, new ExpertCapacity(1, Priority: priority)) is { } tight)
+            if (SmallModels.WithCapacity(config, new ExpertCapacity(0.6, Priority: priority)) is { } tight)
                 ScoresDoNotDependOnTheBatch(tight, drops: true);
         }
     }

@@ -36,7 +36,7 @@ public sealed class ImageClassifierPlanTests
         Compare(config, 33, threads: 3);
         foreach (var priority in Enum.GetValues<CapacityPriority>())
         {
-            if (SmallModels.WithCapacity(config, new ExpertCapacity(1, Priority: priority)) is { } tight)
+            if (SmallModels.WithCapacity(config, new ExpertCapacity(0.6, Priority: priority)) is { } tight)
                 Compare(tight, 5, threads: 1);
         }
     }

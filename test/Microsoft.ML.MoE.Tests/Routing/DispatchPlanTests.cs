@@ -271,10 +271,32 @@ public sealed class DispatchPlanTests
     }
 
     [TestMethod]
-    public void CapacityBelowOneIsRefused()
+    [DataRow(0.5, "The capacity factor is 0.5; it must be a finite number of at least 1.", null)]
+    [DataRow(0, "The capacity factor is 0", "The capacity factor in evaluation is 0; it must be a finite number above 0.")]
+    [DataRow(double.NaN, "The capacity factor is NaN", "The capacity factor in evaluation is NaN")]
+    [DataRow(double.PositiveInfinity, "The capacity factor is", "The capacity factor in evaluation is")]
+    public void CapacityIsAtLeastOneInTrainingAndAboveZeroInEvaluation(double factor, string inTraining, string? inEvaluation)
     {
-        var error = Assert.ThrowsExactly<ArgumentException>(() => new ExpertCapacity(0.5).Validate());
-        Assert.Contains("0.5", error.Message);
+        var capacity = new ExpertCapacity(factor);
+        Assert.Contains(inTraining, Assert.ThrowsExactly<ArgumentException>(capacity.ValidateForTraining).Message);
+        if (inEvaluation is null)
+            capacity.ValidateForEvaluation();
+        else
+            Assert.Contains(inEvaluation, Assert.ThrowsExactly<ArgumentException>(capacity.ValidateForEvaluation).Message);
+    }
+
+    // V-MoE's batch prioritized routing: half of the places go to the tokens that are sure of their expert.
+    [TestMethod]
+    public void WithHalfThePlaces_TheLargestGatesKeepThem()
+    {
+        using var scope = NewDisposeScope();
+        var decision = new RoutingDecision(
+            tensor(new long[,] { { 0 }, { 0 }, { 1 }, { 0 }, { 1 }, { 1 }, { 0 }, { 1 } }),
+            tensor(new[,] { { 0.3f }, { 0.9f }, { 0.5f }, { 0.6f }, { 0.4f }, { 0.8f }, { 0.2f }, { 0.7f } }), zeros([]));
+        var plan = DispatchPlan.Create(decision, 2, new ExpertCapacity(0.5, Priority: CapacityPriority.LargestGate));
+        TensorAssert.AreEqual([2, 4], plan.RowEnds_E);
+        CollectionAssert.AreEqual(
+            new[] { false, true, false, true, false, true, false, true }, plan.Kept_TK.flatten().data<bool>().ToArray());
     }
 
     private static RoutingDecision Decision(long[,] ids) => Decision(tensor(ids));
