@@ -59,10 +59,12 @@ internal static class ComparisonRunner
             options.FeatureColumnName = "Image";
             (options.ImageHeight, options.ImageWidth) = (images.Side, images.Side);
             options.Epochs = experiment.Epochs;
-            options.LearningRate = experiment.LearningRate;
-            options.LabelSmoothing = 0;
-            options.HorizontalFlip = true;   // a shoe may point either way
             options.Threads = threads;
+            // A shoe may point either way.
+            if (experiment.ByRecipe)
+                options.AlternatingFlips = true;
+            else
+                (options.LearningRate, options.LabelSmoothing, options.HorizontalFlip) = (experiment.LearningRate, 0, true);
             if (variant.Pretrained)
             {
                 options.Pretraining = new()

@@ -16,6 +16,12 @@ internal sealed record Experiment(string Name, string Title, string Paper, int T
     public double LearningRate { get; init; } = 3e-3;
 
     /// <summary>
+    /// Whether the models are trained as is chosen for the data: optimizer, rates, batches, shifts, smoothing; flips alternate by epoch.
+    /// <see cref="LearningRate"/> has no effect then.
+    /// </summary>
+    public bool ByRecipe { get; init; }
+
+    /// <summary>
     /// Images after those of the training, whose labels are not looked at: <see cref="Variant.Pretrained"/> models see them first.
     /// </summary>
     public int UnlabelledImages { get; init; }
