@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.ML.MoE.Augmentation;
+using Microsoft.ML.MoE.Interchange;
 using Microsoft.ML.MoE.Models;
 using Microsoft.ML.MoE.Optimizers;
 using Microsoft.ML.MoE.Runtime;
@@ -100,7 +101,22 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public ITransformer? InitialModel { get; set; }
 
     /// <summary>
-    /// Parts that stay as they are in <see cref="InitialModel"/>, which must be set then. Default: none. They still drop values and add
+    /// A network that another library trained, to go on from, such as a Vision Transformer of timm:
+    /// <see cref="Interchange.PretrainedWeights.FromFolder"/>. Null (default): from random weights. Not together with
+    /// <see cref="InitialModel"/>.
+    /// </summary>
+    /// <remarks>
+    /// <para>Its architecture is the model's where <c>Architecture</c> is null, and must agree with it where it is given; the patches are its
+    /// own. The head is new. Images may have another size, as with <see cref="InitialModel"/>.</para>
+    /// <para>The learning rate is 1e-4 where none is given.</para>
+    /// <para>Pixels, from 0 to 255 or from 0 to 1, are normalised as the network's configuration says; where it says nothing, by the training
+    /// images.</para>
+    /// </remarks>
+    [OutsideIdentity("the hash of its weights is in it")]
+    public PretrainedWeights? PretrainedWeights { get; set; }
+
+    /// <summary>
+    /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, one of which must be set then. Default: none. They still drop values and add
     /// noise to routers while the rest learns, as far as the options say.
     /// </summary>
     public ModelParts Frozen { get; set; }
@@ -257,12 +273,13 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <summary>What was chosen for the model because nobody gave it.</summary>
     internal IEnumerable<ChosenOption> ChosenOfTheModel(ImageClassifierConfig config)
     {
-        const string OfInitialModel = $"that of {nameof(InitialModel)}";
+        var start = StartingPoint;
+        var ofStart = $"that of {start?.Option}";
         if (GivenArchitecture is null)
         {
             yield return new(
                 "Architecture", config.GetType().Name[..^"Config".Length],
-                InitialModel is not null ? OfInitialModel
+                start is not null ? ofStart
                 : Math.Max(config.ImageHeight, config.ImageWidth) <= LargestThumbnail
                     ? $"Thumbnail, for images of up to {LargestThumbnail} pixels"
                 : "Compact, for photographs");
@@ -271,13 +288,16 @@ public abstract class ImageClassificationOptions : TrainerOptions
         {
             yield return new(
                 nameof(PatchSize), config.PatchSize.ToString(CultureInfo.InvariantCulture),
-                InitialModel is null ? $"it suits images of {config.ImageWidth}×{config.ImageHeight}" : OfInitialModel);
+                start is null ? $"it suits images of {config.ImageWidth}×{config.ImageHeight}" : ofStart);
         }
     }
 
     /// <summary>The model to start from; null for random weights.</summary>
     /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no image classifier in it, or several.</exception>
-    internal StartingPoint? StartingPoint => InitialModel is null ? null : StartingPoint.Find(InitialModel);
+    internal StartingPoint? StartingPoint =>
+        InitialModel is not null ? EarlierModel.Find(InitialModel)
+        : PretrainedWeights is not null ? new PublishedWeights(PretrainedWeights)
+        : null;
 
     /// <summary>What is cut out of training images; null for nothing.</summary>
     internal RandomResizedCrop? Crop => RandomResizedCropScale is { } scale ? new RandomResizedCrop { MinScale = scale } : null;
@@ -329,7 +349,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
 
     // A stem is what the recipe for small data was found with; a model that was trained before goes on more gently.
     private bool IsForSmallData =>
-        InitialModel is null && (GivenArchitecture ?? UsualArchitecture(data.Shape)).Stem is not null;
+        StartingPoint is null && (GivenArchitecture ?? UsualArchitecture(data.Shape)).Stem is not null;
 
     private IEnumerable<RecipeStep> RecipeForSmallData
     {
@@ -364,6 +384,9 @@ public abstract class ImageClassificationOptions : TrainerOptions
             return
             [
                 .. IsForSmallData ? RecipeForSmallData : [],
+                .. PretrainedWeights is null
+                    ? Enumerable.Empty<RecipeStep>()
+                    : [new(nameof(LearningRate), 1e-4, "gentle, for weights that were trained before")],
                 new(nameof(BatchSize), 64, Usual),
                 new(nameof(LabelSmoothing), 0.1, Usual),
                 new(nameof(Mixup), 0.0, Off),
@@ -443,6 +466,9 @@ public abstract class ImageClassificationOptions : TrainerOptions
         OptionChecks.AtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
         OptionChecks.Defined(Resizing, nameof(Resizing));
         OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
+        if (InitialModel is not null && PretrainedWeights is not null)
+            throw new ArgumentException(
+                $"{nameof(InitialModel)} and {nameof(PretrainedWeights)} are both set; a training starts from one of them.");
         Pretraining?.Validate();
         Pretraining?.RequireNothingOfTheTraining();
         ValidateFrozen();
@@ -479,9 +505,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
                     + $"{nameof(ModelParts.Head)}.");
         if (Frozen == All)
             throw new ArgumentException($"{nameof(Frozen)} is {Frozen}, which is all of the model; leave out what shall learn.");
-        if (Frozen != ModelParts.None && InitialModel is null)
+        if (Frozen != ModelParts.None && InitialModel is null && PretrainedWeights is null)
             throw new ArgumentException(
-                $"{nameof(Frozen)} is {Frozen}, but {nameof(InitialModel)} is not set; random weights would stay as they are.");
+                $"{nameof(Frozen)} is {Frozen}, but neither {nameof(InitialModel)} nor {nameof(PretrainedWeights)} is set; random weights "
+                    + "would stay as they are.");
     }
 
     private static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> columns)

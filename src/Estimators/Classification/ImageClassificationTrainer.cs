@@ -106,7 +106,7 @@ internal sealed class ImageClassificationTrainer
         var weights = LossWeights.Create(options, labels, split);
 
         var computeType = config.ComputeType(options.Precision, session.Device);
-        var normalization = start?.Normalization ?? measured;
+        var normalization = start?.NormalizationFor(range) ?? measured;
         return session.With(
             () => config.Build(session.Device, computeType),
             model =>
@@ -120,7 +120,7 @@ internal sealed class ImageClassificationTrainer
                             + $"{(scan.Cached ? "in memory" : "read anew each epoch")}; {session.Device}, {computeType}."));
                 ChosenOption[] allChosen = [.. chosen, .. options.ChosenOfTheModel(config)];
                 session.SayChosen(allChosen);
-                start?.CopyTo(model, labels, measured, options, session.Channel);
+                start?.CopyTo(model, labels, (measured, normalization), options, session.Channel);
                 session.Identify(config.ToJson(), () =>
                     Facts(computeType, [scan, validationScan, unlabelledScan], start is null ? null : model));
                 var pixels = range.ToScale(normalization);

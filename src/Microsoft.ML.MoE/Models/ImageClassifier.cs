@@ -31,18 +31,28 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
     /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
     internal void CopyFrom(ImageClassifier earlier, IReadOnlyList<int>? classes)
     {
-        using var noGrad = no_grad();
-        using var scope = NewDisposeScope();
         var theirs = ModuleWeights.Collect(earlier);
+        CopyFrom(earlier.Config, name => theirs[name].alias(), classes);
+    }
+
+    /// <summary>The same, of weights that are read one after the other.</summary>
+    /// <param name="earlier">The configuration that they are of.</param>
+    /// <param name="read">Gives a tensor by its name in this model; disposed here.</param>
+    /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
+    internal void CopyFrom(ImageClassifierConfig earlier, Func<string, Tensor> read, IReadOnlyList<int>? classes)
+    {
+        using var noGrad = no_grad();
         foreach (var (name, mine) in ModuleWeights.Collect(this))
         {
-            var value = theirs[name];
-            if (PartOf(name) != ModelParts.Head)
-                value = Adapt(name, value, earlier.Config);
-            else if (classes is not null)
-                value = value.index_select(0, tensor(classes.Select(number => (long)number).ToArray(), int64, value.device));
-            else
+            var isHead = PartOf(name) == ModelParts.Head;
+            if (isHead && classes is null)
                 continue;
+            using var scope = NewDisposeScope();
+            var value = read(name);
+            if (!isHead)
+                value = Adapt(name, value, earlier);
+            else
+                value = value.index_select(0, tensor(classes!.Select(number => (long)number).ToArray(), int64, value.device));
             if (!value.shape.AsSpan().SequenceEqual(mine.shape))
                 throw new InvalidOperationException(
                     $"Tensor '{name}' is ({string.Join(", ", value.shape)}) in the earlier model and ({string.Join(", ", mine.shape)}) in "

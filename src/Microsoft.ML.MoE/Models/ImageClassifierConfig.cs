@@ -108,14 +108,14 @@ public abstract record ImageClassifierConfig
         var (mine, theirs) = (JsonNode.Parse(ToJson())!.AsObject(), JsonNode.Parse(earlier.ToJson())!.AsObject());
         if (!JsonNode.DeepEquals(mine[Architecture], theirs[Architecture]))
             throw new ArgumentException(
-                $"The initial model is a {theirs[Architecture]}; a {mine[Architecture]} cannot take over its weights.");
+                $"The model to start from is a {theirs[Architecture]}; a {mine[Architecture]} cannot take over its weights.");
         var differing = mine.Select(property => property.Key)
             .Except(FreeProperties)
             .FirstOrDefault(name => !JsonNode.DeepEquals(mine[name], theirs[name]));
         if (differing is not null)
         {
             throw new ArgumentException(
-                $"{differing} is {Text(mine[differing])}, but the initial model has {Text(theirs[differing])}; a {mine[Architecture]} can "
+                $"{differing} is {Text(mine[differing])}, but the model to start from has {Text(theirs[differing])}; a {mine[Architecture]} can "
                     + "take over the weights only where the two agree.");
         }
 

@@ -86,12 +86,15 @@ internal abstract class TransformerClassifier : ImageClassifier, IHasLayers
         CheckImages(images_NCHW);
         using var scope = NewDisposeScope();
         var routing = new List<RoutingRecord>();
-        var x_NLD = finalNorm.forward(Encode(Embed(images_NCHW), routing));
+        var x_NLD = Encode(Embed(images_NCHW), routing);
+        if (!config.NormAfterPooling)
+            x_NLD = finalNorm.forward(x_NLD);
 
         var features_ND = config.Pooling switch
         {
             Pooling.ClassToken => x_NLD.select(1, 0),
             Pooling.Attention => pooling!.forward(x_NLD),
+            _ when config.NormAfterPooling => finalNorm.forward(x_NLD.mean([1])),
             _ => x_NLD.mean([1]),
         };
         if (representation is not null)

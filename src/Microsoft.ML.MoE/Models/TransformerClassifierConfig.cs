@@ -37,6 +37,12 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Whether a linear layer with tanh stands between pooling and classes. Default false; the papers' sizes have it.</summary>
     public bool Representation { get; init; }
 
+    /// <summary>
+    /// Whether the last LayerNorm comes after the mean over the tokens, not before it. Default false; timm's Vision Transformers with average
+    /// pooling have it so.
+    /// </summary>
+    public bool NormAfterPooling { get; init; }
+
     /// <summary>What the position embedding is at the start. Default: random numbers.</summary>
     public PositionStart PositionStart { get; init; }
 
@@ -111,6 +117,9 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
             throw new ArgumentException(
                 $"{nameof(Pooling)} is {nameof(Pooling.ClassToken)}, but {nameof(ClassToken)} is {ClassToken}; it must be "
                     + $"{nameof(ClassToken.Learned)}.");
+        if (NormAfterPooling && Pooling != Pooling.Mean)
+            throw new ArgumentException(
+                $"{nameof(NormAfterPooling)} is set, but {nameof(Pooling)} is {Pooling}; it must be {nameof(Pooling.Mean)}.");
         if (!(BalanceLossWeight >= 0) || double.IsInfinity(BalanceLossWeight))
             throw new ArgumentException($"{nameof(BalanceLossWeight)} is {BalanceLossWeight}; it must be a finite number of at least 0.");
         if (Experts > 0)

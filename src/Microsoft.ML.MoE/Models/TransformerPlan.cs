@@ -67,18 +67,20 @@ internal sealed unsafe class TransformerPlan(
     {
         var (tokens, width) = (config.Tokens, config.Width);
         var pooled = summary.Representation is null ? features_ND : workspace.Floats((long)images * width);
-        if (config.Pooling != Pooling.ClassToken)
+        if (config.Pooling != Pooling.ClassToken && !config.NormAfterPooling)
             finalNorm.Apply(x, images * tokens, normed);
         for (var image = 0; image < images; image++)
         {
             var feature = pooled + ((nint)image * width);
-            var rows = normed + ((nint)image * tokens * width);
+            var rows = (config.NormAfterPooling ? x : normed) + ((nint)image * tokens * width);
             if (config.Pooling == Pooling.ClassToken)
                 finalNorm.Apply(x + ((nint)image * tokens * width), 1, feature);
             else if (summary.Pooling is { } pooling)
                 pooling.Apply(workspace, rows, tokens, feature);
             else
                 Average(rows, tokens, width, feature);
+            if (config.NormAfterPooling)
+                finalNorm.Apply(feature, 1, feature);
         }
         if (summary.Representation is not { } representation)
             return;

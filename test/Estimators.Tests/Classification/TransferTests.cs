@@ -318,11 +318,11 @@ public sealed class TransferTests
     [TestMethod]
     public void WhatCannotBe_IsNamed()
     {
-        AssertRefused("Width is 32, but the initial model has 16", options => options.Alter(a => a with { Width = 32, Heads = 2 }));
-        AssertRefused("Blocks is 2, but the initial model has 3", options => options.Alter(a => a with { Blocks = 2 }));
-        AssertRefused("PatchSize is 2, but the initial model has 4", options => options.PatchSize = 2);
-        AssertRefused("Channels is 1, but the initial model has 3", options => options.Channels = 1);
-        AssertRefused("Frozen is Backbone, but InitialModel is not set", options =>
+        AssertRefused("Width is 32, but the model to start from has 16", options => options.Alter(a => a with { Width = 32, Heads = 2 }));
+        AssertRefused("Blocks is 2, but the model to start from has 3", options => options.Alter(a => a with { Blocks = 2 }));
+        AssertRefused("PatchSize is 2, but the model to start from has 4", options => options.PatchSize = 2);
+        AssertRefused("Channels is 1, but the model to start from has 3", options => options.Channels = 1);
+        AssertRefused("Frozen is Backbone, but neither InitialModel nor PretrainedWeights is set", options =>
             (options.InitialModel, options.Frozen) = (null, ModelParts.Backbone));
         AssertRefused("which is all of the model", options => options.Frozen = ModelParts.Backbone | ModelParts.Head);
         AssertRefused("Frozen is 8; it must be made of Embedding, Blocks and Head", options => options.Frozen = (ModelParts)8);
@@ -343,12 +343,12 @@ public sealed class TransferTests
             Assert
                 .ThrowsExactly<ArgumentException>(() => Ml.MulticlassClassification.Trainers.VisionTransformerImageClassifier(vit))
                 .Message,
-            "The initial model is a WideNet; a VisionTransformer cannot");
+            "The model to start from is a WideNet; a VisionTransformer cannot");
 
         var grey = Colours.Rows(20).Select(row => new GreyRow { Features = row.Features[..64], Label = row.Label }).ToList();
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => Fit(Colours.WithKeys(Ml, grey), _ => { })).Message,
-            "Channels is 1, but the initial model has 3");
+            "Channels is 1, but the model to start from has 3");
 
         var disposed = Fit(Colours.WithKeys(Ml, Colours.Rows(20)), _ => { });
         disposed.Dispose();

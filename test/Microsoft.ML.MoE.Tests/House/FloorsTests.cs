@@ -11,7 +11,7 @@ public sealed class FloorsTests
     private const string House = "Microsoft.ML.MoE.";
 
     private static readonly Floors Library = new(
-        ["Pretraining", "Generation"],
+        ["Pretraining", "Generation", "Interchange"],
         ["Objectives"],
         ["Training", "Models"],
         ["Layers"],

@@ -93,20 +93,20 @@ public sealed class CopyFromTests
     public void AMixer_TakesImagesOfOneSizeOnly(string name)
     {
         var error = Assert.ThrowsExactly<ArgumentException>(() => (Config(name) with { ImageHeight = 12 }).RequireWeightsOf(Config(name)));
-        StringAssert.Contains(error.Message, "ImageHeight is 12, but the initial model has 8");
+        StringAssert.Contains(error.Message, "ImageHeight is 12, but the model to start from has 8");
     }
 
     [TestMethod]
     public void WhatDiffers_IsNamedWithBothValues()
     {
         var config = WideNetConfig.Tiny;
-        AssertRefused(config with { Width = 32 }, "Width is 32, but the initial model has 16");
-        AssertRefused(config with { Channels = 1 }, "Channels is 1, but the initial model has 3");
-        AssertRefused(config with { Blocks = 4 }, "Blocks is 4, but the initial model has 3");
-        AssertRefused(config with { RoutingGroups = 1 }, "RoutingGroups is 1, but the initial model has null");
-        AssertRefused(config with { ExpertsPerToken = 1 }, "ExpertsPerToken is 1, but the initial model has 2");
-        AssertRefused(config with { Representation = true }, "Representation is true, but the initial model has false");
-        AssertRefused(VisionTransformerConfig.Tiny, "The initial model is a WideNet; a VisionTransformer cannot take over its weights");
+        AssertRefused(config with { Width = 32 }, "Width is 32, but the model to start from has 16");
+        AssertRefused(config with { Channels = 1 }, "Channels is 1, but the model to start from has 3");
+        AssertRefused(config with { Blocks = 4 }, "Blocks is 4, but the model to start from has 3");
+        AssertRefused(config with { RoutingGroups = 1 }, "RoutingGroups is 1, but the model to start from has null");
+        AssertRefused(config with { ExpertsPerToken = 1 }, "ExpertsPerToken is 1, but the model to start from has 2");
+        AssertRefused(config with { Representation = true }, "Representation is true, but the model to start from has false");
+        AssertRefused(VisionTransformerConfig.Tiny, "The model to start from is a WideNet; a VisionTransformer cannot take over its weights");
 
         void AssertRefused(ImageClassifierConfig other, string message) =>
             StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => other.RequireWeightsOf(config)).Message, message);
