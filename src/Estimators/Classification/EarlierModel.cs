@@ -42,8 +42,8 @@ internal sealed class EarlierModel : StartingPoint
     /// <inheritdoc/>
     public override PixelNormalization NormalizationFor(PixelRange pixels) => transformer.Scorer.Normalization;
 
-    private protected override void Copy(ImageClassifier model, int[]? classes) =>
-        transformer.Scorer.Use(earlier => model.CopyFrom(earlier, classes));
+    private protected override void Copy(ImageClassifier model, int[]? classes, double expertNoise) =>
+        transformer.Scorer.Use(earlier => model.CopyFrom(earlier, classes, expertNoise));
 
     private protected override int[]? MatchClasses(LabelColumn labels, out string difference)
     {

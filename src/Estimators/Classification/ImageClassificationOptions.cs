@@ -87,7 +87,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <summary>
     /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such
     /// as <c>mlContext.Model.Load</c> returns. Null (default): from random weights. It is not changed. The architecture must be the same;
-    /// what acts while training only (dropout, router noise, capacity, balance loss) may differ.
+    /// what acts while training only (dropout, router noise, capacity, balance loss) may differ, and a sparse one may grow out of a dense one:
+    /// a ViT-MoE out of a ViT, a Sparse-MLP out of an MLP-Mixer, every expert out of the dense layer in its place.
     /// </summary>
     /// <remarks>
     /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads
@@ -114,6 +115,13 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// </remarks>
     [OutsideIdentity("the hash of its weights is in it")]
     public PretrainedWeights? PretrainedWeights { get; set; }
+
+    /// <summary>
+    /// Where a sparse <c>Architecture</c> grows out of a dense <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>: how much its
+    /// experts differ from the dense layer that each begins as. Standard deviation of what is added to every weight, as a multiple of the
+    /// deviation of the layer's weights, at least 0. Default 0: the routers alone tell them apart, and training does (arXiv 2212.05055).
+    /// </summary>
+    public double ExpertNoise { get; set; }
 
     /// <summary>
     /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, one of which must be set then. Default: none. They still drop values and add
@@ -466,6 +474,7 @@ public abstract class ImageClassificationOptions : TrainerOptions
         OptionChecks.AtLeast(1, ShufflePoolSize, nameof(ShufflePoolSize));
         OptionChecks.Defined(Resizing, nameof(Resizing));
         OptionChecks.Above(0, BackboneLearningRateScale, nameof(BackboneLearningRateScale));
+        OptionChecks.AtLeast(0, ExpertNoise, nameof(ExpertNoise));
         if (InitialModel is not null && PretrainedWeights is not null)
             throw new ArgumentException(
                 $"{nameof(InitialModel)} and {nameof(PretrainedWeights)} are both set; a training starts from one of them.");

@@ -28,7 +28,8 @@ internal sealed class PublishedWeights(PretrainedWeights weights) : StartingPoin
         return new(Array.ConvertAll(mean, x => x * white), Array.ConvertAll(deviation, x => x * white));
     }
 
-    private protected override void Copy(ImageClassifier model, int[]? classes) => weights.CopyTo(model, withHead: false);
+    private protected override void Copy(ImageClassifier model, int[]? classes, double expertNoise) =>
+        weights.CopyTo(model, withHead: false, expertNoise);
 
     // Files of weights do not name the classes, and two networks with as many classes seldom have the same.
     private protected override int[]? MatchClasses(LabelColumn labels, out string difference)

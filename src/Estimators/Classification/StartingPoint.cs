@@ -53,14 +53,15 @@ internal abstract class StartingPoint
                 $"{nameof(options.Frozen)} is {options.Frozen}, but {difference}, so that the head starts anew and has to learn: leave "
                     + $"{nameof(ModelParts.Head)} out.");
         }
-        Copy(model, classes);
+        Copy(model, classes, options.ExpertNoise);
 
         var shape = new ImageShape(model.Config.Channels, model.Config.ImageHeight, model.Config.ImageWidth);
         channel.Info(
             MessageSensitivity.None,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"Starting from {Description} of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; the head "
+                $"Starting from {Description} of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; "
+                    + $"{(model.Config.GrowsOutOf(Config) ? "every expert begins as the dense layer in its place; the head " : "the head ")}"
                     + $"{(classes is null ? $"starts anew: {difference}" : "goes on, with the same classes")}; "
                     + $"frozen: {options.Frozen}."));
         images.Used.WarnOfOtherPixels(images.Measured, Option, channel);
@@ -68,7 +69,7 @@ internal abstract class StartingPoint
 
     private protected abstract string Description { get; }
 
-    private protected abstract void Copy(ImageClassifier model, int[]? classes);
+    private protected abstract void Copy(ImageClassifier model, int[]? classes, double expertNoise);
 
     /// <summary>For each class of the labels its number in the earlier model; null where the classes are not the same.</summary>
     private protected abstract int[]? MatchClasses(LabelColumn labels, out string difference);

@@ -136,8 +136,9 @@ public sealed class PretrainedWeights
     /// <summary>Copies the weights into a network of the same architecture, which may take images of another size.</summary>
     /// <param name="model">The network.</param>
     /// <param name="withHead">Whether its head is overwritten too, which must have as many classes.</param>
-    internal void CopyTo(ImageClassifier model, bool withHead) =>
-        model.CopyFrom(Config, Read, withHead ? [.. Enumerable.Range(0, Config.ClassCount)] : null);
+    /// <param name="expertNoise">What the experts of a sparse network that grows out of this one differ by at the start.</param>
+    internal void CopyTo(ImageClassifier model, bool withHead, double expertNoise = 0) =>
+        model.CopyFrom(Config, Read, withHead ? [.. Enumerable.Range(0, Config.ClassCount)] : null, expertNoise);
 
     private Tensor Read(string name)
     {

@@ -29,27 +29,37 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
     /// </summary>
     /// <param name="earlier">The earlier model, on any device; not changed.</param>
     /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
-    internal void CopyFrom(ImageClassifier earlier, IReadOnlyList<int>? classes)
+    /// <param name="expertNoise">What the experts of a sparse model that grows out of a dense one differ by at the start, see
+    /// <see cref="Upcycling.Grow"/>.</param>
+    internal void CopyFrom(ImageClassifier earlier, IReadOnlyList<int>? classes, double expertNoise = 0)
     {
         var theirs = ModuleWeights.Collect(earlier);
-        CopyFrom(earlier.Config, name => theirs[name].alias(), classes);
+        CopyFrom(earlier.Config, name => theirs[name].alias(), classes, expertNoise);
     }
 
     /// <summary>The same, of weights that are read one after the other.</summary>
     /// <param name="earlier">The configuration that they are of.</param>
-    /// <param name="read">Gives a tensor by its name in this model; disposed here.</param>
+    /// <param name="read">Gives a tensor by its name in the earlier model; disposed here.</param>
     /// <param name="classes">For each class its number in the earlier model; null to keep this model's own head.</param>
-    internal void CopyFrom(ImageClassifierConfig earlier, Func<string, Tensor> read, IReadOnlyList<int>? classes)
+    /// <param name="expertNoise">What the experts differ by at the start.</param>
+    internal void CopyFrom(
+        ImageClassifierConfig earlier, Func<string, Tensor> read, IReadOnlyList<int>? classes, double expertNoise = 0)
     {
         using var noGrad = no_grad();
+        var grows = Config.GrowsOutOf(earlier);
         foreach (var (name, mine) in ModuleWeights.Collect(this))
         {
             var isHead = PartOf(name) == ModelParts.Head;
             if (isHead && classes is null)
                 continue;
+            var origin = grows ? OriginOf(name) : new Upcycling(name);
+            if (origin.Name is null)
+                continue;
             using var scope = NewDisposeScope();
-            var value = read(name);
-            if (!isHead)
+            var value = read(origin.Name);
+            if (origin.Experts is not null)
+                value = origin.Grow(value, expertNoise);
+            else if (!isHead)
                 value = Adapt(name, value, earlier);
             else
                 value = value.index_select(0, tensor(classes!.Select(number => (long)number).ToArray(), int64, value.device));
@@ -66,6 +76,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, ImageClassifierOutput>
     /// where that is not faster or not possible (<see cref="Inference.PlanConditions"/>), or a layer has no step.
     /// </summary>
     internal virtual ImageClassifierPlan? CreatePlan() => null;
+
+    /// <summary>The tensor of a dense model that one of this model begins as, where this grows out of that.</summary>
+    private protected virtual Upcycling OriginOf(string name) => new(name);
 
     /// <summary>A tensor of an earlier model, not of its head, as this model needs it where their images differ in size.</summary>
     private protected virtual Tensor Adapt(string name, Tensor value, ImageClassifierConfig earlier) => value;

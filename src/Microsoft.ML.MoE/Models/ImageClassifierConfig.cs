@@ -97,6 +97,26 @@ public abstract record ImageClassifierConfig
     /// </summary>
     private protected virtual IEnumerable<string> FreeProperties => [nameof(ClassCount)];
 
+    /// <summary>
+    /// What an earlier, dense network must be for a sparse one of this configuration to grow out of it, every expert out of the dense layer
+    /// in its place (<see cref="Upcycling"/>); null where it cannot, or need not.
+    /// </summary>
+    /// <param name="earlier">The earlier network, which decides what only a sparse one asks.</param>
+    /// <exception cref="ArgumentException">Experts have another width than the dense layers.</exception>
+    private protected virtual ImageClassifierConfig? DenseCounterpart(ImageClassifierConfig earlier) => null;
+
+    /// <summary>Whether a model of this configuration would grow out of an earlier, dense one.</summary>
+    internal bool GrowsOutOf(ImageClassifierConfig earlier) => DenseCounterpart(earlier) is not null;
+
+    /// <summary>Checks that experts can begin as dense layers.</summary>
+    private protected static void RequireExpertsAsWide(int width, string name, int denseWidth, string denseName)
+    {
+        if (width != denseWidth)
+            throw new ArgumentException(
+                $"{name} is {width}, but {denseName} of the model to start from is {denseWidth}; an expert begins as a dense layer of its "
+                    + "width.");
+    }
+
     /// <summary>The same with another weight of the losses that keep experts evenly used; as it is where it has none.</summary>
     internal virtual ImageClassifierConfig WithBalanceLossWeight(double weight) => this;
 
@@ -105,6 +125,11 @@ public abstract record ImageClassifierConfig
     /// <exception cref="ArgumentException">It cannot; the message names the property with both values.</exception>
     internal void RequireWeightsOf(ImageClassifierConfig earlier)
     {
+        if (DenseCounterpart(earlier) is { } dense)
+        {
+            dense.RequireWeightsOf(earlier);
+            return;
+        }
         var (mine, theirs) = (JsonNode.Parse(ToJson())!.AsObject(), JsonNode.Parse(earlier.ToJson())!.AsObject());
         if (!JsonNode.DeepEquals(mine[Architecture], theirs[Architecture]))
             throw new ArgumentException(

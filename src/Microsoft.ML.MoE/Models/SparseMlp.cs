@@ -3,6 +3,7 @@
 //
 // Axes: N = images, S = patches of an image, C = channels (model width).
 
+using System.Globalization;
 using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
@@ -46,6 +47,20 @@ internal sealed class SparseMlp : MixerClassifier
 
     private protected override int BlockOf(string list, int index) =>
         Enumerable.Range(0, config.Blocks).Where(block => IsSparse(block) == (list == nameof(sparseBlocks))).ElementAt(index);
+
+    private protected override Upcycling OriginOf(string name)
+    {
+        var path = name.Split('.', 4);
+        if (path[0] is not (nameof(denseBlocks) or nameof(sparseBlocks)))
+            return new(name);
+        var block = $"blocks.{BlockOf(path[0], int.Parse(path[1], CultureInfo.InvariantCulture))}";
+        return path[2] switch
+        {
+            "spatialMixture" => Upcycling.OfMixture($"{block}.spatial", path[3], config.SpatialExperts),
+            "channelMixture" => Upcycling.OfMixture($"{block}.channel", path[3], config.ChannelExperts),
+            _ => new($"{block}.{path[2]}.{path[3]}"),
+        };
+    }
 
     private protected override Tensor Encode(Tensor x_NSC, List<RoutingRecord> routing)
     {

@@ -63,6 +63,12 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     public double RouterNoise { get; init; } = 1;
 
     /// <summary>
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the paper; a dense network
+    /// that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
+    /// </summary>
+    public bool RenormalizeGates { get; init; }
+
+    /// <summary>
     /// Limit of items per expert while training; null (default) for none: the paper mentions none. <see cref="ExpertCapacity.VMoe"/> is
     /// V-MoE's.
     /// </summary>
@@ -204,6 +210,36 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     private protected override IEnumerable<string> FreeProperties =>
         [.. base.FreeProperties, nameof(RouterNoise), nameof(TrainingCapacity), nameof(BalanceLossWeight)];
 
+    private protected override ImageClassifierConfig? DenseCounterpart(ImageClassifierConfig earlier)
+    {
+        if (earlier is not MlpMixerConfig dense)
+            return null;
+        if (ReRepresented != ReRepresentedAxes.None)
+            throw new ArgumentException(
+                $"{nameof(ReRepresented)} is {ReRepresented}, but the model to start from is an MLP-Mixer, which has no such layers; it must "
+                    + $"be {nameof(ReRepresentedAxes.None)}.");
+        if (SparseBlocks.Count > 0)
+        {
+            RequireExpertsAsWide(SpatialExpertWidth, nameof(SpatialExpertWidth), dense.SpatialWidth, nameof(SpatialWidth));
+            RequireExpertsAsWide(ChannelExpertWidth, nameof(ChannelExpertWidth), dense.ChannelWidth, nameof(ChannelWidth));
+        }
+        return new MlpMixerConfig
+        {
+            ImageHeight = ImageHeight,
+            ImageWidth = ImageWidth,
+            Channels = Channels,
+            PatchSize = PatchSize,
+            Stem = Stem,
+            Pooling = Pooling,
+            ClassCount = ClassCount,
+            Width = Width,
+            Blocks = Blocks,
+            SpatialWidth = SpatialWidth,
+            ChannelWidth = ChannelWidth,
+            DropPath = DropPath,
+        };
+    }
+
     /// <inheritdoc/>
     public override ModelCost GetCost()
     {
@@ -281,7 +317,14 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     }
 
     private TopKRouterOptions Router(int experts, int choices) =>
-        new() { Experts = experts, ExpertsPerToken = choices, NoiseScale = RouterNoise, BalancingLoss = BalancingLoss.ImportanceAndLoad };
+        new()
+        {
+            Experts = experts,
+            ExpertsPerToken = choices,
+            NoiseScale = RouterNoise,
+            RenormalizeGates = RenormalizeGates,
+            BalancingLoss = BalancingLoss.ImportanceAndLoad,
+        };
 
     // Both layers of a block.
     private long ReRepresentParameters(long patches, long width)

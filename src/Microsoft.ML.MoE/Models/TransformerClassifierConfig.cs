@@ -63,6 +63,12 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     /// <summary>Noise of the router while training, standard deviation as a multiple of 1/E. Default 1.</summary>
     public double RouterNoise { get; init; } = 1;
 
+    /// <summary>
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the papers; a dense network
+    /// that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
+    /// </summary>
+    public bool RenormalizeGates { get; init; }
+
     /// <summary>Limit of tokens per expert while training; null for none. Default: C = 1.2.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
@@ -128,7 +134,13 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
 
     internal MixtureOfExpertsOptions MixtureOptions => new()
     {
-        Router = new TopKRouterOptions { Experts = Experts, ExpertsPerToken = ExpertsPerToken, NoiseScale = RouterNoise },
+        Router = new TopKRouterOptions
+        {
+            Experts = Experts,
+            ExpertsPerToken = ExpertsPerToken,
+            NoiseScale = RouterNoise,
+            RenormalizeGates = RenormalizeGates,
+        },
         ExpertWidth = ExpertWidth,
         TrainingCapacity = TrainingCapacity,
         EvaluationCapacity = EvaluationCapacity,

@@ -5,6 +5,7 @@
 //
 // Axes: N = images, L = tokens of an image, D = model width.
 
+using System.Globalization;
 using Microsoft.ML.MoE.Inference;
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
@@ -66,6 +67,16 @@ internal sealed class VisionTransformer : TransformerClassifier
                     feedForwardNorms[i].ToStep(),
                     i < feedForwards.Count ? feedForwards[i].ToStep() : mixtures[i - feedForwards.Count].ToStep())),
         ];
+
+    private protected override Upcycling OriginOf(string name)
+    {
+        var path = name.Split('.', 3);
+        return path[0] == nameof(mixtures)
+            ? Upcycling.OfMixture(
+                $"{nameof(feedForwards)}.{feedForwards.Count + int.Parse(path[1], CultureInfo.InvariantCulture)}", path[2],
+                ((VisionTransformerConfig)Config).Experts)
+            : new(name);
+    }
 
     private protected override IEnumerable<int> BlocksOf(string list, int index) =>
         [list == nameof(mixtures) ? feedForwards.Count + index : index];

@@ -115,6 +115,22 @@ public sealed record VisionTransformerConfig : TransformerClassifierConfig
     public static VisionTransformerConfig MoeTiny { get; } =
         Tiny with { ClassToken = ClassToken.Zero, Pooling = Pooling.Mean, Experts = 4, ExpertWidth = 32, MixtureBlocks = 1 };
 
+    private protected override ImageClassifierConfig? DenseCounterpart(ImageClassifierConfig earlier)
+    {
+        if (MixtureBlocks == 0 || earlier is not VisionTransformerConfig { MixtureBlocks: 0 } dense)
+            return null;
+        RequireExpertsAsWide(ExpertWidth, nameof(ExpertWidth), dense.FeedForwardWidth, nameof(FeedForwardWidth));
+        return this with
+        {
+            MixtureBlocks = 0,
+            Experts = 0,
+            ExpertsPerToken = dense.ExpertsPerToken,
+            ExpertWidth = dense.ExpertWidth,
+            RenormalizeGates = dense.RenormalizeGates,
+            EvaluationCapacity = dense.EvaluationCapacity,
+        };
+    }
+
     /// <inheritdoc/>
     public override ModelCost GetCost()
     {

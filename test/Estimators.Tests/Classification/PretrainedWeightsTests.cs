@@ -77,6 +77,27 @@ public sealed class PretrainedWeightsTests
             [.. transformer.Transform(data).GetColumn<float[]>("Score").SelectMany(scores => scores)];
     }
 
+    [TestMethod]
+    public void ASparseNetworkGrowsOutOfThem()
+    {
+        var data = Colours.WithKeys(Ml, Colours.Rows(120));
+        var options = Options();
+        options.Architecture = Published with
+        {
+            Experts = 4,
+            ExpertWidth = Published.FeedForwardWidth,
+            MixtureBlocks = 1,
+            RenormalizeGates = true,
+        };
+        (options.Frozen, options.Epochs) = (ModelParts.Blocks, 1);
+        using var model = Trainer(options).Fit(data);
+        using var published = PretrainedWeights.FromFolder(folder).BuildImageClassifier();
+        var dense = ModuleWeights.Collect(published)["feedForwards.2.contract.weight"];
+        var experts = ModuleWeights.Collect(model.Model)["mixtures.0.experts.weight2"];
+        for (var expert = 0; expert < 4; expert++)
+            CollectionAssert.AreEqual(dense.T.contiguous().data<float>().ToArray(), experts[expert].contiguous().data<float>().ToArray());
+    }
+
     // Bytes from 0 to 255 in a column of numbers.
     [TestMethod]
     public void PixelsAreNormalisedAsTheNetworkWants()
