@@ -11,7 +11,7 @@ internal sealed class PublishedWeights(PretrainedWeights weights) : StartingPoin
     private const float LargestUnit = 1.5f;
 
     /// <inheritdoc/>
-    public override ImageClassifierConfig Config => weights.Config;
+    public override ImageClassifierConfig Config => weights.RequireImageClassifier(Option);
 
     /// <inheritdoc/>
     public override string Option => nameof(ImageClassificationOptions.PretrainedWeights);

@@ -12,8 +12,8 @@ namespace Microsoft.ML.MoE.Interchange;
 /// <c>model.safetensors</c> or its parts with their index, in F32, F16 or BF16.
 /// </summary>
 /// <remarks>
-/// Known are Vision Transformers (class token, or average pooling with a norm behind it) and MLP-Mixers in timm's names. The numbers are read
-/// from the mapped files where they are needed, straight into the network.
+/// Known are Vision Transformers (class token, or average pooling with a norm behind it) and MLP-Mixers in timm's names, and BERT and ALBERT in
+/// Hugging Face's. The numbers are read from the mapped files where they are needed, straight into the network.
 /// </remarks>
 public sealed class PretrainedWeights
 {
@@ -22,34 +22,45 @@ public sealed class PretrainedWeights
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, TypeInfoResolver = JsonContracts.All };
 
     private readonly SafeTensorsFolder files;
-    private readonly TimmCheckpoint checkpoint;
-    private readonly IReadOnlyDictionary<string, string> names;
+    private readonly string prefix;
+    private readonly IReadOnlyDictionary<string, NamedParts> names;
 
     private PretrainedWeights(string folder, SafeTensorsFolder files, TimmCheckpoint checkpoint)
     {
-        (Folder, this.files, this.checkpoint) = (folder, files, checkpoint);
-        Config = checkpoint.CreateConfig();
-        Config.Validate();
-        using var shape = Config.Build(META);
-        var ours = ModuleWeights.Collect(shape).ToDictionary(pair => pair.Key, pair => pair.Value.shape);
+        (Folder, this.files, prefix, HasHead, Pixels) = (folder, files, "", checkpoint.HasHead, checkpoint.Pixels);
+        ImageClassifier = checkpoint.CreateConfig();
+        ImageClassifier.Validate();
+        using var shape = ImageClassifier.Build(META);
         names = NameTable.Match(
-            checkpoint.Names, ours, files.Entries, name => !HasHead && shape.PartOf(name) == ModelParts.Head);
+            checkpoint.Names, Shapes(shape), files.Entries, name => !HasHead && shape.PartOf(name) == ModelParts.Head);
+    }
+
+    private PretrainedWeights(string folder, SafeTensorsFolder files, HuggingFaceCheckpoint checkpoint)
+    {
+        (Folder, this.files, prefix) = (folder, files, checkpoint.Prefix);
+        TextEncoder = checkpoint.CreateConfig();
+        TextEncoder.Validate();
+        using var shape = TextEncoder.Build(META);
+        names = NameTable.Match(checkpoint.Names, Shapes(shape), checkpoint.Tensors, _ => false);
     }
 
     /// <summary>Where they were found.</summary>
     public string Folder { get; }
 
-    /// <summary>The network that they are of.</summary>
-    public ImageClassifierConfig Config { get; }
+    /// <summary>The image classifier that they are of; null where they are of another network.</summary>
+    public ImageClassifierConfig? ImageClassifier { get; }
 
-    /// <summary>Whether there is a classification head among them.</summary>
-    public bool HasHead => checkpoint.HasHead;
+    /// <summary>The text encoder that they are of; null where they are of another network.</summary>
+    public TextEncoderConfig? TextEncoder { get; }
+
+    /// <summary>Whether an image classifier's head is among them.</summary>
+    public bool HasHead { get; }
 
     /// <summary>
     /// Mean and standard deviation of the pixels that the network was trained on, by channel, where black is 0 and white 1; null where the
     /// configuration does not say.
     /// </summary>
-    internal (float[] Mean, float[] Deviation)? Pixels => checkpoint.Pixels;
+    internal (float[] Mean, float[] Deviation)? Pixels { get; }
 
     /// <summary>Finds a network in a folder. Of the weights only names, types and shapes are read yet, and checked.</summary>
     /// <param name="path">The folder.</param>
@@ -69,10 +80,13 @@ public sealed class PretrainedWeights
         {
             using var json = JsonDocument.Parse(File.ReadAllBytes(config));
             var files = SafeTensorsFolder.Read(path);
-            var checkpoint = TimmCheckpoint.Find(json.RootElement.Clone(), files.Entries)
-                ?? throw new InvalidDataException(
-                    $"'{config}' is of {Describe(json.RootElement)}, which is not known; known are {TimmCheckpoint.Known}.");
-            return new(path, files, checkpoint);
+            if (TimmCheckpoint.Find(json.RootElement.Clone(), files.Entries) is { } images)
+                return new(path, files, images);
+            if (HuggingFaceCheckpoint.Find(json.RootElement.Clone(), files.Entries) is { } texts)
+                return new(path, files, texts);
+            throw new InvalidDataException(
+                $"'{config}' is of {Describe(json.RootElement)}, which is not known; known are {TimmCheckpoint.Known}, and "
+                    + $"{HuggingFaceCheckpoint.Known}.");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
         {
@@ -84,21 +98,24 @@ public sealed class PretrainedWeights
     /// <param name="device">Where it lies; the CPU by default.</param>
     /// <param name="computeType">Type of the matrix products; float32 by default.</param>
     /// <returns>The network in evaluation, as it was published, with its head; without one, the head is new. The caller disposes it.</returns>
+    /// <exception cref="InvalidOperationException">They are of another network.</exception>
     /// <exception cref="InvalidDataException">A file has become shorter.</exception>
     public ImageClassifier BuildImageClassifier(Device? device = null, ScalarType computeType = ScalarType.Float32)
     {
-        var model = Config.Build(device, computeType);
-        try
-        {
-            CopyTo(model, withHead: HasHead);
-            model.eval();
-            return model;
-        }
-        catch
-        {
-            model.Dispose();
-            throw;
-        }
+        var config = ImageClassifier ?? throw OfAnotherNetwork("an image classifier");
+        return Filled(config.Build(device, computeType), model => CopyTo(model, withHead: HasHead));
+    }
+
+    /// <summary>Makes the text encoder with these weights.</summary>
+    /// <param name="device">Where it lies; the CPU by default.</param>
+    /// <param name="computeType">Type of the matrix products; float32 by default.</param>
+    /// <returns>The network in evaluation. The caller disposes it.</returns>
+    /// <exception cref="InvalidOperationException">They are of another network.</exception>
+    /// <exception cref="InvalidDataException">A file has become shorter.</exception>
+    public TextEncoder BuildTextEncoder(Device? device = null, ScalarType computeType = ScalarType.Float32)
+    {
+        var config = TextEncoder ?? throw OfAnotherNetwork("a text encoder");
+        return Filled(config.Build(device, computeType), CopyTo);
     }
 
     /// <summary>
@@ -118,9 +135,9 @@ public sealed class PretrainedWeights
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (name, tensor) in ModuleWeights.Collect(model))
         {
-            var (line, theirs) = NameTable.Translate(table, name);
+            var parts = NameTable.Translate(table, name);
             var (channels, side) = (model.Config.Channels, model.Config.PatchSize);
-            tensors.Add(theirs, line.Flattened ? tensor.detach().view(-1, channels, side, side) : tensor.detach().alias());
+            tensors.Add(parts.Names.Single(), parts.Flattened ? tensor.detach().view(-1, channels, side, side) : tensor.detach().alias());
         }
         Directory.CreateDirectory(folder);
         AtomicFile.Write(
@@ -138,14 +155,58 @@ public sealed class PretrainedWeights
     /// <param name="withHead">Whether its head is overwritten too, which must have as many classes.</param>
     /// <param name="expertNoise">What the experts of a sparse network that grows out of this one differ by at the start.</param>
     internal void CopyTo(ImageClassifier model, bool withHead, double expertNoise = 0) =>
-        model.CopyFrom(Config, Read, withHead ? [.. Enumerable.Range(0, Config.ClassCount)] : null, expertNoise);
+        model.CopyFrom(ImageClassifier!, Read, withHead ? [.. Enumerable.Range(0, ImageClassifier!.ClassCount)] : null, expertNoise);
+
+    /// <summary>Copies the weights into a text encoder of the same architecture.</summary>
+    internal void CopyTo(TextEncoder model)
+    {
+        using var noGrad = no_grad();
+        foreach (var (name, mine) in ModuleWeights.Collect(model))
+        {
+            using var scope = NewDisposeScope();
+            mine.copy_(Read(name));
+        }
+    }
+
+    /// <summary>The image classifier that an option wants.</summary>
+    /// <exception cref="ArgumentException">They are of another network.</exception>
+    internal ImageClassifierConfig RequireImageClassifier(string option) =>
+        ImageClassifier ?? throw new ArgumentException($"{option} has the text encoder in '{Folder}'; an image classifier is wanted.");
+
+    /// <summary>The text encoder that an option wants.</summary>
+    /// <exception cref="ArgumentException">They are of another network.</exception>
+    internal TextEncoderConfig RequireTextEncoder(string option) =>
+        TextEncoder ?? throw new ArgumentException($"{option} has the image classifier in '{Folder}'; a text encoder is wanted.");
 
     private Tensor Read(string name)
     {
-        var theirs = files.ReadSingles(names[name]);
-        var (line, _) = NameTable.Translate(checkpoint.Names, name);
-        return line.Flattened ? theirs.flatten(1) : theirs;
+        var (theirs, flattened) = names[name];
+        if (theirs.Count > 1)
+            return cat([.. theirs.Select(part => files.ReadSingles(prefix + part))], 0);
+        var only = files.ReadSingles(prefix + theirs[0]);
+        return flattened ? only.flatten(1) : only;
     }
+
+    private InvalidOperationException OfAnotherNetwork(string wanted) =>
+        new($"'{Folder}' has {(TextEncoder is null ? "an image classifier" : "a text encoder")}, not {wanted}.");
+
+    private static TModel Filled<TModel>(TModel model, Action<TModel> fill) where TModel : nn.Module
+    {
+        try
+        {
+            fill(model);
+            model.eval();
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    private static Dictionary<string, long[]> Shapes(nn.Module module) =>
+        ModuleWeights.Collect(module).ToDictionary(pair => pair.Key, pair => pair.Value.shape);
 
     private static string Describe(JsonElement config)
     {

@@ -33,7 +33,9 @@ internal sealed partial class TimmCheckpoint
 
     /// <summary>Reads what a checkpoint is; null where it is none of timm's that is known.</summary>
     public static TimmCheckpoint? Find(JsonElement json, IReadOnlyDictionary<string, SafeTensorsEntry> tensors) =>
-        json.TryGetProperty("architecture", out var name)
+        json.ValueKind == JsonValueKind.Object
+        && json.TryGetProperty("architecture", out var name)
+        && name.ValueKind == JsonValueKind.String
         && name.GetString() is { } architecture
         && (architecture.StartsWith(VisionTransformerPrefix, StringComparison.Ordinal)
             || architecture.StartsWith(MixerPrefix, StringComparison.Ordinal))

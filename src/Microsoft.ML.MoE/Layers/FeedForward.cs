@@ -3,6 +3,7 @@
 // Axes: … = any leading axes, D = model width, F = hidden width.
 
 using Microsoft.ML.MoE.Inference;
+using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,13 +14,16 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
 {
     private readonly Dense expand;
     private readonly Dense contract;
+    private readonly GeluForm gelu;
 
     /// <summary>Makes a network with Xavier-uniform weights and zero biases.</summary>
     /// <param name="width">Model width D.</param>
     /// <param name="hiddenWidth">Hidden width F.</param>
     /// <param name="device">Where the weights lie; CPU by default.</param>
-    public FeedForward(int width, int hiddenWidth, Device? device = null) : base(nameof(FeedForward))
+    /// <param name="gelu">The form of GELU; the exact one by default.</param>
+    public FeedForward(int width, int hiddenWidth, Device? device = null, GeluForm gelu = GeluForm.Exact) : base(nameof(FeedForward))
     {
+        this.gelu = gelu;
         expand = new Dense(width, hiddenWidth, device);
         contract = new Dense(hiddenWidth, width, device);
         RegisterComponents();
@@ -31,9 +35,15 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return contract.forward(nn.functional.gelu(expand.forward(x))).MoveToOuterDisposeScope();
+        return contract.forward(Activate(expand.forward(x))).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The network in a plan: its weights as they are now.</summary>
+    private Tensor Activate(Tensor x) =>
+        gelu == GeluForm.Exact
+            ? nn.functional.gelu(x)
+            // ½x · (1 + tanh(√(2/π) · (x + 0.044715x³)))
+            : x.Times(0.5).multiply(x.Plus(x.Squared().multiply(x).Times(0.044715)).Times(Math.Sqrt(2 / Math.PI)).tanh().Plus(1));
+
+    /// <summary>The network in a plan, by the exact GELU: its weights as they are now.</summary>
     internal FeedForwardStep ToStep() => new(expand.ToStep(), contract.ToStep());
 }

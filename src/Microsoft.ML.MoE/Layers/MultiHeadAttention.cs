@@ -1,4 +1,4 @@
-// Multi-head self-attention without a mask. Vaswani et al., arXiv 1706.03762, section 3.2.
+// Multi-head self-attention in both directions. Vaswani et al., arXiv 1706.03762, section 3.2.
 //
 // Axes: N = sequences, L = tokens of a sequence, D = model width, H = heads, A = D/H, width of a head.
 
@@ -37,7 +37,14 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     /// <summary>Attends.</summary>
     /// <param name="x_NLD">Tokens, (N, L, D).</param>
     /// <returns>(N, L, D), in the input's type.</returns>
-    public override Tensor forward(Tensor x_NLD)
+    public override Tensor forward(Tensor x_NLD) => forward(x_NLD, null);
+
+    /// <summary>Attends to some tokens.</summary>
+    /// <param name="x_NLD">Tokens, (N, L, D).</param>
+    /// <param name="seen_N11L">What nobody sees is false, a text's padding: bool (N, 1, 1, L), at least one true a sequence; null for
+    /// none.</param>
+    /// <returns>(N, L, D), in the input's type.</returns>
+    public Tensor forward(Tensor x_NLD, Tensor? seen_N11L)
     {
         using var scope = NewDisposeScope();
         var (sequences, length, width) = (x_NLD.shape[0], x_NLD.shape[1], x_NLD.shape[2]);
@@ -45,8 +52,8 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
         var qkv_3NHLA = queryKeyValue.forward(x_NLD).view(sequences, length, 3, heads, width / heads).permute(2, 0, 3, 1, 4);
         var parts = qkv_3NHLA.unbind(0);
         var mixed_NHLA = IsFusedBetter(x_NLD)
-            ? nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-            : Define(parts[0], parts[1], parts[2]);
+            ? nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], seen_N11L)
+            : Define(parts[0], parts[1], parts[2], seen_N11L);
         var mixed_NLD = mixed_NHLA.transpose(1, 2).reshape(sequences, length, width);   // (N, H, L, A) -> (N, L, D)
         return output.forward(mixed_NLD).MoveToOuterDisposeScope();
     }
@@ -60,10 +67,12 @@ internal sealed class MultiHeadAttention : nn.Module<Tensor, Tensor>
     };
 
     /// <summary>The plain definition, softmax(Q·Kᵀ/√A)·V with the softmax in float32.</summary>
-    internal static Tensor Define(Tensor query_NHLA, Tensor key_NHLA, Tensor value_NHLA)
+    internal static Tensor Define(Tensor query_NHLA, Tensor key_NHLA, Tensor value_NHLA, Tensor? seen_N11L = null)
     {
         using var scope = NewDisposeScope();
         var scores_NHLL = query_NHLA.matmul(key_NHLA.transpose(-2, -1)).DividedBy(Math.Sqrt(query_NHLA.shape[3]));
+        if (seen_N11L is not null)
+            scores_NHLL = scores_NHLL.MaskedFill(seen_N11L.logical_not(), double.NegativeInfinity);
         return scores_NHLL.softmax(-1, float32).to_type(value_NHLA.dtype).matmul(value_NHLA).MoveToOuterDisposeScope();
     }
 

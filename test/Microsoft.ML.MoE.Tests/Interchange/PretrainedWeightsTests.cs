@@ -46,7 +46,7 @@ public sealed class PretrainedWeightsTests
     [TestMethod]
     public void TheConfigurationIsThatOfTheTensors()
     {
-        var config = (VisionTransformerConfig)PretrainedWeights.FromFolder(Golden("vit-token")).Config;
+        var config = (VisionTransformerConfig)PretrainedWeights.FromFolder(Golden("vit-token")).ImageClassifier!;
         Assert.AreEqual(
             new VisionTransformerConfig
             {
@@ -64,7 +64,7 @@ public sealed class PretrainedWeightsTests
                 Dropout = 0,
             },
             config);
-        Assert.IsTrue(((VisionTransformerConfig)PretrainedWeights.FromFolder(Golden("vit-avg")).Config).NormAfterPooling);
+        Assert.IsTrue(((VisionTransformerConfig)PretrainedWeights.FromFolder(Golden("vit-avg")).ImageClassifier!).NormAfterPooling);
     }
 
     // Downloads have no model_args: sizes are those of the tensors, heads those of timm's size of that name.
@@ -83,7 +83,7 @@ public sealed class PretrainedWeightsTests
             {"input_size": [3, 8, 8], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}}
             """);
         var weights = PretrainedWeights.FromFolder(folder.Path);
-        Assert.AreEqual(config, weights.Config);
+        Assert.AreEqual(config, weights.ImageClassifier);
         CollectionAssert.AreEqual(new[] { 0.5f, 0.4f, 0.3f }, weights.Pixels!.Value.Mean);
         CollectionAssert.AreEqual(new[] { 0.2f, 0.25f, 0.3f }, weights.Pixels!.Value.Deviation);
 
@@ -113,7 +113,7 @@ public sealed class PretrainedWeightsTests
         using var model = SmallModels.Random(config);
         PretrainedWeights.Save(model, folder.Combine("new", "folder"));
         var weights = PretrainedWeights.FromFolder(folder.Combine("new", "folder"));
-        Assert.AreEqual(config, weights.Config);
+        Assert.AreEqual(config, weights.ImageClassifier);
         using var again = weights.BuildImageClassifier();
         var images_NCHW = randn(2, 3, 8, 8);
         TensorAssert.AreClose(model.forward(images_NCHW).Logits_NC, again.forward(images_NCHW).Logits_NC, 0);
@@ -165,7 +165,7 @@ public sealed class PretrainedWeightsTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var weights = PretrainedWeights.FromFolder(Golden("vit-token"));
-        using var model = (weights.Config with { ImageHeight = 24, ImageWidth = 32, ClassCount = 2 }).Build();
+        using var model = (weights.ImageClassifier! with { ImageHeight = 24, ImageWidth = 32, ClassCount = 2 }).Build();
         weights.CopyTo(model, withHead: false);
         using var stream = File.OpenRead(Path.Combine(Golden("vit-token"), SafeTensorsFolder.Whole));
         using var theirs = SafeTensors.Read(stream, stream.Length);
