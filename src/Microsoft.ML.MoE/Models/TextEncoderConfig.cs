@@ -13,6 +13,9 @@ namespace Microsoft.ML.MoE.Models;
 /// </summary>
 public sealed record TextEncoderConfig
 {
+    // Below this width casting to bfloat16 costs a CPU more than the faster products save.
+    private const int LeastWidthForBFloat16 = 256;
+
     /// <summary>The defaults.</summary>
     public TextEncoderConfig()
     {
@@ -149,6 +152,14 @@ public sealed record TextEncoderConfig
     /// <exception cref="ArgumentException">A property is out of range; the message names it, the value found and the value
     /// wanted.</exception>
     public TextEncoder Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new(this, device, computeType);
+
+    /// <summary>
+    /// The type of this network's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow one on a CPU, whatever the hardware has.
+    /// </summary>
+    internal ScalarType ComputeType(Precision precision, Device device) =>
+        precision == Precision.Auto && device.type == DeviceType.CPU && Width < LeastWidthForBFloat16
+            ? ScalarType.Float32
+            : precision.Resolve(device);
 
     internal void Validate()
     {

@@ -16,7 +16,7 @@ public sealed class FloorsTests
     private static readonly Floors Estimators = new(
         [Catalogs],
         ["WideNet", "SparseMlp", "VisionTransformer"],
-        ["Classification", "Generalist", "LanguageModels"],
+        ["Classification", "Generalist", "LanguageModels", "TextEncoders"],
         ["Hosting"],
         ["Scoring", "Persistence"],
         ["Data", "Text"]);

@@ -1,0 +1,66 @@
+using System.Text;
+using Microsoft.ML.Tokenizers;
+
+namespace Microsoft.ML.MoE.Estimators;
+
+/// <summary>Turns a text into the word pieces that a BERT reads, between its tokens for beginning and end.</summary>
+internal sealed class WordPieceTokenizer
+{
+    /// <summary>The file of a checkpoint with the pieces, one a line.</summary>
+    public const string FileName = "vocab.txt";
+
+    private const int SpecialTokens = 2;   // of beginning and end
+
+    private readonly BertTokenizer tokenizer;
+
+    /// <summary>Makes a tokenizer.</summary>
+    /// <param name="vocabulary">The pieces, one a line, as UTF-8.</param>
+    /// <exception cref="InvalidDataException">They are no such pieces: the special ones are missing.</exception>
+    public WordPieceTokenizer(byte[] vocabulary)
+    {
+        Vocabulary = vocabulary;
+        var pieces = Encoding.UTF8.GetString(vocabulary).Split('\n');
+        Size = pieces.Length - (pieces[^1].Length == 0 ? 1 : 0);
+        try
+        {
+            // A vocabulary with capitals is of a model that sees them; where it has none, neither does the model see accents.
+            var lowerCase = !pieces.Any(piece => !piece.StartsWith('[') && piece.AsSpan().ContainsAnyInRange('A', 'Z'));
+            using var stream = new MemoryStream(vocabulary);
+            tokenizer = BertTokenizer.Create(
+                stream, new BertOptions { LowerCaseBeforeTokenization = lowerCase, RemoveNonSpacingMarks = lowerCase });
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or KeyNotFoundException or InvalidDataException)
+        {
+            throw new InvalidDataException($"The {Size:n0} lines are no word pieces of a BERT: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The pieces as they were given.</summary>
+    public byte[] Vocabulary { get; }
+
+    /// <summary>Number of pieces; tokens are from 0 to this − 1.</summary>
+    public int Size { get; }
+
+    /// <summary>The tokens of a text.</summary>
+    /// <param name="text">The text; may be empty.</param>
+    /// <param name="most">Tokens at most, at least 2: what comes after is cut off, the end stays.</param>
+    /// <param name="isCut">Whether something was.</param>
+    public int[] Encode(string text, int most, out bool isCut)
+    {
+        // More pieces than are wanted are not made of a long text.
+        var ids = tokenizer.EncodeToIds(text, most + 1, addSpecialTokens: true, out _, out _);
+        isCut = ids.Count > most;
+        return isCut ? [.. ids.Take(most - 1), tokenizer.SeparatorTokenId] : [.. ids];
+    }
+
+    /// <summary>Checks that a network knows the tokens.</summary>
+    /// <exception cref="InvalidDataException">It has fewer, or reads too short texts.</exception>
+    public void RequireKnownBy(Models.TextEncoderConfig encoder)
+    {
+        if (Size > encoder.VocabularySize)
+            throw new InvalidDataException(
+                $"The tokenizer has {Size:n0} tokens, but the network {encoder.VocabularySize:n0}: they do not belong together.");
+        if (encoder.MaxTokens <= SpecialTokens)
+            throw new InvalidDataException($"The network reads {encoder.MaxTokens} tokens; begin and end of a text take {SpecialTokens}.");
+    }
+}
