@@ -11,6 +11,7 @@ using FashionMnist;
 using FashionMnist.Comparison;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
+using Microsoft.ML.MoE.Models;
 using Samples;
 
 // The pipeline says nothing of network, passes, batches or rates: they are chosen by the data, with what was found on training images that
@@ -39,7 +40,9 @@ static int Train(string directory)
             .Append(mlContext.MulticlassClassification.Trainers.WideNetImageClassifier(new WideNetImageClassifier.Options
             {
                 FeatureColumnName = "Image",
-                AlternatingFlips = true,   // a shoe may point either way
+                // A shoe may point either way, in training and in scoring.
+                AlternatingFlips = true,
+                ScoringViews = ScoringViews.Mirrored,
                 Progress = progress,
             }));
         return pipeline.Fit(train);

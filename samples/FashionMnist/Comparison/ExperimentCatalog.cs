@@ -42,7 +42,7 @@ internal static class ExperimentCatalog
             "stems", "Models of equal multiply-adds with a stem of convolutions, and the stem alone",
             "The papers' networks have no stem. On ImageNet-1K, WideNet-L is 2.0 points above ViT-L (79.5 to 77.5), and Sparse-B 2.0 "
                 + "points above Mixer-B (77.9 to 75.9).",
-            TrainingImages: 20_000, Epochs: 6,
+            TrainingImages: 10_000, Epochs: 6,
             [
                 Variant.WideNet("WideNet, 8 experts", WideNetConfig.Thumbnail),
                 Variant.VisionTransformer("ViT", VisionTransformerConfig.Thumbnail),

@@ -8,6 +8,7 @@ internal static class SmallDataRecipe
 {
     private const int FewestEpochs = 12;
     private const int MostEpochs = 100;
+    private const int MostImagesSeen = 1_500_000;
     private const int ImagesOfFewestEpochs = 20_000;
 
     private const int UsualBatch = 100;
@@ -20,9 +21,18 @@ internal static class SmallDataRecipe
     /// <summary>Part of the target that all classes share.</summary>
     public const double LabelSmoothing = 0.05;
 
-    /// <summary>Passes over the images: 12, and of fewer than 20,000 images as many more as their root is smaller, at most 100.</summary>
-    public static int Epochs(int images) =>
-        (int)Math.Clamp(FewestEpochs * Math.Sqrt((double)ImagesOfFewestEpochs / Math.Max(1, images)), FewestEpochs, MostEpochs);
+    /// <summary>
+    /// Passes over the images: 12 of 20,000; of fewer as many more as their root is smaller, at most 100, so that there are updates; of more as
+    /// many more as their root is larger, as long as not more than 1.5 million images are seen in all: it takes longer until they are learned by
+    /// heart.
+    /// </summary>
+    public static int Epochs(int images)
+    {
+        var ratio = (double)Math.Max(1, images) / ImagesOfFewestEpochs;
+        return ratio < 1
+            ? (int)Math.Min(FewestEpochs / Math.Sqrt(ratio), MostEpochs)
+            : (int)Math.Min(FewestEpochs * Math.Sqrt(ratio), Math.Max(FewestEpochs, MostImagesSeen / images));
+    }
 
     /// <summary>Images of a batch: 100, of few images fewer, so that there are updates.</summary>
     public static int BatchSize(int images) => Math.Clamp(images / FewestUpdatesAnEpoch, SmallestBatch, UsualBatch);

@@ -224,8 +224,10 @@ public sealed class EveryOptionTests
     [DataRow(10, 100, 20)]
     [DataRow(1_000, 53, 50)]
     [DataRow(20_000, 12, 100)]
+    [DataRow(60_000, 20, 100)]
+    [DataRow(100_000, 15, 100)]
     [DataRow(1_000_000, 12, 100)]
-    public void MoreImages_NeedFewerPasses(int images, int epochs, int batch)
+    public void TheNumberOfImagesDecidesPassesAndBatch(int images, int epochs, int batch)
     {
         Assert.AreEqual(epochs, SmallDataRecipe.Epochs(images));
         Assert.AreEqual(batch, SmallDataRecipe.BatchSize(images));
