@@ -4,7 +4,7 @@ namespace ModelZoo;
 
 /// <summary>One model of the table.</summary>
 /// <param name="Name">Name of the preset.</param>
-/// <param name="Example">What the multiply-adds are of: an image or a token.</param>
+/// <param name="Example">What the multiply-adds are of: an image, a token or a text.</param>
 /// <param name="Parameters">Trainable numbers, counted on the model's distinct tensors.</param>
 /// <param name="ActiveParameters">Those that one token meets.</param>
 /// <param name="ForwardMacs">Multiply-adds of one example's forward pass.</param>

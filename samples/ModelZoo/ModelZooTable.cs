@@ -17,7 +17,7 @@ internal static class ModelZooTable
 
     /// <summary>A row for every model that the library knows by name.</summary>
     /// <param name="timed">
-    /// Chooses by name the models that are built and timed, on a random image or a whole context of random tokens, where they fit into
+    /// Chooses by name the models that are built and timed, on a random image, a whole context of random tokens, or the longest text, where they fit into
     /// memory; the largest take gigabytes. None by default.
     /// </param>
     public static IEnumerable<ModelZooRow> Measure(Func<string, bool>? timed = null)
@@ -41,6 +41,17 @@ internal static class ModelZooTable
                 config.GetCost(),
                 config.Build,
                 model => model.forward(randint(config.VocabularySize, [1, config.ContextLength], int64)),
+                timed,
+                published,
+                note);
+        foreach (var (name, config, published, note) in ModelPresets.TextEncoders)
+            yield return Measure(
+                name,
+                "text",
+                config.GetCost(),
+                config.Build,
+                model => model.forward(
+                    randint(config.VocabularySize, [1, config.MaxTokens], int64), ones(1, config.MaxTokens, dtype: @bool), null),
                 timed,
                 published,
                 note);

@@ -47,7 +47,7 @@ static void WriteTable(IReadOnlyList<ModelZooRow> rows, bool withForwardPass)
             row.Name,
             row.Parameters.ToString("N0", CultureInfo.InvariantCulture),
             row.ActiveParameters.ToString("N0", CultureInfo.InvariantCulture),
-            $"{(row.ForwardMacs / 1e6).ToString("N2", CultureInfo.InvariantCulture)} {(row.Example == "image" ? "an image" : "a token")}",
+            $"{(row.ForwardMacs / 1e6).ToString("N2", CultureInfo.InvariantCulture)} {(row.Example == "image" ? "an" : "a")} {row.Example}",
             .. time,
             row.Published is { } millions ? $"{millions}M" : "",
             Markup.Escape(row.Note),

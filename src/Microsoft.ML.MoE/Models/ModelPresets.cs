@@ -14,6 +14,9 @@ public static class ModelPresets
     /// </summary>
     public static IReadOnlyList<ModelPreset<LanguageModelConfig>> LanguageModels => LanguageModelPresets.All;
 
+    /// <summary>Text encoders, the largest first: BERT, ALBERT and the language variant of WideNet.</summary>
+    public static IReadOnlyList<ModelPreset<TextEncoderConfig>> TextEncoders => TextEncoderPresets.All;
+
     /// <summary>Generalists, the largest first: the sizes of Uni-Perceiver-MoE, and the dense Uni-Perceiver beside them.</summary>
     public static IReadOnlyList<ModelPreset<GeneralistConfig>> Generalists => GeneralistPresets.All;
 }

@@ -29,6 +29,7 @@ public sealed class ModelZooTests
         [
             .. ImageClassifierPresets.All.Select(preset => preset.Name),
             .. LanguageModelPresets.All.Select(preset => preset.Name),
+            .. TextEncoderPresets.All.Select(preset => preset.Name),
             .. GeneralistPresets.All.Select(preset => preset.Name),
         ];
         CollectionAssert.AreEqual(names, json.RootElement.EnumerateArray().Select(row => row.GetProperty("name").GetString()).ToArray());

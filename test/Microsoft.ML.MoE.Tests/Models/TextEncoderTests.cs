@@ -28,13 +28,9 @@ public sealed class TextEncoderTests
     public void ThePapersSizesHaveThePapersParameters()
     {
         var widenet = TextEncoderConfig.WideNetBase;
-        (TextEncoderConfig Config, double Millions)[] sizes =
-        [
-            (TextEncoderConfig.AlbertBase, 11.68), (TextEncoderConfig.BertBase, 89.65), (widenet, 25.89),
-            (widenet with { Experts = 8 }, 44.78), (widenet with { Experts = 16 }, 82.57),
-        ];
-        foreach (var (config, millions) in sizes)
-            Assert.AreEqual(millions, Math.Round(config.GetCost().Parameters / 1e6, 2), $"{config}");
+        double[] millions = [89.65, 82.57, 44.78, 25.89, 11.68];
+        foreach (var (preset, wanted) in TextEncoderPresets.All.Zip(millions))
+            Assert.AreEqual(wanted, Math.Round(preset.Config.GetCost().Parameters / 1e6, 2), preset.Name);
         Assert.AreEqual(
             4 * (4_722_432L + 768), (widenet with { Experts = 8 }).GetCost().Parameters - widenet.GetCost().Parameters, "and a router's row");
     }
