@@ -3,7 +3,7 @@
 //     dotnet run -c Release --project samples/StockRivals -- fashion               LightGBM on pixels: the images of
 //         samples/FashionMnist; --data DIR: all 60,000; --seconds N: ours trains so long at most
 //     dotnet run -c Release --project samples/StockRivals -- labels 1000           the same with 1,000 labels, ours
-//         pre-trained on the other images
+//         pre-trained on the other images; --without-pretraining: on those with labels alone
 //     dotnet run -c Release --project samples/StockRivals -- photos --data DIR     ImageNet's ResNet-18 and a linear model:
 //         pictures as samples/FolderOfImages takes them
 //
@@ -48,14 +48,20 @@ Command Labels()
 {
     var count = new Argument<int>("labels") { CustomParser = result => Arguments.ReadNumber(result, result.Tokens[0].Value) };
     var data = Arguments.Folder("--data", "The four official files of Fashion-MNIST.");
-    var labels = new Command("labels", "As many labels, evenly of the classes; ours pre-trained on the other images.") { count, data };
+    var without = new Option<bool>("--without-pretraining") { Description = "Ours sees the images with labels alone." };
+    var labels = new Command("labels", "As many labels, evenly of the classes; ours pre-trained on the other images.")
+    {
+        count, data, without,
+    };
     labels.SetAction(line =>
     {
         var folder = line.GetValue(data) ?? FashionMnistData.ShippedDirectory;
         var (labelled, others) = Parts.Even(FashionMnistData.ReadTrain(folder), image => image.Label, line.GetValue(count), PartitionSeed);
         return Run(
             line, "labels", labelled, FashionMnistData.ReadTest(folder), Stock.LightGbm,
-            (mlContext, progress) => Ours.OnFewLabels(mlContext, mlContext.Data.LoadFromEnumerable(others), progress));
+            line.GetValue(without)
+                ? Ours.OnPixels(time: null)
+                : (mlContext, progress) => Ours.OnFewLabels(mlContext, mlContext.Data.LoadFromEnumerable(others), progress));
     });
     return labels;
 }
