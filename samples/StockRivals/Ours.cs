@@ -16,11 +16,18 @@ internal static class Ours
         mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(Classifier(mlContext, progress, options => options.MaxTime = time));
 
-    /// <summary>The same, after a training without labels on other images.</summary>
-    public static IEstimator<ITransformer> OnFewLabels(MLContext mlContext, IDataView others, Action<TrainingProgress> progress) =>
+    /// <summary>
+    /// The same on few images, more often and changed more (results/ says what that is worth), after a training without labels on
+    /// other images, if there are others.
+    /// </summary>
+    public static IEstimator<ITransformer> OnFewLabels(MLContext mlContext, IDataView? others, Action<TrainingProgress> progress) =>
         mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(Classifier(mlContext, progress, options =>
-                options.Pretraining = new() { UnlabeledData = others, Epochs = 10, MinCropScale = 0.4, Progress = progress }));
+            {
+                (options.RandAugmentOperations, options.RandAugmentMagnitude, options.Epochs) = (2, 5, 100);
+                if (others is not null)
+                    options.Pretraining = new() { UnlabeledData = others, Epochs = 10, MinCropScale = 0.4, Progress = progress };
+            }));
 
     /// <summary>On the pictures of files.</summary>
     public static IEstimator<ITransformer> OnPhotos(MLContext mlContext, Action<TrainingProgress> progress) =>

@@ -59,9 +59,8 @@ Command Labels()
         var (labelled, others) = Parts.Even(FashionMnistData.ReadTrain(folder), image => image.Label, line.GetValue(count), PartitionSeed);
         return Run(
             line, "labels", labelled, FashionMnistData.ReadTest(folder), Stock.LightGbm,
-            line.GetValue(without)
-                ? Ours.OnPixels(time: null)
-                : (mlContext, progress) => Ours.OnFewLabels(mlContext, mlContext.Data.LoadFromEnumerable(others), progress));
+            (mlContext, progress) => Ours.OnFewLabels(
+                mlContext, line.GetValue(without) ? null : mlContext.Data.LoadFromEnumerable(others), progress));
     });
     return labels;
 }
