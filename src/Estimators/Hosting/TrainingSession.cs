@@ -56,6 +56,10 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>The seed of all that is random.</summary>
     public int Seed { get; }
 
+    /// <summary>Ends the reading of data, between two rows.</summary>
+    /// <exception cref="OperationCanceledException">The user's token was cancelled, or the context's operations were.</exception>
+    public void ThrowIfCancelled() => cancellation.Token.ThrowIfCancellationRequested();
+
     /// <summary>Says what was chosen because nobody gave a value.</summary>
     public void SayChosen(IEnumerable<ChosenOption> chosen) => Channel.Say($"Chosen: {string.Join("; ", chosen)}.");
 

@@ -61,11 +61,7 @@ public sealed partial class TextEncoding : IEstimator<TextEncodingTransformer>
         var device = environment.SelectDevice();   // loads libtorch: before anything of it is touched
         var weights = options.Weights!;
         var config = weights.RequireTextEncoder(nameof(options.Weights));
-        var path = Path.Combine(weights.Folder, WordPieceTokenizer.FileName);
-        if (!File.Exists(path))
-            throw new InvalidDataException(
-                $"'{weights.Folder}' has no {WordPieceTokenizer.FileName}: a tokenizer of word pieces is the one that is known.");
-        var tokenizer = new WordPieceTokenizer(File.ReadAllBytes(path));
+        var tokenizer = WordPieceTokenizer.FromFolder(weights.Folder);
         tokenizer.RequireKnownBy(config);
         using var scope = torch.NewDisposeScope();   // the scorer takes the weights out of it
         var model = weights.BuildTextEncoder(device, config.ComputeType(options.Precision, device));

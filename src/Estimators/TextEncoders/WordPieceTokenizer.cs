@@ -10,6 +10,7 @@ internal sealed class WordPieceTokenizer
     public const string FileName = "vocab.txt";
 
     private const int SpecialTokens = 2;   // of beginning and end
+    private const int PairTokens = 3;
 
     private readonly BertTokenizer tokenizer;
 
@@ -35,6 +36,16 @@ internal sealed class WordPieceTokenizer
         }
     }
 
+    /// <summary>Reads the pieces of a checkpoint.</summary>
+    /// <exception cref="InvalidDataException">The folder has none, or they are no word pieces.</exception>
+    public static WordPieceTokenizer FromFolder(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        return File.Exists(path)
+            ? new(File.ReadAllBytes(path))
+            : throw new InvalidDataException($"'{folder}' has no {FileName}: a tokenizer of word pieces is the one that is known.");
+    }
+
     /// <summary>The pieces as they were given.</summary>
     public byte[] Vocabulary { get; }
 
@@ -53,6 +64,27 @@ internal sealed class WordPieceTokenizer
         return isCut ? [.. ids.Take(most - 1), tokenizer.SeparatorTokenId] : [.. ids];
     }
 
+    /// <summary>The tokens of a pair of texts, each with an end.</summary>
+    /// <param name="first">The first text.</param>
+    /// <param name="second">The second text.</param>
+    /// <param name="most">Tokens at most, at least 5: of the longer text the end is cut off until both fit.</param>
+    /// <param name="secondStart">Where the second text begins among the tokens.</param>
+    /// <param name="isCut">Whether something was cut off.</param>
+    public int[] Encode(string first, string second, int most, out int secondStart, out bool isCut)
+    {
+        var room = most - PairTokens;
+        var (one, other) = (Pieces(first, room), Pieces(second, room));
+        isCut = one.Count + other.Count > room;
+        var ofFirst = Math.Min(one.Count, Math.Max(room - other.Count, (room + 1) / 2));
+        var ofSecond = Math.Min(other.Count, room - ofFirst);
+        secondStart = ofFirst + 2;
+        return
+        [
+            tokenizer.ClassificationTokenId, .. one.Take(ofFirst), tokenizer.SeparatorTokenId, .. other.Take(ofSecond),
+            tokenizer.SeparatorTokenId,
+        ];
+    }
+
     /// <summary>Checks that a network knows the tokens.</summary>
     /// <exception cref="InvalidDataException">It has fewer, or reads too short texts.</exception>
     public void RequireKnownBy(Models.TextEncoderConfig encoder)
@@ -63,4 +95,8 @@ internal sealed class WordPieceTokenizer
         if (encoder.MaxTokens <= SpecialTokens)
             throw new InvalidDataException($"The network reads {encoder.MaxTokens} tokens; begin and end of a text take {SpecialTokens}.");
     }
+
+    // One more than there is room for tells that something has to be cut off.
+    private IReadOnlyList<int> Pieces(string text, int room) =>
+        tokenizer.EncodeToIds(text, room + 1, addSpecialTokens: false, out _, out _);
 }

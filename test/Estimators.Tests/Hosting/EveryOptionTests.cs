@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Estimators.Tests.Generalists;
 using Estimators.Tests.LanguageModels;
 using Estimators.Tests.Support;
+using Estimators.Tests.TextEncoders;
 using Microsoft.ML;
 using Microsoft.ML.MoE.Augmentation;
 using Microsoft.ML.MoE.Estimators;
@@ -103,11 +104,15 @@ public sealed class EveryOptionTests
             refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.LabelSmoothing), nameof(TrainerOptions.BalanceLossWeight)]);
 
     [TestMethod]
+    public void OfAClassifierOfTexts() => AssertAll<TrainerOptions>(Sentences, refused: [nameof(TrainerOptions.LayerDecay)]);
+
+    [TestMethod]
     public void OfAGeneralist() => AssertAll<TrainerOptions>(Tasks, refused: [nameof(TrainerOptions.LayerDecay), nameof(TrainerOptions.Precision)]);
 
     [TestMethod]
     [DataRow(nameof(Images))]
     [DataRow(nameof(Texts))]
+    [DataRow(nameof(Sentences))]
     [DataRow(nameof(Tasks))]
     public void WhatChangesNoWeightIsHeardToo(string estimator)
     {
@@ -115,6 +120,7 @@ public sealed class EveryOptionTests
         {
             nameof(Images) => Images,
             nameof(Texts) => Texts,
+            nameof(Sentences) => Sentences,
             _ => Tasks,
         };
         Assert.IsGreaterThan(Reports(interval: 1000), Reports(interval: 1), "a report after every step");
@@ -316,6 +322,14 @@ public sealed class EveryOptionTests
         using var tuned = model.TunePrompts(
             Toys.All.Single(task => task.Name == "mood"), Toys.View(Ml, Toys.Rows("mood", 24, seed: 2)), options);
         return (Outcome(tuned.Model, tuned.Training!.Training), options.Describe());
+    }
+
+    private static (string, IReadOnlyDictionary<string, string>) Sentences(Action<TrainerOptions> change)
+    {
+        var options = Moods.Options();
+        Prepare(options, change);
+        using var model = Ml.MulticlassClassification.Trainers.WideNetTextClassifier(options).Fit(Moods.View(Ml, Moods.Rows(40)));
+        return (Outcome(model.Encoder, model.Training!.Training), options.Describe());
     }
 
     private static (string, IReadOnlyDictionary<string, string>) Texts(Action<TrainerOptions> change)
