@@ -67,7 +67,8 @@ internal sealed class TextClassificationRowBlock(
                 MessageSensitivity.None,
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"Of the rows to score {cut:n0} have more than the {document.MaxTokens} tokens that are read; their rest was left out."));
+                    $"Of the rows to score {cut:n0} have more than the {document.MaxTokens} tokens that are read; their rest was left "
+                        + $"out."));
         }
     }
 

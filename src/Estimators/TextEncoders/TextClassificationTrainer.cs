@@ -69,7 +69,8 @@ internal sealed class TextClassificationTrainer
         if (training.Examples.Select(example => example.Label).Distinct().Count() == 1)
             throw new InvalidOperationException(
                 $"All {training.Examples.Count:n0} usable rows of the training data have the same label "
-                    + $"({labels.Describe(training.Examples[0].Label)} of column '{labels.Name}'); a classifier needs examples of at least 2.");
+                    + $"({labels.Describe(training.Examples[0].Label)} of column '{labels.Name}'); a classifier needs examples of at least "
+                    + "2.");
         var held = validation is null ? null : TextData.Read(session, validation, labels, Open, "validation");
         var (examples, validated) = held is not null ? (training.Examples, held.Examples)
             : options.ValidationFraction > 0

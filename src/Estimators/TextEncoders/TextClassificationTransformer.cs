@@ -20,14 +20,14 @@ using TorchSharp;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// A trained classifier of texts as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the embedding
-/// to a data view.
+/// A trained classifier of texts as a step of a pipeline: adds the class probabilities, the predicted label and, where asked for, the
+/// embedding to a data view.
 /// </summary>
 /// <remarks>
 /// Rows are scored in blocks. A row in which a text is missing or empty gets scores of NaN and a missing predicted label; a warning in
-/// <see cref="MLContext.Log"/> counts such rows, and those of which the end was left out. Transforming on several threads is safe; the network
-/// serves one caller at a time. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told otherwise.
-/// </remarks>
+/// <see cref="MLContext.Log"/> counts such rows, and those of which the end was left out. Transforming on several threads is safe; the
+/// network serves one caller at a time. Note that ML.NET's <c>PredictionEngine</c> disposes the transformer it was made of, unless told
+/// otherwise. </remarks>
 public sealed class TextClassificationTransformer : ITransformer, IDisposable
 {
     private readonly IHost host;

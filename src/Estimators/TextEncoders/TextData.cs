@@ -57,7 +57,7 @@ internal sealed record TextData(IReadOnlyList<TextExample> Examples, long Missin
         return new(examples, missing, reader.Empty, reader.Cut);
     }
 
-    /// <summary>Sets examples apart to validate on, the same part of every class, at least one in all and never the last of a class.</summary>
+    /// <summary>Sets examples apart to validate on: the same part of every class, at least one in all, never the last of a class.</summary>
     /// <param name="fraction">The part, above 0 and below 1.</param>
     /// <param name="random">Decides which.</param>
     /// <exception cref="InvalidOperationException">No class has two examples.</exception>
@@ -65,7 +65,11 @@ internal sealed record TextData(IReadOnlyList<TextExample> Examples, long Missin
     {
         int[] order = [.. Enumerable.Range(0, Examples.Count)];
         random.Shuffle(order);
-        var groups = order.GroupBy(i => Examples[i].Label).Select(group => group.ToArray()).OrderByDescending(group => group.Length).ToArray();
+        var groups = order
+            .GroupBy(i => Examples[i].Label)
+            .Select(group => group.ToArray())
+            .OrderByDescending(group => group.Length)
+            .ToArray();
         var held = groups.SelectMany(group => group.Take(Math.Min(group.Length - 1, (int)Math.Round(group.Length * fraction)))).ToHashSet();
         if (held.Count == 0)
         {

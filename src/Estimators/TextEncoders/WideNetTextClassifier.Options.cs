@@ -42,8 +42,8 @@ public sealed partial class WideNetTextClassifier
 
         /// <summary>
         /// What the network looks like, for example <c>TextEncoderConfig.WideNetBase with { Blocks = 6 }</c>: with or without experts, with
-        /// one block for all depth or a block for each. Null (default): that of <see cref="PretrainedWeights"/>, without them a WideNet of 4
-        /// blocks of width 128 and 4 experts. Its vocabulary is not taken over: the tokenizer decides.
+        /// one block for all depth or a block for each. Null (default): that of <see cref="PretrainedWeights"/>, without them a WideNet of
+        /// 4 blocks of width 128 and 4 experts. Its vocabulary is not taken over: the tokenizer decides.
         /// </summary>
         [OutsideIdentity("the model's configuration is in it")]
         public TextEncoderConfig? Architecture { get; set; }
@@ -57,14 +57,14 @@ public sealed partial class WideNetTextClassifier
         public PretrainedWeights? PretrainedWeights { get; set; }
 
         /// <summary>
-        /// The most word pieces that are learned where there are no <see cref="PretrainedWeights"/>, at least 100; every character that occurs
-        /// is one in any case. Default 8,000.
+        /// The most word pieces that are learned where there are no <see cref="PretrainedWeights"/>, at least 100; every character that
+        /// occurs is one in any case. Default 8,000.
         /// </summary>
         public int VocabularySize { get; set; } = 8000;
 
         /// <summary>
-        /// Tokens of a text, or a pair, that are read at most, begin and end included, at least 5 and at most what the network can read; what
-        /// comes after is left out. Null (default): as many as the network can read.
+        /// Tokens of a text, or a pair, that are read at most, begin and end included, at least 5 and at most what the network can read;
+        /// what comes after is left out. Null (default): as many as the network can read.
         /// </summary>
         public int? MaxTokens { get; set; }
 
@@ -82,8 +82,8 @@ public sealed partial class WideNetTextClassifier
                         + $"network reads {config.MaxTokens}; it must be at most that, which must be at least {FewestTokens}.");
             if (SecondTextColumnName is not null && config.Segments < 2)
                 throw new ArgumentException(
-                    $"{nameof(SecondTextColumnName)} is '{SecondTextColumnName}', but the network knows {config.Segments} segment; for pairs "
-                        + "it must know 2.");
+                    $"{nameof(SecondTextColumnName)} is '{SecondTextColumnName}', but the network knows {config.Segments} segment; for "
+                        + "pairs it must know 2.");
             return config;
         }
 
@@ -166,7 +166,8 @@ public sealed partial class WideNetTextClassifier
             if (architecture.Experts > 0 || same != architecture)
                 throw new ArgumentException(
                     $"{nameof(Architecture)} is another network than the one in {nameof(PretrainedWeights)}, which has {published.Blocks} "
-                        + $"blocks of width {published.Width}; only {nameof(architecture.Dropout)} may differ. Leave {nameof(Architecture)} out.");
+                        + $"blocks of width {published.Width}; only {nameof(architecture.Dropout)} may differ. Leave "
+                        + $"{nameof(Architecture)} out.");
         }
     }
 }

@@ -3,13 +3,13 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Trains a text encoder to classify texts, or pairs of texts: a WideNet, whose one block of attention and experts serves all depth ("Go Wider
-/// Instead of Deeper", arXiv 2107.11817, section 5), or a BERT, an ALBERT or a mixture of experts, from random weights or from published ones.
-/// </summary>
+/// Trains a text encoder to classify texts, or pairs of texts: a WideNet, whose one block of attention and experts serves all depth ("Go
+/// Wider Instead of Deeper", arXiv 2107.11817, section 5), or a BERT, an ALBERT or a mixture of experts, from random weights or from
+/// published ones. </summary>
 /// <remarks>
-/// Input: one or two columns of texts and a key label. Output: the class probabilities and the predicted label. Rows without a label, and rows
-/// in which a text is missing or empty, are left out of the training, counted and reported; of texts that are too long the rest is left out.
-/// </remarks>
+/// Input: one or two columns of texts and a key label. Output: the class probabilities and the predicted label. Rows without a label, and
+/// rows in which a text is missing or empty, are left out of the training, counted and reported; of texts that are too long the rest is
+/// left out. </remarks>
 public sealed partial class WideNetTextClassifier : IEstimator<TextClassificationTransformer>
 {
     private readonly TextClassificationTrainer trainer;

@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 namespace Microsoft.ML.MoE.Estimators;
 
 /// <summary>
-/// Learns word pieces from texts: the most frequent words whole, and every character that occurs, alone and within a word, so that other words
-/// come apart into characters. The texts are read as a <see cref="WordPieceTokenizer"/> without capitals reads them.
+/// Learns word pieces from texts: the most frequent words whole, and every character that occurs, alone and within a word, so that other
+/// words come apart into characters. The texts are read as a <see cref="WordPieceTokenizer"/> without capitals reads them.
 /// </summary>
 internal static partial class WordPieceVocabulary
 {

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.MoE.Objectives;
 
 /// <summary>
-/// Batches of texts of like length, so that little is filled up. While training, texts are shuffled, those of <see cref="Pool"/> batches at a
-/// time are put in the order of their lengths, and the batches that this makes come in random order. An epoch's order is a function of the
-/// seed and the epoch.
+/// Batches of texts of like length, so that little is filled up. While training, texts are shuffled, those of <see cref="Pool"/> batches
+/// at a time are put in the order of their lengths, and the batches that this makes come in random order. An epoch's order is a function
+/// of the seed and the epoch.
 /// </summary>
 internal sealed class TextBatches : IBatchSource<TextBatch>
 {

@@ -32,8 +32,8 @@ internal sealed class TextClassificationObjective(TextClassifier model, double l
     }
 
     /// <summary>
-    /// Accuracy and mean log-loss (natural logarithm, labels not smoothed, auxiliary loss left out) over all batches, in evaluation mode. The
-    /// model gets its mode back.
+    /// Accuracy and mean log-loss (natural logarithm, labels not smoothed, auxiliary loss left out) over all batches, in evaluation mode.
+    /// The model gets its mode back.
     /// </summary>
     /// <param name="batches">All texts to judge by; each batch is disposed.</param>
     /// <param name="cancellationToken">Stops between two batches.</param>

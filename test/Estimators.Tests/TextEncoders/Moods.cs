@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.MoE.Estimators;
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.Transforms;
 
 namespace Estimators.Tests.TextEncoders;
 
@@ -25,12 +26,13 @@ internal static class Moods
         .. Enumerable.Range(0, count).Select(i => new Mood
         {
             Label = i % 2 == 0 ? "good" : "bad",
-            Text = $"the {Things[i % 5]} sat on the {Things[i * 7 % 5]}{string.Concat(Enumerable.Repeat(" very", i % 4))} {(i % 2 == 0 ? "good" : "bad")} .",
+            Text = $"the {Things[i % 5]} sat on the {Things[i * 7 % 5]}{string.Concat(Enumerable.Repeat(" very", i % 4))} "
+                + $"{(i % 2 == 0 ? "good" : "bad")} .",
             Second = $"{(i % 2 == 0 ? "good" : "bad")} {Things[i * 3 % 5]}",
         }),
     ];
 
     public static IDataView View(MLContext ml, IEnumerable<Mood> rows) =>
-        ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: Microsoft.ML.Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
+        ml.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
             .Fit(ml.Data.LoadFromEnumerable(rows)).Transform(ml.Data.LoadFromEnumerable(rows));
 }

@@ -161,7 +161,8 @@ public sealed class TextClassifierTests
         var view = Moods.View(ml, rows);
         using var model = ml.MulticlassClassification.Trainers.WideNetTextClassifier(options).Fit(view);
         Assert.AreEqual((20, 3L, 1L), (model.Training!.TrainingTexts, model.Training.EmptyTexts, model.Training.MissingLabels));
-        Assert.Contains("Of the training data 20 rows are used; 1 have no label in column 'Label', 3 have a text", string.Join('\n', warnings));
+        Assert.Contains(
+            "Of the training data 20 rows are used; 1 have no label in column 'Label', 3 have a text", string.Join('\n', warnings));
 
         warnings.Clear();
         var scores = Scores(model, view);
@@ -182,7 +183,7 @@ public sealed class TextClassifierTests
         AssertRefused<ArgumentException>("VocabularySize is 5", o => o.VocabularySize = 5);
         AssertRefused<ArgumentException>("MaxTokens is 2", o => o.MaxTokens = 2);
         AssertRefused<ArgumentException>("MaxTokens is 25, but the network reads 24", o => o.MaxTokens = 25);
-        AssertRefused<ArgumentException>("for pairs", o =>
+        AssertRefused<ArgumentException>("it must know 2", o =>
             (o.SecondTextColumnName, o.Architecture) = ("Second", TextEncoderConfig.Tiny with { Segments = 1 }));
         AssertRefused<ArgumentException>("Architecture is another network", o => o.PretrainedWeights = tiny.Weights);
         AssertRefused<ArgumentOutOfRangeException>("Could not find text column 'Words'", o => o.TextColumnName = "Words");
