@@ -27,8 +27,9 @@ public sealed class PretrainedWeights
 
     private PretrainedWeights(string folder, SafeTensorsFolder files, TimmCheckpoint checkpoint)
     {
-        (Folder, this.files, prefix, HasHead, Pixels) = (folder, files, "", checkpoint.HasHead, checkpoint.Pixels);
+        (Folder, this.files, prefix, HasHead) = (folder, files, "", checkpoint.HasHead);
         ImageClassifier = checkpoint.CreateConfig();
+        Pixels = checkpoint.PixelsOf(ImageClassifier.Channels);
         ImageClassifier.Validate();
         using var shape = ImageClassifier.Build(META);
         names = NameTable.Match(

@@ -50,12 +50,31 @@ internal sealed partial class TimmCheckpoint
         IsMixer ? TimmNames.MlpMixer : HasNormAfterPooling ? TimmNames.AveragingVisionTransformer : TimmNames.VisionTransformer;
 
     /// <summary>Mean and standard deviation of the pixels, from 0, black, to 1, white, by channel; null where it does not say.</summary>
-    public (float[] Mean, float[] Deviation)? Pixels =>
-        json.TryGetProperty("pretrained_cfg", out var pretrained)
-        && pretrained.TryGetProperty("mean", out var mean)
-        && pretrained.TryGetProperty("std", out var deviation)
-            ? ([.. mean.EnumerateArray().Select(x => x.GetSingle())], [.. deviation.EnumerateArray().Select(x => x.GetSingle())])
-            : null;
+    /// <param name="channels">The channels of the images.</param>
+    /// <exception cref="InvalidDataException">They are not a number for each channel, or no pixels can have them.</exception>
+    public (float[] Mean, float[] Deviation)? PixelsOf(int channels)
+    {
+        if (
+            !json.TryGetProperty("pretrained_cfg", out var pretrained)
+            || !pretrained.TryGetProperty("mean", out var means)
+            || !pretrained.TryGetProperty("std", out var deviations))
+            return null;
+        float[] mean = [.. means.EnumerateArray().Select(x => x.GetSingle())];
+        float[] deviation = [.. deviations.EnumerateArray().Select(x => x.GetSingle())];
+        // A network that was made for one channel still says those of three colours.
+        if (mean.Length != channels || deviation.Length != channels)
+            throw new InvalidDataException(
+                $"pretrained_cfg of '{architecture}' has {mean.Length} numbers in mean and {deviation.Length} in std, but its images have "
+                    + $"{channels} channels: give one for each, or leave both out.");
+        for (var i = 0; i < channels; i++)
+        {
+            if (!float.IsFinite(mean[i]))
+                throw Impossible("mean", mean[i], i, "a finite number");
+            if (!float.IsFinite(deviation[i]) || deviation[i] <= 0)
+                throw Impossible("std", deviation[i], i, "a finite number above 0");
+        }
+        return (mean, deviation);
+    }
 
     private bool IsMixer => architecture.StartsWith(MixerPrefix, StringComparison.Ordinal);
 
@@ -152,6 +171,11 @@ internal sealed partial class TimmCheckpoint
         var root = (int)Math.Round(Math.Sqrt(patches));
         return (root * patchSize, root * patchSize);
     }
+
+    private InvalidDataException Impossible(string name, float value, int channel, string wanted) =>
+        new(string.Create(
+            CultureInfo.InvariantCulture,
+            $"pretrained_cfg of '{architecture}' has the {name} {value} in channel {channel}; it must be {wanted}."));
 
     private int? Argument(string name) =>
         json.TryGetProperty("model_args", out var arguments)

@@ -236,6 +236,30 @@ public sealed class PretrainedWeightsTests
         }
     }
 
+    // Networks of timm that were made for one channel keep the means of three colours.
+    [TestMethod]
+    [DataRow("[0.5]", "[0.5, 0.5, 0.5]", "1 numbers in mean and 3 in std, but its images have 3 channels")]
+    [DataRow("[0, 0, 0]", "[0.5, 0.5]", "3 numbers in mean and 2 in std, but its images have 3 channels")]
+    [DataRow("[0, 0, 0]", "[0.5, 0, 0.5]", "has the std 0 in channel 1; it must be a finite number above 0")]
+    [DataRow("[0, 0, 0]", "[0.5, 0.5, -1]", "has the std -1 in channel 2; it must be a finite number above 0")]
+    [DataRow("[0, 0, 0]", "[1e60, 1, 1]", "has the std Infinity in channel 0; it must be a finite number above 0")]
+    [DataRow("[0, -1e60, 0]", "[1, 1, 1]", "has the mean -Infinity in channel 1; it must be a finite number")]
+    [DataRow("[0, \"0.5\", 0]", "[1, 1, 1]", "cannot be read")]
+    public void ImpossiblePixelsAreRefused(string mean, string deviation, string message)
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var model = SmallModels.Random(SmallTransformer);
+        PretrainedWeights.Save(model, folder.Path);
+        WriteConfig(
+            folder,
+            $$$"""
+            {"architecture": "vit_x", "model_args": {"num_heads": 2, "img_size": 8},
+            "pretrained_cfg": {"mean": {{{mean}}}, "std": {{{deviation}}}}}
+            """);
+        AssertFails(folder.Path, message);
+    }
+
     // A byte that changes, a file that ends: an error that names the file, never another kind.
     [TestMethod]
     public void DamagedFilesAreRefusedOrRead()
