@@ -254,7 +254,7 @@ public sealed class TextClassifierTests
     private static TextClassificationTransformer Train(WideNetTextClassifier.Options options, Mood[] rows) =>
         Ml.MulticlassClassification.Trainers.WideNetTextClassifier(options).Fit(Moods.View(Ml, rows));
 
-    private static float[][] Scores(ITransformer model, IDataView view) => [.. model.Transform(view).GetColumn<float[]>("Score")];
+    private static float[][] Scores(TextClassificationTransformer model, IDataView view) => [.. model.Transform(view).GetColumn<float[]>("Score")];
 
     private sealed class Scored
     {
