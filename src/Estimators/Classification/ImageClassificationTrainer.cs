@@ -215,7 +215,7 @@ internal sealed class ImageClassificationTrainer
         ImageBatches batches)
     {
         using var generator = new torch.Generator((ulong)session.Seed, torch.CPU);
-        using var freezing = new FreezeScope(model, options.Frozen);
+        using var freezing = new FreezeScope(model, name => (model.PartOf(name) & options.Frozen) != 0);
         var objective = new ImageClassificationObjective(
             model,
             augmentation,

@@ -83,12 +83,11 @@ internal sealed class TextClassificationTrainer
             {
                 Announce(session, model, (examples.Count, validated?.Count ?? 0), computeType);
                 options.PretrainedWeights?.CopyTo(model.Encoder);
+                options.StartingPoint?.CopyTo(model, labels, options.Frozen, session.Channel);
                 session.Identify(Describe(config, labels.ClassCount), () =>
                     [
                         new("ComputeType", computeType.ToString()),
-                        new(
-                            nameof(options.PretrainedWeights),
-                            options.PretrainedWeights is null ? "none" : ContinuedTraining.HashOfWeights(model)),
+                        new("InitialWeights", IsNew ? "none" : ContinuedTraining.HashOfWeights(model)),
                         .. training.Fingerprint("training"),
                         .. held?.Fingerprint("validation") ?? [],
                     ]);
@@ -104,9 +103,11 @@ internal sealed class TextClassificationTrainer
     }
 
     private IReadOnlyList<ChosenOption> AllChosen =>
-        options.Architecture is null && options.PretrainedWeights is null
+        options.Architecture is null && IsNew
             ? [.. chosen, new(nameof(options.Architecture), "WideNet", "a size that trains on a CPU in minutes")]
             : chosen;
+
+    private bool IsNew => options.PretrainedWeights is null && options.InitialModel is null;
 
     private IEnumerable<string> TextColumns =>
         options.SecondTextColumnName is { } second ? [options.TextColumnName, second] : [options.TextColumnName];
@@ -114,6 +115,7 @@ internal sealed class TextClassificationTrainer
     private TrainingResult Train(
         TrainingSession session, TextClassifier model, IReadOnlyList<TextExample> examples, IReadOnlyList<TextExample>? validated)
     {
+        using var freezing = new FreezeScope(model, name => (TextClassifier.PartOf(name) & options.Frozen) != 0);
         var objective = new TextClassificationObjective(model, options.LabelSmoothing!.Value);
         var validation = validated is null
             ? null
@@ -160,13 +162,26 @@ internal sealed class TextClassificationTrainer
 
     private WordPieceTokenizer CreateTokenizer(TrainingSession session, IDataView trainData)
     {
+        if (options.StartingPoint is { } start)
+            return start.Tokenizer;
         if (options.PretrainedWeights is not { } weights)
         {
-            var texts = TextColumns.SelectMany(name =>
-                TextRows.Read(host, trainData, trainData.Schema[name], options.CancellationToken));
+            var texts = TextColumns.SelectMany(name => Texts(trainData, trainData.Schema[name]));
             return new(WordPieceVocabulary.Learn(session.Watch(texts), options.VocabularySize, options.CancellationToken));
         }
         return WordPieceTokenizer.FromFolder(weights.Folder);
+    }
+
+    private static IEnumerable<string> Texts(IDataView data, DataViewSchema.Column column)
+    {
+        using var cursor = data.GetRowCursor([column]);
+        var getter = cursor.GetGetter<ReadOnlyMemory<char>>(column);
+        ReadOnlyMemory<char> text = default;
+        while (cursor.MoveNext())
+        {
+            getter(ref text);
+            yield return text.ToString();
+        }
     }
 
     private LabelColumn FindColumns(IDataView data)

@@ -77,6 +77,8 @@ public sealed class TextClassificationTransformer : ITransformer, IDisposable
 
     internal TextClassificationScorer Scorer => scorer;
 
+    internal LabelValues? LabelValues => output.LabelValues;
+
     /// <summary>Adds the columns to a data view. Nothing is computed until rows are read.</summary>
     /// <exception cref="ArgumentException">A text column is missing or has another type.</exception>
     public IDataView Transform(IDataView input)

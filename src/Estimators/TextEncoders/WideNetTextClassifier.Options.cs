@@ -57,6 +57,21 @@ public sealed partial class WideNetTextClassifier
         public PretrainedWeights? PretrainedWeights { get; set; }
 
         /// <summary>
+        /// A classifier of texts that was trained before, to go on from with its tokenizer: a
+        /// <see cref="TextClassificationTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null
+        /// (default): none. It is not changed. Classes are told by their values: where the training data have the same, the layer that reads
+        /// them goes on too; else it starts anew. Not together with <see cref="PretrainedWeights"/>.
+        /// </summary>
+        [OutsideIdentity("the hash of its weights is in it")]
+        public ITransformer? InitialModel { get; set; }
+
+        /// <summary>
+        /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, of which one must be set then.
+        /// Default: none.
+        /// </summary>
+        public ModelParts Frozen { get; set; }
+
+        /// <summary>
         /// The most word pieces that are learned where there are no <see cref="PretrainedWeights"/>, at least 100; every character that
         /// occurs is one in any case. Default 8,000.
         /// </summary>
@@ -68,13 +83,19 @@ public sealed partial class WideNetTextClassifier
         /// </summary>
         public int? MaxTokens { get; set; }
 
+        /// <summary>The model to start from; null for none.</summary>
+        /// <exception cref="ArgumentException"><see cref="InitialModel"/> has no classifier of texts in it, or several.</exception>
+        internal TextStartingPoint? StartingPoint => InitialModel is null ? null : TextStartingPoint.Find(InitialModel);
+
         /// <summary>The encoder for a vocabulary, checked.</summary>
         internal TextEncoderConfig CreateConfig(int vocabularySize)
         {
-            var config = Architecture ?? PretrainedWeights?.TextEncoder ?? Small;
+            var config = Architecture ?? PretrainedWeights?.TextEncoder ?? StartingPoint?.Config ?? Small;
             config = config with { Pooler = false, BalanceLossWeight = BalanceLossWeight ?? config.BalanceLossWeight };
-            if (PretrainedWeights is null)
-                config = config with { VocabularySize = vocabularySize };
+            config = config with
+            {
+                VocabularySize = (PretrainedWeights?.TextEncoder ?? StartingPoint?.Config)?.VocabularySize ?? vocabularySize,
+            };
             config.Validate();
             if (config.MaxTokens < Math.Max(MaxTokens ?? 0, FewestTokens))
                 throw new ArgumentException(
@@ -92,7 +113,7 @@ public sealed partial class WideNetTextClassifier
         {
             get
             {
-                if (PretrainedWeights is not null)
+                if (PretrainedWeights is not null || InitialModel is not null)
                 {
                     const string Tuning = "usual for an encoder that was trained before";
                     yield return new(nameof(Epochs), 3, Tuning);
@@ -139,35 +160,49 @@ public sealed partial class WideNetTextClassifier
             OptionChecks.AtLeast(100, VocabularySize, nameof(VocabularySize));
             OptionChecks.AtLeast(FewestTokens, MaxTokens ?? FewestTokens, nameof(MaxTokens));
             Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers of a text encoder learn alike");
-            if (PretrainedWeights is { } weights)
-            {
-                var published = weights.RequireTextEncoder(nameof(PretrainedWeights));
-                if (Architecture is { } architecture)
-                    RequireSameShape(architecture, published);
-            }
+            if (PretrainedWeights is not null && InitialModel is not null)
+                throw new ArgumentException(
+                    $"{nameof(PretrainedWeights)} and {nameof(InitialModel)} are both set; a training starts from one of them.");
+            var start = PretrainedWeights?.RequireTextEncoder(nameof(PretrainedWeights)) ?? StartingPoint?.Config;
+            if (start is not null && Architecture is { } architecture)
+                RequireSameShape(architecture, start);
+            ValidateFrozen();
             _ = CreateConfig(vocabularySize: 2);
         }
 
-        // What acts while training only may differ.
-        private static void RequireSameShape(TextEncoderConfig architecture, TextEncoderConfig published)
+        private void ValidateFrozen()
         {
-            var same = published with
+            const ModelParts All = ModelParts.Backbone | ModelParts.Head;
+            if ((Frozen & ~All) != 0 || Frozen == All)
+                throw new ArgumentException(
+                    $"{nameof(Frozen)} is {Frozen}; it must be made of {nameof(ModelParts.Embedding)}, {nameof(ModelParts.Blocks)} and "
+                        + $"{nameof(ModelParts.Head)}, and not of all of them.");
+            if (Frozen != ModelParts.None && InitialModel is null && PretrainedWeights is null)
+                throw new ArgumentException(
+                    $"{nameof(Frozen)} is {Frozen}, but neither {nameof(InitialModel)} nor {nameof(PretrainedWeights)} is set; random weights "
+                        + "would stay as they are.");
+            if (Frozen.HasFlag(ModelParts.Head) && InitialModel is null)
+                throw new ArgumentException(
+                    $"{nameof(Frozen)} is {Frozen}, but {nameof(PretrainedWeights)} have no head for the classes; leave "
+                        + $"{nameof(ModelParts.Head)} out.");
+        }
+
+        // What acts while training only may differ.
+        private static void RequireSameShape(TextEncoderConfig architecture, TextEncoderConfig start)
+        {
+            var same = start with
             {
                 Pooler = architecture.Pooler,
                 Dropout = architecture.Dropout,
                 BalanceLossWeight = architecture.BalanceLossWeight,
                 VocabularySize = architecture.VocabularySize,
-                Experts = architecture.Experts,
-                ExpertsPerToken = architecture.ExpertsPerToken,
-                ExpertWidth = architecture.ExpertWidth,
                 RouterNoise = architecture.RouterNoise,
                 TrainingCapacity = architecture.TrainingCapacity,
             };
-            if (architecture.Experts > 0 || same != architecture)
+            if (same != architecture)
                 throw new ArgumentException(
-                    $"{nameof(Architecture)} is another network than the one in {nameof(PretrainedWeights)}, which has {published.Blocks} "
-                        + $"blocks of width {published.Width}; only {nameof(architecture.Dropout)} may differ. Leave "
-                        + $"{nameof(Architecture)} out.");
+                    $"{nameof(Architecture)} is another network than the one to start from, which has {start.Blocks} blocks of width "
+                        + $"{start.Width}; only what acts while training may differ. Leave {nameof(Architecture)} out.");
         }
     }
 }

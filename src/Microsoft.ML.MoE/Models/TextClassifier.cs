@@ -45,9 +45,15 @@ internal sealed class TextClassifier : nn.Module<Tensor, Tensor, Tensor?, TextCl
     public static long CountParameters(TextEncoderConfig config, int classCount) =>
         checked((config with { Pooler = false }).GetCost().Parameters + (((long)config.Width + 1) * classCount));
 
-    /// <summary>Whether a parameter is of the head.</summary>
+    /// <summary>The part that a parameter belongs to. Those of the head have the classes as their first axis.</summary>
     /// <param name="name">Its name in the module, as <c>named_parameters</c> gives it.</param>
-    public static bool IsHead(string name) => name.StartsWith(nameof(classes), StringComparison.Ordinal);
+    public static ModelParts PartOf(string name) =>
+        name.Split('.') switch
+        {
+            [nameof(encoder), var inner, ..] when TextEncoder.IsEmbedding(inner) => ModelParts.Embedding,
+            [nameof(encoder), ..] => ModelParts.Blocks,
+            _ => ModelParts.Head,
+        };
 
     /// <summary>Classifies texts.</summary>
     /// <inheritdoc cref="TextEncoder.forward"/>

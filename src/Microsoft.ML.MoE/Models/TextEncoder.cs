@@ -67,6 +67,10 @@ public sealed class TextEncoder : nn.Module<Tensor, Tensor, Tensor?, TextEncoder
     /// <summary>The configuration that the network was made from.</summary>
     public TextEncoderConfig Config { get; }
 
+    /// <summary>Whether a module makes vectors of tokens, which the blocks read.</summary>
+    internal static bool IsEmbedding(string name) =>
+        name is nameof(tokens) or nameof(positions) or nameof(segments) or nameof(embeddingNorm) or nameof(widen);
+
     /// <summary>Reads texts.</summary>
     /// <param name="ids_NL">Tokens, int64 (N, L), each from 0 to V − 1, at most <see cref="TextEncoderConfig.MaxTokens"/> a text; any tokens
     /// where a text has ended.</param>

@@ -105,6 +105,53 @@ public sealed class TextClassifierTests
     }
 
     [TestMethod]
+    public void ItGoesOnFromAnEarlierModel_ItsHeadWhereTheClassesAreTheSame()
+    {
+        var options = Moods.Options();
+        (options.Epochs, options.LearningRate) = (20, 3e-3);
+        var rows = Moods.Rows(40);
+        using var first = Train(options, rows);
+        var further = new WideNetTextClassifier.Options { InitialModel = first, Epochs = 1, LearningRate = 0, Threads = 1, Seed = 2 };
+        using var same = Train(further, rows);
+        var view = Moods.View(Ml, rows);
+        var (expected, actual) = (Scores(first, view), Scores(same, view));
+        for (var i = 0; i < rows.Length; i++)
+            CollectionAssert.AreEqual(expected[i], actual[i]);
+
+        // "good" is called "fine" now, so that the head starts from zeros.
+        foreach (var row in rows)
+            row.Label = row.Label == "good" ? "fine" : row.Label;
+        using var other = Train(further, rows);
+        foreach (var scores in Scores(other, Moods.View(Ml, rows)))
+            Assert.AreEqual(0.5f, scores[0]);
+        further.Frozen = ModelParts.Head;
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => Train(further, rows));
+        Assert.Contains("leave Head out", error.Message);
+    }
+
+    [TestMethod]
+    public void WhatIsFrozenStays()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var tiny = new TinyEncoder();
+        using var published = tiny.Weights.BuildTextEncoder();
+        var wanted = ModuleWeights.Collect(published);
+        foreach (var frozen in new[] { ModelParts.Embedding, ModelParts.Blocks, ModelParts.Backbone })
+        {
+            var options = Moods.Options();
+            (options.Architecture, options.PretrainedWeights, options.Frozen) = (null, tiny.Weights, frozen);
+            using var model = Train(options, Moods.Rows(20));
+            foreach (var (name, value) in ModuleWeights.Collect(model.Encoder))
+            {
+                var stays = frozen.HasFlag(TextClassifier.PartOf($"encoder.{name}"));
+                // A second segment is in no text, and places beyond the longest are not read.
+                Assert.AreEqual(stays, value.equal(wanted[name]).all().item<bool>(), $"{frozen}: {name}");
+            }
+            Assert.IsTrue(Scores(model, Moods.View(Ml, Moods.Rows(4))).Any(scores => scores[0] != 0.5f), "the head learns");
+        }
+    }
+
+    [TestMethod]
     public void ATrainingGoesOnFromACheckpoint_AsIfItHadNotStopped()
     {
         var folder = Directory.CreateTempSubdirectory("moe-ml-test-").FullName;
@@ -185,6 +232,12 @@ public sealed class TextClassifierTests
         AssertRefused<ArgumentException>("MaxTokens is 25, but the network reads 24", o => o.MaxTokens = 25);
         AssertRefused<ArgumentException>("it must know 2", o =>
             (o.SecondTextColumnName, o.Architecture) = ("Second", TextEncoderConfig.Tiny with { Segments = 1 }));
+        AssertRefused<ArgumentException>("neither InitialModel nor PretrainedWeights is set", o => o.Frozen = ModelParts.Blocks);
+        AssertRefused<ArgumentException>("have no head", o =>
+            (o.Frozen, o.Architecture, o.PretrainedWeights) = (ModelParts.Head, null, tiny.Weights));
+        AssertRefused<ArgumentException>("not of all of them", o => o.Frozen = ModelParts.Backbone | ModelParts.Head);
+        AssertRefused<ArgumentException>("no classifier of texts in it", o =>
+            o.InitialModel = Ml.Transforms.CopyColumns("A", "Text").Fit(Moods.View(Ml, Moods.Rows(4))));
         AssertRefused<ArgumentException>("Architecture is another network", o => o.PretrainedWeights = tiny.Weights);
         AssertRefused<ArgumentOutOfRangeException>("Could not find text column 'Words'", o => o.TextColumnName = "Words");
         AssertRefused<ArgumentOutOfRangeException>("Could not find label column 'Class'", o => o.LabelColumnName = "Class");

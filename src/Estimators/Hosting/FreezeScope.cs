@@ -1,5 +1,5 @@
-using Microsoft.ML.MoE.Models;
 using TorchSharp.Modules;
+using static TorchSharp.torch;
 using BatchNorm = Microsoft.ML.MoE.Layers.BatchNorm;
 
 namespace Microsoft.ML.MoE.Estimators;
@@ -12,12 +12,12 @@ internal sealed class FreezeScope : IDisposable
 
     /// <summary>Freezes.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="parts">Its parts that shall not learn.</param>
-    public FreezeScope(ImageClassifier model, ModelParts parts)
+    /// <param name="isFrozen">Whether a parameter or a module of a name shall not learn.</param>
+    public FreezeScope(nn.Module model, Func<string, bool> isFrozen)
     {
         foreach (var (name, parameter) in model.named_parameters())
         {
-            if (!parameter.requires_grad || (model.PartOf(name) & parts) == 0)
+            if (!parameter.requires_grad || !isFrozen(name))
                 continue;
             parameter.requires_grad = false;
             frozen.Add(parameter);
@@ -25,7 +25,7 @@ internal sealed class FreezeScope : IDisposable
         // Their running means would follow the new images.
         foreach (var (name, module) in model.named_modules())
         {
-            if (module is not BatchNorm norm || (model.PartOf(name) & parts) == 0)
+            if (module is not BatchNorm norm || !isFrozen(name))
                 continue;
             norm.IsFixed = true;
             fixedNorms.Add(norm);
