@@ -7,12 +7,12 @@ namespace Microsoft.ML;
 /// <summary>Adds <see cref="TextEncoding"/> to <c>mlContext.Transforms.Text</c>.</summary>
 public static class TextEncodingCatalog
 {
-    /// <summary>Gives every text a vector of length 1, near those of texts that mean the same: features for any trainer, or for search.</summary>
+    /// <summary>Maps every text to a vector of length 1; texts of similar meaning get vectors close to each other: for any trainer, or for search.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">Column that receives the vectors.</param>
     /// <param name="inputColumnName">Column with the texts; null for the same name.</param>
     /// <param name="weights">
-    /// A BERT or an ALBERT with its <c>vocab.txt</c>, such as all-MiniLM-L6-v2: <see cref="PretrainedWeights.FromFolder"/>.
+    /// A BERT with its <c>vocab.txt</c>, such as all-MiniLM-L6-v2: <see cref="PretrainedWeights.FromFolder"/>.
     /// </param>
     /// <exception cref="ArgumentException">A column name is empty, or the weights are of another network.</exception>
     public static TextEncoding EncodeText(

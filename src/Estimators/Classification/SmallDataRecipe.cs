@@ -23,8 +23,8 @@ internal static class SmallDataRecipe
 
     /// <summary>
     /// Passes over the images: 12 of 20,000; of fewer as many more as their root is smaller, at most 100, so that there are updates; of more as
-    /// many more as their root is larger, as long as not more than 1.5 million images are seen in all: it takes longer until they are learned by
-    /// heart.
+    /// many more as their root is larger, as long as not more than 1.5 million images are seen in all, and never fewer than 12: it takes longer
+    /// before the model overfits them.
     /// </summary>
     public static int Epochs(int images)
     {

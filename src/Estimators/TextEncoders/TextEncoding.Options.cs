@@ -9,7 +9,7 @@ public sealed partial class TextEncoding
     public sealed class Options
     {
         /// <summary>
-        /// The text encoder: a BERT or an ALBERT with a <c>vocab.txt</c> in its folder (<see cref="PretrainedWeights.FromFolder"/>). Must be
+        /// The text encoder: a BERT, or another known one with a <c>vocab.txt</c> in its folder (<see cref="PretrainedWeights.FromFolder"/>). Must be
         /// set.
         /// </summary>
         public PretrainedWeights? Weights { get; set; }

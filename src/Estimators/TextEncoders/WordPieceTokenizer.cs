@@ -9,6 +9,8 @@ internal sealed class WordPieceTokenizer
     /// <summary>The file of a checkpoint with the pieces, one a line.</summary>
     public const string FileName = "vocab.txt";
 
+    private const int MostPiecesOfWord = 101;   // longer words are unknown
+
     private const int SpecialTokens = 2;   // of beginning and end
     private const int PairTokens = 3;
 
@@ -58,8 +60,9 @@ internal sealed class WordPieceTokenizer
     /// <param name="isCut">Whether something was.</param>
     public int[] Encode(string text, int most, out bool isCut)
     {
-        // More pieces than are wanted are not made of a long text.
-        var ids = tokenizer.EncodeToIds(text, most + 1, addSpecialTokens: true, out _, out _);
+        // More pieces than are wanted are not made of a long text. The tokenizer leaves out the whole word that does not fit: it has no more
+        // pieces than these.
+        var ids = tokenizer.EncodeToIds(text, most + MostPiecesOfWord, addSpecialTokens: true, out _, out _);
         isCut = ids.Count > most;
         return isCut ? [.. ids.Take(most - 1), tokenizer.SeparatorTokenId] : [.. ids];
     }

@@ -43,7 +43,7 @@ internal sealed unsafe class ConvolutionStep(LinearStep product, PinnedFloats sc
     {
         var mark = workspace.Mark();
         var (inputs, outputs) = (Inputs, Outputs);
-        // Of the product; the result is half as high again where maxima follow.
+        // Of the product; the result is half as high where maxima follow.
         var (lines, places) = stride == 2 ? ((height + 1) / 2, (width + 1) / 2) : (height, width);
         var window = Side * Side * inputs;
         var linesOfStrip = Math.Max(1, FloatsOfStrip / (places * window));

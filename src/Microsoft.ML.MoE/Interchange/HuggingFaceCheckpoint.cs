@@ -11,28 +11,42 @@ internal sealed class HuggingFaceCheckpoint
     private const string Bert = "bert";
     private const string Albert = "albert";
 
+    private const int MostBlocks = 10_000;
+
+    // What the encoder's tensors begin with; those of heads beside it are left out.
+    private static readonly string[] Parts = ["embeddings.", "encoder.", "pooler."];
+
     private readonly JsonElement json;
     private readonly string kind;
+    private readonly Dictionary<string, string> files = [];
 
     private HuggingFaceCheckpoint(JsonElement json, string kind, IReadOnlyDictionary<string, SafeTensorsEntry> tensors)
     {
         (this.json, this.kind) = (json, kind);
-        Prefix = tensors.Keys.Any(name => name.StartsWith($"{kind}.", StringComparison.Ordinal)) ? $"{kind}." : "";
-        Tensors = tensors
-            .Where(pair => pair.Key.StartsWith($"{Prefix}embeddings.", StringComparison.Ordinal) && !IsNoWeight(pair.Key)
-                || pair.Key.StartsWith($"{Prefix}encoder.", StringComparison.Ordinal)
-                || pair.Key.StartsWith($"{Prefix}pooler.", StringComparison.Ordinal))
-            .ToDictionary(pair => pair.Key[Prefix.Length..], pair => pair.Value);
+        var prefix = tensors.Keys.Any(name => name.StartsWith($"{kind}.", StringComparison.Ordinal)) ? $"{kind}." : "";
+        foreach (var (file, entry) in tensors)
+        {
+            var name = file.StartsWith(prefix, StringComparison.Ordinal) ? file[prefix.Length..] : "";
+            if (!Parts.Any(part => name.StartsWith(part, StringComparison.Ordinal)) || IsNoWeight(name))
+                continue;
+            name = Modern(name);
+            if (!files.TryAdd(name, file))
+                throw new InvalidDataException($"Tensors '{files[name]}' and '{file}' are the same under an old and a new name.");
+            Tensors.Add(name, entry);
+        }
     }
 
     /// <summary>The architectures that are known, as a sentence names them.</summary>
     public static string Known => $"text encoders of Hugging Face ({Bert}, {Albert})";
 
-    /// <summary>What the names of the encoder's tensors begin with in the files.</summary>
-    public string Prefix { get; }
+    /// <summary>
+    /// The encoder's tensors, by their names without the prefix. What a checkpoint has beside the encoder, such as heads, is left out.
+    /// </summary>
+    public Dictionary<string, SafeTensorsEntry> Tensors { get; } = [];
 
-    /// <summary>The encoder's tensors, by their names without the prefix. Heads that a checkpoint has beside the encoder are left out.</summary>
-    public IReadOnlyDictionary<string, SafeTensorsEntry> Tensors { get; }
+    /// <summary>A tensor's name in the files.</summary>
+    /// <param name="name">Its name in <see cref="Tensors"/>.</param>
+    public string NameInFile(string name) => files[name];
 
     /// <summary>The names of the tensors.</summary>
     public IReadOnlyList<TensorName> Names => kind == Bert ? HuggingFaceNames.Bert : HuggingFaceNames.Albert;
@@ -56,17 +70,30 @@ internal sealed class HuggingFaceCheckpoint
         var positions = json.TryGetProperty("position_embedding_type", out var type) ? type.GetString() : "absolute";
         if (positions != "absolute")
             throw new InvalidDataException($"position_embedding_type is '{positions}'; it must be 'absolute'.");
+        if (json.TryGetProperty("is_decoder", out var decoder) && decoder.ValueKind == JsonValueKind.True)
+            throw new InvalidDataException("is_decoder is true; a text encoder reads in both directions.");
         var width = Number("hidden_size");
+        var embeddingWidth = kind == Albert ? Number("embedding_size") : width;
+        // Before a network of these sizes is made.
+        RequireShape("embeddings.word_embeddings.weight", "vocab_size and the width of embeddings", Number("vocab_size"), embeddingWidth);
+        RequireShape(
+            kind == Albert ? "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight" : "encoder.layer.0.intermediate.dense.weight",
+            "intermediate_size and hidden_size", Number("intermediate_size"), width);
+        RequireShape(
+            "embeddings.position_embeddings.weight", "max_position_embeddings and the width of embeddings",
+            Number("max_position_embeddings"), embeddingWidth);
+        if (Number("num_hidden_layers") is < 1 or > MostBlocks)
+            throw new InvalidDataException($"num_hidden_layers is {Number("num_hidden_layers")}; it must be between 1 and {MostBlocks}.");
         return new()
         {
             VocabularySize = Number("vocab_size"),
-            EmbeddingWidth = kind == Albert ? Number("embedding_size") : width,
+            EmbeddingWidth = embeddingWidth,
             Width = width,
             Heads = Number("num_attention_heads"),
             Blocks = Number("num_hidden_layers"),
             FeedForwardWidth = Number("intermediate_size"),
             MaxTokens = Number("max_position_embeddings"),
-            Segments = Number("type_vocab_size", 1),
+            Segments = Number("type_vocab_size", 2),
             NormEpsilon = json.TryGetProperty("layer_norm_eps", out var epsilon) ? epsilon.GetDouble() : 1e-12,
             Gelu = Activation(),
             ShareParameters = kind == Albert,
@@ -75,7 +102,7 @@ internal sealed class HuggingFaceCheckpoint
         };
     }
 
-    private GeluForm Activation() => (json.TryGetProperty("hidden_act", out var name) ? name.GetString() : "gelu") switch
+    private GeluForm Activation() => (json.TryGetProperty("hidden_act", out var name) ? name.GetString() : kind == Albert ? "gelu_new" : "gelu") switch
     {
         "gelu" => GeluForm.Exact,
         "gelu_new" or "gelu_pytorch_tanh" => GeluForm.Tanh,
@@ -83,8 +110,26 @@ internal sealed class HuggingFaceCheckpoint
     };
 
     private int Number(string name, int? usual = null) =>
-        json.TryGetProperty(name, out var value) ? value.GetInt32()
+        json.TryGetProperty(name, out var value)
+            ? value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)
+                ? number
+                : throw new InvalidDataException($"{name} in config.json is {value}, which is no number of 32 bits.")
         : usual ?? throw new InvalidDataException($"config.json does not say {name}.");
+
+    private void RequireShape(string name, string what, int rows, int columns)
+    {
+        if (!Tensors.TryGetValue(name, out var entry))
+            throw new InvalidDataException($"Tensor '{name}' is missing.");
+        if (!entry.Shape.SequenceEqual([rows, columns]))
+            throw new InvalidDataException(
+                $"Tensor '{name}' is ({string.Join(", ", entry.Shape)}), where {what} say ({rows}, {columns}).");
+    }
+
+    // The first checkpoints of BERT have TensorFlow's names for scale and shift.
+    private static string Modern(string name) =>
+        name.EndsWith("LayerNorm.gamma", StringComparison.Ordinal) ? $"{name[..^"gamma".Length]}weight"
+        : name.EndsWith("LayerNorm.beta", StringComparison.Ordinal) ? $"{name[..^"beta".Length]}bias"
+        : name;
 
     // 0, 1, 2, … up to the longest text.
     private static bool IsNoWeight(string name) =>

@@ -82,7 +82,7 @@ internal static class NameTable
         if (theirs.Length > 1)
         {
             return theirs.All(part => part.Length == ours.Length && part.AsSpan(1).SequenceEqual(ours.AsSpan(1)))
-                && theirs.Sum(part => part[0]) == ours[0];
+                && theirs.All(part => part[0] * theirs.Length == ours[0]);
         }
         var one = theirs[0];
         return one.SequenceEqual(ours)

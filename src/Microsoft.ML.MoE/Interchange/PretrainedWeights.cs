@@ -22,12 +22,12 @@ public sealed class PretrainedWeights
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, TypeInfoResolver = JsonContracts.All };
 
     private readonly SafeTensorsFolder files;
-    private readonly string prefix;
+    private readonly Func<string, string> nameInFile;
     private readonly IReadOnlyDictionary<string, NamedParts> names;
 
     private PretrainedWeights(string folder, SafeTensorsFolder files, TimmCheckpoint checkpoint)
     {
-        (Folder, this.files, prefix, HasHead) = (folder, files, "", checkpoint.HasHead);
+        (Folder, this.files, nameInFile, HasHead) = (folder, files, name => name, checkpoint.HasHead);
         ImageClassifier = checkpoint.CreateConfig();
         Pixels = checkpoint.PixelsOf(ImageClassifier.Channels);
         ImageClassifier.Validate();
@@ -38,7 +38,7 @@ public sealed class PretrainedWeights
 
     private PretrainedWeights(string folder, SafeTensorsFolder files, HuggingFaceCheckpoint checkpoint)
     {
-        (Folder, this.files, prefix) = (folder, files, checkpoint.Prefix);
+        (Folder, this.files, nameInFile) = (folder, files, checkpoint.NameInFile);
         TextEncoder = checkpoint.CreateConfig();
         TextEncoder.Validate();
         using var shape = TextEncoder.Build(META);
@@ -72,6 +72,7 @@ public sealed class PretrainedWeights
     public static PretrainedWeights FromFolder(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        TorchRuntime.Initialize();   // before anything of torch is touched
         if (!Directory.Exists(path))
             throw new InvalidDataException($"There is no folder '{path}'.");
         var config = Path.Combine(path, ConfigFile);
@@ -183,8 +184,8 @@ public sealed class PretrainedWeights
     {
         var (theirs, flattened) = names[name];
         if (theirs.Count > 1)
-            return cat([.. theirs.Select(part => files.ReadSingles(prefix + part))], 0);
-        var only = files.ReadSingles(prefix + theirs[0]);
+            return cat([.. theirs.Select(part => files.ReadSingles(nameInFile(part)))], 0);
+        var only = files.ReadSingles(nameInFile(theirs[0]));
         return flattened ? only.flatten(1) : only;
     }
 

@@ -98,7 +98,7 @@ public sealed class TextEncodingTests
         };
         using var model = ml.Transforms.Text.EncodeText("Vector", "Text", tiny.Weights).Fit(Data(Texts));
         _ = Vectors(model, Texts);
-        Assert.Contains("1 texts have more than the 12 tokens that the network reads; their rest was left out.", string.Join('\n', warnings));
+        Assert.Contains("1 text has more than the 12 tokens that the network reads; the rest was left out.", string.Join('\n', warnings));
     }
 
     [TestMethod]

@@ -70,10 +70,26 @@ public sealed class TextEncoderWeightsTests
         AssertFails(folder, "num_attention_heads", null, "config.json does not say num_attention_heads");
         AssertFails(folder, "hidden_act", "relu", "hidden_act is 'relu'; it can be gelu, gelu_new or gelu_pytorch_tanh");
         AssertFails(folder, "position_embedding_type", "relative_key", "position_embedding_type is 'relative_key'; it must be 'absolute'");
-        AssertFails(folder, "vocab_size", 61, "'embeddings.word_embeddings.weight' is (60, 16), our 'tokens.weight' (61, 16)");
+        AssertFails(
+            folder, "vocab_size", 61,
+            "'embeddings.word_embeddings.weight' is (60, 16), where vocab_size and the width of embeddings say (61, 16)");
+        AssertFails(folder, "vocab_size", 1L << 40, "vocab_size in config.json is 1099511627776, which is no number of 32 bits");
+        AssertFails(folder, "num_hidden_layers", 2_000_000_000, "num_hidden_layers is 2000000000; it must be between 1 and 10000");
+        AssertFails(folder, "is_decoder", true, "is_decoder is true");
         AssertFails(folder, "num_hidden_layers", 2, "'encoder.layer.2.attention.output.LayerNorm.bias' (16) is left over");
         AssertFails(folder, "num_attention_heads", 3, "Width is 16 and Heads is 3");
-        AssertFails(folder, "hidden_size", "wide", "cannot be read");
+        AssertFails(folder, "hidden_size", "wide", "hidden_size in config.json is wide, which is no number of 32 bits");
+
+        // The names of the first checkpoints.
+        WriteConfig(folder);
+        Write(
+            folder,
+            tensors.ToDictionary(
+                pair => pair.Key.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
+                    .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal),
+                pair => pair.Value));
+        using var old = PretrainedWeights.FromFolder(folder.Path).BuildTextEncoder();
+        TensorAssert.AreClose(model.forward(ids_NL, isToken_NL, null).States_NLD, old.forward(ids_NL, isToken_NL, null).States_NLD, 0);
     }
 
     private static void AssertFails(TemporaryFolder folder, string property, JsonNode? value, string message)
