@@ -82,8 +82,8 @@ internal sealed class TextClassificationTrainer
             model =>
             {
                 Announce(session, model, (examples.Count, validated?.Count ?? 0), computeType);
-                options.PretrainedWeights?.CopyTo(model.Encoder);
-                options.StartingPoint?.CopyTo(model, labels, options.Frozen, session.Channel);
+                options.PretrainedWeights?.CopyTo(model.Encoder, options.ExpertNoise);
+                options.StartingPoint?.CopyTo(model, labels, options, session.Channel);
                 session.Identify(Describe(config, labels.ClassCount), () =>
                     [
                         new("ComputeType", computeType.ToString()),

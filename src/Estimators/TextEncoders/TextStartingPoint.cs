@@ -38,11 +38,12 @@ internal sealed class TextStartingPoint
     /// <summary>Copies the weights into a new model of a configuration that fits, and says what became of the head.</summary>
     /// <param name="model">The new model.</param>
     /// <param name="labels">Its classes.</param>
-    /// <param name="frozen">What is not to learn.</param>
+    /// <param name="options">What is not to learn, and how experts that grow differ.</param>
     /// <param name="channel">Receives what there is to say.</param>
     /// <exception cref="InvalidOperationException">The head is to stay as it is, but the classes are others.</exception>
-    public void CopyTo(TextClassifier model, LabelColumn labels, ModelParts frozen, IChannel channel)
+    public void CopyTo(TextClassifier model, LabelColumn labels, WideNetTextClassifier.Options options, IChannel channel)
     {
+        var frozen = options.Frozen;
         var positions = labels.PositionsIn(transformer.LabelValues, transformer.Scorer.Model.ClassCount);
         var isSame = labels.ClassCount == transformer.Scorer.Model.ClassCount
             && positions is not null && !positions.Contains(-1) && positions.Distinct().Count() == positions.Length;
@@ -55,11 +56,11 @@ internal sealed class TextStartingPoint
             using var noGrad = torch.no_grad();
             using var scope = torch.NewDisposeScope();
             var theirs = ModuleWeights.Collect(earlier);
+            var encoder = ModuleWeights.Collect(earlier.Encoder);
+            model.Encoder.CopyFrom(earlier.Encoder.Config, name => encoder[name], options.ExpertNoise);
             foreach (var (name, mine) in ModuleWeights.Collect(model))
             {
-                if (TextClassifier.PartOf(name) != ModelParts.Head)
-                    mine.copy_(theirs[name]);
-                else if (isSame)
+                if (isSame && TextClassifier.PartOf(name) == ModelParts.Head)
                     mine.copy_(theirs[name].index_select(
                         0, torch.tensor([.. positions!.Select(place => (long)place)], torch.int64, theirs[name].device)));
             }

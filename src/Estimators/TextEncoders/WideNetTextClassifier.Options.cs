@@ -59,11 +59,19 @@ public sealed partial class WideNetTextClassifier
         /// <summary>
         /// A classifier of texts that was trained before, to go on from with its tokenizer: a
         /// <see cref="TextClassificationTransformer"/>, or a pipeline with one in it, such as <c>mlContext.Model.Load</c> returns. Null
-        /// (default): none. It is not changed. Classes are told by their values: where the training data have the same, the layer that reads
-        /// them goes on too; else it starts anew. Not together with <see cref="PretrainedWeights"/>.
+        /// (default): none. It is not changed. Classes are told by their values: where the training data have the same, the layer that
+        /// reads them goes on too; else it starts anew. Not together with <see cref="PretrainedWeights"/>.
         /// </summary>
         [OutsideIdentity("the hash of its weights is in it")]
         public ITransformer? InitialModel { get; set; }
+
+        /// <summary>
+        /// Where an <see cref="Architecture"/> with experts grows out of a dense <see cref="PretrainedWeights"/> or
+        /// <see cref="InitialModel"/>: how much its experts differ from the dense layer that each begins as. Standard deviation of what is
+        /// added to every weight, as a multiple of the deviation of the layer's weights, at least 0. Default 0: the routers alone tell them
+        /// apart, and training does (arXiv 2212.05055).
+        /// </summary>
+        public double ExpertNoise { get; set; }
 
         /// <summary>
         /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, of which one must be set then.
@@ -157,6 +165,7 @@ public sealed partial class WideNetTextClassifier
                 is { } twice)
                 throw new ArgumentException(
                     $"{string.Join(" and ", twice.Select(column => column.Option))} are both '{twice.Key}'; they must differ.");
+            OptionChecks.AtLeast(0, ExpertNoise, nameof(ExpertNoise));
             OptionChecks.AtLeast(100, VocabularySize, nameof(VocabularySize));
             OptionChecks.AtLeast(FewestTokens, MaxTokens ?? FewestTokens, nameof(MaxTokens));
             Refuse(LayerDecay != 1, nameof(LayerDecay), LayerDecay, "all layers of a text encoder learn alike");
@@ -165,7 +174,7 @@ public sealed partial class WideNetTextClassifier
                     $"{nameof(PretrainedWeights)} and {nameof(InitialModel)} are both set; a training starts from one of them.");
             var start = PretrainedWeights?.RequireTextEncoder(nameof(PretrainedWeights)) ?? StartingPoint?.Config;
             if (start is not null && Architecture is { } architecture)
-                RequireSameShape(architecture, start);
+                RequireGrowth(architecture, start);
             ValidateFrozen();
             _ = CreateConfig(vocabularySize: 2);
         }
@@ -179,30 +188,21 @@ public sealed partial class WideNetTextClassifier
                         + $"{nameof(ModelParts.Head)}, and not of all of them.");
             if (Frozen != ModelParts.None && InitialModel is null && PretrainedWeights is null)
                 throw new ArgumentException(
-                    $"{nameof(Frozen)} is {Frozen}, but neither {nameof(InitialModel)} nor {nameof(PretrainedWeights)} is set; random weights "
-                        + "would stay as they are.");
+                    $"{nameof(Frozen)} is {Frozen}, but neither {nameof(InitialModel)} nor {nameof(PretrainedWeights)} is set; random "
+                        + "weights would stay as they are.");
             if (Frozen.HasFlag(ModelParts.Head) && InitialModel is null)
                 throw new ArgumentException(
                     $"{nameof(Frozen)} is {Frozen}, but {nameof(PretrainedWeights)} have no head for the classes; leave "
                         + $"{nameof(ModelParts.Head)} out.");
         }
 
-        // What acts while training only may differ.
-        private static void RequireSameShape(TextEncoderConfig architecture, TextEncoderConfig start)
+        private static void RequireGrowth(TextEncoderConfig architecture, TextEncoderConfig start)
         {
-            var same = start with
-            {
-                Pooler = architecture.Pooler,
-                Dropout = architecture.Dropout,
-                BalanceLossWeight = architecture.BalanceLossWeight,
-                VocabularySize = architecture.VocabularySize,
-                RouterNoise = architecture.RouterNoise,
-                TrainingCapacity = architecture.TrainingCapacity,
-            };
-            if (same != architecture)
+            if (!architecture.CanGrowOutOf(start))
                 throw new ArgumentException(
                     $"{nameof(Architecture)} is another network than the one to start from, which has {start.Blocks} blocks of width "
-                        + $"{start.Width}; only what acts while training may differ. Leave {nameof(Architecture)} out.");
+                        + $"{start.Width}; only what acts while training may differ, or the dense layers, of width "
+                        + $"{start.FeedForwardWidth}, may become experts. Leave {nameof(Architecture)} out.");
         }
     }
 }

@@ -117,7 +117,7 @@ public sealed class PretrainedWeights
     public TextEncoder BuildTextEncoder(Device? device = null, ScalarType computeType = ScalarType.Float32)
     {
         var config = TextEncoder ?? throw OfAnotherNetwork("a text encoder");
-        return Filled(config.Build(device, computeType), CopyTo);
+        return Filled(config.Build(device, computeType), model => CopyTo(model));
     }
 
     /// <summary>
@@ -159,16 +159,10 @@ public sealed class PretrainedWeights
     internal void CopyTo(ImageClassifier model, bool withHead, double expertNoise = 0) =>
         model.CopyFrom(ImageClassifier!, Read, withHead ? [.. Enumerable.Range(0, ImageClassifier!.ClassCount)] : null, expertNoise);
 
-    /// <summary>Copies the weights into a text encoder of the same architecture.</summary>
-    internal void CopyTo(TextEncoder model)
-    {
-        using var noGrad = no_grad();
-        foreach (var (name, mine) in ModuleWeights.Collect(model))
-        {
-            using var scope = NewDisposeScope();
-            mine.copy_(Read(name));
-        }
-    }
+    /// <summary>Copies the weights into a text encoder of the same architecture, or one that grows out of it.</summary>
+    /// <param name="model">The network.</param>
+    /// <param name="expertNoise">What the experts of a mixture that grows out of a dense network differ by at the start.</param>
+    internal void CopyTo(TextEncoder model, double expertNoise = 0) => model.CopyFrom(TextEncoder!, Read, expertNoise);
 
     /// <summary>The image classifier that an option wants.</summary>
     /// <exception cref="ArgumentException">They are of another network.</exception>

@@ -9,6 +9,7 @@
 using Microsoft.ML.MoE.Layers;
 using Microsoft.ML.MoE.Routing;
 using Microsoft.ML.MoE.Runtime;
+using Microsoft.ML.MoE.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -72,10 +73,10 @@ public sealed class TextEncoder : nn.Module<Tensor, Tensor, Tensor?, TextEncoder
         name is nameof(tokens) or nameof(positions) or nameof(segments) or nameof(embeddingNorm) or nameof(widen);
 
     /// <summary>Reads texts.</summary>
-    /// <param name="ids_NL">Tokens, int64 (N, L), each from 0 to V − 1, at most <see cref="TextEncoderConfig.MaxTokens"/> a text; any tokens
-    /// where a text has ended.</param>
-    /// <param name="isToken_NL">bool (N, L): false where a text has ended; at least one true a text. Padding reaches no expert, no loss and no
-    /// other token.</param>
+    /// <param name="ids_NL">Tokens, int64 (N, L), each from 0 to V − 1, at most <see cref="TextEncoderConfig.MaxTokens"/> a text; any
+    /// tokens where a text has ended.</param>
+    /// <param name="isToken_NL">bool (N, L): false where a text has ended; at least one true a text. Padding reaches no expert, no loss
+    /// and no other token.</param>
     /// <param name="segments_NL">The segment of every token, int64 (N, L); null for the first.</param>
     /// <exception cref="ArgumentException">The shapes differ, or the texts are too long.</exception>
     public override TextEncoderOutput forward(Tensor ids_NL, Tensor isToken_NL, Tensor? segments_NL)
@@ -110,6 +111,39 @@ public sealed class TextEncoder : nn.Module<Tensor, Tensor, Tensor?, TextEncoder
         using var scope = NewDisposeScope();
         var weights_NL1 = isToken_NL.to_type(float32).unsqueeze(-1);
         return states_NLD.multiply(weights_NL1).sum(1).divide(weights_NL1.sum(1)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Takes over the weights of another encoder: of the same architecture, or of a dense one of which this is the mixture
+    /// (<see cref="TextEncoderConfig.CanGrowOutOf"/>).
+    /// </summary>
+    /// <param name="source">The other's configuration.</param>
+    /// <param name="read">Gives a tensor of the other by its name.</param>
+    /// <param name="expertNoise">What experts that grow out of a dense layer differ by: see <see cref="Upcycling.Grow"/>.</param>
+    internal void CopyFrom(TextEncoderConfig source, Func<string, Tensor> read, double expertNoise = 0)
+    {
+        using var noGrad = no_grad();
+        foreach (var (name, mine) in ModuleWeights.Collect(this))
+        {
+            using var scope = NewDisposeScope();
+            var origin = OriginOf(name, source);
+            if (origin.Name is null)
+                continue;
+            var value = read(origin.Name);
+            mine.copy_(origin.Experts is null ? value : origin.Grow(value, expertNoise));
+        }
+    }
+
+    private Upcycling OriginOf(string name, TextEncoderConfig source)
+    {
+        var path = name.Split('.', 3);
+        return path[0] switch
+        {
+            nameof(attentionNorms) or nameof(slotNorms) when source.ShareLayerNorms => new($"{path[0]}.0.{path[2]}"),
+            nameof(mixtures) when source.Experts == 0 =>
+                Upcycling.OfMixture($"{nameof(feedForwards)}.{path[1]}", path[2], Config.Experts),
+            _ => new(name),
+        };
     }
 
     // LN(E_token + E_position + E_segment)·W + b

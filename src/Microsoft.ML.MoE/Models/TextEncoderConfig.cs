@@ -8,8 +8,8 @@ namespace Microsoft.ML.MoE.Models;
 
 /// <summary>
 /// A Transformer that reads a text, or a pair of texts, in both directions: BERT (arXiv 1810.04805), ALBERT (arXiv 1909.11942), and the
-/// language variant of WideNet (arXiv 2107.11817, section 5), whose one block of attention and experts serves all depth. LayerNorms come after
-/// the layers.
+/// language variant of WideNet (arXiv 2107.11817, section 5), whose one block of attention and experts serves all depth. LayerNorms come
+/// after the layers.
 /// </summary>
 public sealed record TextEncoderConfig
 {
@@ -29,8 +29,8 @@ public sealed record TextEncoderConfig
     public int VocabularySize { get; init; } = 30_000;
 
     /// <summary>
-    /// Width of the vectors of tokens, positions and segments, at least 1. Another one than <see cref="Width"/> is brought to it by a linear
-    /// layer ("factorised", ALBERT, section 3.1). Default 128.
+    /// Width of the vectors of tokens, positions and segments, at least 1. Another one than <see cref="Width"/> is brought to it by a
+    /// linear layer ("factorised", ALBERT, section 3.1). Default 128.
     /// </summary>
     public int EmbeddingWidth { get; init; } = 128;
 
@@ -79,6 +79,12 @@ public sealed record TextEncoderConfig
     /// <summary>Noise of the router while training, standard deviation as a multiple of 1/E. Default 1.</summary>
     public double RouterNoise { get; init; } = 1;
 
+    /// <summary>
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the papers; a dense
+    /// network that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
+    /// </summary>
+    public bool RenormalizeGates { get; init; }
+
     /// <summary>Limit of tokens per expert while training; null for none. Default: C = 1.2.</summary>
     public ExpertCapacity? TrainingCapacity { get; init; } = new();
 
@@ -113,7 +119,13 @@ public sealed record TextEncoderConfig
 
     internal MixtureOfExpertsOptions MixtureOptions => new()
     {
-        Router = new TopKRouterOptions { Experts = Experts, ExpertsPerToken = ExpertsPerToken, NoiseScale = RouterNoise },
+        Router = new TopKRouterOptions
+        {
+            Experts = Experts,
+            ExpertsPerToken = ExpertsPerToken,
+            NoiseScale = RouterNoise,
+            RenormalizeGates = RenormalizeGates,
+        },
         ExpertWidth = ExpertWidth,
         TrainingCapacity = TrainingCapacity,
     };
@@ -154,12 +166,44 @@ public sealed record TextEncoderConfig
     public TextEncoder Build(Device? device = null, ScalarType computeType = ScalarType.Float32) => new(this, device, computeType);
 
     /// <summary>
-    /// The type of this network's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow one on a CPU, whatever the hardware has.
-    /// </summary>
+    /// The type of this network's matrix products: <see cref="Precision.Auto"/> is float32 for a narrow one on a CPU, whatever the
+    /// hardware has. </summary>
     internal ScalarType ComputeType(Precision precision, Device device) =>
         precision == Precision.Auto && device.type == DeviceType.CPU && Width < LeastWidthForBFloat16
             ? ScalarType.Float32
             : precision.Resolve(device);
+
+    /// <summary>
+    /// Whether a network of this configuration can take over the weights of another: it differs in what acts while training alone, or it is
+    /// the mixture, each of whose experts begins as the dense layer of the other (arXiv 2212.05055); LayerNorms that all blocks of the
+    /// other share may be each block's own then, as in a WideNet that begins as an ALBERT.
+    /// </summary>
+    /// <param name="other">The other's configuration.</param>
+    internal bool CanGrowOutOf(TextEncoderConfig other)
+    {
+        var grows = Experts > 0 && other.Experts == 0;
+        var same = other with
+        {
+            VocabularySize = VocabularySize,
+            Pooler = Pooler,
+            Dropout = Dropout,
+            BalanceLossWeight = BalanceLossWeight,
+            RouterNoise = RouterNoise,
+            TrainingCapacity = TrainingCapacity,
+        };
+        if (grows)
+        {
+            same = same with
+            {
+                Experts = Experts,
+                ExpertsPerToken = ExpertsPerToken,
+                ExpertWidth = other.FeedForwardWidth,
+                RenormalizeGates = RenormalizeGates,
+                ShareLayerNorms = other.ShareLayerNorms && ShareLayerNorms,
+            };
+        }
+        return same == this;
+    }
 
     internal void Validate()
     {

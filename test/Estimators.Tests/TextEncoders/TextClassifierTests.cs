@@ -130,6 +130,36 @@ public sealed class TextClassifierTests
     }
 
     [TestMethod]
+    public void AMixtureGrowsOutOfPublishedWeights_AndOutOfAnEarlierModel()
+    {
+        using var tiny = new TinyEncoder();
+        var rows = Moods.Rows(20);
+        var options = Moods.Options();
+        (options.Architecture, options.PretrainedWeights, options.Epochs) = (null, tiny.Weights, 4);
+        using var dense = Train(options, rows);
+        var sparse = dense.Encoder.Config with { Experts = 3, ExpertWidth = 32, RenormalizeGates = true, Dropout = 0, RouterNoise = 0 };
+        var further = new WideNetTextClassifier.Options
+        {
+            InitialModel = dense,
+            Architecture = sparse,
+            Epochs = 1,
+            LearningRate = 0,
+            Threads = 1,
+            Seed = 2,
+        };
+        using var grown = Train(further, rows);
+        var view = Moods.View(Ml, rows);
+        var (expected, actual) = (Scores(dense, view), Scores(grown, view));
+        for (var i = 0; i < rows.Length; i++)
+            Assert.AreEqual(expected[i][0], actual[i][0], 1e-5f);
+
+        (options.Architecture, options.ExpertNoise) = (sparse, 0.1);
+        using var trained = Train(options, rows);
+        Assert.AreEqual(3, trained.Encoder.Config.Experts);
+        Assert.IsNotNull(trained.History[0].Averages.ExpertLoad);
+    }
+
+    [TestMethod]
     public void WhatIsFrozenStays()
     {
         using var scope = torch.NewDisposeScope();
