@@ -22,7 +22,7 @@ internal sealed class LanguageModelScorer : IDisposable
     public LanguageModelScorer(LanguageModel model, TextTokenizer tokenizer, int batchSize)
     {
         Model = model;
-        plans = new(gate, model, model.CreatePlan, RequireAlive);
+        plans = new(gate, model, () => model.CreatePlan(typeof(LanguageModelTransformer)), RequireAlive);
         Tokenizer = tokenizer;
         this.batchSize = batchSize;
         model.eval();   // a caller of the model itself gets what scoring gets

@@ -155,7 +155,8 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
     /// What the model gives in evaluation, with the weights as they are now and without libtorch; null where that is not faster or not
     /// possible (<see cref="PlanConditions"/>).
     /// </summary>
-    internal LanguageModelPlan? CreatePlan()
+    /// <param name="owner">What the user holds, for the exception of a disposed plan; this class by default.</param>
+    internal LanguageModelPlan? CreatePlan(Type? owner = null)
     {
         if (!PlanConditions.Hold(this, computeType))
             return null;
@@ -172,7 +173,10 @@ public sealed class LanguageModel : nn.Module<Tensor, Tensor?, LanguageModelOutp
                     attentionNorms[i].ToStep(), attentions[i].ToStep(turns), feedForwardNorms[i].ToStep(), slot!)),
             ],
             finalNorm.ToStep(),
-            scores?.ToStep() ?? tokens.ToScores());
+            scores?.ToStep() ?? tokens.ToScores())
+        {
+            Owner = owner ?? typeof(LanguageModel),
+        };
     }
 
     // The states, and what the blocks' feed-forward layers returned.

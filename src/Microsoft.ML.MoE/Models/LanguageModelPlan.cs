@@ -42,10 +42,14 @@ internal sealed unsafe class LanguageModelPlan(
     /// <summary>The configuration that the model was made from.</summary>
     public LanguageModelConfig Config => config;
 
+    /// <summary>What its user holds, who does not know of plans: the exception of a disposed plan names it.</summary>
+    public required Type Owner { get; init; }
+
     /// <summary>Reads sequences of any lengths, each on its own.</summary>
     /// <param name="sequences">Their tokens, at least one in each and at most the context length.</param>
     /// <param name="read">Takes what is wanted; called on several threads at a time, once for each sequence.</param>
     /// <exception cref="ArgumentException">A sequence has no token, too many, or one that is not in the vocabulary.</exception>
+    /// <exception cref="ObjectDisposedException">The plan has been disposed; names <see cref="Owner"/>.</exception>
     public void Read(IReadOnlyList<int[]> sequences, StateReader read)
     {
         foreach (var tokens in sequences)
@@ -90,6 +94,7 @@ internal sealed unsafe class LanguageModelPlan(
     /// <param name="logits">Receives the scores of the token after the last one (V).</param>
     /// <exception cref="ArgumentException">There is no token, or one that is not in the vocabulary, or more than the cache has room
     /// for.</exception>
+    /// <exception cref="ObjectDisposedException">The plan has been disposed; names <see cref="Owner"/>.</exception>
     public void Advance(int[] tokens, PlanCache cache, float[] logits)
     {
         Check(tokens, cache.Capacity - cache.Length);
@@ -130,7 +135,7 @@ internal sealed unsafe class LanguageModelPlan(
         do
         {
             count = Volatile.Read(ref holders);
-            ObjectDisposedException.ThrowIf(count == 0, this);
+            ObjectDisposedException.ThrowIf(count == 0, Owner);
         }
         while (Interlocked.CompareExchange(ref holders, count + 1, count) != count);
         return new(this);

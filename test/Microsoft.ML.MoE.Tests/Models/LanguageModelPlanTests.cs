@@ -185,15 +185,20 @@ public sealed class LanguageModelPlanTests
     }
 
     [TestMethod]
-    public void ADisposedPlanDoesNotRead()
+    [DataRow(null, typeof(LanguageModel))]
+    [DataRow(typeof(SeedScope), typeof(SeedScope))]   // of whoever holds the model
+    public void ADisposedPlanDoesNotRead_AndNamesWhatItsUserHolds(Type? owner, Type named)
     {
         using var seed = new SeedScope(6, CPU);
         using var model = Build("lm-nano-peer");
-        var plan = model.CreatePlan()!;
+        var plan = model.CreatePlan(owner)!;
         var (cache, logits) = (plan.CreateCache(), new float[model.Config.VocabularySize]);
         plan.Dispose();
         plan.Dispose();
-        Assert.ThrowsExactly<ObjectDisposedException>(() => plan.Advance([1], cache, logits));
+        var error = Assert.ThrowsExactly<ObjectDisposedException>(() => plan.Advance([1], cache, logits));
+        Assert.AreEqual(named.FullName, error.ObjectName);
+        error = Assert.ThrowsExactly<ObjectDisposedException>(() => plan.Read([[1]], null!));
+        Assert.AreEqual(named.FullName, error.ObjectName);
         using var other = model.CreatePlan()!;
         other.Advance([1], other.CreateCache(), logits);
     }
