@@ -240,25 +240,33 @@ public sealed class SparseMlpTests
 
     // The model in evaluation as the papers write it, on the parameters by name: whatever layers are there are applied, each token to each
     // expert, weighted by its gate or by 0.
-    private static (Tensor Logits_NC, Tensor Balance) Plain(ImageClassifier model, Tensor images_NCHW)
+    private static (Tensor Logits_NC, Tensor Balance) Plain(ImageClassifier model, Tensor images_NCHW) => Plain(
+        model.Config, model.named_parameters().ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter), images_NCHW);
+
+    /// <summary>The papers' equations on images in patches of 4, in the type that weights <paramref name="p"/> and images have.</summary>
+    internal static (Tensor Logits_NC, Tensor Balance) Plain(
+        ImageClassifierConfig shape, IReadOnlyDictionary<string, Tensor> p, Tensor images_NCHW)
     {
-        var p = model.named_parameters().ToDictionary(pair => pair.name, pair => (Tensor)pair.parameter);
         var balance = zeros([]);
         var x_NSC =
-            images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(3, 4, 48).matmul(p["patches.projection.weight"].T)
+            images_NCHW.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(images_NCHW.shape[0], -1, 48)
+                .matmul(p["patches.projection.weight"].T)
             + p["patches.projection.bias"];
-        var dense = model is MlpMixer ? "blocks." : "denseBlocks.";
+        var dense = shape is SparseMlpConfig ? "denseBlocks." : "blocks.";
         for (var i = 0; p.ContainsKey($"{dense}{i}.spatialNorm.weight"); i++)
             x_NSC = Mix(x_NSC, $"{dense}{i}", default);
 
-        if (model.Config is SparseMlpConfig config)
+        if (shape is SparseMlpConfig config)
         {
-            const string block = "sparseBlocks.0";
-            x_NSC = Mix(
-                RescaleChannels(RescalePatches(x_NSC, $"{block}.enter"), $"{block}.enter"),
-                block,
-                (config.SpatialExpertsPerItem, config.ChannelExpertsPerItem));
-            x_NSC = RescalePatches(RescaleChannels(x_NSC, $"{block}.leave"), $"{block}.leave");
+            for (var i = 0; p.ContainsKey($"sparseBlocks.{i}.spatialNorm.weight"); i++)
+            {
+                var block = $"sparseBlocks.{i}";
+                x_NSC = Mix(
+                    RescaleChannels(RescalePatches(x_NSC, $"{block}.enter"), $"{block}.enter"),
+                    block,
+                    (config.SpatialExpertsPerItem, config.ChannelExpertsPerItem));
+                x_NSC = RescalePatches(RescaleChannels(x_NSC, $"{block}.leave"), $"{block}.leave");
+            }
             balance = config.BalanceLossWeight * balance;
         }
         return (Norm(x_NSC, "finalNorm").mean([1]).matmul(p["classes.weight"].T) + p["classes.bias"], balance);
