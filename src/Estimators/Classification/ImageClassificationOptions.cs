@@ -275,6 +275,10 @@ public abstract class ImageClassificationOptions : TrainerOptions
                     + "pixels a side.");
         if (earlier is not null)
             config.RequireWeightsOf(earlier);
+        if (ExpertNoise > 0 && (earlier is null || !config.GrowsOutOf(earlier)))
+            throw new ArgumentException(
+                $"{nameof(ExpertNoise)} is {ExpertNoise.ToString(CultureInfo.InvariantCulture)}, but no expert grows out of a dense layer: it "
+                    + $"is for a sparse Architecture with a dense {nameof(InitialModel)} or {nameof(PretrainedWeights)}.");
         return config;
     }
 

@@ -39,7 +39,7 @@ internal static class TimmExport
         var arguments = Arguments(config, config.Width);
         arguments["depth"] = config.Blocks;
         arguments["num_heads"] = config.Heads;
-        arguments["mlp_ratio"] = (double)config.FeedForwardWidth / config.Width;
+        arguments["mlp_ratio"] = Ratio(config.FeedForwardWidth, config.Width);
         var pool = "token";
         if (config.Pooling == Pooling.Mean)
         {
@@ -53,8 +53,15 @@ internal static class TimmExport
     {
         var arguments = Arguments(config, config.Width);
         arguments["num_blocks"] = config.Blocks;
-        arguments["mlp_ratio"] = new JsonArray((double)config.SpatialWidth / config.Width, (double)config.ChannelWidth / config.Width);
+        arguments["mlp_ratio"] = new JsonArray(Ratio(config.SpatialWidth, config.Width), Ratio(config.ChannelWidth, config.Width));
         return Describe($"mixer_custom_patch{config.PatchSize}_{config.ImageHeight}", config, arguments, pool: null);
+    }
+
+    // timm cuts the product off: the quotient rounded down would lose a neuron.
+    internal static double Ratio(int hidden, int width)
+    {
+        var ratio = (double)hidden / width;
+        return (int)(width * ratio) < hidden ? Math.BitIncrement(ratio) : ratio;
     }
 
     private static JsonObject Arguments(ImageClassifierConfig config, int width) => new()

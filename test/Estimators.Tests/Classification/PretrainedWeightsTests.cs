@@ -118,6 +118,7 @@ public sealed class PretrainedWeightsTests
     public void WhatDoesNotAgreeIsRefused()
     {
         AssertRefused("Width is 32, but the model to start from has 16", o => o.Architecture = Published with { Width = 32 });
+        AssertRefused("ExpertNoise is 0.1, but no expert grows out of a dense layer", o => o.ExpertNoise = 0.1);
         AssertRefused("PatchSize is 2, but the model to start from has 4", o => o.PatchSize = 2);
         using var other = Trainer(Options()).Fit(Colours.WithKeys(Ml, Colours.Rows(40)));
         AssertRefused(

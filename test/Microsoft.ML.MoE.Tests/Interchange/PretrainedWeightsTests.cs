@@ -159,6 +159,19 @@ public sealed class PretrainedWeightsTests
         AssertFails(folder.Path, "is no index of safetensors files");
     }
 
+    // timm's hidden width is the product of width and mlp_ratio, cut off: 112 · (976 / 112) is 975.99….
+    [TestMethod]
+    public void HiddenWidthsSurviveAsRatios()
+    {
+        Assert.IsLessThan(976, (int)(112 * (976.0 / 112)), "the quotient alone loses a neuron");
+        for (var width = 1; width <= 320; width++)
+        {
+            for (var hidden = 1; hidden <= 1300; hidden += 7)
+                Assert.AreEqual(hidden, (int)(width * TimmExport.Ratio(hidden, width)), $"{hidden} of {width}");
+        }
+        Assert.AreEqual(976, (int)(112 * TimmExport.Ratio(976, 112)));
+    }
+
     [TestMethod]
     public void ImagesMayHaveAnotherSize()
     {
