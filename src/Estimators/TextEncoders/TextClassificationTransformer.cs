@@ -30,6 +30,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// otherwise. </remarks>
 public sealed class TextClassificationTransformer : ITransformer, IDisposable
 {
+    /// <summary>Batches of rows that are read at once: texts of like length are found among them.</summary>
+    internal const int BatchesOfBlock = 16;
+
     private readonly IHost host;
     private readonly TextClassificationScorer scorer;
     private readonly TextClassifierDocument document;
@@ -90,7 +93,7 @@ public sealed class TextClassificationTransformer : ITransformer, IDisposable
             input,
             Array.ConvertAll(texts, column => column.Name),
             (rows, _) => Array.ConvertAll(rows, IRowBlock (row) => Open(row)),
-            document.PredictionBatchSize,
+            BatchesOfBlock * document.PredictionBatchSize,
             CreateMapper(input.Schema),
             CreateMapper);
     }

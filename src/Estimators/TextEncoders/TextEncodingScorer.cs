@@ -1,6 +1,7 @@
 // Axes: N = texts, L = tokens of the longest text, D = width.
 
 using Microsoft.ML.MoE.Models;
+using Microsoft.ML.MoE.Objectives;
 using Microsoft.ML.MoE.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -91,16 +92,9 @@ internal sealed class TextEncodingScorer : IDisposable
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
-        var longest = tokens.Max(one => one.Length);
-        var (ids, isToken) = (new long[tokens.Length * longest], new bool[tokens.Length * longest]);
-        for (var text = 0; text < tokens.Length; text++)
-        {
-            for (var i = 0; i < tokens[text].Length; i++)
-                (ids[(text * longest) + i], isToken[(text * longest) + i]) = (tokens[text][i], true);
-        }
-        var isToken_NL = tensor(isToken, device: device).view(tokens.Length, longest);
-        var states_NLD = Model.call(tensor(ids, device: device).view(tokens.Length, longest), isToken_NL, null).States_NLD;
-        var mean_ND = TextEncoder.Mean(states_NLD, isToken_NL);
+        using var batch = TextBatch.Create([.. tokens.Select(one => new TextExample(one, one.Length, Label: -1))], device);
+        var states_NLD = Model.forward(batch.Ids_NL, batch.IsToken_NL, batch.Segments_NL).States_NLD;
+        var mean_ND = TextEncoder.Mean(states_NLD, batch.IsToken_NL);
         if (normalize)
             mean_ND = nn.functional.normalize(mean_ND, dim: 1);
         return [.. mean_ND.cpu().data<float>().ToArray().Chunk(Model.Config.Width)];

@@ -18,7 +18,9 @@ using TorchSharp;
 
 namespace Microsoft.ML.MoE.Estimators;
 
-/// <summary>A text encoder as a step of a pipeline: maps every text to a vector; texts of similar meaning get vectors close to each other.</summary>
+/// <summary>
+/// A text encoder as a step of a pipeline: maps every text to a vector; texts of similar meaning get vectors close to each other.
+/// </summary>
 /// <remarks>
 /// The vector is the mean of the last layer's over the text's tokens. A missing text counts as empty, which has a vector too. Of a text that
 /// is longer than the network reads the rest is left out; a warning counts them. Transforming on several threads is safe; the network itself
@@ -26,8 +28,6 @@ namespace Microsoft.ML.MoE.Estimators;
 /// </remarks>
 public sealed class TextEncodingTransformer : ITransformer, IDisposable
 {
-    private const int BatchesOfBlock = 16;   // texts of like length are found among so many
-
     private readonly IHost host;
     private readonly TextEncodingScorer scorer;
     private readonly TextEncodingDocument document;
@@ -60,7 +60,7 @@ public sealed class TextEncodingTransformer : ITransformer, IDisposable
             input,
             [text.Name],
             (rows, isActive) => Array.ConvertAll(rows, IRowBlock (row) => Open(row, isActive)),
-            BatchesOfBlock * document.PredictionBatchSize,
+            TextClassificationTransformer.BatchesOfBlock * document.PredictionBatchSize,
             CreateMapper(input.Schema),
             CreateMapper);
     }
@@ -113,13 +113,6 @@ public sealed class TextEncodingTransformer : ITransformer, IDisposable
             [FindText(schema)],
             Open);
 
-    private DataViewSchema.Column FindText(DataViewSchema schema)
-    {
-        var column = schema.GetColumnOrNull(InputColumnName)
-            ?? throw host.ExceptSchemaMismatch(nameof(schema), "text", InputColumnName);
-        return column.Type is TextDataViewType
-            ? column
-            : throw host.ExceptSchemaMismatch(
-                nameof(schema), "text", InputColumnName, TextDataViewType.Instance.ToString(), column.Type.ToString());
-    }
+    private DataViewSchema.Column FindText(DataViewSchema schema) =>
+        TextClassificationTransformer.FindText(host, schema, InputColumnName);
 }

@@ -27,7 +27,7 @@ internal sealed class WordPieceTokenizer
         try
         {
             // A vocabulary with capitals is of a model that sees them; where it has none, neither does the model see accents.
-            var lowerCase = !pieces.Any(piece => !piece.StartsWith('[') && piece.AsSpan().ContainsAnyInRange('A', 'Z'));
+            var lowerCase = !pieces.Any(piece => !IsSpecial(piece) && piece.AsSpan().ContainsAnyInRange('A', 'Z'));
             using var stream = new MemoryStream(vocabulary);
             tokenizer = BertTokenizer.Create(
                 stream, new BertOptions { LowerCaseBeforeTokenization = lowerCase, RemoveNonSpacingMarks = lowerCase });
@@ -99,7 +99,10 @@ internal sealed class WordPieceTokenizer
             throw new InvalidDataException($"The network reads {encoder.MaxTokens} tokens; begin and end of a text take {SpecialTokens}.");
     }
 
-    // One more than there is room for tells that something has to be cut off.
+    // "[CLS]", and "<S>" in the vocabularies of some models without capitals.
+    private static bool IsSpecial(string piece) => piece.StartsWith('[') || piece.StartsWith('<');
+
+    // A word more than there is room for tells that something has to be cut off.
     private IReadOnlyList<int> Pieces(string text, int room) =>
-        tokenizer.EncodeToIds(text, room + 1, addSpecialTokens: false, out _, out _);
+        tokenizer.EncodeToIds(text, room + MostPiecesOfWord, addSpecialTokens: false, out _, out _);
 }
