@@ -17,8 +17,8 @@ internal static class ModelZooTable
 
     /// <summary>A row for every model that the library knows by name.</summary>
     /// <param name="timed">
-    /// Chooses by name the models that are built and timed, on a random image, a whole context of random tokens, or the longest text, where they fit into
-    /// memory; the largest take gigabytes. None by default.
+    /// Chooses by name the models that are built and timed, on a random image, a whole context of random tokens, or the longest text,
+    /// where they fit into memory; the largest take gigabytes. None by default.
     /// </param>
     public static IEnumerable<ModelZooRow> Measure(Func<string, bool>? timed = null)
     {

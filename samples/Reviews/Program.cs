@@ -42,6 +42,8 @@ command.SetAction(line =>
     var most = measured.GroupBy(review => review.Label).Max(group => group.Count());
     Console.WriteLine($"always the most frequent class: accuracy {Share(most, measured.Length)}");
 
+    var folder = line.GetValue(pretrained);
+    var weights = folder is null ? null : PretrainedWeights.FromFolder(folder);   // a wrong folder is told before anything is trained
     var mlContext = new MLContext(seed: line.GetValue(seed) ?? 1);
     var trainingView = mlContext.Data.LoadFromEnumerable(training);
     var testView = mlContext.Data.LoadFromEnumerable(measured);
@@ -51,10 +53,9 @@ command.SetAction(line =>
             .Append(mlContext.MulticlassClassification.Trainers.SdcaMaximumEntropy())
             .Fit(trainingView));
 
-    var folder = line.GetValue(pretrained);
     var options = new WideNetTextClassifier.Options
     {
-        PretrainedWeights = folder is null ? null : PretrainedWeights.FromFolder(folder),
+        PretrainedWeights = weights,
         Epochs = line.GetValue(epochs),
         MaxTokens = line.GetValue(maxTokens) ?? 192,
         ValidationFraction = line.GetValue(held),

@@ -7,7 +7,10 @@ namespace Microsoft.ML;
 /// <summary>Adds <see cref="TextEncoding"/> to <c>mlContext.Transforms.Text</c>.</summary>
 public static class TextEncodingCatalog
 {
-    /// <summary>Maps every text to a vector of length 1; texts of similar meaning get vectors close to each other: for any trainer, or for search.</summary>
+    /// <summary>
+    /// Maps every text to a vector of length 1; texts of similar meaning get vectors close to each other: for any trainer, or for
+    /// search.
+    /// </summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">Column that receives the vectors.</param>
     /// <param name="inputColumnName">Column with the texts; null for the same name.</param>

@@ -5,6 +5,8 @@ namespace Microsoft.ML.MoE.Estimators;
 /// <summary>A model that was trained before, to go on from (<see cref="ImageClassificationOptions.InitialModel"/>).</summary>
 internal sealed class EarlierModel : StartingPoint
 {
+    private const string OptionName = nameof(ImageClassificationOptions.InitialModel);
+
     private readonly ImageClassificationTransformer transformer;
 
     private EarlierModel(ImageClassificationTransformer transformer) => this.transformer = transformer;
@@ -13,7 +15,7 @@ internal sealed class EarlierModel : StartingPoint
     public override ImageClassifierConfig Config => transformer.Scorer.Model.Config;
 
     /// <inheritdoc/>
-    public override string Option => nameof(ImageClassificationOptions.InitialModel);
+    public override string Option => OptionName;
 
     /// <inheritdoc/>
     public override IReadOnlyList<ImageClassificationSummary> Trainings =>
@@ -29,10 +31,10 @@ internal sealed class EarlierModel : StartingPoint
         {
             [var one] => new(one),
             [] => throw new ArgumentException(
-                $"{nameof(ImageClassificationOptions.InitialModel)} is a {model.GetType().Name} with no image classifier in it; it must be an "
+                $"{OptionName} is a {model.GetType().Name} with no image classifier in it; it must be an "
                     + $"{nameof(ImageClassificationTransformer)}, or a pipeline with one in it."),
             var several => throw new ArgumentException(
-                $"{nameof(ImageClassificationOptions.InitialModel)} has {several.Length} image classifiers in it; it must have one: give the "
+                $"{OptionName} has {several.Length} image classifiers in it; it must have one: give the "
                     + $"{nameof(ImageClassificationTransformer)} itself."),
         };
 

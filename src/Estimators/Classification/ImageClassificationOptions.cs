@@ -87,8 +87,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <summary>
     /// A model that was trained before, to go on from: an <see cref="ImageClassificationTransformer"/>, or a pipeline with one in it, such
     /// as <c>mlContext.Model.Load</c> returns. Null (default): from random weights. It is not changed. The architecture must be the same;
-    /// what acts while training only (dropout, router noise, capacity, balance loss) may differ, and a sparse one may grow out of a dense one:
-    /// a ViT-MoE out of a ViT, a Sparse-MLP out of an MLP-Mixer, every expert out of the dense layer in its place.
+    /// what acts while training only (dropout, router noise, capacity, balance loss) may differ, and a sparse one may grow out of a dense
+    /// one: a ViT-MoE out of a ViT, a Sparse-MLP out of an MLP-Mixer, every expert out of the dense layer in its place.
     /// </summary>
     /// <remarks>
     /// <para>Classes are told by their values, whatever their keys: where the training data have the same classes, the layer that reads
@@ -107,11 +107,11 @@ public abstract class ImageClassificationOptions : TrainerOptions
     /// <see cref="InitialModel"/>.
     /// </summary>
     /// <remarks>
-    /// <para>Its architecture is the model's where <c>Architecture</c> is null, and must agree with it where it is given; the patches are its
-    /// own. The head is new. Images may have another size, as with <see cref="InitialModel"/>.</para>
+    /// <para>Its architecture is the model's where <c>Architecture</c> is null, and must agree with it where it is given; the patches are
+    /// its own. The head is new. Images may have another size, as with <see cref="InitialModel"/>.</para>
     /// <para>The learning rate is 1e-4 where none is given.</para>
-    /// <para>Pixels, from 0 to 255 or from 0 to 1, are normalised as the network's configuration says; where it says nothing, by the training
-    /// images.</para>
+    /// <para>Pixels, from 0 to 255 or from 0 to 1, are normalised as the network's configuration says; where it says nothing, by the
+    /// training images.</para>
     /// </remarks>
     [OutsideIdentity("the hash of its weights is in it")]
     public PretrainedWeights? PretrainedWeights { get; set; }
@@ -124,8 +124,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
     public double ExpertNoise { get; set; }
 
     /// <summary>
-    /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, one of which must be set then. Default: none. They still drop values and add
-    /// noise to routers while the rest learns, as far as the options say.
+    /// Parts that stay as they are in <see cref="InitialModel"/> or <see cref="PretrainedWeights"/>, one of which must be set then.
+    /// Default: none. They still drop values and add noise to routers while the rest learns, as far as the options say.
     /// </summary>
     public ModelParts Frozen { get; set; }
 
@@ -277,8 +277,8 @@ public abstract class ImageClassificationOptions : TrainerOptions
             config.RequireWeightsOf(earlier);
         if (ExpertNoise > 0 && (earlier is null || !config.GrowsOutOf(earlier)))
             throw new ArgumentException(
-                $"{nameof(ExpertNoise)} is {ExpertNoise.ToString(CultureInfo.InvariantCulture)}, but no expert grows out of a dense layer: it "
-                    + $"is for a sparse Architecture with a dense {nameof(InitialModel)} or {nameof(PretrainedWeights)}.");
+                $"{nameof(ExpertNoise)} is {ExpertNoise.ToString(CultureInfo.InvariantCulture)}, but no expert grows out of a dense layer: "
+                    + $"it is for a sparse Architecture with a dense {nameof(InitialModel)} or {nameof(PretrainedWeights)}.");
         return config;
     }
 

@@ -22,9 +22,9 @@ internal static class SmallDataRecipe
     public const double LabelSmoothing = 0.05;
 
     /// <summary>
-    /// Passes over the images: 12 of 20,000; of fewer as many more as their root is smaller, at most 100, so that there are updates; of more as
-    /// many more as their root is larger, as long as not more than 1.5 million images are seen in all, and never fewer than 12: it takes longer
-    /// before the model overfits them.
+    /// Passes over the images: 12 of 20,000; of fewer as many more as their root is smaller, at most 100, so that there are updates; of
+    /// more as many more as their root is larger, as long as not more than 1.5 million images are seen in all, and never fewer than 12: it
+    /// takes longer before the model overfits them.
     /// </summary>
     public static int Epochs(int images)
     {

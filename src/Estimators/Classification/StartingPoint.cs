@@ -61,7 +61,7 @@ internal abstract class StartingPoint
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"Starting from {Description} of {Shape}{(shape == Shape ? "" : ", its positions interpolated")}; "
-                    + $"{(model.Config.GrowsOutOf(Config) ? "every expert begins as the dense layer in its place; the head " : "the head ")}"
+                    + $"{(model.Config.GrowsOutOf(Config) ? "every expert begins as the dense layer in its place; " : "")}the head "
                     + $"{(classes is null ? $"starts anew: {difference}" : "goes on, with the same classes")}; "
                     + $"frozen: {options.Frozen}."));
         images.Used.WarnOfOtherPixels(images.Measured, Option, channel);

@@ -9,8 +9,8 @@ public sealed partial class TextEncoding
     public sealed class Options
     {
         /// <summary>
-        /// The text encoder: a BERT, or another known one with a <c>vocab.txt</c> in its folder (<see cref="PretrainedWeights.FromFolder"/>). Must be
-        /// set.
+        /// The text encoder: a BERT, or another known one with a <c>vocab.txt</c> in its folder
+        /// (<see cref="PretrainedWeights.FromFolder"/>). Must be set.
         /// </summary>
         public PretrainedWeights? Weights { get; set; }
 
@@ -21,8 +21,8 @@ public sealed partial class TextEncoding
         public string? InputColumnName { get; set; }
 
         /// <summary>
-        /// Whether vectors are brought to length 1, so that the inner product of two is the cosine of their angle. Default true, which sentence
-        /// encoders such as all-MiniLM-L6-v2 are trained for.
+        /// Whether vectors are brought to length 1, so that the inner product of two is the cosine of their angle. Default true, which
+        /// sentence encoders such as all-MiniLM-L6-v2 are trained for.
         /// </summary>
         public bool Normalize { get; set; } = true;
 

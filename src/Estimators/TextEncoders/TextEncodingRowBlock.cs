@@ -45,8 +45,8 @@ internal sealed class TextEncodingRowBlock(IHost host, TextEncodingScorer scorer
         using var channel = host.Start("Encode");
         channel.Warning(
             MessageSensitivity.None,
-            $"{cut:n0} {(cut == 1 ? "text has" : "texts have")} more than the {scorer.Model.Config.MaxTokens} tokens that the network reads; the "
-                + "rest was left out.");
+            $"{cut:n0} {(cut == 1 ? "text has" : "texts have")} more than the {scorer.Model.Config.MaxTokens} tokens that the network "
+                + "reads; the rest was left out.");
         cut = 0;
     }
 

@@ -22,9 +22,9 @@ namespace Microsoft.ML.MoE.Estimators;
 /// A text encoder as a step of a pipeline: maps every text to a vector; texts of similar meaning get vectors close to each other.
 /// </summary>
 /// <remarks>
-/// The vector is the mean of the last layer's over the text's tokens. A missing text counts as empty, which has a vector too. Of a text that
-/// is longer than the network reads the rest is left out; a warning counts them. Transforming on several threads is safe; the network itself
-/// serves one caller at a time.
+/// The vector is the mean of the last layer's over the text's tokens. A missing text counts as empty, which has a vector too. Of a text
+/// that is longer than the network reads the rest is left out; a warning counts them. Transforming on several threads is safe; the network
+/// itself serves one caller at a time.
 /// </remarks>
 public sealed class TextEncodingTransformer : ITransformer, IDisposable
 {

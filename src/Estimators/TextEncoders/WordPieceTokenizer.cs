@@ -60,8 +60,8 @@ internal sealed class WordPieceTokenizer
     /// <param name="isCut">Whether something was.</param>
     public int[] Encode(string text, int most, out bool isCut)
     {
-        // More pieces than are wanted are not made of a long text. The tokenizer leaves out the whole word that does not fit: it has no more
-        // pieces than these.
+        // More pieces than are wanted are not made of a long text. The tokenizer leaves out the whole word that does not fit: it has no
+        // more pieces than these.
         var ids = tokenizer.EncodeToIds(text, most + MostPiecesOfWord, addSpecialTokens: true, out _, out _);
         isCut = ids.Count > most;
         return isCut ? [.. ids.Take(most - 1), tokenizer.SeparatorTokenId] : [.. ids];

@@ -102,12 +102,16 @@ internal sealed class HuggingFaceCheckpoint
         };
     }
 
-    private GeluForm Activation() => (json.TryGetProperty("hidden_act", out var name) ? name.GetString() : kind == Albert ? "gelu_new" : "gelu") switch
+    private GeluForm Activation()
     {
-        "gelu" => GeluForm.Exact,
-        "gelu_new" or "gelu_pytorch_tanh" => GeluForm.Tanh,
-        var other => throw new InvalidDataException($"hidden_act is '{other}'; it can be gelu, gelu_new or gelu_pytorch_tanh."),
-    };
+        var usual = kind == Albert ? "gelu_new" : "gelu";
+        return (json.TryGetProperty("hidden_act", out var name) ? name.GetString() : usual) switch
+        {
+            "gelu" => GeluForm.Exact,
+            "gelu_new" or "gelu_pytorch_tanh" => GeluForm.Tanh,
+            var other => throw new InvalidDataException($"hidden_act is '{other}'; it can be gelu, gelu_new or gelu_pytorch_tanh."),
+        };
+    }
 
     private int Number(string name, int? usual = null) =>
         json.TryGetProperty(name, out var value)

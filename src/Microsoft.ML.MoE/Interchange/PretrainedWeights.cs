@@ -12,8 +12,8 @@ namespace Microsoft.ML.MoE.Interchange;
 /// <c>model.safetensors</c> or its parts with their index, in F32, F16 or BF16.
 /// </summary>
 /// <remarks>
-/// Known are Vision Transformers (class token, or average pooling with a norm behind it) and MLP-Mixers in timm's names, and BERT and ALBERT in
-/// Hugging Face's. The numbers are read from the mapped files where they are needed, straight into the network.
+/// Known are Vision Transformers (class token, or average pooling with a norm behind it) and MLP-Mixers in timm's names, and BERT and
+/// ALBERT in Hugging Face's. The numbers are read from the mapped files where they are needed, straight into the network.
 /// </remarks>
 public sealed class PretrainedWeights
 {
@@ -66,8 +66,8 @@ public sealed class PretrainedWeights
     /// <summary>Finds a network in a folder. Of the weights only names, types and shapes are read yet, and checked.</summary>
     /// <param name="path">The folder.</param>
     /// <exception cref="InvalidDataException">
-    /// The folder has no checkpoint, or one of an architecture that is not known; a file is truncated or altered; or tensors are missing, left
-    /// over or of another shape, which are listed.
+    /// The folder has no checkpoint, or one of an architecture that is not known; a file is truncated or altered; or tensors are missing,
+    /// left over or of another shape, which are listed.
     /// </exception>
     public static PretrainedWeights FromFolder(string path)
     {
@@ -90,7 +90,8 @@ public sealed class PretrainedWeights
                 $"'{config}' is of {Describe(json.RootElement)}, which is not known; known are {TimmCheckpoint.Known}, and "
                     + $"{HuggingFaceCheckpoint.Known}.");
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
+        catch (Exception e)
+            when (e is JsonException or InvalidOperationException or FormatException or ArgumentException or OverflowException)
         {
             throw new InvalidDataException($"'{path}' has a checkpoint that cannot be read: {e.Message}", e);
         }
@@ -99,7 +100,8 @@ public sealed class PretrainedWeights
     /// <summary>Makes the network with these weights.</summary>
     /// <param name="device">Where it lies; the CPU by default.</param>
     /// <param name="computeType">Type of the matrix products; float32 by default.</param>
-    /// <returns>The network in evaluation, as it was published, with its head; without one, the head is new. The caller disposes it.</returns>
+    /// <returns>The network in evaluation, as it was published, with its head; without one, the head is new. The caller disposes
+    /// it.</returns>
     /// <exception cref="InvalidOperationException">They are of another network.</exception>
     /// <exception cref="InvalidDataException">A file has become shorter.</exception>
     public ImageClassifier BuildImageClassifier(Device? device = null, ScalarType computeType = ScalarType.Float32)
@@ -126,7 +128,8 @@ public sealed class PretrainedWeights
     /// </summary>
     /// <param name="model">A Vision Transformer or an MLP-Mixer, on any device; stays as it is.</param>
     /// <param name="folder">Where to; made where it is missing. Files of an earlier network there are replaced.</param>
-    /// <exception cref="ArgumentException">timm has no such network: it has experts, a stem or another head; nothing was written.</exception>
+    /// <exception cref="ArgumentException">timm has no such network: it has experts, a stem or another head; nothing was
+    /// written.</exception>
     public static void Save(ImageClassifier model, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);

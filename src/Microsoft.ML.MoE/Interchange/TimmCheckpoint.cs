@@ -81,7 +81,8 @@ internal sealed partial class TimmCheckpoint
     private bool HasNormAfterPooling => tensors.ContainsKey("fc_norm.weight");
 
     /// <summary>The network as we have it.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing that tells a size, or the network does something that ours cannot.</exception>
+    /// <exception cref="InvalidDataException">A tensor is missing that tells a size, or the network does something that ours
+    /// cannot.</exception>
     public ImageClassifierConfig CreateConfig() => IsMixer ? CreateMixer() : CreateVisionTransformer();
 
     private MlpMixerConfig CreateMixer()
@@ -110,7 +111,8 @@ internal sealed partial class TimmCheckpoint
         var pool = Text("global_pool") ?? (hasClassToken ? "token" : "avg");
         if (pool == "avg" && hasClassToken)
             throw new InvalidDataException(
-                $"'{architecture}' averages the patches beside a class token (global_pool avg, with 'cls_token'); ours averages all tokens.");
+                $"'{architecture}' averages the patches beside a class token (global_pool avg, with 'cls_token'); ours averages all "
+                    + "tokens.");
         if (pool is not ("token" or "avg"))
             throw new InvalidDataException($"global_pool of '{architecture}' is '{pool}'; it can be token or avg.");
         return new VisionTransformerConfig

@@ -1,7 +1,7 @@
 // Positions as rotations of queries and keys. RoFormer, Su et al., arXiv 2104.09864, section 3.2.2.
 //
-//   Pair a of a vector at position p turns by the angle p · θ_a, θ_a = 10000^(−2a/A). What a query and a key say to each other then depends on how far
-//   apart they are.
+//   Pair a of a vector at position p turns by the angle p · θ_a, θ_a = 10000^(−2a/A). What a query and a key say to each other then
+//   depends on how far apart they are.
 //
 // Axes: … = any leading axes, L = positions, A = width of a head; its pairs are (a, a + A/2).
 

@@ -140,8 +140,8 @@ public abstract record ImageClassifierConfig
         if (differing is not null)
         {
             throw new ArgumentException(
-                $"{differing} is {Text(mine[differing])}, but the model to start from has {Text(theirs[differing])}; a {mine[Architecture]} can "
-                    + "take over the weights only where the two agree.");
+                $"{differing} is {Text(mine[differing])}, but the model to start from has {Text(theirs[differing])}; a "
+                    + $"{mine[Architecture]} can take over the weights only where the two agree.");
         }
 
         static string Text(JsonNode? value) => value?.ToJsonString() ?? "null";

@@ -63,8 +63,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
     public double RouterNoise { get; init; } = 1;
 
     /// <summary>
-    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the paper; a dense network
-    /// that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the paper; a dense
+    /// network that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
     /// </summary>
     public bool RenormalizeGates { get; init; }
 
@@ -216,8 +216,8 @@ public sealed record SparseMlpConfig : MixerClassifierConfig
             return null;
         if (ReRepresented != ReRepresentedAxes.None)
             throw new ArgumentException(
-                $"{nameof(ReRepresented)} is {ReRepresented}, but the model to start from is an MLP-Mixer, which has no such layers; it must "
-                    + $"be {nameof(ReRepresentedAxes.None)}.");
+                $"{nameof(ReRepresented)} is {ReRepresented}, but the model to start from is an MLP-Mixer, which has no such layers; it "
+                    + $"must be {nameof(ReRepresentedAxes.None)}.");
         if (SparseBlocks.Count > 0)
         {
             RequireExpertsAsWide(SpatialExpertWidth, nameof(SpatialExpertWidth), dense.SpatialWidth, nameof(SpatialWidth));

@@ -91,7 +91,9 @@ public sealed record TextEncoderConfig
     /// <summary>Weight λ of the balance losses, which are summed over the blocks. Default 0.01.</summary>
     public double BalanceLossWeight { get; init; } = 0.01;
 
-    /// <summary>Probability of dropping a value after the embedding and after each layer, 0 to below 1. Training only. Default 0.1.</summary>
+    /// <summary>
+    /// Probability of dropping a value after the embedding and after each layer, 0 to below 1. Training only. Default 0.1.
+    /// </summary>
     public double Dropout { get; init; } = 0.1;
 
     /// <summary>BERT of the paper's comparison: 12 blocks of width 768, vectors of tokens of width 128; 89.65M parameters.</summary>

@@ -38,8 +38,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     public bool Representation { get; init; }
 
     /// <summary>
-    /// Whether the last LayerNorm comes after the mean over the tokens, not before it. Default false; timm's Vision Transformers with average
-    /// pooling have it so.
+    /// Whether the last LayerNorm comes after the mean over the tokens, not before it. Default false; timm's Vision Transformers with
+    /// average pooling have it so.
     /// </summary>
     public bool NormAfterPooling { get; init; }
 
@@ -64,8 +64,8 @@ public abstract record TransformerClassifierConfig : ImageClassifierConfig
     public double RouterNoise { get; init; } = 1;
 
     /// <summary>
-    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the papers; a dense network
-    /// that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
+    /// Whether the gates of the chosen experts are divided by their sum, so that they sum to 1. Default false, as in the papers; a dense
+    /// network that becomes a sparse one goes on as it was only with true (arXiv 2212.05055, section 3).
     /// </summary>
     public bool RenormalizeGates { get; init; }
 

@@ -37,7 +37,8 @@ internal readonly record struct Upcycling(string? Name, int? Experts = null)
 
     /// <summary>The experts' tensor.</summary>
     /// <param name="value">The dense tensor: a weight (O, I) or a bias (O).</param>
-    /// <param name="noise">Standard deviation of what is added to every weight, as a multiple of the deviation of the dense weights.</param>
+    /// <param name="noise">Standard deviation of what is added to every weight, as a multiple of the deviation of the dense
+    /// weights.</param>
     /// <returns>(E, I, O) or (E, O); the caller's dispose scope owns it.</returns>
     public Tensor Grow(Tensor value, double noise)
     {

@@ -25,8 +25,8 @@ internal sealed class SafeTensorsFolder
 
     /// <summary>Reads the headers.</summary>
     /// <param name="folder">The folder.</param>
-    /// <exception cref="InvalidDataException">There is neither file, or one is truncated or altered, or the index and the files do not agree;
-    /// the message names the file.</exception>
+    /// <exception cref="InvalidDataException">There is neither file, or one is truncated or altered, or the index and the files do not
+    /// agree; the message names the file.</exception>
     public static SafeTensorsFolder Read(string folder)
     {
         var whole = Path.Combine(folder, Whole);
